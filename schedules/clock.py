@@ -1,0 +1,167 @@
+"""Durations, and the clock that turns them into exact numbers of steps."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from .refusal import refuse
+
+_UNITS = {"step": "steps", "epoch": "epochs", "example": "examples", "%": "%"}
+_WRITTEN = re.compile(r"\s*([+-]?(?:\d+/\d+|\d*\.?\d+(?:[eE][+-]?\d+)?))\s*([a-zA-Z%]*)\s*")
+
+
+def exact(number: float | int | Fraction) -> Fraction:
+    """The rational number that was written: 1.1 is 11/10, not the nearest binary fraction.
+
+    >>> exact(1.1), exact(2)
+    (Fraction(11, 10), Fraction(2, 1))
+    """
+    return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length of training in the unit it was written in: steps, epochs, examples or per cent.
+
+    >>> Duration.parse("1.5 epochs")
+    Duration(amount=Fraction(3, 2), unit='epochs')
+    >>> str(Duration.parse(500)), str(Duration.parse("20%"))
+    ('500 steps', '20%')
+    """
+
+    amount: Fraction
+    unit: str = "steps"
+
+    @classmethod
+    def parse(cls, written: object) -> Duration:
+        """Reads a number of steps or a text such as `"10 epochs"`.
+
+        Raises:
+            ValueError: when it is not a non-negative, finite number with a known unit.
+        """
+        if isinstance(written, Duration):
+            return written
+        if isinstance(written, bool) or not isinstance(written, (int, float, str, Fraction)):
+            raise ValueError(_RULE)
+        if isinstance(written, str):
+            found = _WRITTEN.fullmatch(written)
+            unit = found[2].lower() if found else ""
+            unit = _UNITS.get(unit.rstrip("s") or "step", "")
+            if not found or not unit:
+                raise ValueError(_RULE)
+            amount = Fraction(found[1])
+        else:
+            try:
+                amount, unit = exact(written), "steps"
+            except ValueError:  # NaN and infinities have no decimal
+                raise ValueError(_RULE) from None
+        if amount < 0:
+            raise ValueError("must not be negative")
+        return cls(amount, unit)
+
+    def __str__(self) -> str:
+        decimal = float(self.amount)
+        amount = decimal if exact(decimal) == self.amount else self.amount
+        amount = self.amount if self.amount.denominator == 1 else amount
+        return f"{amount}%" if self.unit == "%" else f"{amount} {self.unit}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def validate(written: object) -> Duration:
+            try:
+                return cls.parse(written)
+            except ValueError as error:
+                raise PydanticCustomError("duration", "{rule}", {"rule": str(error)}) from None
+
+        return core_schema.no_info_plain_validator_function(
+            validate, serialization=core_schema.plain_serializer_function_ser_schema(_plain)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": r"^\s*[0-9.eE+/]+\s*[a-z%]*\s*$"},
+            ],
+            "description": "steps, or a text such as '10 epochs', '60000 examples', '20%'",
+        }
+
+
+_RULE = (
+    "must be a number of steps, or a text such as "
+    "'500 steps', '10 epochs', '60000 examples' or '20%'"
+)
+
+
+def _plain(duration: Duration) -> int | str:
+    """As a config file writes it."""
+    if duration.unit == "steps" and duration.amount.denominator == 1:
+        return int(duration.amount)
+    return str(duration)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a run's lengths are measured against.
+
+    `total_steps` is the span that per cent refer to, in updates; it may be a rational number, as
+    a part of a sequence may be. `batch_size` and `examples_per_epoch` convert examples and epochs.
+
+    >>> clock = Clock(total_steps=1000, batch_size=64, examples_per_epoch=55000)
+    >>> clock.steps("1 epoch")
+    Fraction(6875, 8)
+    >>> clock.steps("20%")
+    Fraction(200, 1)
+    """
+
+    total_steps: Fraction | int | None = None
+    batch_size: int | None = None
+    examples_per_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "batch_size", "examples_per_epoch"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, Fraction)) or value <= 0:
+                raise refuse(name, value, "must be a whole number above 0")
+
+    def steps(self, duration: Duration | int | float | str) -> Fraction:
+        """The duration in updates, exactly.
+
+        Raises:
+            Refused: when the clock lacks what the duration's unit needs.
+        """
+        duration = Duration.parse(duration)
+        match duration.unit:
+            case "steps":
+                return duration.amount
+            case "%":
+                return duration.amount / 100 * self._known("total_steps", duration)
+            case "examples":
+                return duration.amount / self._known("batch_size", duration)
+            case _:
+                examples = duration.amount * self._known("examples_per_epoch", duration)
+                return examples / self._known("batch_size", duration)
+
+    def spanning(self, steps: Fraction) -> Clock:
+        """The clock of a part that lasts `steps`: the same units, per cent of that part."""
+        return Clock(steps, self.batch_size, self.examples_per_epoch)
+
+    def _known(self, name: str, duration: Duration) -> Fraction:
+        value = getattr(self, name)
+        if value is None:
+            hint = "write the length in steps" if duration.unit != "steps" else ""
+            raise refuse(
+                "", str(duration), f"needs a clock with {name}, and this one has none", hint
+            )
+        return Fraction(value)

@@ -1,0 +1,179 @@
+"""Declarations: frozen pydantic models that a config file fills, chosen by their `kind`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from typing_extensions import Self
+
+from .refusal import ABSENT, Problem, Refused, did_you_mean, joined
+
+
+def _number(value: Any) -> Any:
+    """Lets through what YAML calls a number, and nothing that Python would call one besides.
+
+    YAML reads `no` as a boolean and `.nan` as a float; pydantic takes both for floats.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise PydanticCustomError("number", "must be a number")
+    if not math.isfinite(value):
+        raise PydanticCustomError("finite", "must be finite")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+"""A finite float; booleans, strings, NaN and infinities are refused."""
+
+Flag = Annotated[bool, Strict()]
+"""True or false, and not one of the many words that pydantic would take for them."""
+
+Whole = Annotated[int, BeforeValidator(_number)]
+"""An integer; a float with a fraction, a boolean or a string is refused."""
+
+
+class Declaration(BaseModel):
+    """What a user declares: frozen, no unknown key, no value silently repaired."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def declared(cls, config: object) -> Self:
+        """The declaration that `config` describes.
+
+        Raises:
+            Refused: naming every problem by its path inside `config`.
+        """
+        try:
+            return cls.model_validate(config)
+        except ValidationError as error:
+            raise Refused(_problems(cls, error)) from None
+
+
+class Kind(Declaration):
+    """A declaration that is one of a family and is chosen by the word under `kind`.
+
+    `class Schedule(Kind, family=True)` founds a family, which keeps its members in `kinds`; a
+    member states its word as the default of a `Literal` field. A field annotated with the family
+    takes any member. The lookup is ours, not a pydantic union, because a union's error paths
+    carry its tags and so are not the override that mends them.
+    """
+
+    kinds: ClassVar[dict[str, type[Kind]]] = {}
+    founds_family: ClassVar[bool] = False
+
+    def __init_subclass__(cls, family: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.founds_family = family
+        if family:
+            cls.kinds = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__()
+        if "kind" in cls.model_fields:
+            cls.kinds[cls.model_fields["kind"].default] = cls
+
+    @classmethod
+    def declared(cls, config: object) -> Self:
+        if cls.founds_family:
+            member = cls._member(config)
+            if isinstance(member, Refused):
+                raise member
+            return config if isinstance(config, cls) else member.declared(config)
+        return super().declared(config)
+
+    @classmethod
+    def _member(cls, config: object) -> type[Self] | Refused:
+        """The member of the family that `config` names, or why there is none."""
+        if isinstance(config, cls):
+            return type(config)
+        if not isinstance(config, Mapping):
+            return Refused([Problem("", config, "must be a mapping with a `kind`")])
+        if "kind" not in config:
+            return Refused([Problem("kind", ABSENT, "is required", _known(cls))])
+        kind = config["kind"]
+        if not isinstance(kind, str) or kind not in cls.kinds:
+            hint = did_you_mean(kind, cls.kinds)
+            return Refused([Problem("kind", kind, f"is no known {cls.__name__.lower()}", hint)])
+        return cls.kinds[kind]  # type: ignore[return-value]  # the registry holds subclasses of cls
+
+    @classmethod
+    def _nested(cls, config: object) -> Self:
+        """Validates a field of this family, carrying the problems' own paths outward."""
+        try:
+            return cls.declared(config)
+        except Refused as refused:
+            raise PydanticCustomError("nested", "{refused}", {"refused": refused}) from None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        if not cls.founds_family:
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            cls._nested,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda member: member.model_dump(mode="json")
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        if cls.founds_family:
+            return {"$ref": f"#/$defs/{cls.__name__}"}
+        return handler(schema)
+
+
+def _known(family: type[Kind]) -> str:
+    return f"known: {', '.join(sorted(family.kinds))}"
+
+
+def _problems(cls: type[BaseModel], error: ValidationError) -> Iterator[Problem]:
+    for found in error.errors(include_url=False):
+        path = joined(*found["loc"])
+        match found["type"]:
+            case "nested":
+                for problem in found["ctx"]["refused"].problems:
+                    yield Problem(
+                        joined(path, problem.path), problem.value, problem.rule, problem.hint
+                    )
+            case "missing":
+                yield Problem(path, ABSENT, "is required")
+            case "extra_forbidden":
+                owner = _model_at(cls, found["loc"][:-1])
+                hint = did_you_mean(found["loc"][-1], owner.model_fields)
+                yield Problem(path, found["input"], "is no known key", hint)
+            case _:
+                hint = found.get("ctx", {}).get("hint", "")
+                yield Problem(path, found["input"], _rule(found["msg"]), hint)
+
+
+def _rule(message: str) -> str:
+    """The library's words in this project's voice: a rule that follows `path = value`."""
+    message = message.replace("Input should be", "must be").replace("Value error, ", "")
+    return message[:1].lower() + message[1:]
+
+
+def _model_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model that owns the keys under `path`."""
+    for part in path:
+        field = cls.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            cls = annotation
+    return cls

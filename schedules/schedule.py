@@ -1,0 +1,199 @@
+"""What a schedule is: a frozen declaration with a formula, and the curve it draws on a clock."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from .clock import Clock, Duration
+from .declaration import Kind
+from .moments import Moments, Values
+from .refusal import refuse, within
+
+Metrics = float | Mapping[str, float]
+"""What an evaluation found: one number, or several by name."""
+
+
+def _positive(duration: Duration) -> Duration:
+    if not duration.amount:
+        raise PydanticCustomError("length", "must be longer than 0")
+    return duration
+
+
+Length = Annotated[Duration, AfterValidator(_positive)]
+"""A duration longer than 0."""
+
+WHOLE = Duration(Fraction(100), "%")
+"""The whole of the enclosing span: what a length that was left out means."""
+
+
+class Schedule(Kind, family=True):
+    """A value as a function of the step, `value(t)`, for any quantity that changes in training.
+
+    Subclasses state a `kind`, their parameters and the formula, and nothing else: durations are
+    read on the clock that the moments carry (`t / self.decay_steps`), so the formula in the code
+    looks like the formula in the docstring. A schedule that reacts keeps what it has heard in
+    private attributes and hands it over as `state`.
+    """
+
+    closed_form: ClassVar[bool] = True
+    """Whether the value depends on the step alone."""
+
+    @abstractmethod
+    def value(self, t: Moments) -> Values:
+        """The values at the moments `t`, one float64 each."""
+
+    def children(self) -> Iterator[tuple[tuple[str | int, ...], Schedule]]:
+        """The schedules this one is made of, each with its path inside this one."""
+        for name in type(self).model_fields:
+            field = getattr(self, name)
+            if isinstance(field, Schedule):
+                yield (name,), field
+            elif isinstance(field, tuple):
+                for i, item in enumerate(field):
+                    if isinstance(item, Schedule):
+                        yield (name, i), item
+
+    def check(self, clock: Clock) -> None:
+        """Refuses what this clock can't honour; a composite also checks what it is made of.
+
+        Raises:
+            Refused: with the path inside this schedule.
+        """
+        self.check_lengths(clock)
+        for path, child in self.children():
+            with within(*path):
+                child.check(clock)
+
+    def check_lengths(self, clock: Clock) -> None:
+        """Reads every duration of this schedule's own once, so that a bad unit is named."""
+        for name in type(self).model_fields:
+            field = getattr(self, name)
+            for duration in field if isinstance(field, tuple) else (field,):
+                if isinstance(duration, Duration):
+                    with within(name):
+                        clock.steps(duration)
+
+    def boundaries(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
+        """The named moments where the curve changes its course, for previews and lint."""
+        yield from ()
+
+    def observe(self, metrics: Metrics, t: Moments | None) -> None:
+        """Hears what an evaluation at `t` found; schedules that don't react pass it on."""
+        for _, child in self.children():
+            child.observe(metrics, t)
+
+    def reacts(self) -> bool:
+        """Whether this schedule, or one it is made of, depends on more than the step."""
+        return not self.closed_form or any(child.reacts() for _, child in self.children())
+
+    def state(self) -> dict[str, Any]:
+        """What the reacting schedules in here have heard, by path; JSON holds it."""
+        return {
+            ".".join(map(str, (*path, *filter(None, [inner])))): heard
+            for path, child in self.children()
+            for inner, heard in child.state().items()
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state` gave."""
+        for path, child in self.children():
+            prefix = ".".join(map(str, path))
+            child.restore(
+                {
+                    key[len(prefix) :].removeprefix("."): heard
+                    for key, heard in state.items()
+                    if key == prefix or key.startswith(prefix + ".")
+                }
+            )
+
+
+class Curve:
+    """A schedule on a clock: what `load` gives, and what a preview and the training both read.
+
+    >>> curve = load({"kind": "exponential", "initial_value": 0.1, "decay_steps": 10,
+    ...               "decay_rate": 0.5, "staircase": True}, Clock(total_steps=100))
+    >>> curve(9), curve(10)
+    (0.1, 0.05)
+    >>> curve(np.arange(9, 11))
+    array([0.1 , 0.05])
+    """
+
+    def __init__(self, schedule: Schedule, clock: Clock) -> None:
+        schedule.check(clock)
+        self.schedule = schedule.model_copy(deep=True)
+        self.clock = clock
+
+    @overload
+    def __call__(self, steps: int) -> float: ...
+    @overload
+    def __call__(self, steps: NDArray[np.integer[Any]] | list[int]) -> Values: ...
+    def __call__(self, steps: ArrayLike) -> float | Values:
+        """The float64 value at each of `steps`, whole numbers from 0 on; a number gives a float.
+
+        Raises:
+            ValueError: for a step that is negative or no whole number.
+        """
+        asked = np.asarray(steps)
+        if not np.issubdtype(asked.dtype, np.integer) or (asked.size and asked.min() < 0):
+            raise ValueError(f"steps must be whole numbers from 0 on, got {steps!r}")
+        # One contiguous row whatever was asked, so that a value is the same bits alone or in a
+        # million: numpy rounds a scalar's powers and cosines otherwise than an array's.
+        t = Moments.at(np.ascontiguousarray(asked.ravel(), dtype=np.int64), self.clock)
+        values = self.schedule.value(t).reshape(asked.shape)
+        return values if asked.ndim else float(values)
+
+    def observe(self, metrics: Metrics, step: int | None = None) -> None:
+        """Tells the reacting schedules what an evaluation found.
+
+        With `step`, the number of updates done, only the part of a sequence that is in force
+        then hears it; without, all do.
+        """
+        t = None if step is None else Moments.at(np.array([step], np.int64), self.clock)
+        self.schedule.observe(metrics, t)
+
+    @property
+    def reacts(self) -> bool:
+        """Whether the values depend on what `observe` has heard, or on a hand."""
+        return self.schedule.reacts()
+
+    def state(self) -> dict[str, Any]:
+        """All that `observe` has changed, as JSON holds it."""
+        return self.schedule.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state()` gave, on this or another curve of the same schedule.
+
+        Raises:
+            Refused: when the state was not made by such a schedule.
+        """
+        if set(state) != set(self.state()):
+            raise refuse(
+                "", sorted(state), f"is no state of this schedule, which has {sorted(self.state())}"
+            )
+        self.schedule.restore(state)
+
+
+def load(config: Mapping[str, Any] | Schedule, clock: Clock | None = None) -> Curve:
+    """The curve that `config` declares, on `clock`.
+
+    Raises:
+        Refused: with the path inside `config`, the value, the rule it breaks, and a hint.
+
+    >>> load({"kind": "linear", "initial_value": 1.0, "end_value": 0.0}, Clock(total_steps=4))(1)
+    0.75
+    >>> load({"kind": "linear", "initial_value": 1.0}, Clock(total_steps=4))
+    Traceback (most recent call last):
+    schedules.refusal.Refused: end_value: is required
+    """
+    return Curve(Schedule.declared(config), clock or Clock())
+
+
+__all__ = ["WHOLE", "Curve", "Length", "Metrics", "Schedule", "load"]
