@@ -49,6 +49,8 @@ class Declaration(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that people look for here, each with the override that does what they want."""
 
     @classmethod
     def declared(cls, config: object) -> Self:
@@ -84,8 +86,9 @@ class Kind(Declaration):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__()
-        if "kind" in cls.model_fields:
-            cls.kinds[cls.model_fields["kind"].default] = cls
+        word = cls.model_fields.get("kind")
+        if word and not word.is_required():  # what members share may announce the field alone
+            cls.kinds[word.default] = cls
 
     @classmethod
     def declared(cls, config: object) -> Self:
@@ -156,7 +159,9 @@ def _problems(cls: type[BaseModel], error: ValidationError) -> Iterator[Problem]
                 yield Problem(path, ABSENT, "is required")
             case "extra_forbidden":
                 owner = _model_at(cls, found["loc"][:-1])
-                hint = did_you_mean(found["loc"][-1], owner.model_fields)
+                key = str(found["loc"][-1])
+                elsewhere = getattr(owner, "elsewhere", {})
+                hint = elsewhere.get(key) or did_you_mean(key, owner.model_fields)
                 yield Problem(path, found["input"], "is no known key", hint)
             case _:
                 hint = found.get("ctx", {}).get("hint", "")

@@ -1,0 +1,96 @@
+"""A learning rate for every weight, from the squares of its gradients."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from schedules.declaration import Flag, Number
+
+from ..scheduled import Bounds, Value, unscheduled
+from .optimizer import Decay, Optimizer, Share, Strength
+
+Start = Annotated[Number, Field(ge=0), unscheduled("it is where the accumulators start")]
+"""What accumulators hold before the first update."""
+
+
+class Adagrad(Optimizer):
+    """`n = n + g**2`, then `w = w - lr * g / sqrt(n + epsilon)`: rates that only ever fall.
+
+    Source: Duchi et al. 2011. With `epsilon` 0 it is `tf.compat.v1.train.AdagradOptimizer`; torch
+    starts from 0 and adds its epsilon to the root.
+    """
+
+    kind: Literal["adagrad"] = "adagrad"
+    initial_accumulator_value: Start = 0.1
+    """What n starts from."""
+    epsilon: Strength = 1e-7
+    """Keeps the root away from 0."""
+
+
+class Adadelta(Optimizer):
+    """Adagrad in a window, with steps in the units of the weights.
+
+    `n = rho * n + (1 - rho) * g**2`, `d = sqrt(s + epsilon) / sqrt(n + epsilon) * g`,
+    `s = rho * s + (1 - rho) * d**2`, then `w = w - lr * d`.
+
+    Source: Zeiler 2012, arXiv 1212.5701, which has no lr: 1 is its rule.
+    `tf.compat.v1.train.AdadeltaOptimizer` is the same with an epsilon of 1e-8; torch's default is
+    1e-6, and its rho 0.9.
+    """
+
+    kind: Literal["adadelta"] = "adadelta"
+    rho: Decay = 0.95
+    """What share of the running means stays at each update."""
+    epsilon: Strength = 1e-7
+    """Keeps the roots away from 0, and so gets the first steps going."""
+
+
+class RMSprop(Optimizer):
+    """`n = rho * n + (1 - rho) * g**2`, then `w = w - lr * g / sqrt(n + epsilon)`.
+
+    With `centered`, n loses the square of the gradients' running mean, so that it estimates their
+    variance. With momentum, `m = momentum * m + lr * g / sqrt(n + epsilon)`, then `w = w - m`.
+
+    Source: Hinton's lecture 6e. `tf.compat.v1.train.RMSPropOptimizer` is the same but starts n
+    from 1 and has an epsilon of 1e-10; torch adds its epsilon to the root, has a rho of 0.99, and
+    keeps lr out of m.
+    """
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    rho: Decay = 0.9
+    """What share of the running means stays at each update."""
+    momentum: Share = 0.0
+    """How much of the last step goes on."""
+    epsilon: Strength = 1e-7
+    """Keeps the root away from 0."""
+    centered: Flag = False
+    """Whether to divide by the deviation from the mean gradient."""
+
+
+class Ftrl(Optimizer):
+    """Follow the regularized leader: weights made anew from all gradients, many of them exactly 0.
+
+    `n' = n + g**2` and `z = z + g + 2 * l2_shrinkage * w - (n'**-power - n**-power) / lr * w`, then
+    `w = (clip(z, -l1, l1) - z) / (n'**-power / lr + 2 * l2 + beta / lr)`.
+
+    Source: McMahan et al. 2013; `tf.compat.v1.train.FtrlOptimizer`. It divides by lr, so a
+    schedule that touches 0 is out of bounds.
+    """
+
+    rates: ClassVar[Bounds] = Bounds(gt=0)
+
+    kind: Literal["ftrl"] = "ftrl"
+    learning_rate_power: Annotated[Value, Bounds(le=0)] = -0.5
+    """How fast rates fall as n grows; 0 keeps them."""
+    initial_accumulator_value: Start = 0.1
+    """What n starts from."""
+    l1_regularization_strength: Strength = 0.0
+    """Holds at 0 the weights whose z is no greater."""
+    l2_regularization_strength: Strength = 0.0
+    """Draws weights towards 0 as they are made."""
+    l2_shrinkage_regularization_strength: Strength = 0.0
+    """Adds an L2 penalty's gradient to z."""
+    beta: Strength = 0.0
+    """Lowers the first rates, as in the paper."""

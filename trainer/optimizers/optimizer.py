@@ -1,0 +1,107 @@
+"""What an optimizer is: a frozen declaration that builds an optimizer of Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import Self
+
+from schedules import Problem, Refused, Schedule
+from schedules.declaration import Kind
+
+from ..scheduled import Bounds, Value, bounds, schedules_of
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..live import Dials
+
+Share = Annotated[Value, Bounds(ge=0, le=1)]
+"""A part of something, up to all of it."""
+
+Decay = Annotated[Value, Bounds(ge=0, lt=1)]
+"""What share of a running mean stays at each update; at 1 it would never move."""
+
+Strength = Annotated[Value, Bounds(ge=0)]
+"""Something that 0 switches off."""
+
+Limit = Annotated[Value | None, Bounds(gt=0)]
+"""A limit above 0; null for none."""
+
+
+class Optimizer(Kind, family=True):
+    """A rule that turns gradients into steps, with the parameter names and defaults of Keras.
+
+    A subclass is named like the class it declares and holds its settings. Any that is a number
+    may be a schedule instead; the schedule's values reach the compiled update through `Dials`.
+
+    Clipping comes first. Weight decay is decoupled, in every kind: before its step an update takes
+    `lr * weight_decay * w` off each weight. It is scaled by the learning rate, as in torch's
+    `AdamW` and unlike the paper's (arXiv 1711.05101); torch's other optimizers add
+    `weight_decay * w` to the gradient instead.
+    """
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "schedule=constant schedule.value=0.01",
+        "lr": "schedule=constant schedule.value=0.01",
+    }
+    rules: ClassVar[str] = "keras.optimizers"
+    """The module that has the optimizer, under the name of the kind's class."""
+    rates: ClassVar[Bounds] = Bounds(ge=0)
+    """The learning rates that the rule can follow."""
+
+    kind: str
+    weight_decay: Annotated[Value | None, Bounds(ge=0)] = None
+    """The share of each weight, times the learning rate, that every update takes away."""
+    clipnorm: Limit = None
+    """The greatest norm of one variable's gradient; a longer one is scaled down to it."""
+    clipvalue: Limit = None
+    """The greatest magnitude of a gradient's entry; a greater one is cut to it."""
+    global_clipnorm: Limit = None
+    """The greatest norm of all gradients together; longer ones are scaled down to it."""
+
+    @model_validator(mode="after")
+    def _clips_once(self) -> Self:
+        clips = ("clipnorm", "clipvalue", "global_clipnorm")
+        first, *others = [name for name in clips if getattr(self, name) is not None] or [""]
+        if others:
+            rule = f"cannot be combined with {first}"
+            problems = (Problem(name, getattr(self, name), rule) for name in others)
+            raise PydanticCustomError("nested", "{refused}", {"refused": Refused(problems)})
+        return self
+
+    def scheduled(self) -> dict[str, Schedule]:
+        """The fields that a schedule drives, by name, in the order of their declaration."""
+        return schedules_of(self)
+
+    def bounds(self) -> dict[str, Bounds]:
+        """What each schedulable value may be, by name, the learning rate first."""
+        fields = {name: bounds(type(self), name) for name in type(self).model_fields}
+        return {
+            "learning_rate": self.rates,
+            **{name: limits for name, limits in fields.items() if limits},
+        }
+
+    def build(self, dials: Dials) -> keras.optimizers.Optimizer:
+        """The optimizer, with the learning rate and every scheduled field on its dial.
+
+        `dials` must have `learning_rate` and the names of `scheduled()`. Updates are applied
+        within `dials.showing(row)`.
+        """
+        scheduled = self.scheduled()
+        settings = {
+            name: getattr(self, name)
+            for name in type(self).model_fields
+            if name != "kind" and name not in scheduled
+        }
+        rule = getattr(import_module(self.rules), type(self).__name__)
+        # The constructor sees only floats, which some check; named, so that the variables of two
+        # optimizers in one process have the same names.
+        optimizer = rule(learning_rate=dials["learning_rate"], name=self.kind, **settings)
+        for name in scheduled:
+            setattr(optimizer, name, dials[name])
+        return optimizer

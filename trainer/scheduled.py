@@ -1,0 +1,119 @@
+"""Numbers that a config may also give as schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+from types import NoneType
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from schedules import Schedule
+from schedules.declaration import Declaration, Number
+
+Value = float | Schedule
+"""What a schedulable field holds."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Marks a field that takes a number within bounds, or a schedule of such numbers.
+
+    A number is checked when it is declared. What a schedule will give is known only on a clock,
+    so whoever draws its curve asks `admit`.
+
+    >>> Bounds(ge=0, lt=1).admit([0.0, 0.5, 1.0])
+    array([ True,  True, False])
+    >>> print(Bounds(ge=0, lt=1))
+    at least 0 and below 1
+    """
+
+    gt: float = -inf
+    ge: float = -inf
+    lt: float = inf
+    le: float = inf
+
+    def admit(self, values: ArrayLike) -> NDArray[np.bool_]:
+        """Which of the finite `values` lie within the bounds."""
+        x = np.asarray(values)
+        return np.asarray((x > self.gt) & (x >= self.ge) & (x < self.lt) & (x <= self.le))
+
+    def apart(self) -> tuple[float, float]:
+        """Two values well within the bounds and well apart."""
+        low, high = max(self.gt, self.ge), min(self.lt, self.le)
+        if not isfinite(low):
+            low = high - 1 if isfinite(high) else 0.0
+        span = min(high - low, 1.0)
+        return low + span / 4, low + span * 3 / 4
+
+    def __str__(self) -> str:
+        words = {"above": self.gt, "at least": self.ge, "below": self.lt, "at most": self.le}
+        return " and ".join(f"{word} {end:g}" for word, end in words.items() if isfinite(end))
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        # Not a pydantic union of the two: its error paths carry tags and are no override paths.
+        def validate(written: object) -> Value:
+            if isinstance(written, (Mapping, Schedule)):
+                return _SCHEDULE.validate_python(written)
+            number = _NUMBER.validate_python(written)
+            if not self.admit(number):
+                raise PydanticCustomError("bounds", "must be {bounds}", {"bounds": str(self)})
+            return number
+
+        schema = core_schema.no_info_plain_validator_function(
+            validate, serialization=core_schema.plain_serializer_function_ser_schema(_plain)
+        )
+        return core_schema.nullable_schema(schema) if NoneType in get_args(source) else schema
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        words = {
+            "exclusiveMinimum": self.gt,
+            "minimum": self.ge,
+            "exclusiveMaximum": self.lt,
+            "maximum": self.le,
+        }
+        limits = {word: end for word, end in words.items() if isfinite(end)}
+        schemas = [{"type": "number", **limits}, {"$ref": "#/$defs/Schedule"}]
+        return {"anyOf": [*schemas, {"type": "null"}] if schema["type"] == "nullable" else schemas}
+
+
+_NUMBER: TypeAdapter[float] = TypeAdapter(Number)
+_SCHEDULE: TypeAdapter[Schedule] = TypeAdapter(Schedule)
+
+
+def _plain(value: Value) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Schedule) else value
+
+
+def unscheduled(reason: str) -> BeforeValidator:
+    """Marks a number that can't be scheduled, so that its refusal says why."""
+
+    def refuse_schedules(written: Any) -> Any:
+        if isinstance(written, (Mapping, Schedule)):
+            raise PydanticCustomError(
+                "unscheduled", "cannot be scheduled: {reason}", {"reason": reason}
+            )
+        return written
+
+    return BeforeValidator(refuse_schedules)
+
+
+def bounds(declaration: type[Declaration], field: str) -> Bounds | None:
+    """The bounds of a schedulable field; None for any other."""
+    metadata = declaration.model_fields[field].metadata
+    return next((mark for mark in metadata if isinstance(mark, Bounds)), None)
+
+
+def schedules_of(declaration: Declaration) -> dict[str, Schedule]:
+    """The fields that a schedule drives, in the order of their declaration."""
+    values = ((name, getattr(declaration, name)) for name in type(declaration).model_fields)
+    return {name: value for name, value in values if isinstance(value, Schedule)}
