@@ -1,0 +1,90 @@
+"""`python -m trainer [overrides]`: compose, validate, say what will happen, train."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from schedules import Refused, picture
+
+from .configuration import CONF, VERSION_BASE, explaining, plain, widened
+from .experiment import Experiment
+from .folder import Folder
+from .training import run, tell
+
+REFUSED = 2
+
+
+def main() -> None:
+    """Runs Hydra's command line and exits with 0, 1, 2 or 128 + a signal's number."""
+    # Hydra prints what goes wrong and exits with 1; with this it raises, and we can tell.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    asked = sys.argv[1:]
+    codes: list[int] = []
+
+    def job(config: DictConfig) -> None:
+        # What a job raises, Hydra announces with words of its own.
+        with telling(codes):
+            codes.append(train(config))
+
+    with telling(codes), explaining(asked):
+        sys.argv[1:] = widened(asked)
+        hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
+    sys.exit(max(codes, default=0))
+
+
+@contextmanager
+def telling(codes: list[int]) -> Iterator[None]:
+    """Prints a refusal that the block raises, without a traceback, and notes its exit code."""
+    try:
+        yield
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        codes.append(REFUSED)
+    except KeyboardInterrupt:
+        codes.append(128 + signal.SIGINT)
+
+
+def train(config: DictConfig) -> int:
+    """One run, from the composed config to its exit code.
+
+    Raises:
+        Refused: before TensorFlow is imported, leaving nothing behind.
+    """
+    path = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        experiment = Experiment.declared(plain(config))
+        curves = experiment.curves()
+    except Refused:
+        _remove_if_empty(path)
+        raise
+    folder = Folder(path)
+    with folder.locked():
+        folder.declare(experiment)
+        ended = folder.ended()
+        if ended and ended["status"] == "done":
+            tell(ended, folder)
+            return 0
+        print(experiment.summary())
+        folder.picture.write_text(picture.svg(curves, experiment.clock()), encoding="utf-8")
+        return run(experiment, folder)
+
+
+def _remove_if_empty(path: Path) -> None:
+    """Hydra makes the run folder before it asks us; a refused run leaves none."""
+    try:
+        path.rmdir()
+    except OSError:  # it holds something, or is not there
+        return
+
+
+if __name__ == "__main__":
+    main()

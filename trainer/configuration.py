@@ -1,0 +1,105 @@
+"""Where configs come from: the `conf` folder, Hydra, and plain mappings out of both."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .explain import explained
+
+HERE = Path(__file__).resolve().parent
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
+"""The groups: inside the package where it is installed, beside it in a checkout."""
+
+VERSION_BASE = "1.3"
+
+# Hydra's clock has one-second resolution; two runs that start together still get two folders.
+OmegaConf.register_new_resolver(
+    "unique", lambda: secrets.token_hex(3), use_cache=True, replace=True
+)
+
+
+def compose(overrides: Sequence[str] = (), config_dir: str | None = None) -> dict[str, Any]:
+    """What the command line `overrides` declare, as plain values.
+
+    `config_dir` is a folder of the user's own that adds options to any group.
+
+    Raises:
+        Refused: when Hydra can't compose it, told as an override to change.
+    """
+    asked = list(overrides)
+    if config_dir is not None:
+        asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
+    with explaining(overrides), initialize_config_dir(str(CONF), version_base=VERSION_BASE):
+        return plain(hydra_compose("config", overrides=list(widened(asked))))
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The composed config with every interpolation resolved, and nothing of OmegaConf's left."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+
+
+def widened(arguments: Iterable[str]) -> Iterator[str]:
+    """The same arguments, with overrides that Hydra would refuse or merge as a user means them.
+
+    Hydra only overrides keys that some file mentions, and answers others with advice to add them;
+    here the models know every key, so any may be set and a wrong one gets a better answer. And
+    Hydra merges a mapping into what was there; one that names its `kind` replaces it instead.
+
+    >>> list(widened(["schedule=cosine", "run.deterministic=false"]))
+    ['schedule=cosine', '++run.deterministic=false']
+    >>> list(widened(["optimizer.momentum={kind: constant, value: 0.9}"]))
+    ['++optimizer.momentum=null', '++optimizer.momentum={kind: constant, value: 0.9}']
+    """
+    for argument in arguments:
+        key = argument.partition("=")[0]
+        if argument.startswith(("-", "+", "~")) or "=" not in argument or _is_hydras(key):
+            yield argument
+        elif _names_a_kind(argument):
+            yield f"++{key}=null" if "." in key else f"{key}=null"
+            yield f"++{argument}"
+        else:
+            yield f"++{argument}" if "." in key else argument
+
+
+def groups() -> list[str]:
+    """The words that may begin an override."""
+    folders = [path.name for path in CONF.iterdir() if path.is_dir()]
+    declared = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
+    return sorted({*folders, *declared} - {"defaults"})
+
+
+@contextmanager
+def explaining(overrides: Sequence[str]) -> Iterator[None]:
+    """Turns what Hydra and OmegaConf raise within the block into a refusal."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise explained(error, overrides, groups()) from None
+
+
+def _is_hydras(key: str) -> bool:
+    """Whether Hydra's own settings, or a group by its path or package, are meant."""
+    return key.startswith("hydra.") or "/" in key or "@" in key
+
+
+def _names_a_kind(argument: str) -> bool:
+    if "kind" not in argument:
+        return False
+    override: Override = OverridesParser.create().parse_override(argument)
+    values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    return override.type == OverrideType.CHANGE and all(
+        isinstance(value, dict) and "kind" in value for value in values
+    )

@@ -1,0 +1,132 @@
+"""The whole config as frozen models; importing and validating it needs no TensorFlow."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schedules import Clock, Curve, Duration, Schedule
+from schedules.compose import Part, Wrapped
+from schedules.declaration import Declaration, Flag, Whole
+from schedules.refusal import refuse, within
+from schedules.schedule import Length
+
+from .cadence import Cadence
+from .data import Data
+from .devices import Device
+from .models import Model
+from .optimizers import Optimizer
+
+
+class Run(Declaration):
+    """How long a run lasts, from which seed, and how its loop is compiled."""
+
+    length: Length = Duration.parse("10 epochs")
+    """The horizon: what `100%` means to a schedule, and where training ends."""
+    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 1
+    """Draws the first weights, the order of the examples and all noise."""
+    stop_after: Length | None = None
+    """Stops early, with a checkpoint, without changing the horizon."""
+    steps_per_call: Annotated[Whole, Field(ge=1)] | Literal["auto"] = "auto"
+    """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
+    compile: Literal["auto", "graph", "xla"] = "auto"
+    """How the loop is compiled; `auto` measures both on the actual model."""
+    deterministic: Flag = True
+    """Whether TensorFlow may only use operations that give the same bits every time."""
+
+
+class Log(Declaration):
+    """What is written down of the updates."""
+
+    every: Length = Duration.parse(10)
+    """How often an update gets a row in `metrics.jsonl`; the last one always does."""
+
+
+class Evaluate(Declaration):
+    """When the test examples are looked at."""
+
+    every: Length = Duration.parse("1 epoch")
+    """How often; the end of the run always is."""
+
+
+class Checkpoint(Declaration):
+    """When the state is saved, and how much of it is kept."""
+
+    every: Length = Duration.parse("1 epoch")
+    """How often; the end of the run always is."""
+    keep: Annotated[Whole, Field(ge=1)] = 3
+    """How many of the newest are kept."""
+
+
+class Experiment(Declaration):
+    """Everything that a run is made of, and nothing that it could do without."""
+
+    schedule: Schedule
+    """Drives the learning rate."""
+    warmup: Part | None = None
+    """A curve of factors that leads up to the schedule's first value."""
+    cooldown: Part | None = None
+    """A curve of factors that leads down from the schedule's last value."""
+    optimizer: Optimizer
+    model: Model
+    data: Data
+    device: Device
+    run: Run = Run()
+    log: Log = Log()
+    evaluate: Evaluate = Evaluate()
+    checkpoint: Checkpoint = Checkpoint()
+
+    def summary(self) -> str:
+        """What is about to happen, in a line."""
+        parts = (self.schedule.kind, self.optimizer.kind, self.model.kind)
+        return (
+            f"{' · '.join(parts)} on {self.data.kind}: {self.total_steps():,} updates "
+            f"of {self.data.batch_size} examples ({self.run.length})"
+        )
+
+    def total_steps(self) -> int:
+        """The updates of the whole run; a last update that the length only cuts into counts."""
+        with within("run", "length"):
+            if self.run.length.unit == "%":
+                hint = "run.length='10 epochs'"
+                raise refuse("", str(self.run.length), "must not be a share of itself", hint)
+            return ceil(self._units().steps(self.run.length))
+
+    def last_step(self) -> int:
+        """Where this process stops: the end, or `run.stop_after` if that comes first."""
+        if self.run.stop_after is None:
+            return self.total_steps()
+        with within("run", "stop_after"):
+            return min(ceil(self.clock().steps(self.run.stop_after)), self.total_steps())
+
+    def cadence(self, what: Log | Evaluate | Checkpoint) -> Cadence:
+        """When logging, evaluating or saving is due."""
+        return Cadence(self.clock().steps(what.every), self.total_steps())
+
+    def clock(self) -> Clock:
+        """What every duration of this run is measured against."""
+        units = self._units()
+        return Clock(self.total_steps(), units.batch_size, units.examples_per_epoch)
+
+    def curves(self) -> dict[str, Curve]:
+        """Every scheduled value by name, the learning rate first.
+
+        Raises:
+            Refused: when the run's clock can't honour one, with its override path.
+        """
+        clock = self.clock()
+        driven = Wrapped(warmup=self.warmup, schedule=self.schedule, cooldown=self.cooldown)
+        curves = {"learning_rate": Curve(driven, clock)}
+        for name, schedule in self.optimizer.scheduled().items():
+            with within("optimizer", name):
+                curves[name] = Curve(schedule, clock)
+        return curves
+
+    def _units(self) -> Clock:
+        examples, batch = self.data.facts().examples, self.data.batch_size
+        if batch > examples:
+            rule = f"must not exceed the {examples} training examples"
+            raise refuse("data.batch_size", batch, rule, f"data.batch_size={examples}")
+        return Clock(batch_size=batch, examples_per_epoch=examples)

@@ -1,0 +1,67 @@
+"""What a person sees while a run goes: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from typing_extensions import Self
+
+from schedules.moments import Values
+
+if TYPE_CHECKING:
+    from .session import Session
+
+PLAIN_SECONDS = 5.0
+"""How often a plain line is written where there is no terminal; evaluations always get one."""
+
+
+class Progress:
+    """Steps, epoch, loss, applied learning rate, updates a second and the time that is left."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._live = sys.stdout.isatty()
+        self._shown_at = 0.0
+        self._shown_metrics: dict[str, float] = {}
+        self._bar = Bar(
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stdout),
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, session: Session, loss: float, values: Values, rate: float) -> None:
+        """Tells of the last update: its loss, what it applied, and how fast updates go."""
+        told = [
+            f"epoch {session.epoch(session.step):.1f}",
+            f"loss {loss:.4g}",
+            f"learning_rate {values[0]:.4g}",
+            *(f"{name} {value:.4g}" for name, value in session.metrics.items()),
+            f"{rate:,.0f} updates/s",
+        ]
+        if self._live:
+            self._bar.update(self._task, completed=session.step, description="  ".join(told))
+            return
+        now = perf_counter()
+        news = session.metrics != self._shown_metrics
+        if news or now - self._shown_at > PLAIN_SECONDS or session.step == self._total:
+            left = (self._total - session.step) / rate
+            print(f"step {session.step}/{self._total}", *told, f"{left:.0f} s left", sep="  ")
+            sys.stdout.flush()
+            self._shown_at, self._shown_metrics = now, session.metrics

@@ -1,0 +1,166 @@
+"""One run put together: from its declaration and its folder to everything the loop works with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from .checkpoint import Checkpoints
+from .choice import Chosen, Pace, measured
+from .data import Split
+from .experiment import Experiment
+from .folder import Folder, write
+from .live import Dials
+from .program import Compiled, Network, Placed, Program
+from .record import Record
+from .stream import Stream
+from .tape import Tape
+
+LONGEST = 2000
+"""The most updates in a call where the config leaves it open: what the padded tables hold."""
+
+
+class Unfit(Exception):  # noqa: N818  # says what the checkpoint is
+    """A checkpoint that was made by another kind of run than this one."""
+
+
+@dataclass
+class Session:
+    """What the loop reads and writes. `step` is the position: how many updates are done."""
+
+    experiment: Experiment
+    folder: Folder
+    network: Network
+    program: Program
+    tape: Tape
+    stream: Stream
+    record: Record
+    checkpoints: Checkpoints
+    chosen: Chosen
+    pace: Pace
+    data: Split
+    device: str
+    step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    """What the last evaluation found."""
+
+    @classmethod
+    def begin(cls, experiment: Experiment, folder: Folder) -> Session:
+        """Builds the network on its device and goes on from the folder's newest checkpoint.
+
+        Raises:
+            Refused: when the machine lacks the device.
+            Unfit: when the checkpoint does not fit the network.
+        """
+        if experiment.run.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        device = experiment.device.choose()
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(experiment.run.seed)
+        data = experiment.data.load()
+        tape = Tape(experiment.curves())
+        batch_size = experiment.data.batch_size
+        stream = Stream(experiment.run.seed, len(data.train), batch_size)
+        longest = experiment.run.steps_per_call
+        longest = LONGEST if longest == "auto" else longest
+        longest = min(longest, experiment.total_steps())
+        with tf.device(device):
+            network = _network(experiment, tape)
+            placed = Placed.of(data)
+
+        def build(compiled: Compiled) -> Program:
+            return Program(network, placed, compiled, longest, batch_size)
+
+        def ask(program: Program, count: int) -> None:
+            program.update(tape.read(0, count), stream.indices(0, count))
+
+        with tf.device(device):
+            chosen = _chosen(experiment, folder.chosen) or measured(build, ask)
+        write(folder.chosen, json.dumps(asdict(chosen), indent=1) + "\n")
+        session = cls(
+            experiment=experiment,
+            folder=folder,
+            network=network,
+            program=build(chosen.compile),
+            tape=tape,
+            stream=stream,
+            record=Record(folder.path),
+            checkpoints=Checkpoints(folder.checkpoints, experiment.checkpoint.keep),
+            chosen=chosen,
+            pace=Pace(experiment.run.steps_per_call, longest),
+            data=data,
+            device=device,
+        )
+        session._resume()
+        return session
+
+    def epoch(self, step: int) -> float:
+        """How many passes over the training examples `step` updates are."""
+        return step * self.stream.batch_size / self.stream.examples
+
+    def evaluate(self) -> None:
+        """Looks at the test examples; the schedules that react to it hear what was found."""
+        found = self.program.evaluate()
+        self.metrics = {f"eval_{name}": value for name, value in found.items()}
+        for curve in self.tape.curves.values():
+            curve.observe(self.metrics, self.step)
+        self.record.write([{"step": self.step, "epoch": self.epoch(self.step), **self.metrics}])
+
+    def save(self) -> Path:
+        """Writes a checkpoint of this very moment."""
+        about = {
+            "record": self.record.position(),
+            "metrics": self.metrics,
+            "curves": {name: curve.state() for name, curve in self.tape.curves.items()},
+            **self._identity(),
+        }
+        return self.checkpoints.save(self.step, self.network.state(), about)
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must have in common with the run that goes on from it."""
+        return {
+            "optimizer": self.experiment.optimizer.kind,
+            "data": self.data.digest,
+            "seed": self.experiment.run.seed,
+            "compile": self.chosen.compile,
+        }
+
+    def _resume(self) -> None:
+        saved, damaged = self.checkpoints.newest()
+        for reason in damaged:
+            print(f"left out a damaged checkpoint, {reason}")
+        if saved is None:
+            self.record.rewind(0)
+            return
+        for name, value in self._identity().items():
+            if saved.about[name] != value:
+                raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
+        try:
+            self.network.restore(saved.arrays)
+        except ValueError as error:
+            raise Unfit(str(error)) from None
+        for name, curve in self.tape.curves.items():
+            curve.restore(saved.about["curves"][name])
+        self.record.rewind(saved.about["record"])
+        self.step, self.metrics = saved.step, saved.about["metrics"]
+
+
+def _network(experiment: Experiment, tape: Tape) -> Network:
+    facts = experiment.data.facts()
+    dials = Dials(tape.names)
+    model = experiment.model.build(facts.shape, facts.classes)
+    optimizer = experiment.optimizer.build(dials)
+    optimizer.build(model.trainable_variables)
+    return Network(model, optimizer, dials, tf.Variable(0, dtype=tf.int64, name="global_step"))
+
+
+def _chosen(experiment: Experiment, path: Path) -> Chosen | None:
+    """What the config or an earlier process on this folder decided."""
+    if experiment.run.compile != "auto":
+        return Chosen(experiment.run.compile, {})
+    return Chosen(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
