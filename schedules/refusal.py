@@ -20,11 +20,14 @@ class Problem:
     value: Any
     rule: str
     hint: str = ""
+    source: str = ""
+    """Where the value was written: an override, or a file and its line."""
 
     def __str__(self) -> str:
         found = "" if self.value is ABSENT else f" = {shown(self.value)}"
+        source = f"\n  from: {self.source}" if self.source else ""
         hint = f"\n  hint: {self.hint}" if self.hint else ""
-        return f"{self.path or 'schedule'}{found}: {self.rule}{hint}"
+        return f"{self.path or 'schedule'}{found}: {self.rule}{source}{hint}"
 
 
 class Refused(ValueError):  # noqa: N818  # reads as what happened, as in `except Refused`

@@ -17,6 +17,7 @@ from schedules import Refused, picture
 
 from .configuration import CONF, VERSION_BASE, explaining, plain, widened
 from .experiment import Experiment
+from .explain import located
 from .folder import Folder
 from .training import run, tell
 
@@ -59,13 +60,18 @@ def train(config: DictConfig) -> int:
     Raises:
         Refused: before TensorFlow is imported, leaving nothing behind.
     """
-    path = Path(HydraConfig.get().runtime.output_dir)
+    composed = HydraConfig.get()
+    path = Path(composed.runtime.output_dir)
     try:
         experiment = Experiment.declared(plain(config))
         curves = experiment.curves()
-    except Refused:
+    except Refused as refused:
         _remove_if_empty(path)
-        raise
+        folders = [
+            Path(source.path) for source in composed.runtime.config_sources if source.schema == "file"
+        ]
+        overrides, choices = composed.overrides.task, composed.runtime.choices
+        raise located(refused, overrides, choices, folders) from None
     folder = Folder(path)
     with folder.locked():
         folder.declare(experiment)

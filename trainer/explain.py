@@ -1,14 +1,17 @@
-"""Why Hydra could not compose a config, told as the override to change."""
+"""Why a config is refused, told as the override to change and where its value was written."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
+import yaml
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-from schedules.refusal import ABSENT, Refused, did_you_mean, refuse
+from schedules.refusal import ABSENT, Problem, Refused, did_you_mean, refuse
 
 
 def explained(error: Exception, overrides: Sequence[str], known: Iterable[str]) -> Refused:
@@ -42,3 +45,45 @@ def _given(key: str, overrides: Sequence[str]) -> object:
         if separator and name.lstrip("+~") == key:
             return value
     return ABSENT
+
+
+def located(
+    refused: Refused,
+    overrides: Sequence[str],
+    choices: Mapping[str, str | None],
+    folders: Sequence[Path],
+) -> Refused:
+    """The same refusal, each problem with the override or the file and line it comes from.
+
+    `choices` are the options chosen of each group, and `folders` where config files are looked
+    for, the first one first.
+    """
+
+    def source(problem: Problem) -> str:
+        for override in reversed(overrides):
+            key = override.partition("=")[0].lstrip("+~")
+            chosen = override.partition("=")[2] == choices.get(key)
+            if f"{problem.path}.".startswith(f"{key}.") and not chosen:
+                return f"the override {override.lstrip('+')}"
+        group, *inner = problem.path.split(".")
+        files = [(f"{group}/{choices[group]}.yaml", inner)] if choices.get(group) else []
+        for name, path in [*files, ("config.yaml", [group, *inner])]:
+            for file in (folder / name for folder in folders):
+                if file.is_file() and (line := _line(file, path)):
+                    return f"{file}:{line}"
+        return ""
+
+    return Refused(replace(problem, source=source(problem)) for problem in refused.problems)
+
+
+def _line(file: Path, path: Sequence[str]) -> int:
+    """The line of the value at `path`, or of what holds it; 0 where the first key is missing."""
+    node = yaml.compose(file.read_text(encoding="utf-8"))
+    line = 0
+    for key in path:
+        entries = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next((pair for pair in entries if pair[0].value == key), None)
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
