@@ -1,0 +1,106 @@
+"""The rules of TensorFlow 1, in its own optimizers and in ours, on the same gradients."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.live import Dials
+from trainer.optimizers import Optimizer
+
+UPDATES = 200
+RATES = np.repeat([0.1, 0.01], UPDATES // 2).astype(np.float32)
+RANDOM = np.random.default_rng(1)
+START = RANDOM.normal(size=(3, 4)).astype(np.float32)
+NOISE = RANDOM.normal(size=(UPDATES, 3, 4)).astype(np.float32)
+
+tf1 = tf.compat.v1.train
+
+
+def in_tensorflow_1(make_optimizer):
+    """The weights after each gradient `NOISE[t] + w`, from a graph in a session."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        rate = tf.compat.v1.placeholder(tf.float32, [])
+        noise = tf.compat.v1.placeholder(tf.float32, START.shape)
+        weights = tf.compat.v1.Variable(START)
+        update = make_optimizer(rate).apply_gradients([(noise + weights, weights)])
+        session.run(tf.compat.v1.global_variables_initializer())
+        for t in range(UPDATES):
+            session.run(update, {rate: RATES[t], noise: NOISE[t]})
+        return session.run(weights)
+
+
+def declared(config, prepare=lambda optimizer: None):
+    """The same weights from the declared optimizer in a compiled loop."""
+    dials = Dials(["learning_rate"])
+    optimizer = Optimizer.declared(config).build(dials)
+    weights = tf.keras.Variable(START)
+    optimizer.build([weights])
+    prepare(optimizer)
+
+    @tf.function
+    def train():
+        for t in tf.range(UPDATES):
+            gradient = tf.constant(NOISE)[t] + weights
+            with dials.showing(tf.constant(RATES)[t, None]):
+                optimizer.apply([gradient], [weights])
+
+    train()
+    return weights.numpy()
+
+
+def mean_squares_from_one(optimizer):
+    """TensorFlow 1 starts them there and Keras at 0; the rules are the same from then on."""
+    for velocity in optimizer._velocities:
+        velocity.assign(tf.ones_like(velocity))
+
+
+@pytest.mark.parametrize(
+    ("config", "make_optimizer"),
+    [
+        ({"kind": "sgd"}, tf1.GradientDescentOptimizer),
+        ({"kind": "momentum", "momentum": 0.9}, lambda lr: tf1.MomentumOptimizer(lr, 0.9)),
+        (
+            {"kind": "nesterov", "momentum": 0.9},
+            lambda lr: tf1.MomentumOptimizer(lr, 0.9, use_nesterov=True),
+        ),
+        ({"kind": "adagrad", "epsilon": 0}, tf1.AdagradOptimizer),
+        ({"kind": "adadelta", "epsilon": 1e-8}, lambda lr: tf1.AdadeltaOptimizer(lr, rho=0.95)),
+        ({"kind": "adam", "epsilon": 1e-8}, tf1.AdamOptimizer),
+        ({"kind": "ftrl"}, tf1.FtrlOptimizer),
+    ],
+    ids=lambda config: config["kind"] if isinstance(config, dict) else "",
+)
+def test_a_rule_gives_the_weights_of_its_namesake_in_tensorflow_1(config, make_optimizer):
+    expected = in_tensorflow_1(make_optimizer)
+    assert np.abs(expected - START).max() > 1e-3
+    np.testing.assert_allclose(declared(config), expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_rmsprop_is_tensorflow_1s_but_for_where_its_mean_squares_start(momentum, centered):
+    config = {"kind": "rmsprop", "momentum": momentum, "epsilon": 1e-10, "centered": centered}
+    expected = in_tensorflow_1(
+        lambda lr: tf1.RMSPropOptimizer(lr, momentum=momentum, centered=centered)
+    )
+    actual = declared(config, mean_squares_from_one)
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6)
+    assert not np.allclose(declared(config), expected, rtol=2e-5, atol=2e-6)
+
+
+def test_a_lower_rate_acts_at_once_on_momentum_and_later_on_keras_sgd():
+    """Three gradients of 1, the rate 1 and then 0: what is left of the velocity still moves SGD."""
+
+    def weights(kind):
+        dials = Dials(["learning_rate"])
+        optimizer = Optimizer.declared({"kind": kind, "momentum": 0.5}).build(dials)
+        weight = tf.keras.Variable(0.0)
+        moves = []
+        for rate in (1.0, 0.0, 0.0):
+            with dials.showing(tf.constant([rate])):
+                optimizer.apply([tf.constant(1.0)], [weight])
+            moves.append(float(weight.numpy()))
+        return moves
+
+    assert weights("momentum") == [-1.0, -1.0, -1.0]
+    assert weights("sgd") == [-1.0, -1.5, -1.75]
