@@ -199,6 +199,14 @@ def test_a_newer_python3_gives_way_to_a_supported_one(quick):
     assert quick.run()[0] == 0
 
 
+def test_uv_fetches_a_python_where_none_is_supported(quick):
+    python = Path(sys.executable).resolve()
+    quick.program("python3", "exit 1")
+    quick.program("uv", f'[[ $1 == run ]] && echo "{python}" || exit 0')
+    code, output, errors = quick.run()
+    assert (code, output) == (0, f"{quick.root}\n"), errors
+
+
 @pytest.mark.parametrize("script", sorted(SCRIPTS.iterdir()), ids=lambda script: script.name)
 def test_a_script_can_be_executed_unless_it_is_sourced(script):
     assert os.access(script, os.X_OK) != (script.name == "environment")
