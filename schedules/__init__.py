@@ -1,6 +1,16 @@
 """Composable schedules for any training hyperparameter, exact at every boundary."""
 
-from . import decays  # noqa: F401  # registers its kinds
+from . import (  # noqa: F401  # each registers its kinds
+    anneals,
+    combine,
+    compose,
+    cyclic,
+    decays,
+    given,
+    piecewise,
+    reactive,
+    stochastic,
+)
 from .clock import Clock, Duration
 from .refusal import Problem, Refused
 from .schedule import Curve, Schedule, load

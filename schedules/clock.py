@@ -69,7 +69,15 @@ class Duration:
         decimal = float(self.amount)
         amount = decimal if exact(decimal) == self.amount else self.amount
         amount = self.amount if self.amount.denominator == 1 else amount
-        return f"{amount}%" if self.unit == "%" else f"{amount} {self.unit}"
+        if self.unit == "%":
+            return f"{amount}%"
+        return f"{amount} {self.unit.removesuffix('s') if amount == 1 else self.unit}"
+
+    def written(self) -> int | str:
+        """As a config file writes it."""
+        if self.unit == "steps" and self.amount.denominator == 1:
+            return int(self.amount)
+        return str(self)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -80,7 +88,7 @@ class Duration:
                 raise PydanticCustomError("duration", "{rule}", {"rule": str(error)}) from None
 
         return core_schema.no_info_plain_validator_function(
-            validate, serialization=core_schema.plain_serializer_function_ser_schema(_plain)
+            validate, serialization=core_schema.plain_serializer_function_ser_schema(cls.written)
         )
 
     @classmethod
@@ -100,13 +108,6 @@ _RULE = (
     "must be a number of steps, or a text such as "
     "'500 steps', '10 epochs', '60000 examples' or '20%'"
 )
-
-
-def _plain(duration: Duration) -> int | str:
-    """As a config file writes it."""
-    if duration.unit == "steps" and duration.amount.denominator == 1:
-        return int(duration.amount)
-    return str(duration)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Clock:
                 examples = duration.amount * self._known("examples_per_epoch", duration)
                 return examples / self._known("batch_size", duration)
 
-    def spanning(self, steps: Fraction) -> Clock:
+    def spanning(self, steps: Fraction | None) -> Clock:
         """The clock of a part that lasts `steps`: the same units, per cent of that part."""
         return Clock(steps, self.batch_size, self.examples_per_epoch)
 

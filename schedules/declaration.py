@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     Strict,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import Self
@@ -27,10 +29,20 @@ def _number(value: Any) -> Any:
     YAML reads `no` as a boolean and `.nan` as a float; pydantic takes both for floats.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise PydanticCustomError("number", "must be a number")
+        raise PydanticCustomError("number", "must be a number", {"hint": _meant(value)})
     if not math.isfinite(value):
-        raise PydanticCustomError("finite", "must be finite")
+        raise PydanticCustomError("finite", "must be finite", {"hint": "give an ordinary number"})
     return value
+
+
+def _meant(value: object) -> str:
+    """What to type instead of something that is no number."""
+    if isinstance(value, bool):
+        return "YAML reads yes, no, on, off, true and false as booleans; write 1 or 0"
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return f"write it without quotes, as {float(value)}"
+    return "give an ordinary number"
 
 
 Number = Annotated[float, BeforeValidator(_number)]
@@ -52,6 +64,16 @@ class Declaration(BaseModel):
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that people look for here, each with the override that does what they want."""
 
+    def contradictions(self) -> Iterator[Problem]:
+        """What is wrong between fields that are right one by one."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _without_contradictions(self) -> Self:
+        if found := tuple(self.contradictions()):
+            raise carried(Refused(found))
+        return self
+
     @classmethod
     def declared(cls, config: object) -> Self:
         """The declaration that `config` describes.
@@ -62,7 +84,7 @@ class Declaration(BaseModel):
         try:
             return cls.model_validate(config)
         except ValidationError as error:
-            raise Refused(_problems(cls, error)) from None
+            raise Refused(problems(cls, error)) from None
 
 
 class Kind(Declaration):
@@ -120,7 +142,7 @@ class Kind(Declaration):
         try:
             return cls.declared(config)
         except Refused as refused:
-            raise PydanticCustomError("nested", "{refused}", {"refused": refused}) from None
+            raise carried(refused) from None
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -142,11 +164,17 @@ class Kind(Declaration):
         return handler(schema)
 
 
+def carried(refused: Refused) -> PydanticCustomError:
+    """A refusal as pydantic lets a validator raise it: its problems keep paths of their own."""
+    return PydanticCustomError("nested", "{refused}", {"refused": refused})
+
+
 def _known(family: type[Kind]) -> str:
     return f"known: {', '.join(sorted(family.kinds))}"
 
 
-def _problems(cls: type[BaseModel], error: ValidationError) -> Iterator[Problem]:
+def problems(cls: type[BaseModel], error: ValidationError) -> Iterator[Problem]:
+    """What pydantic found wrong with a `cls`, in this project's terms."""
     for found in error.errors(include_url=False):
         path = joined(*found["loc"])
         match found["type"]:
@@ -156,7 +184,7 @@ def _problems(cls: type[BaseModel], error: ValidationError) -> Iterator[Problem]
                         joined(path, problem.path), problem.value, problem.rule, problem.hint
                     )
             case "missing":
-                yield Problem(path, ABSENT, "is required")
+                yield Problem(path, ABSENT, "is required", _purpose(cls, found["loc"]))
             case "extra_forbidden":
                 owner = _model_at(cls, found["loc"][:-1])
                 key = str(found["loc"][-1])
@@ -172,6 +200,13 @@ def _rule(message: str) -> str:
     """The library's words in this project's voice: a rule that follows `path = value`."""
     message = message.replace("Input should be", "must be").replace("Value error, ", "")
     return message[:1].lower() + message[1:]
+
+
+def _purpose(cls: type[BaseModel], path: tuple[int | str, ...]) -> str:
+    """What a missing key is for, in the words of its field's documentation."""
+    field = _model_at(cls, path[:-1]).model_fields.get(str(path[-1]))
+    words = (field.description or "") if field else ""
+    return words[:1].lower() + words[1:].removesuffix(".")
 
 
 def _model_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

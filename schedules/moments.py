@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, lcm
-from typing import Any
+from math import gcd, lcm
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,17 @@ from .clock import Clock, Duration
 Values = NDArray[np.float64]
 Integers = NDArray[Any]  # int64, or Python integers where 64 bits would not hold them
 
+STEP = Fraction(1)
+
+
+class Rational(Protocol):
+    """An exact number, in lowest terms or not."""
+
+    @property
+    def numerator(self) -> int: ...
+    @property
+    def denominator(self) -> int: ...
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -23,7 +34,8 @@ class Moments:
 
     Steps are whole, but a part that begins after 859.375 steps sees moments between them. Ticks
     are integers, so `t // T` and comparisons are exact, while `t / T` is one rounded division. A
-    moment's results do not depend on which other moments are asked for along with it.
+    moment's results do not depend on which other moments are asked for along with it. There is
+    always at least one.
     """
 
     ticks: Integers
@@ -33,6 +45,11 @@ class Moments:
     @classmethod
     def at(cls, steps: NDArray[np.int64], clock: Clock) -> Moments:
         return cls(steps, 1, clock)
+
+    @classmethod
+    def of(cls, moment: Fraction, clock: Clock) -> Moments:
+        """A single moment."""
+        return cls(_integers([moment.numerator]), moment.denominator, clock)
 
     def __len__(self) -> int:
         return len(self.ticks)
@@ -46,40 +63,62 @@ class Moments:
 
     def __sub__(self, start: Fraction) -> Moments:
         per = lcm(self.per, start.denominator)
-        ticks = _times(self.ticks, per // self.per) - int(start * per)
+        ticks = _times(self.ticks, per // self.per)
+        if start:
+            ticks = _minus(ticks, start.numerator * (per // start.denominator))
         return replace(self, ticks=ticks, per=per)
 
     def __add__(self, length: Fraction | int) -> Moments:
         return self - -Fraction(length)
 
+    def __mul__(self, factor: Fraction) -> Moments:
+        shared = gcd(factor.numerator, self.per)
+        ticks = _times(self.ticks, factor.numerator // shared)
+        return replace(self, ticks=ticks, per=self.per // shared * factor.denominator)
+
     def __floordiv__(self, length: Duration | Fraction) -> Integers:
         """How many whole lengths have passed, exactly."""
-        over, under = self._ratio(length)
+        over, under, _ = self._ratio(length)
         return over // under
 
     def __mod__(self, length: Duration | Fraction) -> Moments:
         """The moment since the last whole length, exactly."""
-        over, under = self._ratio(length)
-        T = self.steps(length)
-        return replace(self, ticks=over % under, per=self.per * T.denominator)
+        over, under, per = self._ratio(length)
+        return replace(self, ticks=over % under, per=per)
 
     def __truediv__(self, length: Duration | Fraction) -> Values:
-        """How many lengths have passed, as the float nearest to the exact quotient."""
-        over, under = self._ratio(length)
-        return np.asarray(over.astype(np.float64) / float(under), dtype=np.float64)
+        """How many lengths have passed, rounded once."""
+        over, under, _ = self._ratio(length)
+        return _floats(over) / float(under)
+
+    def begun(self, length: Duration | Fraction) -> Integers:
+        """How many lengths have begun, exactly: `t / length` rounded up."""
+        over, under, _ = self._ratio(length)
+        return -(-over // under)
 
     def progress(self, length: Duration | Fraction) -> Values:
         """`min(t, T) / T`: 0 at the start, exactly 1 from the end on."""
         return np.minimum(self / length, 1.0)
 
-    def passed(self, boundaries: Sequence[Fraction], *, inclusive: bool = True) -> NDArray[np.intp]:
+    def passed(self, boundaries: Sequence[Rational], *, inclusive: bool = True) -> NDArray[np.intp]:
         """How many of the ascending boundaries `b <= t` (or `b < t`) lie behind each moment."""
-        # For an integer tick, b <= tick / per says the same as ceil(b * per) <= tick.
-        ends = [ceil(b * self.per) if inclusive else int(b * self.per // 1) + 1 for b in boundaries]
-        limit = 2**62
-        if self.ticks.dtype == np.int64 and all(end < limit for end in ends):
-            return np.searchsorted(np.array(ends, np.int64), self.ticks, side="right")
-        return np.searchsorted(np.array(ends, object), self.ticks.astype(object), side="right")
+        if inclusive:
+            return self._behind(Knots.at(boundaries, self.per).first)
+        past = [b.numerator * self.per // b.denominator + 1 for b in boundaries]
+        return self._behind(_integers(past))
+
+    def along(self, knots: Knots) -> tuple[NDArray[np.intp], Values]:
+        """Which interval `[knot i, knot i + 1)` each moment is in, and what share of it has passed.
+
+        The share is exactly 0 at a knot. Before the first knot and after the last it is 0 too.
+        """
+        i = self._behind(knots.first) - 1
+        inside = (i >= 0) & (i < len(knots.first) - 1)
+        start, end = np.where(inside, i, 0), np.where(inside, i + 1, 0)
+        gone = _floats(self.ticks - knots.first[start]) + knots.lead[start]
+        width = _floats(knots.first[end] - knots.first[start]) + knots.lead[start] - knots.lead[end]
+        share = np.minimum(np.divide(gone, width, where=inside, out=np.zeros(len(self))), 1.0)
+        return np.maximum(i, 0), share
 
     def whole(self) -> NDArray[np.int64]:
         """The step each moment falls in."""
@@ -89,16 +128,67 @@ class Moments:
         """The same moments read on another clock with the same zero."""
         return replace(self, clock=clock)
 
-    def _ratio(self, length: Duration | Fraction) -> tuple[Integers, int]:
-        """`t / T` as integers over one positive integer."""
+    def _behind(self, first: Integers) -> NDArray[np.intp]:
+        if self.ticks.dtype == first.dtype:
+            return np.searchsorted(first, self.ticks, side="right")
+        return np.searchsorted(first.astype(object), self.ticks.astype(object), side="right")
+
+    def _ratio(self, length: Duration | Fraction) -> tuple[Integers, int, int]:
+        """`t` and `T` as integer numbers of ticks of `1 / per`, and that `per`."""
         T = self.steps(length)
-        return _times(self.ticks, T.denominator), self.per * T.numerator
+        per = lcm(self.per, T.denominator)
+        return _times(self.ticks, per // self.per), T.numerator * (per // T.denominator), per
+
+
+@dataclass(frozen=True)
+class Knots:
+    """Ascending exact positions, as the first tick at or after each and how far it lies ahead.
+
+    However large the denominators of the positions, the ticks stay integers of ordinary size and
+    a tick's distance from a position is an exact integer plus a fraction below 1, rounded once.
+    """
+
+    first: Integers
+    lead: Values
+
+    @classmethod
+    def at(cls, positions: Iterable[Rational], per: int) -> Knots:
+        """Knots at `positions`, in steps, for ticks of `1 / per` of a step."""
+        first, lead = [], []
+        for position in positions:
+            tick, missing = divmod(-position.numerator * per, position.denominator)
+            first.append(-tick)
+            lead.append(missing / position.denominator)
+        return cls(_integers(first), np.array(lead, dtype=np.float64))
+
+
+_LIMIT = 2**62
+
+
+def _integers(numbers: Sequence[int]) -> Integers:
+    fits = all(-_LIMIT < number < _LIMIT for number in numbers)
+    return np.array(numbers, dtype=np.int64 if fits else object)
+
+
+def _floats(ticks: Integers) -> Values:
+    return np.asarray(ticks, dtype=np.float64)
 
 
 def _times(ticks: Integers, factor: int) -> Integers:
     """An exact product: Python's own integers take over where 64 bits would overflow."""
-    if factor == 1 or not len(ticks):
+    if factor == 1:
         return ticks
-    if ticks.dtype == np.int64 and int(np.abs(ticks).max()) * factor >= 2**62:
+    if ticks.dtype == np.int64 and _largest(ticks) * factor >= _LIMIT:
         ticks = ticks.astype(object)
     return ticks * factor
+
+
+def _minus(ticks: Integers, start: int) -> Integers:
+    """An exact difference, likewise."""
+    if ticks.dtype == np.int64 and _largest(ticks) + abs(start) >= _LIMIT:
+        ticks = ticks.astype(object)
+    return ticks - start
+
+
+def _largest(ticks: Integers) -> int:
+    return max(-int(ticks.min()), int(ticks.max()))

@@ -15,10 +15,13 @@ from pydantic_core import PydanticCustomError
 from .clock import Clock, Duration
 from .declaration import Kind
 from .moments import Moments, Values
-from .refusal import refuse, within
+from .refusal import joined, refuse, within
 
 Metrics = float | Mapping[str, float]
 """What an evaluation found: one number, or several by name."""
+
+Path = tuple[str | int, ...]
+"""The keys that lead from a schedule to one that it is made of."""
 
 
 def _positive(duration: Duration) -> Duration:
@@ -35,7 +38,7 @@ WHOLE = Duration(Fraction(100), "%")
 
 
 class Schedule(Kind, family=True):
-    """A value as a function of the step, `value(t)`, for any quantity that changes in training.
+    """A value as a function of the step, `at(t)`, for any quantity that changes in training.
 
     Subclasses state a `kind`, their parameters and the formula, and nothing else: durations are
     read on the clock that the moments carry (`t / self.decay_steps`), so the formula in the code
@@ -47,10 +50,10 @@ class Schedule(Kind, family=True):
     """Whether the value depends on the step alone."""
 
     @abstractmethod
-    def value(self, t: Moments) -> Values:
+    def at(self, t: Moments) -> Values:
         """The values at the moments `t`, one float64 each."""
 
-    def children(self) -> Iterator[tuple[tuple[str | int, ...], Schedule]]:
+    def children(self) -> Iterator[tuple[Path, Schedule]]:
         """The schedules this one is made of, each with its path inside this one."""
         for name in type(self).model_fields:
             field = getattr(self, name)
@@ -61,6 +64,15 @@ class Schedule(Kind, family=True):
                     if isinstance(item, Schedule):
                         yield (name, i), item
 
+    def code(self) -> Iterator[tuple[str, str]]:
+        """What this schedule would import and run because its config says so: path and name.
+
+        Asking imports nothing, so that a caller can refuse before `check` and `at` do.
+        """
+        for path, child in self.children():
+            for inner, name in child.code():
+                yield joined(*path, inner), name
+
     def check(self, clock: Clock) -> None:
         """Refuses what this clock can't honour; a composite also checks what it is made of.
 
@@ -68,27 +80,42 @@ class Schedule(Kind, family=True):
             Refused: with the path inside this schedule.
         """
         self.check_lengths(clock)
-        for path, child in self.children():
+        for path, child, own in self.clocks(clock):
             with within(*path):
-                child.check(clock)
+                child.check(own)
 
     def check_lengths(self, clock: Clock) -> None:
         """Reads every duration of this schedule's own once, so that a bad unit is named."""
-        for name in type(self).model_fields:
-            field = getattr(self, name)
-            for duration in field if isinstance(field, tuple) else (field,):
-                if isinstance(duration, Duration):
-                    with within(name):
-                        clock.steps(duration)
+        for _ in self.lengths(clock):
+            pass
 
-    def boundaries(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
+    def clocks(self, clock: Clock) -> Iterator[tuple[Path, Schedule, Clock]]:
+        """The schedules this one is made of, each with its path and the clock it reads."""
+        for path, child in self.children():
+            yield path, child, clock
+
+    def lengths(self, clock: Clock) -> Iterator[tuple[str, Duration, Fraction]]:
+        """Its own durations: the field, what was written, and the steps it means."""
+        for name in type(self).model_fields:
+            for path, duration in _durations((name,), getattr(self, name)):
+                with within(*path):
+                    steps = clock.steps(duration)
+                yield name, duration, steps
+
+    def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
         """The named moments where the curve changes its course, for previews and lint."""
         yield from ()
 
     def observe(self, metrics: Metrics, t: Moments | None) -> None:
         """Hears what an evaluation at `t` found; schedules that don't react pass it on."""
-        for _, child in self.children():
-            child.observe(metrics, t)
+        for path, child in self.children():
+            with within(*path):
+                child.observe(metrics, t)
+
+    def turn(self, value: float) -> bool:
+        """Sets what a hand can set in here to `value`; False where there is no such part."""
+        turned = [child.turn(value) for _, child in self.children()]
+        return any(turned)
 
     def reacts(self) -> bool:
         """Whether this schedule, or one it is made of, depends on more than the step."""
@@ -97,7 +124,7 @@ class Schedule(Kind, family=True):
     def state(self) -> dict[str, Any]:
         """What the reacting schedules in here have heard, by path; JSON holds it."""
         return {
-            ".".join(map(str, (*path, *filter(None, [inner])))): heard
+            joined(*path, inner): heard
             for path, child in self.children()
             for inner, heard in child.state().items()
         }
@@ -113,6 +140,14 @@ class Schedule(Kind, family=True):
                     if key == prefix or key.startswith(prefix + ".")
                 }
             )
+
+
+def _durations(path: Path, field: object) -> Iterator[tuple[Path, Duration]]:
+    if isinstance(field, Duration):
+        yield path, field
+    elif isinstance(field, tuple):
+        for i, item in enumerate(field):
+            yield from _durations((*path, i), item)
 
 
 class Curve:
@@ -142,12 +177,15 @@ class Curve:
             ValueError: for a step that is negative or no whole number.
         """
         asked = np.asarray(steps)
-        if not np.issubdtype(asked.dtype, np.integer) or (asked.size and asked.min() < 0):
+        if asked.size and (not np.issubdtype(asked.dtype, np.integer) or asked.min() < 0):
             raise ValueError(f"steps must be whole numbers from 0 on, got {steps!r}")
+        if not asked.size:
+            return np.empty(asked.shape)
         # One contiguous row whatever was asked, so that a value is the same bits alone or in a
         # million: numpy rounds a scalar's powers and cosines otherwise than an array's.
         t = Moments.at(np.ascontiguousarray(asked.ravel(), dtype=np.int64), self.clock)
-        values = self.schedule.value(t).reshape(asked.shape)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # lint tells of these
+            values = self.schedule.at(t).reshape(asked.shape)
         return values if asked.ndim else float(values)
 
     def observe(self, metrics: Metrics, step: int | None = None) -> None:
@@ -158,6 +196,15 @@ class Curve:
         """
         t = None if step is None else Moments.at(np.array([step], np.int64), self.clock)
         self.schedule.observe(metrics, t)
+
+    def set(self, value: float) -> None:
+        """Turns every `manual` schedule in here to `value`, from the next step asked for on.
+
+        Raises:
+            Refused: when there is none, or `value` is no finite number.
+        """
+        if not self.schedule.turn(value):
+            raise refuse("", value, "no part of this schedule is set by hand", "use kind: manual")
 
     @property
     def reacts(self) -> bool:
@@ -192,6 +239,7 @@ def load(config: Mapping[str, Any] | Schedule, clock: Clock | None = None) -> Cu
     >>> load({"kind": "linear", "initial_value": 1.0}, Clock(total_steps=4))
     Traceback (most recent call last):
     schedules.refusal.Refused: end_value: is required
+      hint: the value from `decay_steps` on
     """
     return Curve(Schedule.declared(config), clock or Clock())
 

@@ -1,0 +1,137 @@
+"""Curves from elsewhere: a table of values, or a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from importlib import import_module
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, StringConstraints
+
+from .clock import Clock, Duration
+from .declaration import Number
+from .moments import STEP, Moments, Values
+from .refusal import ABSENT, Problem, did_you_mean, refuse
+from .schedule import Length, Schedule
+from .tables import Rows, read
+
+
+class Table(Schedule):
+    """`values[t // every]`, holding the last one.
+
+    A `.csv` file has one value a row, alone or as `step,value` under that header; a `.json` file
+    has a list of values, or `{"step": […], "value": […]}`; a `.npy` file has one row of numbers.
+    These are what `python -m schedules table` writes. Steps that a file tells must be 0, `every`,
+    twice `every` and so on.
+
+    >>> from schedules import load
+    >>> load({"kind": "table", "values": [0.1, 0.01], "every": 2})([0, 1, 2, 9])
+    array([0.1 , 0.1 , 0.01, 0.01])
+    """
+
+    kind: Literal["table"] = "table"
+    values: Annotated[tuple[Number, ...], Field(min_length=1)] | None = None
+    """The values themselves; or give `file`."""
+    file: str | None = None
+    """The file that holds them, seen from the working directory."""
+    every: Length = Duration(STEP)
+    """How long each value holds."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if (self.values is None) == (self.file is None):
+            rule = f"takes either values or file, and has {'both' if self.file else 'neither'}"
+            hint = "values: a list of numbers; file: a .csv, .json or .npy file of them"
+            yield Problem("file", self.file or ABSENT, rule, hint)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The values, read once."""
+        return read(self.file) if self.file else Rows(np.array(self.values))
+
+    def check(self, clock: Clock) -> None:
+        super().check(clock)
+        every = clock.steps(self.every)
+        for i, step in enumerate(self.rows.steps or ()):
+            if step != i * every:
+                rule = f"has steps of its own, and row {i} is step {step} instead of {i * every}"
+                raise refuse("file", self.file, rule, "set `every` to what lies between two rows")
+
+    def at(self, t: Moments) -> Values:
+        values = self.rows.values
+        return values[np.minimum(t // self.every, len(values) - 1).astype(np.int64)]
+
+
+class Custom(Schedule):
+    """What the function `call` gives for an int64 array of steps and `kwargs`.
+
+    The function takes the steps as its first argument and returns as many finite numbers; each
+    may depend on its own step alone. This is the only kind that imports what a config names, and
+    it does so when it is checked against a clock, not when it is declared.
+
+    >>> from schedules import load
+    >>> load({"kind": "custom", "call": "schedules.given:logistic",
+    ...       "kwargs": {"initial_value": 1.0, "middle": 100, "width": 10}})(100)
+    0.5
+    """
+
+    kind: Literal["custom"] = "custom"
+    call: Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*:\w+$")]
+    """The function, as `package.module:function`."""
+    kwargs: dict[str, Any] = {}  # noqa: RUF012  # pydantic copies a default
+    """What else the function is given, by name."""
+
+    def code(self) -> Iterator[tuple[str, str]]:
+        yield "call", self.call
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """The function itself, imported now."""
+        name, _, attribute = self.call.partition(":")
+        try:
+            module = import_module(name)
+        except Exception as error:  # whatever the user's module raises while it is imported
+            rule = f"can't be imported: {type(error).__name__}: {error}"
+            raise refuse("call", self.call, rule, "is its folder on PYTHONPATH?") from None
+        function = getattr(module, attribute, None)
+        if not callable(function):
+            known = [word for word, thing in vars(module).items() if callable(thing)]
+            rule = f"is no function of {name}"
+            raise refuse("call", self.call, rule, did_you_mean(attribute, known))
+        return function  # type: ignore[no-any-return]  # callable() tells mypy too little
+
+    def check(self, clock: Clock) -> None:
+        super().check(clock)
+        last = int(clock.total_steps or 2) - 1
+        self.at(Moments.at(np.unique(np.array([0, max(last, 0)], np.int64)), clock))
+
+    def at(self, t: Moments) -> Values:
+        steps = t.whole()
+        try:
+            values = np.asarray(self.function(steps.copy(), **self.kwargs))
+        except Exception as error:  # whatever the user's function raises
+            rule = f"raised {type(error).__name__}: {error}"
+            raise refuse(
+                "call", self.call, rule, f"it was given steps of shape {steps.shape}"
+            ) from None
+        return self._finite(values, steps)
+
+    def _finite(self, values: NDArray[Any], steps: NDArray[np.int64]) -> Values:
+        if values.dtype.kind not in "fiu" or values.shape != steps.shape:
+            rule = f"returned {values.dtype} of shape {values.shape} for steps of {steps.shape}"
+            raise refuse("call", self.call, rule, "return one number for each step")
+        values = values.astype(np.float64)
+        if not np.isfinite(values).all():
+            step = steps[~np.isfinite(values)][0]
+            rule = f"returned a value that is not finite at step {step}"
+            raise refuse("call", self.call, rule, "return one finite number for each step")
+        return values
+
+
+def logistic(
+    steps: NDArray[np.int64], *, initial_value: float, middle: float, width: float
+) -> Values:
+    """`initial_value / (1 + exp((t - middle) / width))`: an example for `custom`."""
+    return np.asarray(initial_value / (1 + np.exp((steps - middle) / width)))
