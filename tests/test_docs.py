@@ -18,8 +18,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = [page for page in ("README.md", "CONTRIBUTING.md") if (CHECKOUT / page).exists()]
 FENCED = re.compile(
     r"^(?:<!-- (?P<word>[a-z ]+): (?P<rest>.+) -->\n+)?"
-    r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
+    r"^```(?P<language>\w*).*\n(?P<text>(?:.*\n)*?)```$",
+    re.MULTILINE,
 )
 RUN = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 SHOWN = {"yaml", "json", "csv", "text", ""}
@@ -93,6 +93,12 @@ def test_a_reader_can_follow(block, copies):
         timeout=600,
     )
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_fence_was_read(page):
+    fences = re.findall("^ *```", (CHECKOUT / page).read_text(), re.MULTILINE)
+    assert len(fences) == 2 * len(blocks(page)) > 0
 
 
 def test_no_command_hides_behind_another_language():
