@@ -1,0 +1,249 @@
+"""What a schedule would do to a run that nobody wants, found before the run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil, inf, nan
+from operator import itemgetter
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .axes import counted, written
+from .clock import Clock, Duration
+from .moments import Values
+from .preview import chunks, everything, horizon, lengths
+from .refusal import joined
+from .schedule import Curve, Path, Schedule
+
+MEMORIES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
+"""The values that weigh the past: from 1 on it is never forgotten."""
+TIME_CONSTANTS = ("timescale",)
+"""The lengths that set a curve's pace and are not meant to pass."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that looks wrong: `refused` where it can't train, else a `warning`."""
+
+    name: str
+    step: int | None
+    severity: Literal["refused", "warning"]
+    text: str
+    hint: str
+
+    def __str__(self) -> str:
+        where = "" if self.step is None else f" at step {counted(self.step)}"
+        return f"{self.severity}: {self.name}{where} {self.text}\n  hint: {self.hint}"
+
+
+def lint(curves: Mapping[str, Curve], clock: Clock) -> list[Finding]:
+    """What the curves of a run would do wrong within it; what can't train comes first.
+
+    Looks at every step, a bounded number at a time. A schedule that reacts is judged by what it
+    does while it has heard nothing.
+
+    >>> from schedules import load
+    >>> clock = Clock(100)
+    >>> falling = load({"kind": "linear", "initial_value": 0.1, "end_value": -0.1}, clock)
+    >>> print(*lint({"learning_rate": falling}, clock))
+    refused: learning_rate at step 51 is -0.002: training would climb
+      hint: schedule.end_value=0
+    """
+    found = [
+        finding
+        for name, curve in curves.items()
+        for finding in _Look.at(name, curve, horizon(clock)).findings()
+    ]
+    return sorted(found, key=lambda finding: finding.severity != "refused")
+
+
+@dataclass
+class _Sightings:
+    """The steps at which something holds: how many, and the first with its value."""
+
+    count: int = 0
+    step: int = 0
+    value: float = nan
+
+    def note(self, part: range, values: Values, holds: NDArray[np.bool_]) -> None:
+        places = np.flatnonzero(holds)
+        if places.size and not self.count:
+            self.step, self.value = part[int(places[0])], float(values[places[0]])
+        self.count += places.size
+
+
+@dataclass
+class _Look:
+    """A look over the whole horizon of one curve, from the override path `place`."""
+
+    name: str
+    place: str
+    curve: Curve
+    steps: range
+    low: float = inf
+    high: float = -inf
+    not_finite: _Sightings = field(default_factory=_Sightings)
+    negative: _Sightings = field(default_factory=_Sightings)
+    zero: _Sightings = field(default_factory=_Sightings)
+    past_one: _Sightings = field(default_factory=_Sightings)
+
+    @classmethod
+    def at(cls, name: str, curve: Curve, steps: range) -> _Look:
+        # A warmup and a cooldown stand beside the schedule at the top of a config.
+        wrapped = "kind" not in type(curve.schedule).model_fields
+        top = "" if wrapped else "schedule"
+        look = cls(name, top if name == "learning_rate" else f"optimizer.{name}", curve, steps)
+        for part, values in chunks(curve, steps):
+            look.low = min(look.low, float(np.fmin.reduce(values)))
+            look.high = max(look.high, float(np.fmax.reduce(values)))
+            look.not_finite.note(part, values, ~np.isfinite(values))
+            look.negative.note(part, values, values < 0)
+            look.past_one.note(part, values, values >= 1)
+            # To start or to end at exactly 0 is how warmups and decays are made.
+            zero = values == 0
+            zero[: part.start == 0] = False
+            zero[len(zero) - (part[-1] == steps[-1]) :] = False
+            look.zero.note(part, values, zero)
+        return look
+
+    def findings(self) -> Iterator[Finding]:
+        if self.not_finite.count:
+            text = f"is {self.not_finite.value}"
+            yield self._refused(self.not_finite, text, self._handle())
+            return
+        if self.name == "learning_rate":
+            yield from self._learning_rate()
+        if MEMORIES.fullmatch(self.name.rpartition(".")[2]):
+            yield from self._memory()
+        if self.low == self.high:
+            yield from self._unchanging()
+        else:
+            yield from self._joints()
+            yield from self._unfinished()
+        yield from self._beyond()
+
+    def _learning_rate(self) -> Iterator[Finding]:
+        if self.low == self.high == 0:
+            text = "is 0 at every step: nothing would train"
+            hint = self._handle(lambda value: value == 0, 0.01)
+            yield Finding(self.name, None, "refused", text, hint)
+        elif self.negative.count:
+            text = f"is {written(self.negative.value)}: training would climb"
+            hint = self._handle(lambda value: value < 0, 0)
+            yield self._refused(self.negative, text, hint)
+        elif self.zero.count:
+            others = f" and {counted(self.zero.count - 1)} more" if self.zero.count > 1 else ""
+            text = f"is 0{others}: such updates change nothing"
+            hint = self._handle(lambda value: value == 0, self.high / 100)
+            yield Finding(self.name, self.zero.step, "warning", text, hint)
+
+    def _memory(self) -> Iterator[Finding]:
+        for outside, hint in (
+            (self.negative, self._handle(lambda value: value < 0, 0)),
+            (self.past_one, self._handle(lambda value: value >= 1, 0.99)),
+        ):
+            if outside.count:
+                text = f"is {written(outside.value)}: must be at least 0 and below 1"
+                yield self._refused(outside, text, hint)
+
+    def _unchanging(self) -> Iterator[Finding]:
+        kinds = {getattr(part, "kind", "constant") for _, part, _ in self._parts()}
+        if kinds != {"constant"} and not self.curve.reacts:
+            text = f"never changes: {written(self.low)} at all {counted(len(self.steps))} steps"
+            yield Finding(self.name, None, "warning", text, self._shorter() or self._handle())
+
+    def _joints(self) -> Iterator[Finding]:
+        """Jumps where a warmup, or a level stretch, hands over to what follows.
+
+        Falling to a lower stair and climbing back at a restart are what a schedule is for. What
+        counts as a jump is measured against the changes from step to step around it.
+        """
+        marks = [
+            (label, ceil(moment)) for label, moment in self.curve.schedule.marks(self.curve.clock)
+        ]
+        starts = [0, *(step for _, step in marks)]
+        for (label, step), start in zip(marks, starts, strict=False):
+            if not 1 < step < len(self.steps) - 1 or start >= step - 1:
+                continue
+            around = self.curve(np.arange(max(start, step - 9), min(step + 9, len(self.steps))))
+            at = step - max(start, step - 9)
+            changes = np.diff(around)
+            jump, others = changes[at - 1], np.delete(changes, at - 1)
+            margin = 0.02 * (self.high - self.low) + np.ptp(others) / 2
+            expected = others.min() - margin <= jump <= others.max() + margin
+            falling = around[at - 1] < self.curve(start)
+            if expected or falling or not others.any():
+                continue
+            before, after = around[at - 1], around[at]
+            text = f"jumps from {written(before)} to {written(after)} where {label} begins"
+            yield Finding(self.name, step, "warning", text, self._beginning(label, before))
+
+    def _unfinished(self) -> Iterator[Finding]:
+        """Parts whose time runs out before they have come to their end."""
+        for path, part, clock in self._parts():
+            time = Fraction(clock.total_steps or 0)
+            for name, duration, steps in part.lengths(clock):
+                one = isinstance(getattr(part, name), Duration) and name not in TIME_CONSTANTS
+                if not one or steps <= time or part.reacts():
+                    continue
+                first, last, end = Curve(part, clock)([0, ceil(time) - 1, ceil(steps)])
+                if abs(end - last) > 0.05 * abs(end - first):
+                    override = joined(self.place, *path, name)
+                    text = (
+                        f"ends at {written(last)}, far from its end at {written(end)}: "
+                        f"{override} = {duration} in {counted(float(time))} steps"
+                    )
+                    yield Finding(self.name, self.steps[-1], "warning", text, f"{override}=100%")
+
+    def _beyond(self) -> Iterator[Finding]:
+        late = [(label, moment) for label, moment in self._marks() if moment > len(self.steps)]
+        if late:
+            label, moment = late[0]
+            others = f", and {len(late) - 1} more" if len(late) > 1 else ""
+            text = f"would come to {label}{others}, but the run ends at {counted(len(self.steps))}"
+            hint = f"run.length={ceil(late[-1][1])}, or an earlier boundary"
+            yield Finding(self.name, ceil(moment), "warning", text, hint)
+
+    def _refused(self, seen: _Sightings, text: str, hint: str) -> Finding:
+        return Finding(self.name, seen.step, "refused", text, hint)
+
+    def _numbers(self) -> Iterator[tuple[str, float]]:
+        """Every number in the schedule with its override path."""
+        for path, part, _ in self._parts():
+            for name in type(part).model_fields:
+                if isinstance(value := getattr(part, name), float):
+                    yield joined(self.place, *path, name), value
+
+    def _handle(
+        self, wrong: Callable[[float], bool] = lambda value: False, mended: float = 0
+    ) -> str:
+        """The override to change: the first number that is wrong, or all that there are."""
+        numbers = list(self._numbers())
+        for path, value in numbers:
+            if wrong(value):
+                return f"{path}={written(mended)}"
+        return f"change {' or '.join(path for path, _ in numbers) or self.place}"
+
+    def _beginning(self, label: str, value: float) -> str:
+        """The override that lets the part `label` begin at `value`."""
+        for path, part, _ in self._parts():
+            for name in ("initial_value", "max_value", "value"):
+                if label in path and name in type(part).model_fields:
+                    return f"{joined(self.place, *path, name)}={written(value)}"
+        return self._handle()
+
+    def _shorter(self) -> str:
+        """The override that makes the longest length of the schedule a short one."""
+        longest = max(lengths(self.curve), key=itemgetter(2), default=None)
+        return f"{joined(self.place, longest[0])}=10%" if longest else ""
+
+    def _parts(self) -> Iterator[tuple[Path, Schedule, Clock]]:
+        return everything(self.curve.schedule, self.curve.clock)
+
+    def _marks(self) -> list[tuple[str, Fraction]]:
+        return list(self.curve.schedule.marks(self.curve.clock))

@@ -1,0 +1,187 @@
+"""What a config plans, in numbers: all the steps in bounded memory, or the few that tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from math import ceil
+from operator import itemgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .axes import counted
+from .clock import Clock, Duration
+from .moments import Values
+from .refusal import ABSENT, joined, refuse
+from .schedule import Curve, Path, Schedule
+
+CHUNK = 1 << 16
+"""Steps evaluated at once: enough to be fast, few enough that a run of any length fits."""
+
+
+def horizon(clock: Clock) -> range:
+    """The steps of the whole run.
+
+    Raises:
+        Refused: when the clock doesn't know how long the run is.
+    """
+    if clock.total_steps is None:
+        raise refuse("total_steps", ABSENT, "is required: how far to look", "--total-steps 1000")
+    return range(ceil(clock.total_steps))
+
+
+def span(written: str, whole: range) -> range:
+    """`A:B` or `A:B:C` as Python's slices read it, except that B may lie past the run's end.
+
+    >>> span("10:30:5", range(20)), span(":", range(20))
+    (range(10, 30, 5), range(0, 20))
+    """
+    try:
+        start, stop, *stride = [int(number) if number else None for number in written.split(":")]
+        steps = range(start or 0, whole.stop if stop is None else stop, *filter(None, stride))
+        if not steps or steps.start < 0:
+            raise ValueError
+    except (ValueError, TypeError):
+        rule = "must be A:B or A:B:C, whole numbers with 0 <= A < B"
+        raise refuse("--steps", written, rule, "--steps 0:100") from None
+    return steps
+
+
+def chunks(curve: Curve, steps: range) -> Iterator[tuple[range, Values]]:
+    """The values at all `steps`, a bounded number at a time."""
+    for start in range(0, len(steps), CHUNK):
+        part = steps[start : start + CHUNK]
+        yield part, curve(np.arange(part.start, part.stop, part.step))
+
+
+def telling(curve: Curve, steps: range, columns: int = 900) -> tuple[NDArray[np.int64], Values]:
+    """The steps that draw the picture of all `steps` on so many columns of pixels, with values.
+
+    Of each column the first, lowest, highest and last (Jugel et al., "M4", VLDB 2014), so that no
+    spike or stair is lost; and both sides of each boundary of the schedule.
+    """
+    width = ceil(len(steps) / columns)
+    if width < 4:
+        shown = np.arange(steps.start, steps.stop, steps.step)
+        return shown, curve(shown)
+    found = [_beside_boundaries(curve, steps)]
+    stride = max(1, CHUNK // width) * width
+    for start in range(0, len(steps), stride):
+        part = steps[start : start + stride]
+        values = curve(np.arange(part.start, part.stop, part.step))
+        rows = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
+        within = np.stack(
+            [0 * rows[:, 0], rows.argmin(1), rows.argmax(1), 0 * rows[:, 0] + width - 1]
+        ).astype(np.int64)
+        places = (within + width * np.arange(len(rows))).clip(max=len(part) - 1)
+        found.append(part.start + part.step * places.ravel())
+    shown = np.unique(np.concatenate(found))
+    return shown, curve(shown)
+
+
+def _beside_boundaries(curve: Curve, steps: range) -> NDArray[np.int64]:
+    firsts = {ceil(moment) for _, moment in curve.schedule.marks(curve.clock)}
+    beside = sorted({step for first in firsts for step in (first - 1, first) if step in steps})
+    return np.array(beside, np.int64)
+
+
+def steps_per_epoch(clock: Clock) -> Fraction | None:
+    """How many updates an epoch takes, where the clock knows."""
+    known = clock.batch_size and clock.examples_per_epoch
+    return clock.steps("1 epoch") if known else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The curves of a config by the names of their values, and the clock of its run."""
+
+    curves: Mapping[str, Curve]
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve as a picture needs it: its telling steps with their values, and its marks."""
+
+    label: str
+    curve: Curve
+    steps: NDArray[np.int64]
+    values: Values
+    marks: tuple[tuple[str, float], ...]
+
+    @classmethod
+    def of(cls, label: str, curve: Curve, clock: Clock) -> Line:
+        steps = horizon(clock)
+        marks = tuple(
+            (name, float(moment))
+            for name, moment in curve.schedule.marks(curve.clock)
+            if moment < len(steps)
+        )
+        kind = str(getattr(curve.schedule, "kind", ""))
+        return cls(label or kind, curve, *telling(curve, steps), marks)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All that is drawn of one value: a line a plan, over the steps of the longest."""
+
+    name: str
+    lines: tuple[Line, ...]
+    steps: int
+
+    @property
+    def values(self) -> Values:
+        return np.concatenate([line.values for line in self.lines])
+
+
+def panels(plans: Mapping[str, Plan]) -> list[Panel]:
+    """What to draw of several plans, by their labels: one panel a value, in order of appearance."""
+    longest = max(len(horizon(plan.clock)) for plan in plans.values())
+    names = dict.fromkeys(name for plan in plans.values() for name in plan.curves)
+    return [
+        Panel(
+            name,
+            tuple(
+                Line.of(label, plan.curves[name], plan.clock)
+                for label, plan in plans.items()
+                if name in plan.curves
+            ),
+            longest,
+        )
+        for name in names
+    ]
+
+
+def everything(
+    schedule: Schedule, clock: Clock, *path: str | int
+) -> Iterator[tuple[Path, Schedule, Clock]]:
+    """A schedule and all that it is made of, however deep: its path, itself, and its clock."""
+    yield path, schedule, clock
+    for inner, child, own in schedule.clocks(clock):
+        yield from everything(child, own, *path, *inner)
+
+
+def lengths(curve: Curve) -> Iterator[tuple[str, Duration, Fraction]]:
+    """Every length in a curve's schedule: its path, as it was written, and in steps."""
+    for path, schedule, clock in everything(curve.schedule, curve.clock):
+        for name, duration, steps in schedule.lengths(clock):
+            yield joined(*path, name), duration, steps
+
+
+def told_lengths(curve: Curve) -> Iterator[str]:
+    """Every length of a curve as a legend tells it.
+
+    >>> from schedules import load
+    >>> [*told_lengths(load({"kind": "linear", "initial_value": 0.1, "end_value": 0}, Clock(50)))]
+    ['decay_steps = 100% = 50 steps']
+    """
+    for path, alike in groupby(lengths(curve), key=itemgetter(0)):
+        _, durations, steps = zip(*alike, strict=True)
+        written = ", ".join(map(str, durations))
+        if all(duration.unit == "steps" for duration in durations):
+            yield f"{path} = {written}"
+        else:
+            yield f"{path} = {written} = {', '.join(counted(float(n)) for n in steps)} steps"
