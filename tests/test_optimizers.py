@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from schedules import Refused
 from schedules.refusal import within
 from trainer.live import Dials
-from trainer.optimizers import Optimizer
+from trainer.optimizers import Optimizer, slots
 
 CONF = Path(__file__).parent.parent / "conf" / "optimizer"
 KINDS = sorted(Optimizer.kinds)
@@ -247,10 +247,28 @@ def test_a_built_optimizer_counts_updates_in_64_bits_and_keeps_no_learning_rate(
     assert not [v.path for v in optimizer.variables if "learning_rate" in v.path]
 
 
-def test_two_optimizers_in_one_process_name_their_slots_alike():
-    paths = []
+@pytest.mark.parametrize("kind", KINDS)
+def test_slots_name_every_variable_and_alike_in_every_optimizer_of_a_kind(kind):
+    names = []
     for _ in range(2):
-        optimizer = declare("adam").build(Dials(["learning_rate"]))
-        optimizer.build([keras.Variable([0.0], name="w")])
-        paths.append([variable.path for variable in optimizer.variables])
-    assert paths[0] == paths[1] == ["adam/iteration", "adam/w_momentum", "adam/w_velocity"]
+        optimizer = declare(kind).build(Dials(["learning_rate"]))
+        optimizer.build([keras.Variable(value, name=path) for path, value in START.items()])
+        named = slots(optimizer)
+        assert {id(slot) for slot in named.values()} == {id(v) for v in optimizer.variables}
+        names.append(list(named))
+    assert names[0] == names[1]
+
+
+def test_slots_are_named_by_what_they_are_for_and_the_path_of_their_weight():
+    optimizer = declare("adafactor").build(Dials(["learning_rate"]))
+    kernel = keras.Variable(np.ones((2, 3)), dtype="float32", name="kernel")
+    optimizer.build([kernel])
+    shapes = {name: tuple(slot.shape) for name, slot in slots(optimizer).items()}
+    assert shapes == {"iterations": (), "r/kernel": (2,), "c/kernel": (3,), "v/kernel": (2, 3)}
+
+
+def test_weights_of_one_name_are_refused_where_slots_are_named():
+    optimizer = declare("adam").build(Dials(["learning_rate"]))
+    optimizer.build([keras.Variable(0.0, name="twin"), keras.Variable(0.0, name="twin")])
+    with pytest.raises(ValueError, match="Adam has variables that can't be told apart"):
+        slots(optimizer)

@@ -6,5 +6,6 @@ of the update, from 1. The learning rate is no field: the experiment's `schedule
 
 from . import adam, adaptive, descent, large  # noqa: F401  # each registers its kinds
 from .optimizer import Optimizer
+from .slots import slots
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "slots"]
