@@ -82,7 +82,10 @@ class Bounds:
             "maximum": self.le,
         }
         limits = {word: end for word, end in words.items() if isfinite(end)}
-        schemas = [{"type": "number", **limits}, {"$ref": "#/$defs/Schedule"}]
+        schemas = [
+            {"type": "number", **limits},
+            Schedule.__get_pydantic_json_schema__(schema, handler),
+        ]
         return {"anyOf": [*schemas, {"type": "null"}] if schema["type"] == "nullable" else schemas}
 
 
