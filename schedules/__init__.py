@@ -14,5 +14,6 @@ from . import (  # noqa: F401  # each registers its kinds
 from .clock import Clock, Duration
 from .refusal import Problem, Refused
 from .schedule import Curve, Schedule, load
+from .schema import json_schema
 
-__all__ = ["Clock", "Curve", "Duration", "Problem", "Refused", "Schedule", "load"]
+__all__ = ["Clock", "Curve", "Duration", "Problem", "Refused", "Schedule", "json_schema", "load"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -96,6 +96,12 @@ class Kind(Declaration):
     carry its tags and so are not the override that mends them.
     """
 
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str:
+            """The word that chooses this member: a field of each, with a Literal of its own."""
+
     kinds: ClassVar[dict[str, type[Kind]]] = {}
     founds_family: ClassVar[bool] = False
 
@@ -160,7 +166,7 @@ class Kind(Declaration):
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         if cls.founds_family:
-            return {"$ref": f"#/$defs/{cls.__name__}"}
+            return {"kindOf": cls.__name__}  # whoever lists the family makes a $ref of it
         return handler(schema)
 
 
@@ -199,6 +205,8 @@ def problems(cls: type[BaseModel], error: ValidationError) -> Iterator[Problem]:
 def _rule(message: str) -> str:
     """The library's words in this project's voice: a rule that follows `path = value`."""
     message = message.replace("Input should be", "must be").replace("Value error, ", "")
+    if message.startswith("must be a valid dictionary"):  # pydantic's word for what a model reads
+        return "must be a mapping"
     return message[:1].lower() + message[1:]
 
 

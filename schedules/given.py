@@ -134,4 +134,4 @@ def logistic(
     steps: NDArray[np.int64], *, initial_value: float, middle: float, width: float
 ) -> Values:
     """`initial_value / (1 + exp((t - middle) / width))`: an example for `custom`."""
-    return np.asarray(initial_value / (1 + np.exp((steps - middle) / width)))
+    return np.asarray(initial_value / 2 * (1 - np.tanh((steps - middle) / (2 * width))))

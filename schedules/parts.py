@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
-    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     PrivateAttr,
     ValidationError,
     model_serializer,
     model_validator,
 )
-from pydantic_core import CoreSchema
 from typing_extensions import Self
 
 from .clock import Clock, Duration
@@ -73,12 +71,6 @@ class Part(Declaration):
         schedule = self.schedule.model_dump(mode="json")
         length = {} if self.length is None else {"length": self.length.written()}
         return {"schedule": schedule, **length} if self._path else {**schedule, **length}
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"$ref": "#/$defs/Part"}
 
 
 @dataclass(frozen=True)

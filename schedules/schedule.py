@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, overload
 
@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from .clock import Clock, Duration
-from .declaration import Kind
+from .declaration import Declaration, Kind
 from .moments import Moments, Values
 from .refusal import joined, refuse, within
 
@@ -95,12 +95,14 @@ class Schedule(Kind, family=True):
             yield path, child, clock
 
     def lengths(self, clock: Clock) -> Iterator[tuple[str, Duration, Fraction]]:
-        """Its own durations: the field, what was written, and the steps it means."""
-        for name in type(self).model_fields:
-            for path, duration in _durations((name,), getattr(self, name)):
-                with within(*path):
-                    steps = clock.steps(duration)
-                yield name, duration, steps
+        """Its own durations, its parts' included: path, what was written, the steps it means.
+
+        Those in a list have the path of the list.
+        """
+        for path, duration in _durations((), self):
+            with within(*path):
+                steps = clock.steps(duration)
+            yield joined(*(key for key in path if isinstance(key, str))), duration, steps
 
     def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
         """The named moments where the curve changes its course, for previews and lint."""
@@ -143,11 +145,19 @@ class Schedule(Kind, family=True):
 
 
 def _durations(path: Path, field: object) -> Iterator[tuple[Path, Duration]]:
+    """Every duration in a field, as far as the schedules that it holds, which have their own."""
     if isinstance(field, Duration):
         yield path, field
+        return
+    inner: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(field, Declaration) and (not path or not isinstance(field, Schedule)):
+        inner = field
+    elif isinstance(field, Mapping):
+        inner = field.items()
     elif isinstance(field, tuple):
-        for i, item in enumerate(field):
-            yield from _durations((*path, i), item)
+        inner = enumerate(field)
+    for key, item in inner:
+        yield from _durations((*path, key), item)
 
 
 class Curve:
