@@ -114,7 +114,7 @@ def draw(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     plans = _plans(asked)
     figure = panels(plans)
     clock = max((plan.clock for plan in plans.values()), key=lambda clock: len(horizon(clock)))
-    title = " ".join(map(str, asked.overrides or asked.file or ["schedule"]))
+    title = " ".join(asked.overrides or [path.name for path in asked.file or ()])
     path = asked.output or Path("schedule.html" if asked.open else "schedule.svg")
     shown = path.with_suffix(".html")
     written = dict.fromkeys([path, shown] if asked.open else [path])

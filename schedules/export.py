@@ -29,7 +29,8 @@ def csv(curve: Curve, steps: range) -> Iterator[bytes]:
     """
     yield b"step,value\n"
     for part, values in chunks(curve, steps):
-        yield "".join(map("{},{!r}\n".format, part, values.tolist())).encode()
+        rows = zip(part, values.tolist(), strict=True)
+        yield "".join([f"{step},{value!r}\n" for step, value in rows]).encode()
 
 
 def json(curve: Curve, steps: range) -> Iterator[bytes]:

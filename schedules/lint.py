@@ -188,7 +188,7 @@ class _Look:
         for path, part, clock in self._parts():
             time = Fraction(clock.total_steps or 0)
             for name, duration, steps in part.lengths(clock):
-                one = isinstance(getattr(part, name), Duration) and name not in TIME_CONSTANTS
+                one = isinstance(getattr(part, name, None), Duration) and name not in TIME_CONSTANTS
                 if not one or steps <= time or part.reacts():
                     continue
                 first, last, end = Curve(part, clock)([0, ceil(time) - 1, ceil(steps)])

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from html import escape
 from itertools import pairwise
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,13 +164,18 @@ class Plot:
 
     def _labels(self) -> Iterator[str]:
         """The names of the parts, where there is room for them."""
+        alone = len(self.panel.lines) == 1
         free = LEFT
-        marks = {mark for line in self.panel.lines for mark in line.marks}
-        for label, moment in sorted(marks, key=itemgetter(1)):
+        labels = {
+            (moment, label, "muted" if alone else f"fill{i % len(COLOURS)}")
+            for i, line in enumerate(self.panel.lines)
+            for label, moment in line.marks
+        }
+        for moment, label, shade in sorted(labels):
             x = self.x(moment) + 5
             if x >= free and x + _width(label) < RIGHT:
                 free = x + _width(label) + 6
-                yield _text("muted part", x, self.ceiling + 14, label)
+                yield _text(f"{shade} part", x, self.ceiling + 14, label)
 
     def _legend_rows(self) -> Iterator[str]:
         y = self.floor + 42

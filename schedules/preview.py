@@ -16,7 +16,7 @@ from .axes import counted
 from .clock import Clock, Duration
 from .moments import Values
 from .refusal import ABSENT, joined, refuse
-from .schedule import Curve, Path, Schedule
+from .schedule import WHOLE, Curve, Path, Schedule
 
 CHUNK = 1 << 16
 """Steps evaluated at once: enough to be fast, few enough that a run of any length fits."""
@@ -120,8 +120,23 @@ class Line:
             for name, moment in curve.schedule.marks(curve.clock)
             if moment < len(steps)
         )
-        kind = str(getattr(curve.schedule, "kind", ""))
-        return cls(label or kind, curve, *telling(curve, steps), marks)
+        return cls(label or named(curve.schedule), curve, *telling(curve, steps), marks)
+
+
+def named(schedule: Schedule) -> str:
+    """What a schedule is called: its kind, or the kinds that a warmup and a cooldown wrap.
+
+    >>> from schedules.compose import Wrapped
+    >>> constant = {"kind": "constant", "value": 1.0}
+    >>> warmup = {"kind": "linear", "initial_value": 0.0, "end_value": 1.0, "length": 5}
+    >>> named(Wrapped.declared({"warmup": warmup, "schedule": constant}))
+    'linear warmup, constant'
+    """
+    kind = getattr(schedule, "kind", None)
+    if kind is not None:
+        return str(kind)
+    wrapped = ((str(path[0]), named(child)) for path, child in schedule.children())
+    return ", ".join(kind if key == "schedule" else f"{kind} {key}" for key, kind in wrapped)
 
 
 @dataclass(frozen=True)
@@ -165,10 +180,14 @@ def everything(
 
 
 def lengths(curve: Curve) -> Iterator[tuple[str, Duration, Fraction]]:
-    """Every length in a curve's schedule: its path, as it was written, and in steps."""
+    """Every length in a curve's schedule: its path, as it was written, and in steps.
+
+    A part's `100%` is left out, being the part's own length.
+    """
     for path, schedule, clock in everything(curve.schedule, curve.clock):
         for name, duration, steps in schedule.lengths(clock):
-            yield joined(*path, name), duration, steps
+            if duration != WHOLE or clock is curve.clock:
+                yield joined(*path, name), duration, steps
 
 
 def told_lengths(curve: Curve) -> Iterator[str]:
