@@ -68,7 +68,9 @@ def train(config: DictConfig) -> int:
     except Refused as refused:
         _remove_if_empty(path)
         folders = [
-            Path(source.path) for source in composed.runtime.config_sources if source.schema == "file"
+            Path(source.path)
+            for source in composed.runtime.config_sources
+            if source.schema == "file"
         ]
         overrides, choices = composed.overrides.task, composed.runtime.choices
         raise located(refused, overrides, choices, folders) from None

@@ -85,7 +85,7 @@ class Checkpoints:
         Damaged ones are set aside under another name, so that they neither count as kept nor
         stand in the way of the same step's next one.
         """
-        damaged = []
+        damaged: list[str] = []
         for path in self._found():
             try:
                 return read(path), damaged

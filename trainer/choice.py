@@ -29,19 +29,22 @@ class Chosen:
     """What each way was measured at; empty where the config had decided."""
 
 
-def measured(build: Callable[[Compiled], Program], ask: Callable[[Program, int], Any]) -> Chosen:
-    """Tries both ways on the actual network, and leaves its weights as they were.
+def measured(
+    build: Callable[[Compiled], Program], ask: Callable[[Program, int], Any]
+) -> tuple[Chosen, Program]:
+    """Tries both ways on the actual network, leaves its weights as they were, gives the faster.
 
     `ask(program, count)` makes that many updates.
     """
+    programs: dict[Compiled, Program] = {}
     rates: dict[Compiled, float] = {}
     why: dict[str, str] = {}
     ways: tuple[Compiled, ...] = ("graph", "xla")
     for way in ways:
-        program = build(way)
-        before = program.network.state()
+        programs[way] = build(way)
+        before = programs[way].network.state()
         try:
-            rates[way] = _rate(program, ask, at_least=max(rates.values(), default=0.0) / 10)
+            rates[way] = _rate(programs[way], ask)
             why[way] = f"{rates[way]:.4g} updates/s"
         except tf.errors.OpError as error:
             # XLA has no kernel for some operations, and no deterministic one for others.
@@ -49,31 +52,31 @@ def measured(build: Callable[[Compiled], Program], ask: Callable[[Program, int],
                 raise
             why[way] = f"cannot: {error.message.splitlines()[0]}"
         finally:
-            program.network.restore(before)
-    return Chosen(max(rates, key=rates.__getitem__), why)
+            programs[way].network.restore(before)
+    best = max(rates, key=rates.__getitem__)
+    return Chosen(best, why), programs[best]
 
 
-def _rate(program: Program, ask: Callable[[Program, int], Any], at_least: float) -> float:
-    """Updates a second; measured no further once one update shows it is below `at_least`."""
-    ask(program, 1)  # compiles
-    count, rate = 1, 0.0
+def _rate(program: Program, ask: Callable[[Program, int], Any]) -> float:
+    """Updates a second, from the first number of them that takes long enough to tell."""
+    ask(program, 0)  # compiles
+    count = 1
     while True:
         began = perf_counter()
         ask(program, count)
         seconds = perf_counter() - began
-        rate = count / seconds
-        if seconds > TRIAL_SECONDS / 2 or count == program.longest or rate < at_least:
-            return rate
-        count = min(program.longest, max(2 * count, int(rate * TRIAL_SECONDS)))
+        if seconds > TRIAL_SECONDS / 2 or count == program.longest:
+            return count / seconds
+        count = min(program.longest, max(2 * count, int(count / seconds * TRIAL_SECONDS)))
 
 
 class Pace:
-    """How many updates to ask for next: about a fifth of a second's worth, or as configured."""
+    """How many updates to ask for next: always the longest call, or about a fifth of a second."""
 
-    def __init__(self, steps_per_call: int | str, longest: int) -> None:
+    def __init__(self, longest: int, *, adapts: bool) -> None:
         self._longest = longest
-        self._adapts = steps_per_call == "auto"
-        self.steps_per_call = min(16, longest) if self._adapts else longest
+        self._adapts = adapts
+        self.steps_per_call = min(16, longest) if adapts else longest
 
     def took(self, count: int, seconds: float) -> None:
         """Learns from a call."""

@@ -68,7 +68,7 @@ def widened(arguments: Iterable[str]) -> Iterator[str]:
         if argument.startswith(("-", "+", "~")) or "=" not in argument or _is_hydras(key):
             yield argument
         elif _names_a_kind(argument):
-            yield f"++{key}=null" if "." in key else f"{key}=null"
+            yield f"++{key}=null" if "." in key else f"~{key}"
             yield f"++{argument}"
         else:
             yield f"++{argument}" if "." in key else argument

@@ -19,6 +19,9 @@ from .devices import Device
 from .models import Model
 from .optimizers import Optimizer
 
+OURS = "schedules."
+"""What the names of this project's own functions begin with."""
+
 
 class Run(Declaration):
     """How long a run lasts, from which seed, and how its loop is compiled."""
@@ -77,6 +80,8 @@ class Experiment(Declaration):
     log: Log = Log()
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
+    allow_code: Flag = False
+    """Whether functions that this config names may be imported and run."""
 
     def summary(self) -> str:
         """What is about to happen, in a line."""
@@ -118,11 +123,22 @@ class Experiment(Declaration):
         """
         clock = self.clock()
         driven = Wrapped(warmup=self.warmup, schedule=self.schedule, cooldown=self.cooldown)
-        curves = {"learning_rate": Curve(driven, clock)}
+        schedules: dict[str, tuple[tuple[str, ...], Schedule]] = {"learning_rate": ((), driven)}
         for name, schedule in self.optimizer.scheduled().items():
-            with within("optimizer", name):
+            schedules[name] = ("optimizer", name), schedule
+        curves = {}
+        for name, (path, schedule) in schedules.items():
+            with within(*path):
+                self._check_code(schedule)
                 curves[name] = Curve(schedule, clock)
         return curves
+
+    def _check_code(self, schedule: Schedule) -> None:
+        """Refuses to import what a config names unless it says that it may; ours is harmless."""
+        for path, name in schedule.code():
+            if not self.allow_code and not name.startswith(OURS):
+                rule = "is code that the config names, and runs only with allow_code=true"
+                raise refuse(path, name, rule, "read it first; then add allow_code=true")
 
     def _units(self) -> Clock:
         examples, batch = self.data.facts().examples, self.data.batch_size

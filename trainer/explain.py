@@ -22,17 +22,23 @@ def explained(error: Exception, overrides: Sequence[str], known: Iterable[str]) 
             group, _, option = missing.rpartition("/")
             hint = did_you_mean(option, options)
             return refuse(group, option, "is no option of this group", hint)
-        case ConfigCompositionException() if found := re.match(r"Could not override '(.+?)'", message):
+        case ConfigCompositionException() if found := re.match(
+            r"Could not override '(.+?)'", message
+        ):
             key = found[1]
             hint = did_you_mean(key.split(".")[0].split("@")[0], known)
             return refuse(key, _given(key, overrides), "is no known key", hint)
-        case ConfigCompositionException() if found := re.match(r"Ambiguous value .+'(.+?)=", message):
+        case ConfigCompositionException() if found := re.match(
+            r"Ambiguous value .+'(.+?)=", message
+        ):
             rule = "is several values, which needs a multirun"
             return refuse(found[1], _given(found[1], overrides), rule, "python -m trainer -m …")
         case OverrideParseException(override=str(override)):
-            rule = f"is no override: {message}" if "Error parsing" not in message else "is no override"
+            rule = (
+                f"is no override: {message}" if "Error parsing" not in message else "is no override"
+            )
             hint = "key=value; quote what holds spaces or commas: 'key=\"a, b\"'"
-            return refuse("", override, rule, hint)
+            return refuse("override", override.lstrip("+"), rule, hint)
         case InterpolationResolutionError() | MissingMandatoryValue():
             return refuse(str(error.full_key), ABSENT, message)
         case _:

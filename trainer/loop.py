@@ -26,9 +26,9 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
         Diverged: at the first update whose loss is not finite.
     """
     declared = session.experiment
-    logging, evaluation, saving = map(
-        declared.cadence, (declared.log, declared.evaluate, declared.checkpoint)
-    )
+    logging = declared.cadence(declared.log)
+    evaluation = declared.cadence(declared.evaluate)
+    saving = declared.cadence(declared.checkpoint)
     end = declared.last_step()
     saved = session.step
     while session.step < end and stop.signal is None:

@@ -122,9 +122,7 @@ class Program:
         chosen = np.zeros((self.longest, self._batch_size), np.int32)
         rows[:count], chosen[:count] = table, indices
         before = int(self.network.global_step)
-        losses = self._updates(
-            tf.constant(rows), tf.constant(chosen), tf.constant(count, tf.int32)
-        )
+        losses = self._updates(tf.constant(rows), tf.constant(chosen), tf.constant(count, tf.int32))
         after, applied = int(self.network.global_step), int(self.network.optimizer.iterations)
         if after != before + count or applied != after:
             raise RuntimeError(

@@ -17,25 +17,22 @@ class Record:
     `step` updates.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / "metrics.jsonl").open("a+b")
-        self._board = Board(folder)
-
-    def rewind(self, position: int) -> None:
-        """Drops all that was written after `position`, as going on from a checkpoint needs.
+    def __init__(self, folder: Path, position: int) -> None:
+        """Goes on after `position`, where a checkpoint left it; what was written later is dropped.
 
         Raises:
             EOFError: when the file is shorter than that, so that rows are missing.
         """
+        self._file = (folder / "metrics.jsonl").open("a+b")
         if self._file.seek(0, os.SEEK_END) < position:
-            raise EOFError(f"{self._file.name} is shorter than the {position} bytes it had")
+            self._file.close()
+            raise EOFError(f"metrics.jsonl is shorter than the {position} bytes it had")
         self._file.truncate(position)
+        self._board = Board(folder)
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Adds rows; each has a `step`."""
-        self._file.write(
-            "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
-        )
+        self._file.write("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode())
         self._board.write(rows)
 
     def position(self) -> int:

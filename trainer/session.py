@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from .checkpoint import Checkpoints
+from schedules.refusal import within
+
+from .checkpoint import Checkpoints, Saved
 from .choice import Chosen, Pace, measured
 from .data import Split
 from .experiment import Experiment
 from .folder import Folder, write
-from .live import Dials
+from .live import Dials, probe
 from .program import Compiled, Network, Placed, Program
 from .record import Record
 from .stream import Stream
@@ -45,8 +48,10 @@ class Session:
     pace: Pace
     data: Split
     device: str
-    step: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
+    identity: dict[str, Any]
+    """What a checkpoint must have in common with the run that goes on from it."""
+    step: int
+    metrics: dict[str, float]
     """What the last evaluation found."""
 
     @classmethod
@@ -54,21 +59,22 @@ class Session:
         """Builds the network on its device and goes on from the folder's newest checkpoint.
 
         Raises:
-            Refused: when the machine lacks the device.
+            Refused: when the machine lacks the device, or Keras can't follow a schedule.
             Unfit: when the checkpoint does not fit the network.
         """
         if experiment.run.deterministic:
             tf.config.experimental.enable_op_determinism()
         device = experiment.device.choose()
+        with within("optimizer"):
+            probe(experiment.optimizer)
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(experiment.run.seed)
         data = experiment.data.load()
         tape = Tape(experiment.curves())
         batch_size = experiment.data.batch_size
         stream = Stream(experiment.run.seed, len(data.train), batch_size)
-        longest = experiment.run.steps_per_call
-        longest = LONGEST if longest == "auto" else longest
-        longest = min(longest, experiment.total_steps())
+        asked = experiment.run.steps_per_call
+        longest = min(LONGEST if asked == "auto" else asked, experiment.total_steps())
         with tf.device(device):
             network = _network(experiment, tape)
             placed = Placed.of(data)
@@ -80,24 +86,42 @@ class Session:
             program.update(tape.read(0, count), stream.indices(0, count))
 
         with tf.device(device):
-            chosen = _chosen(experiment, folder.chosen) or measured(build, ask)
+            chosen = _chosen(experiment, folder.chosen)
+            if chosen is None:
+                chosen, program = measured(build, ask)
+            else:
+                program = build(chosen.compile)
+                ask(program, 0)  # compiles, so that the first updates are as fast as the rest
         write(folder.chosen, json.dumps(asdict(chosen), indent=1) + "\n")
-        session = cls(
+        checkpoints = Checkpoints(folder.checkpoints, experiment.checkpoint.keep)
+        identity = {
+            "optimizer": experiment.optimizer.kind,
+            "data": data.digest,
+            "seed": experiment.run.seed,
+            "compile": chosen.compile,
+        }
+        saved = _restored(checkpoints, identity, network, tape)
+        try:
+            record = Record(folder.path, saved.about["record"] if saved else 0)
+        except EOFError as error:
+            raise Unfit(str(error)) from None
+        return cls(
             experiment=experiment,
             folder=folder,
             network=network,
-            program=build(chosen.compile),
+            program=program,
             tape=tape,
             stream=stream,
-            record=Record(folder.path),
-            checkpoints=Checkpoints(folder.checkpoints, experiment.checkpoint.keep),
+            record=record,
+            checkpoints=checkpoints,
             chosen=chosen,
-            pace=Pace(experiment.run.steps_per_call, longest),
+            pace=Pace(longest, adapts=asked == "auto"),
             data=data,
             device=device,
+            identity=identity,
+            step=saved.step if saved else 0,
+            metrics=saved.about["metrics"] if saved else {},
         )
-        session._resume()
-        return session
 
     def epoch(self, step: int) -> float:
         """How many passes over the training examples `step` updates are."""
@@ -117,37 +141,30 @@ class Session:
             "record": self.record.position(),
             "metrics": self.metrics,
             "curves": {name: curve.state() for name, curve in self.tape.curves.items()},
-            **self._identity(),
+            **self.identity,
         }
         return self.checkpoints.save(self.step, self.network.state(), about)
 
-    def _identity(self) -> dict[str, Any]:
-        """What a checkpoint must have in common with the run that goes on from it."""
-        return {
-            "optimizer": self.experiment.optimizer.kind,
-            "data": self.data.digest,
-            "seed": self.experiment.run.seed,
-            "compile": self.chosen.compile,
-        }
 
-    def _resume(self) -> None:
-        saved, damaged = self.checkpoints.newest()
-        for reason in damaged:
-            print(f"left out a damaged checkpoint, {reason}")
-        if saved is None:
-            self.record.rewind(0)
-            return
-        for name, value in self._identity().items():
-            if saved.about[name] != value:
-                raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
-        try:
-            self.network.restore(saved.arrays)
-        except ValueError as error:
-            raise Unfit(str(error)) from None
-        for name, curve in self.tape.curves.items():
-            curve.restore(saved.about["curves"][name])
-        self.record.rewind(saved.about["record"])
-        self.step, self.metrics = saved.step, saved.about["metrics"]
+def _restored(
+    checkpoints: Checkpoints, identity: Mapping[str, Any], network: Network, tape: Tape
+) -> Saved | None:
+    """The newest checkpoint, put back into the network and the curves."""
+    saved, damaged = checkpoints.newest()
+    for reason in damaged:
+        print(f"left out a damaged checkpoint, {reason}")
+    if saved is None:
+        return None
+    for name, value in identity.items():
+        if saved.about[name] != value:
+            raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
+    try:
+        network.restore(saved.arrays)
+    except ValueError as error:
+        raise Unfit(str(error)) from None
+    for name, curve in tape.curves.items():
+        curve.restore(saved.about["curves"][name])
+    return saved
 
 
 def _network(experiment: Experiment, tape: Tape) -> Network:

@@ -29,9 +29,11 @@ class Stream:
     def indices(self, step: int, count: int) -> NDArray[np.int32]:
         """Which examples updates `step` to `step + count - 1` learn from: `[count, batch_size]`."""
         start, stop = step * self.batch_size, (step + count) * self.batch_size
-        epochs = range(start // self.examples, -(-stop // self.examples))
-        row = np.concatenate([self._permutation(epoch) for epoch in epochs])
-        begin = start - epochs[0] * self.examples
+        first, last = start // self.examples, -(-stop // self.examples)
+        row = np.concatenate(
+            [self._permutation(epoch) for epoch in range(first, max(last, first + 1))]
+        )
+        begin = start - first * self.examples
         return row[begin : begin + stop - start].reshape(count, self.batch_size)
 
     def _drawn(self, epoch: int) -> NDArray[np.int32]:

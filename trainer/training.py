@@ -36,8 +36,8 @@ def run(experiment: Experiment, folder: Folder) -> int:
         try:
             with diverted(folder.chatter):
                 this = session.Session.begin(experiment, folder)
-        except session.Unfit as reason:
-            print(f"the checkpoint in {folder.checkpoints} does not fit: {reason}", file=sys.stderr)
+        except session.Unfit as unfit:
+            print(f"the checkpoint in {folder.checkpoints} does not fit: {unfit}", file=sys.stderr)
             return FAILED
         if this.step:
             print(f"going on at step {this.step}")
@@ -80,7 +80,9 @@ def run(experiment: Experiment, folder: Folder) -> int:
 def tell(result: dict[str, Any], folder: Folder) -> None:
     """One line on how it ended and where it all is."""
     metrics = "  ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
-    print(f"{result['status']} at step {result['steps']}  {metrics}  in {folder.path}")
+    here = folder.path.resolve()
+    here = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    print(f"{result['status']} at step {result['steps']}  {metrics}  in {here}")
 
 
 def versions() -> dict[str, str]:

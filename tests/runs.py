@@ -1,0 +1,41 @@
+"""Runs made for tests, in this process: a small network on the 8x8 digits, ended in a second."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from trainer.configuration import compose
+from trainer.experiment import Experiment
+from trainer.folder import Folder
+from trainer.training import run
+
+SMALL = ("data=digits", "model=mlp", "model.hidden=[16]", "run.compile=graph", "log.every=1")
+
+
+def experiment(*overrides: str) -> Experiment:
+    """A small experiment, with `overrides` after its own."""
+    return Experiment.declared(compose([*SMALL, *overrides]))
+
+
+def trained(path: Path, *overrides: str) -> int:
+    """Trains a small experiment in the folder `path`, and gives the exit code."""
+    path.mkdir(parents=True, exist_ok=True)
+    folder = Folder(path)
+    declared = experiment(*overrides)
+    folder.declare(declared)
+    return run(declared, folder)
+
+
+def rows(path: Path, timed: bool = False) -> list[dict[str, Any]]:
+    """The rows of a run's metrics, without the wall clock's share unless `timed`."""
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    return found if timed else [{**row, "updates_per_second": None} for row in found]
+
+
+def result(path: Path) -> dict[str, Any]:
+    """What a run says of how it ended."""
+    found: dict[str, Any] = json.loads((path / "result.json").read_text())
+    return found
