@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from .refusal import refuse
+from .refusal import did_you_mean, refuse
 
 _UNITS = {"step": "steps", "epoch": "epochs", "example": "examples", "%": "%"}
-_WRITTEN = re.compile(r"\s*([+-]?(?:\d+/\d+|\d*\.?\d+(?:[eE][+-]?\d+)?))\s*([a-zA-Z%]*)\s*")
+_WRITTEN = re.compile(r"\s*([+-]?(?:\d+/\d+|\d*\.?\d+(?:[eE][+-]?\d{1,2})?))\s*([a-zA-Z%]*)\s*")
 
 
-def exact(number: float | int | Fraction) -> Fraction:
+def exact(number: float | int | str | Fraction) -> Fraction:
     """The rational number that was written: 1.1 is 11/10, not the nearest binary fraction.
 
     >>> exact(1.1), exact(2)
@@ -49,20 +49,15 @@ class Duration:
             return written
         if isinstance(written, bool) or not isinstance(written, (int, float, str, Fraction)):
             raise ValueError(_RULE)
-        if isinstance(written, str):
-            found = _WRITTEN.fullmatch(written)
-            unit = found[2].lower() if found else ""
-            unit = _UNITS.get(unit.rstrip("s") or "step", "")
-            if not found or not unit:
-                raise ValueError(_RULE)
-            amount = Fraction(found[1])
-        else:
-            try:
-                amount, unit = exact(written), "steps"
-            except ValueError:  # NaN and infinities have no decimal
-                raise ValueError(_RULE) from None
+        amount, unit = _read(written) if isinstance(written, str) else (written, "steps")
+        try:
+            amount = exact(amount)
+        except (ValueError, ZeroDivisionError):  # NaN, infinities and 1/0 are no decimals
+            raise ValueError(_RULE) from None
         if amount < 0:
             raise ValueError("must not be negative")
+        if amount and not _SHORTEST <= amount <= _LONGEST:
+            raise ValueError("must be between 1e-9 and 1e18")
         return cls(amount, unit)
 
     def __str__(self) -> str:
@@ -85,7 +80,8 @@ class Duration:
             try:
                 return cls.parse(written)
             except ValueError as error:
-                raise PydanticCustomError("duration", "{rule}", {"rule": str(error)}) from None
+                about = {"rule": str(error), "hint": _meant(written)}
+                raise PydanticCustomError("duration", "{rule}", about) from None
 
         return core_schema.no_info_plain_validator_function(
             validate, serialization=core_schema.plain_serializer_function_ser_schema(cls.written)
@@ -108,6 +104,23 @@ _RULE = (
     "must be a number of steps, or a text such as "
     "'500 steps', '10 epochs', '60000 examples' or '20%'"
 )
+_SHORTEST, _LONGEST = Fraction(1, 10**9), Fraction(10**18)
+
+
+def _read(text: str) -> tuple[str, str]:
+    """The amount and the unit that a text such as `"10 epochs"` names."""
+    found = _WRITTEN.fullmatch(text)
+    unit = _UNITS.get(found[2].lower().rstrip("s") or "step") if found else None
+    if not found or not unit:
+        raise ValueError(_RULE)
+    return found[1], unit
+
+
+def _meant(written: object) -> str:
+    """What to type instead of something that is no duration."""
+    unit = "".join(re.findall(r"[a-zA-Z%]+", written)) if isinstance(written, str) else ""
+    known = not unit or unit.lower().rstrip("s") in _UNITS
+    return "such as '10 epochs'" if known else did_you_mean(unit, _UNITS.values())
 
 
 @dataclass(frozen=True)

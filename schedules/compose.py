@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from .clock import Clock, exact
 from .cyclic import cycle_marks, cycles
@@ -23,9 +24,6 @@ from .refusal import ABSENT, Problem, within
 from .schedule import Length, Metrics, Path, Schedule
 
 __all__ = ["Delay", "Part", "Repeat", "Sequence", "Wrapped"]
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
-"""A word that can stand in an override path."""
 
 
 class Parted(Schedule):
@@ -81,8 +79,14 @@ class Sequence(Parted):
     """
 
     kind: Literal["sequence"] = "sequence"
-    parts: Annotated[dict[Name, Part], Field(min_length=1)]
+    parts: Annotated[dict[str, Part], Field(min_length=1)]
     """The parts by name, each a schedule and its `length`."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        for name in self.parts:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+                rule = "is no name that an override could use"
+                yield Problem("parts", name, rule, "use letters, digits and _, a letter first")
 
     def children(self) -> Iterator[tuple[Path, Schedule]]:
         for name, part in self.parts.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -133,7 +134,9 @@ class Kind(Declaration):
         if isinstance(config, cls):
             return type(config)
         if not isinstance(config, Mapping):
-            return Refused([Problem("", config, "must be a mapping with a `kind`")])
+            word = isinstance(config, str) and config in cls.kinds
+            hint = f"write {{kind: {config}, …}}" if word else _known(cls)
+            return Refused([Problem("", config, "must be a mapping with a `kind`", hint)])
         if "kind" not in config:
             return Refused([Problem("kind", ABSENT, "is required", _known(cls))])
         kind = config["kind"]
@@ -197,23 +200,37 @@ def problems(cls: type[BaseModel], error: ValidationError) -> Iterator[Problem]:
                 elsewhere = getattr(owner, "elsewhere", {})
                 hint = elsewhere.get(key) or did_you_mean(key, owner.model_fields)
                 yield Problem(path, found["input"], "is no known key", hint)
+            case "too_short" if found["input"]:
+                continue  # what it lacks are the items that other problems tell of
+            case "too_short":
+                rule = f"must have at least {found['ctx']['min_length']}, and is empty"
+                yield Problem(path, found["input"], rule, _purpose(cls, found["loc"]))
             case _:
-                hint = found.get("ctx", {}).get("hint", "")
+                hint = found.get("ctx", {}).get("hint") or _purpose(cls, found["loc"])
                 yield Problem(path, found["input"], _rule(found["msg"]), hint)
 
 
 def _rule(message: str) -> str:
     """The library's words in this project's voice: a rule that follows `path = value`."""
-    message = message.replace("Input should be", "must be").replace("Value error, ", "")
-    if message.startswith("must be a valid dictionary"):  # pydantic's word for what a model reads
-        return "must be a mapping"
+    for theirs, ours in _WORDS.items():
+        message = re.sub(theirs, ours, message)
     return message[:1].lower() + message[1:]
 
 
+_WORDS = {
+    "Input should be": "must be",
+    "Value error, ": "",
+    "a valid tuple": "a list",
+    r"a valid dictionary( or instance of \w+)?": "a mapping",
+    "a valid boolean": "true or false",
+    "a valid integer.*": "a whole number",
+}
+
+
 def _purpose(cls: type[BaseModel], path: tuple[int | str, ...]) -> str:
-    """What a missing key is for, in the words of its field's documentation."""
+    """What the innermost field on the path is for, in the words of its documentation."""
     field = _model_at(cls, path[:-1]).model_fields.get(str(path[-1]))
-    words = (field.description or "") if field else ""
+    words = (field and field.description) or ""
     return words[:1].lower() + words[1:].removesuffix(".")
 
 

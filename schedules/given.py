@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from .clock import Clock, Duration
 from .declaration import Number
@@ -78,10 +79,16 @@ class Custom(Schedule):
     """
 
     kind: Literal["custom"] = "custom"
-    call: Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*:\w+$")]
+    call: str
     """The function, as `package.module:function`."""
     kwargs: dict[str, Any] = {}  # noqa: RUF012  # pydantic copies a default
     """What else the function is given, by name."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if not re.fullmatch(r"\w+(\.\w+)*:\w+", self.call):
+            yield Problem(
+                "call", self.call, "must read package.module:function", "such as math:cos"
+            )
 
     def code(self) -> Iterator[tuple[str, str]]:
         yield "call", self.call
@@ -108,9 +115,10 @@ class Custom(Schedule):
         self.at(Moments.at(np.unique(np.array([0, max(last, 0)], np.int64)), clock))
 
     def at(self, t: Moments) -> Values:
-        steps = t.whole()
+        steps, function = t.whole(), self.function
         try:
-            values = np.asarray(self.function(steps.copy(), **self.kwargs))
+            with np.errstate(all="ignore"):  # what comes of it is refused below
+                values = np.asarray(function(steps.copy(), **self.kwargs))
         except Exception as error:  # whatever the user's function raises
             rule = f"raised {type(error).__name__}: {error}"
             raise refuse(

@@ -134,7 +134,8 @@ def _left(
         if rest:
             rule += f" and leave nothing for {labels[rest[0]]}"
         longest = max(named, key=lambda i: named[i])
-        raise refuse(paths[longest], str(parts[longest][2].length), rule, "make it shorter")
+        written = parts[longest][2].length
+        raise refuse(paths[longest], written and written.written(), rule, "make it shorter")
     return left
 
 

@@ -26,7 +26,7 @@ def check_ascending(paths: Sequence[str], moments: Sequence[Duration], clock: Cl
         if clock.steps(moments[i]) <= clock.steps(moments[i - 1]):
             rule = f"must come after {paths[i - 1]} = {moments[i - 1]}"
             hint = "write them in ascending order, each of them once"
-            raise refuse(paths[i], str(moments[i]), rule, hint)
+            raise refuse(paths[i], moments[i].written(), rule, hint)
 
 
 def through(points: Sequence[tuple[Fraction, float]], t: Moments, mode: str) -> Values:

@@ -26,7 +26,8 @@ Path = tuple[str | int, ...]
 
 def _positive(duration: Duration) -> Duration:
     if not duration.amount:
-        raise PydanticCustomError("length", "must be longer than 0")
+        hint = "leave out what is to have no length"
+        raise PydanticCustomError("length", "must be longer than 0", {"hint": hint})
     return duration
 
 

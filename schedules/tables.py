@@ -33,7 +33,7 @@ def read(file: str) -> Rows:
     """
     path = Path(file)
     if path.suffix not in _READERS:
-        raise refuse("file", file, "must be a .csv, .json or .npy file", "see `--format`")
+        raise refuse("file", file, "must be a .csv, .json or .npy file", _HINT)
     try:
         rows = _READERS[path.suffix](path)
     except FileNotFoundError:
