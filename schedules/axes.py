@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil, floor, log10
 from typing import TypeVar
 
@@ -43,13 +44,13 @@ def written(number: float) -> str:
     return f"{mantissa}e{int(exponent)}" if e else text
 
 
-def counted(number: float) -> str:
+def counted(number: float | Fraction) -> str:
     """A number of steps or epochs.
 
-    >>> counted(62500.0), counted(2.5), counted(4_000_000)
-    ('62,500', '2.5', '4,000,000')
+    >>> counted(62500.0), counted(2.5), counted(4_000_000), counted(Fraction(200, 3))
+    ('62,500', '2.5', '4,000,000', '66.667')
     """
-    return f"{number:,.0f}" if number == int(number) else f"{number:,.12g}"
+    return f"{float(number):,.3f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, inf, nan
-from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -16,12 +15,14 @@ from numpy.typing import NDArray
 from .axes import counted, written
 from .clock import Clock, Duration
 from .moments import Values
-from .preview import chunks, everything, horizon, lengths
+from .preview import chunks, everything, horizon
 from .refusal import joined
 from .schedule import Curve, Path, Schedule
 
 MEMORIES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
 """The values that weigh the past: from 1 on it is never forgotten."""
+LOWEST = ("min_value", "base_value", "end_value")
+"""The fields that tell best how low a curve goes."""
 TIME_CONSTANTS = ("timescale",)
 """The lengths that set a curve's pace and are not meant to pass."""
 
@@ -223,11 +224,11 @@ class _Look:
         self, wrong: Callable[[float], bool] = lambda value: False, mended: float = 0
     ) -> str:
         """The override to change: the first number that is wrong, or all that there are."""
-        numbers = list(self._numbers())
+        numbers = sorted(self._numbers(), key=lambda number: not number[0].endswith(LOWEST))
         for path, value in numbers:
             if wrong(value):
                 return f"{path}={written(mended)}"
-        return f"change {' or '.join(path for path, _ in numbers) or self.place}"
+        return f"change {' or '.join(path for path, _ in numbers) or self.place or 'schedule'}"
 
     def _beginning(self, label: str, value: float) -> str:
         """The override that lets the part `label` begin at `value`."""
@@ -239,8 +240,14 @@ class _Look:
 
     def _shorter(self) -> str:
         """The override that makes the longest length of the schedule a short one."""
-        longest = max(lengths(self.curve), key=itemgetter(2), default=None)
-        return f"{joined(self.place, longest[0])}=10%" if longest else ""
+        found = (
+            (steps, joined(self.place, *path, name))
+            for path, part, clock in self._parts()
+            for name, _, steps in part.lengths(clock)
+            if isinstance(getattr(part, name, None), Duration)
+        )
+        _, longest = max(found, default=(0, ""))
+        return longest and f"{longest}=10%"
 
     def _parts(self) -> Iterator[tuple[Path, Schedule, Clock]]:
         return everything(self.curve.schedule, self.curve.clock)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ ALONE, AMONG = 300, 180
 """The height of a plot that stands alone, and of one among several."""
 ROW = 18
 """The height of a row of text."""
+PART_ROW = 14
+"""The height of a row of parts' names."""
 FEW = 120
 """So few steps are each drawn as a dot."""
 
@@ -39,10 +41,10 @@ def drawn(figure: list[Panel], clock: Clock, title: str = "") -> str:
     """The picture of these panels; epochs are those of `clock`."""
     body: list[str] = []
     top = 28.0
-    if title:
-        body.append(f'<text class="ink title" x="20" y="{top:.0f}">{escape(title)}</text>')
+    for row in textwrap.wrap(title, 84):
+        body.append(_text("ink title", 20, top, row))
         top += 22
-    body.append(f'<text class="muted" x="20" y="{top:.0f}">{escape(_length_of_run(clock))}</text>')
+    body.append(_text("muted", 20, top, _length_of_run(clock)))
     top += 18
     for panel in figure:
         plot = Plot(panel, top, ALONE if len(figure) == 1 else AMONG, steps_per_epoch(clock))
@@ -95,7 +97,8 @@ class Plot:
         self.floor = self.ceiling + height
         self.per_epoch = per_epoch
         self.x = Scale(0.0, float(panel.steps), LEFT, RIGHT)
-        self.y = Scale.around(panel.values, self.floor, self.ceiling)
+        self.labels, rows = self._labels()
+        self.y = Scale.around(panel.values, self.floor, self.ceiling + PART_ROW * rows)
         self.legend = [list(_legend(line)) for line in panel.lines]
         self.end = self.floor + 34 + ROW * sum(map(len, self.legend))
 
@@ -107,7 +110,7 @@ class Plot:
         yield from self._axes()
         for i, line in enumerate(self.panel.lines):
             yield from self._curve(i, line)
-        yield from self._labels()
+        yield from self.labels
         yield from self._legend_rows()
         yield "</g>"
 
@@ -162,20 +165,23 @@ class Plot:
             yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in dots)
             yield "</g>"
 
-    def _labels(self) -> Iterator[str]:
-        """The names of the parts, where there is room for them."""
+    def _labels(self) -> tuple[list[str], int]:
+        """The names of the parts, in as many as two rows above the curves, where there is room."""
         alone = len(self.panel.lines) == 1
-        free = LEFT
-        labels = {
+        marks = {
             (moment, label, "muted" if alone else f"fill{i % len(COLOURS)}")
             for i, line in enumerate(self.panel.lines)
             for label, moment in line.marks
         }
-        for moment, label, shade in sorted(labels):
+        labels, free = [], [LEFT, LEFT]
+        for moment, label, shade in sorted(marks):
             x = self.x(moment) + 5
-            if x >= free and x + _width(label) < RIGHT:
-                free = x + _width(label) + 6
-                yield _text(f"{shade} part", x, self.ceiling + 14, label)
+            row = next((row for row in (0, 1) if x >= free[row]), None)
+            if row is not None and x + _width(label) < RIGHT:
+                free[row] = x + _width(label) + 8
+                y = self.ceiling + 13 + PART_ROW * row
+                labels.append(_text(f"{shade} part", x, y, label))
+        return labels, sum(end > LEFT for end in free)
 
     def _legend_rows(self) -> Iterator[str]:
         y = self.floor + 42
@@ -201,12 +207,11 @@ def _legend(line: Line) -> Iterator[tuple[str, str]]:
     if line.curve.reacts:
         told.append("moves with what the run finds")
     unbreakable = [item.replace(" ", "\N{NO-BREAK SPACE}") for item in told]
+    separator = "\N{NO-BREAK SPACE}· "
     room = int((RIGHT - LEFT - 40) / 6.2)
-    indent = line.label + " "
-    rows = textwrap.wrap(" · ".join(unbreakable), room, initial_indent="~" * len(indent)) or [""]
-    for row, text in enumerate(rows):
-        first = row == 0
-        yield line.label if first else "", text.lstrip("~").removesuffix(" ·")
+    rows = textwrap.wrap(separator.join(unbreakable), room, initial_indent="~" * len(line.label))
+    for label, row in zip_longest([line.label], rows, fillvalue=""):
+        yield label, row.lstrip("~")
 
 
 def _text(style: str, x: float, y: float, text: str, anchor: str = "start") -> str:

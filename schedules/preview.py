@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,14 +40,13 @@ def span(written: str, whole: range) -> range:
     >>> span("10:30:5", range(20)), span(":", range(20))
     (range(10, 30, 5), range(0, 20))
     """
-    try:
-        start, stop, *stride = [int(number) if number else None for number in written.split(":")]
-        steps = range(start or 0, whole.stop if stop is None else stop, *filter(None, stride))
-        if not steps or steps.start < 0:
-            raise ValueError
-    except (ValueError, TypeError):
+    found = re.fullmatch(r"(\d*):(\d*)(?::([1-9]\d*)?)?", written)
+    numbers = found.groups() if found else ("0", "0", "1")
+    start, stop, step = (int(number) if number else None for number in numbers)
+    steps = range(start or 0, whole.stop if stop is None else stop, step or 1)
+    if not steps:
         rule = "must be A:B or A:B:C, whole numbers with 0 <= A < B"
-        raise refuse("--steps", written, rule, "--steps 0:100") from None
+        raise refuse("--steps", written, rule, "--steps 0:100")
     return steps
 
 
@@ -186,7 +186,7 @@ def lengths(curve: Curve) -> Iterator[tuple[str, Duration, Fraction]]:
     """
     for path, schedule, clock in everything(curve.schedule, curve.clock):
         for name, duration, steps in schedule.lengths(clock):
-            if duration != WHOLE or clock is curve.clock:
+            if duration != WHOLE or clock == curve.clock:
                 yield joined(*path, name), duration, steps
 
 
@@ -203,4 +203,6 @@ def told_lengths(curve: Curve) -> Iterator[str]:
         if all(duration.unit == "steps" for duration in durations):
             yield f"{path} = {written}"
         else:
-            yield f"{path} = {written} = {', '.join(counted(float(n)) for n in steps)} steps"
+            exact = all(1000 % n.denominator == 0 for n in steps)
+            counts = ", ".join(map(counted, steps))
+            yield f"{path} = {written} {'=' if exact else '≈'} {counts} steps"

@@ -28,6 +28,7 @@ text {{ font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans"
 .title {{ font-size: 17px; font-weight: 600 }}
 .name {{ font-size: 13px; font-weight: 600 }}
 .tick, .part {{ font-size: 11px }}
+.part {{ paint-order: stroke; stroke: #ffffff; stroke-width: 3; stroke-linejoin: round }}
 .ground {{ fill: #ffffff }} .band {{ fill: #f3f5f8 }} .ink {{ fill: #1f2328 }} .muted {{ fill: #656d76 }}
 .grid {{ stroke: #e3e7ec }} .axis {{ stroke: #8c959f }}
 .curve {{ fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round }}
@@ -36,7 +37,7 @@ text {{ font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans"
 {_lines(0)}
 @media (prefers-color-scheme: dark) {{
 .ground {{ fill: #0d1117 }} .band {{ fill: #161b22 }} .ink {{ fill: #e6edf3 }} .muted {{ fill: #9198a1 }}
-.grid {{ stroke: #262c36 }} .axis {{ stroke: #6e7681 }}
+.part {{ stroke: #0d1117 }} .grid {{ stroke: #262c36 }} .axis {{ stroke: #6e7681 }}
 {_lines(1)}
 }}
 """  # noqa: E501  # one rule a line

@@ -57,7 +57,7 @@ def plot(panel: Panel, columns: int = 80, rows: int = 12, *, colour: bool = Fals
     )
     return "\n".join(
         [
-            panel.name,
+            f"{panel.name} over {counted(panel.steps)} step{'s' * (panel.steps > 1)}",
             *(line.rstrip() for line in drawn),
             *_steps(panel, x, margin),
             *(row for i in range(len(panel.lines)) for row in _told(panel, i, colour)),
@@ -99,17 +99,17 @@ def _traced(xs: Values, ys: Values) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 def _steps(panel: Panel, x: Scale, margin: int) -> Iterator[str]:
     axis = ["─"] * (int(x.stop) // 2 + 1)
-    labels = [" "] * (len(axis) + 12)
+    labels = [" "] * len(axis)
     free = 0
     for step in ticks(0, panel.steps, max(2, len(axis) // 16), whole=True):
         place, label = round(x(step)) // 2, counted(step)
         axis[place] = "┬"
-        start = max(0, place - len(label) // 2)
+        start = min(max(0, place - len(label) // 2), len(axis) - len(label))
         if start >= free:
             labels[start : start + len(label)] = label
             free = start + len(label) + 2
     yield f"{'':>{margin}} └{''.join(axis)}"
-    yield f"{'':>{margin}}  {''.join(labels).rstrip()} steps"
+    yield f"{'':>{margin}}  {''.join(labels).rstrip()}"
 
 
 def _told(panel: Panel, i: int, colour: bool) -> Iterator[str]:
