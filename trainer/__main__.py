@@ -19,6 +19,7 @@ from .configuration import CONF, VERSION_BASE, explaining, plain, widened
 from .experiment import Experiment
 from .explain import located
 from .folder import Folder
+from .preface import looked_over, preface
 from .training import run, tell
 
 REFUSED = 2
@@ -65,6 +66,7 @@ def train(config: DictConfig) -> int:
     try:
         experiment = Experiment.declared(plain(config))
         curves = experiment.curves()
+        warnings = looked_over(experiment, curves)
     except Refused as refused:
         _remove_if_empty(path)
         folders = [
@@ -81,7 +83,7 @@ def train(config: DictConfig) -> int:
         if ended and ended["status"] == "done":
             tell(ended, folder)
             return 0
-        print(experiment.summary())
+        print(preface(experiment, curves), *warnings, sep="\n")
         folder.picture.write_text(picture.svg(curves, experiment.clock()), encoding="utf-8")
         return run(experiment, folder)
 

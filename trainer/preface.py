@@ -1,0 +1,39 @@
+"""What a run will do, said and checked before TensorFlow is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from schedules import Curve
+from schedules.lint import Finding, lint
+from schedules.refusal import ABSENT, Problem, Refused
+from schedules.terminal import spark
+
+from .experiment import Experiment
+
+
+def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Finding]:
+    """Looks at every scheduled value over the whole run, and gives what is worth a warning.
+
+    Raises:
+        Refused: when a value can't train, with the first step at which it can't.
+    """
+    findings = lint(curves, experiment.clock())
+    refused = [finding for finding in findings if finding.severity == "refused"]
+    if refused:
+        raise Refused(
+            Problem(found.name, ABSENT, f"at step {found.step:,} {found.text}", found.hint)
+            for found in refused
+        )
+    return findings
+
+
+def preface(experiment: Experiment, curves: Mapping[str, Curve]) -> str:
+    """What is about to be trained, and the shape of everything that is scheduled."""
+    steps = range(experiment.total_steps())
+    width = max(map(len, curves))
+    lines = [
+        f"{name:<{width}}  {spark(curve, steps)}  {curve(0):.4g} → {curve(steps[-1]):.4g}"
+        for name, curve in curves.items()
+    ]
+    return "\n".join([experiment.summary(), *lines])
