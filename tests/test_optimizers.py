@@ -162,7 +162,7 @@ def test_a_learning_rate_is_refused_with_the_override_that_gives_one():
         ({"kind": "sgd", "momentum": float("nan")}, "momentum", "must be finite"),
         ({"kind": "momentum"}, "momentum", "is required"),
         ({"kind": "adamw", "weight_decay": None}, "weight_decay", "must be a number"),
-        ({"kind": "muon", "ns_steps": 2.5}, "ns_steps", "must be a valid integer"),
+        ({"kind": "muon", "ns_steps": 2.5}, "ns_steps", "must be a whole number"),
     ],
 )
 def test_a_bad_number_is_refused_by_its_override_path(config, path, rule):
@@ -264,7 +264,7 @@ def test_slots_are_named_by_what_they_are_for_and_the_path_of_their_weight():
     kernel = keras.Variable(np.ones((2, 3)), dtype="float32", name="kernel")
     optimizer.build([kernel])
     shapes = {name: tuple(slot.shape) for name, slot in slots(optimizer).items()}
-    assert shapes == {"iterations": (), "r/kernel": (2,), "c/kernel": (3,), "v/kernel": (2, 3)}
+    assert shapes == {"iterations": (), "rows/kernel": (2,), "columns/kernel": (3,)}
 
 
 def test_weights_of_one_name_are_refused_where_slots_are_named():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer import rules
 from trainer.live import Dials
 from trainer.optimizers import Optimizer
 
@@ -104,3 +105,55 @@ def test_a_lower_rate_acts_at_once_on_momentum_and_later_on_keras_sgd():
 
     assert weights("momentum") == [-1.0, -1.0, -1.0]
     assert weights("sgd") == [-1.0, -1.5, -1.75]
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])
+def test_adafactor_keeps_its_head_where_a_row_and_a_column_have_no_gradient(jit):
+    gradient = np.outer([1.0, 2.0, 0.0], [1.0, 3.0, 0.0, 1.0]).astype(np.float32)
+
+    def trained(optimizer):
+        weights = tf.keras.Variable(START)
+        optimizer.build([weights])
+
+        @tf.function(jit_compile=jit)
+        def train():
+            for _ in tf.range(3):
+                optimizer.apply([tf.constant(gradient)], [weights])
+
+        train()
+        return weights.numpy()
+
+    keras_own = trained(tf.keras.optimizers.Adafactor(0.1))
+    ours = trained(rules.Adafactor(learning_rate=0.1))
+    still = gradient == 0
+    assert np.isnan(keras_own[still]).any()
+    np.testing.assert_array_equal(ours[still], START[still])
+    assert (ours[~still] < START[~still]).all()
+
+
+@pytest.mark.parametrize("kind", sorted(Optimizer.kinds))
+def test_gradients_of_0_leave_weights_finite(kind):
+    dials = Dials(["learning_rate"])
+    required = {"momentum": 0.9} if kind in {"momentum", "nesterov"} else {}
+    optimizer = Optimizer.declared({"kind": kind, **required}).build(dials)
+    weights = [tf.keras.Variable(START), tf.keras.Variable(np.zeros(4), dtype="float32")]
+    for _ in range(3):
+        with dials.showing(tf.constant([0.1])):
+            optimizer.apply([tf.zeros_like(weight) for weight in weights], weights)
+    assert all(np.isfinite(weight.numpy()).all() for weight in weights)
+
+
+@pytest.mark.parametrize("kind", sorted(Optimizer.kinds))
+def test_the_gradients_of_an_embedding_are_taken(kind):
+    """They come as slices of the rows that were looked up."""
+    dials = Dials(["learning_rate"])
+    required = {"momentum": 0.9} if kind in {"momentum", "nesterov"} else {}
+    optimizer = Optimizer.declared({"kind": kind, **required}).build(dials)
+    table = tf.keras.Variable(START, name="embedding")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.gather(table.value, [0, 2, 2]) ** 2)
+    gradient = tape.gradient(loss, table.value)
+    assert isinstance(gradient, tf.IndexedSlices)
+    with dials.showing(tf.constant([0.1])):
+        optimizer.apply([gradient], [table])
+    assert (table.numpy()[[0, 2]] != START[[0, 2]]).all()

@@ -1,4 +1,4 @@
-"""Update rules that Keras lacks, as optimizers of Keras."""
+"""Update rules that Keras lacks or gets wrong, as optimizers of Keras."""
 
 from __future__ import annotations
 
@@ -49,3 +49,71 @@ class Nesterov(Momentum):
 
     def direction(self, a: keras.Variable, g: tf.Tensor, momentum: tf.Tensor) -> tf.Tensor:
         return g + momentum * a
+
+
+class Adafactor(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is untyped
+    """Adam without a first moment, whose second is kept as the means of its rows and columns.
+
+    Source: Shazeer and Stern 2018, arXiv 1804.04235. Gives what Keras' namesake gives, which
+    stores the second moment in full besides, and multiplies its factors before it takes their
+    root: where neither a row nor a column of a matrix has a gradient, the product underflows there
+    and the weight becomes 0 / 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        beta_2_decay: float = -0.8,
+        epsilon_1: float = 1e-30,
+        epsilon_2: float = 1e-3,
+        clip_threshold: float = 1.0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.beta_2_decay = beta_2_decay
+        self.epsilon_1 = epsilon_1
+        self.epsilon_2 = epsilon_2
+        self.clip_threshold = clip_threshold
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self.rows, self.columns, self.squares = [], [], []
+        for w in variables:
+            factored = len(w.shape) >= 2
+            shapes = [w.shape[:-1], (*w.shape[:-2], w.shape[-1])] if factored else [w.shape]
+            slots = [self.add_variable(shape, dtype=w.dtype) for shape in shapes]
+            row, column, square = (*slots, None) if factored else (None, None, *slots)
+            self.rows.append(row)
+            self.columns.append(column)
+            self.squares.append(square)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        row, column = self.rows[index], self.columns[index]
+        dense = tf.convert_to_tensor(gradient)  # an embedding's comes in slices
+        t, lr, g = (
+            ops.cast(x, variable.dtype) for x in (self.iterations + 1, learning_rate, dense)
+        )
+        beta_2 = 1 - ops.power(t, self.beta_2_decay)
+        square = ops.square(g) + self.epsilon_1
+
+        def running(mean: keras.Variable, now: tf.Tensor) -> keras.Variable:
+            self.assign(mean, beta_2 * mean + (1 - beta_2) * now)
+            return mean
+
+        if row is None:
+            d = g * ops.rsqrt(running(self.squares[index], square))
+        else:
+            r = running(row, ops.mean(square, axis=-1))
+            c = running(column, ops.mean(square, axis=-2))
+            r = ops.rsqrt(r) * ops.sqrt(ops.mean(r, axis=-1, keepdims=True))
+            d = g * ops.expand_dims(r, -1) * ops.expand_dims(ops.rsqrt(c), -2)
+        d = d / ops.maximum(1.0, _rms(d) / self.clip_threshold)
+        scale = ops.maximum(self.epsilon_2, _rms(variable))
+        self.assign_sub(variable, scale * ops.minimum(lr, ops.rsqrt(t)) * d)
+
+
+def _rms(x: Any) -> tf.Tensor:
+    return ops.sqrt(ops.mean(ops.square(x)))

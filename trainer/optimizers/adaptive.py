@@ -55,7 +55,8 @@ class RMSprop(Optimizer):
 
     Source: Hinton's lecture 6e. `tf.compat.v1.train.RMSPropOptimizer` is the same but starts n
     from 1 and has an epsilon of 1e-10; torch adds its epsilon to the root, has a rho of 0.99, and
-    keeps lr out of m.
+    keeps lr out of m. As in all of them, the variance that `centered` estimates can come out
+    below 0, and the step NaN, where large gradients hardly change: raise epsilon for those.
     """
 
     kind: Literal["rmsprop"] = "rmsprop"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -55,10 +55,12 @@ class Adafactor(Optimizer):
     factored for variables of two axes and more; then
     `w = w - max(epsilon_2, rms(w)) * min(lr, 1 / sqrt(t)) * d / max(1, rms(d) / clip_threshold)`.
 
-    Source: Shazeer and Stern 2018, arXiv 1804.04235, as Keras has it: the rate that is applied
-    never exceeds `1 / sqrt(t)`, with Keras' `relative_step` or without, so there is no such
-    setting here. torch's `Adafactor` has the same rule, with `decay` for `weight_decay`.
+    Source: Shazeer and Stern 2018, arXiv 1804.04235. The rate that is applied never exceeds
+    `1 / sqrt(t)`; in Keras neither, with `relative_step` or without, so there is no such setting
+    here. Keras' keeps v in full besides and gives NaN where a row and a column lack gradients.
     """
+
+    rules: ClassVar[str] = "trainer.rules"
 
     kind: Literal["adafactor"] = "adafactor"
     beta_2_decay: Annotated[Value, Bounds(le=0)] = -0.8
