@@ -15,6 +15,7 @@ from schedules.moments import Values
 
 from .data import Split
 from .live import Dials
+from .optimizers import slots
 
 if TYPE_CHECKING:
     import keras
@@ -65,14 +66,13 @@ class Network:
         return found.hexdigest()
 
     def _variables(self) -> dict[str, Any]:
-        parts = {"model": self.model.variables, "optimizer": self.optimizer.variables}
         named: dict[str, Any] = {"global_step": self.global_step}
-        for part, variables in parts.items():
-            for variable in variables:
-                name = f"{part}/{variable.path}"
-                if name in named:
-                    raise ValueError(f"two variables are called {name}; name the model's layers")
-                named[name] = variable
+        named |= {f"optimizer/{name}": slot for name, slot in slots(self.optimizer).items()}
+        for variable in self.model.variables:
+            name = f"model/{variable.path}"
+            if name in named:
+                raise ValueError(f"two variables are called {name}; name the model's layers")
+            named[name] = variable
         return named
 
 
