@@ -80,10 +80,14 @@ def list_kinds(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 def write_table(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Writes the value at each step, in full precision."""
     _sources(parser)
-    parser.add_argument("--steps", metavar="A:B[:C]", help="from A up to B, every C-th; all")
-    parser.add_argument("--name", default="learning_rate", help="which value; learning_rate")
-    parser.add_argument("--format", choices=FORMATS, help="by the suffix of the output, else csv")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="stdout")
+    parser.add_argument(
+        "--steps", metavar="A:B[:C]", help="from A up to B, every C-th; default: all"
+    )
+    parser.add_argument("--name", default="learning_rate", help="default: learning_rate")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="default: as the output's suffix, else csv"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: stdout")
     asked = parser.parse_intermixed_args(arguments)
     plan, *others = _plans(asked).values()
     if others:
@@ -101,6 +105,7 @@ def write_table(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         sys.stdout.buffer.flush()
         return 0
     write_file(asked.output, rows)
+    print(asked.output)
     return 0
 
 
@@ -108,7 +113,7 @@ def draw(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Draws every scheduled value; comma sweeps and several files lie over each other."""
     _sources(parser)
     output = "FILE.svg|.png|.html"
-    parser.add_argument("--output", type=Path, metavar=output, help="schedule.svg")
+    parser.add_argument("--output", type=Path, metavar=output, help="default: schedule.svg")
     parser.add_argument("--open", action="store_true", help="show a page that tells every value")
     asked = parser.parse_intermixed_args(arguments)
     plans = _plans(asked)

@@ -205,4 +205,4 @@ def told_lengths(curve: Curve) -> Iterator[str]:
         else:
             exact = all(1000 % n.denominator == 0 for n in steps)
             counts = ", ".join(map(counted, steps))
-            yield f"{path} = {written} {'=' if exact else '≈'} {counts} steps"
+            yield f"{path} = {written} {'=' if exact else '≈'} {counts} step{'s' * (counts != '1')}"

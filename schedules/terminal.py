@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,13 +77,11 @@ def _canvas(
         np.bitwise_or.at(cells, (down // 4, across // 2), _DOTS[down % 4, across % 2])
         inks[down // 4, across // 2] = INKS[i % len(INKS)]
     for dots, shades in zip(cells, inks, strict=True):
-        characters = [chr(0x2800 + bits) if bits else " " for bits in dots]
+        row = "".join(chr(0x2800 + bits) if bits else " " for bits in dots)
         if colour:
-            characters = [
-                _inked(character, ink) if ink else character
-                for character, ink in zip(characters, shades, strict=True)
-            ]
-        yield "".join(characters)
+            edges = [0, *(np.flatnonzero(np.diff(shades)) + 1), columns]
+            row = "".join(_inked(row[a:b], int(shades[a])) for a, b in pairwise(edges))
+        yield row
 
 
 def _traced(xs: Values, ys: Values) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -123,7 +122,7 @@ def _told(panel: Panel, i: int, colour: bool) -> Iterator[str]:
 
 
 def _inked(text: str, ink: int) -> str:
-    return f"\x1b[38;5;{ink}m{text}\x1b[0m"
+    return f"\x1b[38;5;{ink}m{text}\x1b[0m" if ink else text
 
 
 def coloured() -> bool:
