@@ -11,8 +11,9 @@ import numpy as np
 
 from .clock import Clock
 from .page import page
-from .picture import drawn, png
+from .picture import drawn
 from .preview import CHUNK, Panel, chunks
+from .raster import png
 from .refusal import refuse
 from .schedule import Curve
 

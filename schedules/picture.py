@@ -15,7 +15,6 @@ from .axes import Scale, counted, ticks, written
 from .clock import Clock
 from .moments import Values
 from .preview import Line, Panel, Plan, panels, steps_per_epoch, told_lengths
-from .refusal import refuse
 from .schedule import Curve
 from .style import COLOURS, DASHES, STYLE
 
@@ -62,20 +61,6 @@ def drawn(figure: list[Panel], clock: Clock, title: str = "") -> str:
             "</svg>\n",
         ]
     )
-
-
-def png(picture: str) -> bytes:
-    """An SVG as PNG, at twice its size in pixels, on light ground.
-
-    Raises:
-        Refused: when the extra `plot` isn't installed.
-    """
-    try:
-        from resvg_py import svg_to_bytes
-    except ImportError:
-        rule, hint = "PNG needs the extra `plot`", "pip install resvg_py, or write an .svg"
-        raise refuse("--output", ".png", rule, hint) from None
-    return bytes(svg_to_bytes(svg_string=picture, zoom=2))
 
 
 def _length_of_run(clock: Clock) -> str:

@@ -1,12 +1,11 @@
 import re
-import sys
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
-from schedules import Clock, Refused, load
-from schedules.picture import drawn, png, svg
+from schedules import Clock, load
+from schedules.picture import drawn, svg
 from schedules.preview import Plan, panels
 
 CLOCK = Clock(625, batch_size=64, examples_per_epoch=4000)
@@ -148,16 +147,3 @@ def test_nothing_is_fetched_from_elsewhere():
     text = svg({"learning_rate": load(RESTARTS, CLOCK)}, CLOCK)
     assert text.count("http") == text.count('xmlns="http')
     assert "prefers-color-scheme: dark" in text
-
-
-def test_png_is_drawn_from_the_svg():
-    pytest.importorskip("resvg_py")
-    image = png(svg({"learning_rate": load(RESTARTS, CLOCK)}, CLOCK))
-    assert image.startswith(b"\x89PNG")
-    assert int.from_bytes(image[16:20], "big") == 2 * 880
-
-
-def test_png_without_its_extra_names_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(Refused, match="pip install resvg_py"):
-        png("<svg/>")
