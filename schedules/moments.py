@@ -89,7 +89,7 @@ class Moments:
     def __truediv__(self, length: Duration | Fraction) -> Values:
         """How many lengths have passed, rounded once."""
         over, under, _ = self._ratio(length)
-        return _floats(over) / float(under)
+        return _quotient(over, under)
 
     def begun(self, length: Duration | Fraction) -> Integers:
         """How many lengths have begun, exactly: `t / length` rounded up."""
@@ -115,14 +115,15 @@ class Moments:
         i = self._behind(knots.first) - 1
         inside = (i >= 0) & (i < len(knots.first) - 1)
         start, end = np.where(inside, i, 0), np.where(inside, i + 1, 0)
-        gone = _floats(self.ticks - knots.first[start]) + knots.lead[start]
-        width = _floats(knots.first[end] - knots.first[start]) + knots.lead[start] - knots.lead[end]
+        first, lead = knots.first, knots.lead
+        gone = _quotient(self.ticks - first[start], self.per) + lead[start]
+        width = _quotient(first[end] - first[start], self.per) + lead[start] - lead[end]
         share = np.minimum(np.divide(gone, width, where=inside, out=np.zeros(len(self))), 1.0)
         return np.maximum(i, 0), share
 
     def whole(self) -> NDArray[np.int64]:
         """The step each moment falls in."""
-        return np.asarray(self.ticks // self.per, dtype=np.int64)
+        return np.asarray(_roomy(self.ticks, self.per) // self.per, dtype=np.int64)
 
     def on(self, clock: Clock) -> Moments:
         """The same moments read on another clock with the same zero."""
@@ -137,19 +138,20 @@ class Moments:
         """`t` and `T` as integer numbers of ticks of `1 / per`, and that `per`."""
         T = self.steps(length)
         per = lcm(self.per, T.denominator)
-        return _times(self.ticks, per // self.per), T.numerator * (per // T.denominator), per
+        under = T.numerator * (per // T.denominator)
+        return _roomy(_times(self.ticks, per // self.per), under), under, per
 
 
 @dataclass(frozen=True)
 class Knots:
     """Ascending exact positions, as the first tick at or after each and how far it lies ahead.
 
-    However large the denominators of the positions, the ticks stay integers of ordinary size and
-    a tick's distance from a position is an exact integer plus a fraction below 1, rounded once.
+    However large the denominators of the positions, the ticks stay integers of ordinary size; a
+    tick's distance from a position is an exact number of ticks plus a lead of less than one.
     """
 
     first: Integers
-    lead: Values
+    lead: Values  # in steps
 
     @classmethod
     def at(cls, positions: Iterable[Rational], per: int) -> Knots:
@@ -158,7 +160,7 @@ class Knots:
         for position in positions:
             tick, missing = divmod(-position.numerator * per, position.denominator)
             first.append(-tick)
-            lead.append(missing / position.denominator)
+            lead.append(missing / (position.denominator * per))
         return cls(_integers(first), np.array(lead, dtype=np.float64))
 
 
@@ -170,24 +172,24 @@ def _integers(numbers: Sequence[int]) -> Integers:
     return np.array(numbers, dtype=np.int64 if fits else object)
 
 
-def _floats(ticks: Integers) -> Values:
-    return np.asarray(ticks, dtype=np.float64)
+def _quotient(over: Integers, under: int) -> Values:
+    """`over / under`, each the float nearest to the exact quotient."""
+    if max(_largest(over), under) < 2**53:
+        return np.asarray(over, np.float64) / under  # both sides are exact in float64
+    return np.asarray(over.astype(object) / under, np.float64)  # as Python divides its integers
+
+
+def _roomy(ticks: Integers, largest: int) -> Integers:
+    """The same ticks, as Python's own integers where `largest` would not fit into 64 bits."""
+    return ticks.astype(object) if largest >= _LIMIT else ticks
 
 
 def _times(ticks: Integers, factor: int) -> Integers:
-    """An exact product: Python's own integers take over where 64 bits would overflow."""
-    if factor == 1:
-        return ticks
-    if ticks.dtype == np.int64 and _largest(ticks) * factor >= _LIMIT:
-        ticks = ticks.astype(object)
-    return ticks * factor
+    return ticks if factor == 1 else _roomy(ticks, max(_largest(ticks), 1) * factor) * factor
 
 
 def _minus(ticks: Integers, start: int) -> Integers:
-    """An exact difference, likewise."""
-    if ticks.dtype == np.int64 and _largest(ticks) + abs(start) >= _LIMIT:
-        ticks = ticks.astype(object)
-    return ticks - start
+    return _roomy(ticks, _largest(ticks) + abs(start)) - start
 
 
 def _largest(ticks: Integers) -> int:
