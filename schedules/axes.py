@@ -36,12 +36,12 @@ def ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[f
 def written(number: float) -> str:
     """A value in few characters.
 
-    >>> written(0.025), written(0.0001), written(1e-05), written(0.0), written(2.5e6)
-    ('0.025', '0.0001', '1e-5', '0', '2.5e6')
+    >>> written(0.025), written(0.0001), written(7.5e-05), written(0.0), written(2.5e6)
+    ('0.025', '1e-4', '7.5e-5', '0', '2.5e6')
     """
-    text = f"{number:.4g}"
+    text = f"{number:.3e}" if 0 < abs(number) < 1e-3 else f"{number:.4g}"
     mantissa, e, exponent = text.partition("e")
-    return f"{mantissa}e{int(exponent)}" if e else text
+    return f"{float(mantissa):g}e{int(exponent)}" if e else text
 
 
 def counted(number: float | Fraction) -> str:
@@ -69,7 +69,7 @@ class Scale:
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         if low == high:
             margin = abs(low) or 1.0
-            return cls(min(0.0, low), max(0.0, low) + margin / 4, start, stop)
+            return cls(min(0.0, low), max(0.0, low) + margin / 5, start, stop)
         margin = (high - low) / 16
         if 0 <= low < high / 2:
             return cls(0.0, high + margin, start, stop)

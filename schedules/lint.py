@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, inf, nan
 from typing import Literal
 
@@ -121,6 +122,8 @@ class _Look:
             yield from self._learning_rate()
         if MEMORIES.fullmatch(self.name.rpartition(".")[2]):
             yield from self._memory()
+        if len(self.steps) == 1:  # which tries out everything but the schedule
+            return
         if self.low == self.high:
             yield from self._unchanging()
         else:
@@ -129,7 +132,7 @@ class _Look:
         yield from self._beyond()
 
     def _learning_rate(self) -> Iterator[Finding]:
-        if self.low == self.high == 0:
+        if self.low == self.high == 0 and len(self.steps) > 1:
             text = "is 0 at every step: nothing would train"
             hint = self._handle(lambda value: value == 0, 0.01)
             yield Finding(self.name, None, "refused", text, hint)
@@ -164,11 +167,8 @@ class _Look:
         Falling to a lower stair and climbing back at a restart are what a schedule is for. What
         counts as a jump is measured against the changes from step to step around it.
         """
-        marks = [
-            (label, ceil(moment)) for label, moment in self.curve.schedule.marks(self.curve.clock)
-        ]
-        starts = [0, *(step for _, step in marks)]
-        for (label, step), start in zip(marks, starts, strict=False):
+        marks = [(label, ceil(moment)) for label, moment in self._marks()]
+        for (_, start), (label, step) in pairwise([("", 0), *marks]):
             if not 1 < step < len(self.steps) - 1 or start >= step - 1:
                 continue
             around = self.curve(np.arange(max(start, step - 9), min(step + 9, len(self.steps))))

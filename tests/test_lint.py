@@ -80,9 +80,14 @@ def test_nothing_is_said_against(config):
     assert told(config) == []
 
 
+@pytest.mark.parametrize("config", [linear(0.1, 0.0), sequence(warmup=linear(0.0, 0.1)), PIECES])
+def test_a_run_of_one_step_may_have_any_schedule(config):
+    assert told(config, clock=Clock(1)) == []
+
+
 def test_a_negative_learning_rate_is_refused_at_its_first_step():
     assert told(linear(0.1, -0.1)) == [
-        ("refused", 501, "is -0.0002: training would climb", "schedule.end_value=0")
+        ("refused", 501, "is -2e-4: training would climb", "schedule.end_value=0")
     ]
 
 
