@@ -125,7 +125,7 @@ def draw(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     written = dict.fromkeys([path, shown] if asked.open else [path])
     for target in written:
         save(target, figure, clock, title)
-    width = min(shutil.get_terminal_size().columns, 110)
+    width = min(max(shutil.get_terminal_size().columns, 40), 110)
     print(*(plot(panel, width, colour=coloured()) for panel in figure), sep="\n\n", end="\n\n")
     print(*written, sep="\n")
     if asked.open and has_display():

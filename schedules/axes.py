@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .moments import Values
 
@@ -53,6 +54,11 @@ def counted(number: float | Fraction) -> str:
     return f"{float(number):,.3f}".rstrip("0").rstrip(".")
 
 
+def drawable(values: Values) -> NDArray[np.bool_]:
+    """Which values a picture can show: the finite ones, as far as their sums are finite too."""
+    return np.abs(values) < 1e300
+
+
 @dataclass(frozen=True)
 class Scale:
     """Maps values from `low` to `high` onto places from `start` to `stop`, linearly."""
@@ -64,9 +70,9 @@ class Scale:
 
     @classmethod
     def around(cls, values: Values, start: float, stop: float) -> Scale:
-        """A scale for these values, non-finite ones aside: from 0 where that wastes little."""
-        finite = values[np.isfinite(values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        """A scale for the drawable values: from 0 where that wastes little."""
+        drawn = values[drawable(values)]
+        low, high = (float(drawn.min()), float(drawn.max())) if drawn.size else (0.0, 1.0)
         if low == high:
             margin = abs(low) or 1.0
             return cls(min(0.0, low), max(0.0, low) + margin / 5, start, stop)

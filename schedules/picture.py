@@ -11,7 +11,7 @@ from itertools import pairwise, zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from .axes import Scale, counted, ticks, written
+from .axes import Scale, counted, drawable, ticks, written
 from .clock import Clock
 from .moments import Values
 from .preview import Line, Panel, Plan, panels, steps_per_epoch, told_lengths
@@ -128,7 +128,9 @@ class Plot:
             )
 
     def _curve(self, i: int, line: Line) -> Iterator[str]:
-        xs, ys = self.x(line.steps.astype(np.float64)), self.y(line.values)
+        shown = drawable(line.values)
+        xs = self.x(line.steps.astype(np.float64))
+        ys = self.y(np.where(shown, line.values, np.nan))
         colour, dash = i % len(COLOURS), DASHES[i // len(COLOURS) % len(DASHES)]
         for _, moment in line.marks:
             if moment > 0:
@@ -137,7 +139,7 @@ class Plot:
                     f'<path class="mark line{colour}" d="M{x:.1f},{self.ceiling:.1f}'
                     f'V{self.floor:.1f}"/>'
                 )
-        for piece in _unbroken(ys):
+        for piece in _stretches(shown):
             kept = _simplified(xs[piece], ys[piece])
             path = "L".join(f"{x:.1f},{y:.1f}" for x, y in kept)
             if len(self.panel.lines) == 1 and self.y.low == 0:
@@ -145,7 +147,7 @@ class Plot:
                 yield f'<path class="area fill{colour}" d="M{path}L{foot}Z"/>'
             yield f'<path class="curve line{colour}" stroke-dasharray="{dash}" d="M{path}"/>'
         if self.panel.steps <= FEW:
-            dots = zip(xs[np.isfinite(ys)], ys[np.isfinite(ys)], strict=True)
+            dots = zip(xs[shown], ys[shown], strict=True)
             yield f'<g class="fill{colour}">'
             yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in dots)
             yield "</g>"
@@ -194,7 +196,13 @@ def _legend(line: Line) -> Iterator[tuple[str, str]]:
     unbreakable = [item.replace(" ", "\N{NO-BREAK SPACE}") for item in told]
     separator = "\N{NO-BREAK SPACE}· "
     room = int((RIGHT - LEFT - 40) / 6.2)
-    rows = textwrap.wrap(separator.join(unbreakable), room, initial_indent="~" * len(line.label))
+    rows = textwrap.wrap(
+        separator.join(unbreakable),
+        room,
+        initial_indent="~" * len(line.label),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     for label, row in zip_longest([line.label], rows, fillvalue=""):
         yield label, row.lstrip("~")
 
@@ -209,9 +217,8 @@ def _width(text: str) -> float:
     return 6.4 * len(text)
 
 
-def _unbroken(ys: Values) -> Iterator[slice]:
-    """The stretches where a curve is finite."""
-    edges = np.flatnonzero(np.diff(np.isfinite(ys), prepend=False, append=False))
+def _stretches(shown: NDArray[np.bool_]) -> Iterator[slice]:
+    edges = np.flatnonzero(np.diff(shown, prepend=False, append=False))
     yield from (slice(start, stop) for start, stop in edges.reshape(-1, 2))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
-from math import ceil
+from math import ceil, floor
 from operator import itemgetter
 
 import numpy as np
@@ -73,19 +73,18 @@ def telling(curve: Curve, steps: range, columns: int = 900) -> tuple[NDArray[np.
         part = steps[start : start + stride]
         values = curve(np.arange(part.start, part.stop, part.step))
         rows = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
-        within = np.stack(
-            [0 * rows[:, 0], rows.argmin(1), rows.argmax(1), 0 * rows[:, 0] + width - 1]
-        ).astype(np.int64)
-        places = (within + width * np.arange(len(rows))).clip(max=len(part) - 1)
-        found.append(part.start + part.step * places.ravel())
+        firsts = width * np.arange(len(rows))
+        telling = [firsts, firsts + rows.argmin(1), firsts + rows.argmax(1), firsts + width - 1]
+        places = np.concatenate(telling).clip(max=len(part) - 1)
+        found.append(part.start + part.step * places)
     shown = np.unique(np.concatenate(found))
     return shown, curve(shown)
 
 
 def _beside_boundaries(curve: Curve, steps: range) -> NDArray[np.int64]:
-    firsts = {ceil(moment) for _, moment in curve.schedule.marks(curve.clock)}
-    beside = sorted({step for first in firsts for step in (first - 1, first) if step in steps})
-    return np.array(beside, np.int64)
+    moments = [moment for _, moment in curve.schedule.marks(curve.clock)]
+    beside = {step for b in moments for step in (ceil(b) - 1, ceil(b), floor(b) + 1)}
+    return np.array(sorted(step for step in beside if step in steps), np.int64)
 
 
 def steps_per_epoch(clock: Clock) -> Fraction | None:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .axes import Scale, counted, ticks, written
+from .axes import Scale, counted, drawable, ticks, written
 from .moments import Values
 from .preview import Panel, told_lengths
 from .schedule import Curve
@@ -29,7 +29,7 @@ def spark(curve: Curve, steps: range, columns: int = 40) -> str:
 
 
 def sparkline(values: Values | Sequence[float]) -> str:
-    """One row of blocks from the lowest of `values` to the highest; `?` where one isn't finite.
+    """One row of blocks from the lowest of `values` to the highest; `?` where one can't be drawn.
 
     >>> sparkline([0, 1, 2, 3, 4, 5, 6, 7])
     '▁▂▃▄▅▆▇█'
@@ -37,12 +37,14 @@ def sparkline(values: Values | Sequence[float]) -> str:
     '▄▄▄'
     """
     values = np.asarray(values, np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    shown = drawable(values)
+    low, high = (values[shown].min(), values[shown].max()) if shown.any() else (0.0, 0.0)
     if low == high:
-        return "".join(BLOCKS[3] if np.isfinite(value) else "?" for value in values)
-    levels = (values - low) / (high - low) * (len(BLOCKS) - 1)
-    return "".join(BLOCKS[round(level)] if np.isfinite(level) else "?" for level in levels)
+        return "".join(BLOCKS[3] if drawn else "?" for drawn in shown)
+    levels = (np.where(shown, values, low) - low) / (high - low) * (len(BLOCKS) - 1)
+    return "".join(
+        BLOCKS[round(level)] if drawn else "?" for level, drawn in zip(levels, shown, strict=True)
+    )
 
 
 def plot(panel: Panel, columns: int = 80, rows: int = 12, *, colour: bool = False) -> str:
@@ -72,8 +74,8 @@ def _canvas(
     cells = np.zeros((rows, columns), int)
     inks = np.zeros((rows, columns), int)
     for i, line in enumerate(panel.lines):
-        finite = np.isfinite(line.values)
-        across, down = _traced(x(line.steps[finite].astype(np.float64)), y(line.values[finite]))
+        shown = drawable(line.values)
+        across, down = _traced(x(line.steps[shown].astype(np.float64)), y(line.values[shown]))
         np.bitwise_or.at(cells, (down // 4, across // 2), _DOTS[down % 4, across % 2])
         inks[down // 4, across // 2] = INKS[i % len(INKS)]
     for dots, shades in zip(cells, inks, strict=True):
@@ -91,9 +93,8 @@ def _traced(xs: Values, ys: Values) -> tuple[NDArray[np.int64], NDArray[np.int64
         dots = int(max(abs(x1 - x0), abs(y1 - y0))) + 2
         across.append(np.linspace(x0, x1, dots))
         down.append(np.linspace(y0, y1, dots))
-    return np.concatenate(across).round().astype(np.int64), np.concatenate(down).round().astype(
-        np.int64
-    )
+    columns, rows = (np.concatenate(places).round() for places in (across, down))
+    return columns.astype(np.int64), rows.astype(np.int64)
 
 
 def _steps(panel: Panel, x: Scale, margin: int) -> Iterator[str]:

@@ -65,7 +65,7 @@ def test_the_first_and_last_and_the_extremes_are_told():
 def test_what_is_not_finite_is_drawn_around():
     growing = {"kind": "natural_exp", "initial_value": 1.0, "decay_rate": -1000}
     assert "highest inf" in plot(panel(growing=growing))
-    assert sparkline([0.0, np.nan, 1.0]) == "▁?█"
+    assert sparkline([0.0, np.nan, 1.0, -1.7e308]) == "▁?█?"
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])
