@@ -28,7 +28,7 @@ def half_cosine(p: Values) -> Values:
 
 
 class Linear(Schedule):
-    """`v0 + (end - v0) * p`: a straight line over `decay_steps`, which then holds `end_value`.
+    """`v0 * (1 - p) + end * p`: a straight line over `decay_steps`, which then holds `end_value`.
 
     Source: torch's `LinearLR`, there with factors of the optimizer's rate in place of values.
 
@@ -47,7 +47,7 @@ class Linear(Schedule):
 
     def at(self, t: Moments) -> Values:
         p = t.progress(self.decay_steps)
-        return between(self.initial_value, self.end_value, 1 - p)
+        return self.initial_value * (1 - p) + self.end_value * p
 
 
 class Polynomial(Schedule):

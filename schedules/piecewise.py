@@ -33,8 +33,8 @@ def through(points: Sequence[tuple[Fraction, float]], t: Moments, mode: str) -> 
     """The curve through ascending points, `linear` or `cosine` from each to the next."""
     moments, values = zip(*points, strict=True)
     i, p = t.along(Knots.at(moments, t.per))
-    left = half_cosine(p) if mode == "cosine" else 1 - p
-    return between(np.array(values)[i], np.array([*values[1:], values[-1]])[i], left)
+    v0, end = np.array(values)[i], np.array([*values[1:], values[-1]])[i]
+    return between(v0, end, half_cosine(p)) if mode == "cosine" else v0 * (1 - p) + end * p
 
 
 class Constant(Schedule):

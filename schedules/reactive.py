@@ -154,8 +154,8 @@ class Manual(Schedule):
     def at(self, t: Moments) -> Values:
         return np.full(len(t), self.initial_value if self._given is None else self._given)
 
-    def turn(self, value: float) -> bool:
-        self._given = number(value)
+    def turn(self, value: float | None) -> bool:
+        self._given = None if value is None else number(value)
         return True
 
     def state(self) -> dict[str, Any]:

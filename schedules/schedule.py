@@ -115,8 +115,11 @@ class Schedule(Kind, family=True):
             with within(*path):
                 child.observe(metrics, t)
 
-    def turn(self, value: float) -> bool:
-        """Sets what a hand can set in here to `value`; False where there is no such part."""
+    def turn(self, value: float | None) -> bool:
+        """Sets what a hand can set in here to `value`, or back to what it was declared as.
+
+        False where there is no such part.
+        """
         turned = [child.turn(value) for _, child in self.children()]
         return any(turned)
 
@@ -208,8 +211,10 @@ class Curve:
         t = None if step is None else Moments.at(np.array([step], np.int64), self.clock)
         self.schedule.observe(metrics, t)
 
-    def set(self, value: float) -> None:
+    def set(self, value: float | None) -> None:
         """Turns every `manual` schedule in here to `value`, from the next step asked for on.
+
+        None gives it back its `initial_value`.
 
         Raises:
             Refused: when there is none, or `value` is no finite number.
