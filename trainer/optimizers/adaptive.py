@@ -76,8 +76,9 @@ class Ftrl(Optimizer):
     `n' = n + g**2` and `z = z + g + 2 * l2_shrinkage * w - (n'**-power - n**-power) / lr * w`, then
     `w = (clip(z, -l1, l1) - z) / (n'**-power / lr + 2 * l2 + beta / lr)`.
 
-    Source: McMahan et al. 2013; `tf.compat.v1.train.FtrlOptimizer`. It divides by lr, so a
-    schedule that touches 0 is out of bounds.
+    Source: McMahan et al. 2013; `tf.compat.v1.train.FtrlOptimizer`. The weights are lr times a sum
+    over all gradients and so shrink along with lr: a constant one is meant. It divides by lr,
+    which must not be 0.
     """
 
     rates: ClassVar[Bounds] = Bounds(gt=0)
