@@ -13,11 +13,14 @@ from schedules.declaration import Declaration, Flag, Whole
 from schedules.refusal import refuse, within
 from schedules.schedule import Length
 
+from .averages import Ema
 from .cadence import Cadence
 from .data import Data
 from .devices import Device
+from .losses import CrossEntropy, Loss
 from .models import Model
 from .optimizers import Optimizer
+from .scheduled import Driven, driven
 
 OURS = "schedules."
 """What the names of this project's own functions begin with."""
@@ -34,6 +37,8 @@ class Run(Declaration):
     """Stops early, with a checkpoint, without changing the horizon."""
     steps_per_call: Annotated[Whole, Field(ge=1)] | Literal["auto"] = "auto"
     """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
+    micro_batches: Annotated[Whole, Field(ge=1)] = 1
+    """Equal parts of a batch whose gradients are worked out one after another, to save memory."""
     compile: Literal["auto", "graph", "xla"] = "auto"
     """How the loop is compiled; `auto` measures both on the actual model."""
     deterministic: Flag = True
@@ -73,6 +78,9 @@ class Experiment(Declaration):
     cooldown: Part | None = None
     """A curve of factors that leads down from the schedule's last value."""
     optimizer: Optimizer
+    ema: Ema | None = None
+    """A running mean of the weights, by which evaluations are made; null for none."""
+    loss: Loss = CrossEntropy()
     model: Model
     data: Data
     device: Device
@@ -121,17 +129,23 @@ class Experiment(Declaration):
         Raises:
             Refused: when the run's clock can't honour one, with its override path.
         """
-        clock = self.clock()
-        driven = Wrapped(warmup=self.warmup, schedule=self.schedule, cooldown=self.cooldown)
-        schedules: dict[str, tuple[tuple[str, ...], Schedule]] = {"learning_rate": ((), driven)}
-        for name, schedule in self.optimizer.scheduled().items():
-            schedules[name] = ("optimizer", name), schedule
-        curves = {}
-        for name, (path, schedule) in schedules.items():
-            with within(*path):
-                self._check_code(schedule)
-                curves[name] = Curve(schedule, clock)
+        clock, curves = self.clock(), {}
+        for name, value in self.driven().items():
+            with within(*value.path):
+                self._check_code(value.schedule)
+                curves[name] = Curve(value.schedule, clock)
         return curves
+
+    def driven(self) -> dict[str, Driven]:
+        """Everything that a schedule drives, by its name on the tape, the learning rate first."""
+        rate = Wrapped(warmup=self.warmup, schedule=self.schedule, cooldown=self.cooldown)
+        values = {"learning_rate": Driven((), rate, self.optimizer.rates)}
+        for name, value in self.optimizer.driven().items():
+            values[name] = value._replace(path=("optimizer", *value.path))
+        values |= driven(self.loss, "loss") | driven(self.model, "model")
+        if self.ema:
+            values |= {f"ema_{name}": value for name, value in driven(self.ema, "ema").items()}
+        return values
 
     def _check_code(self, schedule: Schedule) -> None:
         """Refuses to import what a config names unless it says that it may; ours is harmless."""
@@ -145,4 +159,9 @@ class Experiment(Declaration):
         if batch > examples:
             rule = f"must not exceed the {examples} training examples"
             raise refuse("data.batch_size", batch, rule, f"data.batch_size={examples}")
+        if batch % self.run.micro_batches:
+            parts = [n for n in range(1, batch + 1) if not batch % n]
+            hint = f"known: {', '.join(map(str, parts))}"
+            rule = f"must divide data.batch_size = {batch}"
+            raise refuse("run.micro_batches", self.run.micro_batches, rule, hint)
         return Clock(batch_size=batch, examples_per_epoch=examples)

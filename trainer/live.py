@@ -14,16 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, overload
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from schedules.refusal import ABSENT, Problem, Refused
+from schedules import Schedule
+from schedules.refusal import ABSENT, Problem, Refused, within
 
 from .optimizers import Optimizer
+from .scheduled import Value
 
 
 class Dials:
@@ -47,6 +49,14 @@ class Dials:
         if name not in self.names:
             raise KeyError(name)
         return Dial(self, name)
+
+    @overload
+    def live(self, name: str, value: Value) -> Dial | float: ...
+    @overload
+    def live(self, name: str, value: Value | None) -> Dial | float | None: ...
+    def live(self, name: str, value: Value | None) -> Dial | float | None:
+        """What stands for a declared `value`: the dial called `name` where a schedule drives it."""
+        return self[name] if isinstance(value, Schedule) else value
 
     @contextmanager
     def showing(self, row: tf.Tensor) -> Iterator[None]:
@@ -148,6 +158,10 @@ def probe(declared: Optimizer) -> None:
             problems.append(Problem(name, ABSENT, rule))
     if problems:
         raise Refused(problems)
+    for name, group in declared.groups.items():
+        if group.settings:
+            with within("groups", name):
+                probe(declared.of_group(name))
 
 
 def _alone(declared: Optimizer, name: str) -> Optimizer:

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from schedules.declaration import Kind, Number, Whole
+from schedules.declaration import Kind, Whole
+
+from .scheduled import Bounds, Value
 
 if TYPE_CHECKING:
     import keras
 
+    from .live import Dials
+
 Size = Annotated[Whole, Field(ge=1)]
-Rate = Annotated[Number, Field(ge=0, lt=1)]
+Rate = Annotated[Value, Bounds(ge=0, lt=1)]
 Activation = Literal["relu", "gelu", "silu", "elu", "tanh", "sigmoid"]
 
 
@@ -26,8 +30,11 @@ class Model(Kind, family=True):
     """
 
     @abstractmethod
-    def build(self, shape: tuple[int, ...], classes: int) -> keras.Model:
-        """The network, its weights drawn from Keras' global seed."""
+    def build(self, shape: tuple[int, ...], classes: int, dials: Dials) -> keras.Model:
+        """The network, its weights drawn from Keras' global seed, its scheduled fields on dials.
+
+        It is trained within `dials.showing(row)`.
+        """
 
 
 class _Dense(Model):
@@ -40,13 +47,15 @@ class _Dense(Model):
     dropout: Rate = 0.0
     """The share of each hidden dense layer's outputs left out while training."""
 
-    def _dense(self) -> Iterator[Any]:
+    def _dense(self, dials: Dials) -> Iterator[Any]:
         from keras import layers
+
+        from .layers import dropout
 
         for i, width in enumerate(self.hidden, start=1):
             yield layers.Dense(width, activation=self.activation, name=f"dense_{i}")
             if self.dropout:
-                yield layers.Dropout(self.dropout, name=f"dropout_{i}")
+                yield dropout(dials.live("dropout", self.dropout), name=f"dropout_{i}")
 
 
 class Mlp(_Dense):
@@ -54,10 +63,10 @@ class Mlp(_Dense):
 
     kind: Literal["mlp"] = "mlp"
 
-    def build(self, shape: tuple[int, ...], classes: int) -> keras.Model:
+    def build(self, shape: tuple[int, ...], classes: int, dials: Dials) -> keras.Model:
         from keras import layers
 
-        flow = [layers.Flatten(name="flatten"), *self._dense()]
+        flow = [layers.Flatten(name="flatten"), *self._dense(dials)]
         return _sequential(shape, [*flow, layers.Dense(classes, name="logits")])
 
 
@@ -70,7 +79,7 @@ class Cnn(_Dense):
     kernel_size: Size = 3
     """The side of each convolution's window."""
 
-    def build(self, shape: tuple[int, ...], classes: int) -> keras.Model:
+    def build(self, shape: tuple[int, ...], classes: int, dials: Dials) -> keras.Model:
         from keras import layers
 
         flow: list[Any] = []
@@ -83,7 +92,7 @@ class Cnn(_Dense):
                 name=f"conv_{i}",
             )
             flow += [convolution, layers.MaxPooling2D(name=f"pool_{i}")]
-        flow += [layers.Flatten(name="flatten"), *self._dense()]
+        flow += [layers.Flatten(name="flatten"), *self._dense(dials)]
         return _sequential(shape, [*flow, layers.Dense(classes, name="logits")])
 
 

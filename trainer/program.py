@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from schedules.moments import Values
 
+from .averages import Average
 from .data import Split
+from .groups import Groups
 from .live import Dials
-from .optimizers import slots
+from .losses import Loss
 
 if TYPE_CHECKING:
     import keras
@@ -28,15 +30,25 @@ EVALUATED_AT_ONCE = 500
 
 @dataclass
 class Network:
-    """What a program changes: the model, its optimizer, and how many updates they have had."""
+    """What a program changes: the model, its optimizers, and how many updates they have had."""
 
     model: keras.Model
-    optimizer: keras.optimizers.Optimizer
+    loss: Loss
+    groups: Groups
+    average: Average | None
     dials: Dials
     global_step: tf.Variable
 
+    def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
+        """What the model says outside of training, by the averaged weights where there are any."""
+        if self.average is None:
+            return self.model(inputs, training=False)
+        fixed = [variable.value for variable in self.model.non_trainable_variables]
+        outputs, _ = self.model.stateless_call(self.average.values(), fixed, inputs, training=False)
+        return outputs
+
     def state(self) -> dict[str, NDArray[Any]]:
-        """Every variable by name: weights, seeds of dropout, slots, and the step."""
+        """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
         return {name: np.asarray(variable) for name, variable in self._variables().items()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -59,21 +71,31 @@ class Network:
 
     def digest(self) -> str:
         """A fingerprint of the weights, equal only where every bit is."""
-        found = sha256()
-        for weight in self.model.weights:
-            found.update(weight.path.encode())
-            found.update(np.ascontiguousarray(weight).data)
-        return found.hexdigest()
+        return _digest({weight.path: weight for weight in self.model.weights})
+
+    def average_digest(self) -> str | None:
+        """The same of the averaged weights, where there are any."""
+        return _digest(self.average.variables) if self.average else None
 
     def _variables(self) -> dict[str, Any]:
         named: dict[str, Any] = {"global_step": self.global_step}
-        named |= {f"optimizer/{name}": slot for name, slot in slots(self.optimizer).items()}
+        named |= {f"optimizer/{name}": slot for name, slot in self.groups.slots().items()}
+        if self.average:
+            named |= {f"average/{path}": mean for path, mean in self.average.variables.items()}
         for variable in self.model.variables:
             name = f"model/{variable.path}"
             if name in named:
                 raise ValueError(f"two variables are called {name}; name the model's layers")
             named[name] = variable
         return named
+
+
+def _digest(variables: Mapping[str, Any]) -> str:
+    found = sha256()
+    for path, variable in variables.items():
+        found.update(path.encode())
+        found.update(np.ascontiguousarray(variable).data)
+    return found.hexdigest()
 
 
 class Placed(NamedTuple):
@@ -97,16 +119,28 @@ class Program:
     """
 
     def __init__(
-        self, network: Network, data: Placed, compiled: Compiled, longest: int, batch_size: int
+        self,
+        network: Network,
+        data: Placed,
+        compiled: Compiled,
+        longest: int,
+        batch_size: int,
+        micro_batches: int = 1,
     ) -> None:
         self.network = network
         self.longest = longest
         self._batch_size = batch_size
+        self._micro_batches = micro_batches
         self._values = len(network.dials.names)
         self._train = data.train
         self._test = data.test
         self._updates = tf.function(self._loop, jit_compile=compiled == "xla")
         self._evaluate = tf.function(self._judge, reduce_retracing=True)
+
+    @property
+    def traces(self) -> int:
+        """How often the updates were traced, which is once, whatever schedules do."""
+        return int(self._updates.experimental_get_tracing_count())
 
     def update(self, table: Values, indices: NDArray[np.int32]) -> NDArray[np.float32]:
         """Makes one update a row of the tape, and gives the loss of each.
@@ -123,23 +157,24 @@ class Program:
         rows[:count], chosen[:count] = table, indices
         before = int(self.network.global_step)
         losses = self._updates(tf.constant(rows), tf.constant(chosen), tf.constant(count, tf.int32))
-        after, applied = int(self.network.global_step), int(self.network.optimizer.iterations)
-        if after != before + count or applied != after:
+        after, applied = int(self.network.global_step), self.network.groups.applied()
+        if after != before + count or not applied <= {after}:
             raise RuntimeError(
                 f"asked for updates {before} to {before + count}, but the program is at {after} "
-                f"and its optimizer at {applied}"
+                f"and its optimizers at {sorted(applied)}"
             )
         return np.asarray(losses)[:count]
 
     def evaluate(self) -> dict[str, float]:
-        """The mean loss and the accuracy over all test examples."""
+        """The means over all test examples of what the loss tells of each."""
         inputs, labels = self._test
         total = len(labels)
-        sums = np.zeros(2)
+        sums: dict[str, float] = {}
         for start in range(0, total, EVALUATED_AT_ONCE):
             chosen = slice(start, start + EVALUATED_AT_ONCE)
-            sums += np.asarray(self._evaluate(inputs[chosen], labels[chosen]), np.float64)
-        return {"loss": float(sums[0] / total), "accuracy": float(sums[1] / total)}
+            for name, part in self._evaluate(inputs[chosen], labels[chosen]).items():
+                sums[name] = sums.get(name, 0.0) + float(part)
+        return {name: part / total for name, part in sums.items()}
 
     def _loop(self, rows: tf.Tensor, chosen: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         def update(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
@@ -151,22 +186,36 @@ class Program:
         return losses.stack()
 
     def _update(self, row: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-        inputs, labels = (tf.gather(part, chosen) for part in self._train)
-        weights = self.network.model.trainable_variables
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(_losses(self.network.model(inputs, training=True), labels))
-        gradients = tape.gradient(loss, weights)
         with self.network.dials.showing(row):
-            self.network.optimizer.apply(gradients, weights)
+            loss, *gradients = self._accumulated(chosen)
+            self.network.groups.apply(gradients)
+            if self.network.average:
+                self.network.average.follow()
         return loss
 
-    def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        logits = self.network.model(inputs, training=False)
-        right = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels
-        return tf.stack(
-            [tf.reduce_sum(_losses(logits, labels)), tf.reduce_sum(tf.cast(right, tf.float32))]
-        )
+    def _accumulated(self, chosen: tf.Tensor) -> list[tf.Tensor]:
+        """The mean loss over the chosen examples, and its gradients, a micro-batch at a time."""
+        if self._micro_batches == 1:
+            return self._differentiated(chosen)
+        parts = tf.reshape(chosen, [self._micro_batches, -1])
+        shapes = [(), *(weight.shape for weight in self.network.model.trainable_variables)]
 
+        def add(i: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            found = map(tf.convert_to_tensor, self._differentiated(parts[i]))
+            return i + 1, [total + x for total, x in zip(sums, found, strict=True)]
 
-def _losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        start = (0, [tf.zeros(shape) for shape in shapes])
+        _, sums = tf.while_loop(lambda i, _: i < self._micro_batches, add, start)
+        return [total / self._micro_batches for total in sums]
+
+    def _differentiated(self, chosen: tf.Tensor) -> list[tf.Tensor]:
+        inputs, labels = (tf.gather(part, chosen) for part in self._train)
+        model, dials = self.network.model, self.network.dials
+        with tf.GradientTape() as tape:
+            outputs = model(inputs, training=True)
+            loss = tf.reduce_mean(self.network.loss.training(outputs, labels, dials))
+        return [loss, *tape.gradient(loss, model.trainable_variables)]
+
+    def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        told = self.network.loss.evaluation(self.network.outputs(inputs), labels)
+        return {name: tf.reduce_sum(values) for name, values in told.items()}

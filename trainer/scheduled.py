@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -114,6 +114,22 @@ def bounds(declaration: type[Declaration], field: str) -> Bounds | None:
     """The bounds of a schedulable field; None for any other."""
     metadata = declaration.model_fields[field].metadata
     return next((mark for mark in metadata if isinstance(mark, Bounds)), None)
+
+
+class Driven(NamedTuple):
+    """A value that a schedule drives: where the config has it, and what it may be."""
+
+    path: tuple[str, ...]
+    schedule: Schedule
+    bounds: Bounds
+
+
+def driven(declaration: Declaration, *path: str) -> dict[str, Driven]:
+    """The fields of the declaration at `path` that a schedule drives, in their order, by name."""
+    return {
+        name: Driven((*path, name), schedule, bounds(type(declaration), name) or Bounds())
+        for name, schedule in schedules_of(declaration).items()
+    }
 
 
 def schedules_of(declaration: Declaration) -> dict[str, Schedule]:

@@ -13,11 +13,13 @@ import tensorflow as tf
 
 from schedules.refusal import within
 
+from .averages import Average
 from .checkpoint import Checkpoints, Saved
 from .choice import Chosen, Pace, measured
 from .data import Split
 from .experiment import Experiment
 from .folder import Folder, write
+from .groups import Groups
 from .live import Dials, probe
 from .program import Compiled, Network, Placed, Program
 from .record import Record
@@ -80,7 +82,8 @@ class Session:
             placed = Placed.of(data)
 
         def build(compiled: Compiled) -> Program:
-            return Program(network, placed, compiled, longest, batch_size)
+            parts = experiment.run.micro_batches
+            return Program(network, placed, compiled, longest, batch_size, parts)
 
         def ask(program: Program, count: int) -> None:
             program.update(tape.read(0, count), stream.indices(0, count))
@@ -170,10 +173,12 @@ def _restored(
 def _network(experiment: Experiment, tape: Tape) -> Network:
     facts = experiment.data.facts()
     dials = Dials(tape.names)
-    model = experiment.model.build(facts.shape, facts.classes)
-    optimizer = experiment.optimizer.build(dials)
-    optimizer.build(model.trainable_variables)
-    return Network(model, optimizer, dials, tf.Variable(0, dtype=tf.int64, name="global_step"))
+    model = experiment.model.build(facts.shape, facts.classes, dials)
+    groups = Groups(experiment.optimizer, model, dials)
+    ema = experiment.ema
+    average = Average(ema, model.trainable_variables, dials) if ema else None
+    step = tf.Variable(0, dtype=tf.int64, name="global_step")
+    return Network(model, experiment.loss, groups, average, dials, step)
 
 
 def _chosen(experiment: Experiment, path: Path) -> Chosen | None:

@@ -63,6 +63,7 @@ def run(experiment: Experiment, folder: Folder) -> int:
         "steps": this.step,
         "metrics": this.metrics,
         "weights_digest": this.network.digest(),
+        **({"average_digest": average} if (average := this.network.average_digest()) else {}),
         "seconds": round(perf_counter() - began, 3),
         "compile": this.chosen.compile,
         "compile_measured": this.chosen.why,

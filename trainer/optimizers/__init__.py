@@ -5,7 +5,8 @@ of the update, from 1. The learning rate is no field: the experiment's `schedule
 """
 
 from . import adam, adaptive, descent, large  # noqa: F401  # each registers its kinds
+from .group import Group, matches
 from .optimizer import Optimizer
 from .slots import slots
 
-__all__ = ["Optimizer", "slots"]
+__all__ = ["Group", "Optimizer", "matches", "slots"]

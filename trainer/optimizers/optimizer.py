@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from schedules import Problem, Refused, Schedule
-from schedules.declaration import Kind
+from schedules.declaration import Kind, Number
+from schedules.refusal import did_you_mean, joined
 
-from ..scheduled import Bounds, Value, bounds, schedules_of
+from ..scheduled import Bounds, Driven, Value, bounds, driven, schedules_of
+from .group import Group
 
 if TYPE_CHECKING:
     import keras
 
     from ..live import Dials
+
+FOR_ALL = ("kind", "global_clipnorm", "layer_decay", "groups")
+"""What no group can have for itself."""
 
 Share = Annotated[Value, Bounds(ge=0, le=1)]
 """A part of something, up to all of it."""
@@ -63,6 +69,10 @@ class Optimizer(Kind, family=True):
     """The greatest magnitude of a gradient's entry; a greater one is cut to it."""
     global_clipnorm: Limit = None
     """The greatest norm of all gradients together; longer ones are scaled down to it."""
+    layer_decay: Annotated[Number, Field(gt=0, le=1)] | None = None
+    """The factor on learning rates from each layer with weights to the one before; null for 1."""
+    groups: Mapping[str, Group] = Field(default={})
+    """Weights that are updated otherwise, by a glob over paths, or by a name with `paths`."""
 
     @model_validator(mode="after")
     def _clips_once(self) -> Self:
@@ -73,6 +83,48 @@ class Optimizer(Kind, family=True):
             problems = (Problem(name, getattr(self, name), rule) for name in others)
             raise PydanticCustomError("nested", "{refused}", {"refused": Refused(problems)})
         return self
+
+    def contradictions(self) -> Iterator[Problem]:
+        known = {*type(self).model_fields, *Group.model_fields}.difference(FOR_ALL)
+        for name, group in self.groups.items():
+            odd = [key for key in group.settings if key not in known]
+            for key in odd:
+                rule = "holds for all weights alike" if key in FOR_ALL else "is no known key"
+                hint = f"optimizer.{key}=…" if key in FOR_ALL else did_you_mean(key, known)
+                yield Problem(joined("groups", name, key), group.settings[key], rule, hint)
+            rate = group.learning_rate
+            if isinstance(rate, float) and not self.rates.admit(rate):
+                yield Problem(
+                    joined("groups", name, "learning_rate"), rate, f"must be {self.rates}"
+                )
+            if not odd:
+                try:
+                    self.of_group(name)
+                except Refused as refused:
+                    for problem in refused.problems:
+                        yield replace(problem, path=joined("groups", name, problem.path))
+
+    def of_group(self, name: str) -> Self:
+        """The optimizer of one group's weights: this one, with the group's settings."""
+        own = {
+            field: getattr(self, field)
+            for field in type(self).model_fields
+            if field not in ("layer_decay", "groups")
+        }
+        return type(self).declared({**own, **self.groups[name].settings})
+
+    def driven(self) -> dict[str, Driven]:
+        """Every value that a schedule drives, by its name on the tape; the groups' come last."""
+        values = driven(self)
+        for name, group in self.groups.items():
+            settings = driven(self.of_group(name))
+            own = {field: settings[field] for field in group.settings if field in settings}
+            if schedule := group.frozen():
+                own["frozen"] = Driven(("frozen_until",), schedule, Bounds(ge=0, le=1))
+            for field, value in (driven(group) | own).items():
+                path = ("groups", name, *value.path)
+                values[f"groups.{name}.{field}"] = value._replace(path=path)
+        return values
 
     def scheduled(self) -> dict[str, Schedule]:
         """The fields that a schedule drives, by name, in the order of their declaration."""
@@ -86,17 +138,16 @@ class Optimizer(Kind, family=True):
             **{name: limits for name, limits in fields.items() if limits},
         }
 
-    def build(self, dials: Dials) -> keras.optimizers.Optimizer:
-        """The optimizer, with the learning rate and every scheduled field on its dial.
+    def build(self, dials: Dials | Mapping[str, Any]) -> keras.optimizers.Optimizer:
+        """The optimizer for weights of one group, the learning rate and scheduled fields on dials.
 
         `dials` must have `learning_rate` and the names of `scheduled()`. Updates are applied
-        within `dials.showing(row)`.
+        within `Dials.showing(row)`.
         """
         scheduled = self.scheduled()
+        elsewhere = ("kind", "layer_decay", "groups", *scheduled)
         settings = {
-            name: getattr(self, name)
-            for name in type(self).model_fields
-            if name != "kind" and name not in scheduled
+            name: getattr(self, name) for name in type(self).model_fields if name not in elsewhere
         }
         rule = getattr(import_module(self.rules), type(self).__name__)
         # The constructor sees only floats, which some check; named, so that the variables of two

@@ -1,0 +1,74 @@
+"""Parameter groups: weights that an optimizer updates otherwise than the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+from pydantic import ConfigDict
+
+from schedules import Schedule
+from schedules.declaration import Declaration
+from schedules.piecewise import PiecewiseConstant
+from schedules.refusal import Problem
+from schedules.schedule import Length
+
+from ..scheduled import Bounds, Value
+
+
+class Group(Declaration):
+    """Some of the weights, and how their updates differ; any setting of the optimizer may.
+
+    Which weights is said by globs over their paths (`model/dense_1/kernel`), with or without the
+    model's own name; `*` reaches over slashes. A weight belongs to the first group with a glob
+    that matches it, in the order of writing, and to the rest where none does.
+
+    Its learning rate is the experiment's, with its warmup and cooldown, times a factor; or one of
+    its own. Until `frozen_until` neither its weights nor their slots change, its gradients don't
+    count for `global_clipnorm`, and its optimizer's own count of updates stays at 0.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Any]
+
+    paths: tuple[str, ...] = ()
+    """The globs; left out, the group's name is the only one."""
+    learning_rate: Annotated[Value | None, Bounds(ge=0)] = None
+    """A learning rate of its own, which nothing wraps; null for the experiment's."""
+    learning_rate_factor: Annotated[Value, Bounds(ge=0)] = 1.0
+    """What its share of the experiment's learning rate is."""
+    frozen_until: Length | None = None
+    """How long its weights stay as they are; null for not at all."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The optimizer's settings that it replaces, as written."""
+        return self.__pydantic_extra__
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.learning_rate is not None and self.learning_rate_factor != 1:
+            rule = "is of the experiment's learning rate, and this group has one of its own"
+            hint = "leave out one of the two"
+            yield Problem("learning_rate_factor", self.learning_rate_factor, rule, hint)
+
+    def globs(self, name: str) -> tuple[str, ...]:
+        """What chooses its weights, where it is called `name`."""
+        return self.paths or (name,)
+
+    def frozen(self) -> Schedule | None:
+        """1 while its weights are frozen, then 0."""
+        if self.frozen_until is None:
+            return None
+        return PiecewiseConstant(
+            boundaries=(self.frozen_until,), values=(1.0, 0.0), boundary="exclusive"
+        )
+
+
+def matches(glob: str, path: str) -> bool:
+    """Whether a glob means the weight at `path`, with or without the model's name.
+
+    >>> matches("*/bias", "model/dense_1/bias"), matches("dense_1/*", "model/dense_1/bias")
+    (True, True)
+    """
+    return fnmatchcase(path, glob) or fnmatchcase(path.partition("/")[2], glob)
