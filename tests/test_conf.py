@@ -1,0 +1,61 @@
+"""Every file under `conf/`: it composes, it validates, and it says what it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trainer.configuration import CONF, compose
+from trainer.experiment import Experiment
+
+OPTIONS = sorted(CONF.glob("*/*.yaml"))
+
+
+def named(path: Path) -> str:
+    return f"{path.parent.name}={path.stem}"
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=named)
+def test_every_option_of_every_group_makes_a_run_that_can_be_drawn(path: Path) -> None:
+    declared = Experiment.declared(compose([named(path)]))
+    assert next(iter(declared.curves())) == "learning_rate"
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=named)
+def test_every_file_opens_with_what_it_is_for(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = [line for line in lines if line.startswith("# ") and "schema=" not in line]
+    assert [line for line in comments if "@package" not in line], "no comment says what it is for"
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("experiment/*.yaml")), ids=named)
+def test_every_experiment_tells_its_command_and_its_result(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert f"python -m trainer experiment={path.stem}" in text
+    assert "\n# Result, run.seed=" in text
+
+
+def test_the_defaults_of_the_config_are_the_defaults_of_the_models() -> None:
+    """One home per fact: config.yaml shows values, and a config without them means the same."""
+    shown = compose()
+    groups = {path.parent.name for path in OPTIONS}
+    bare = {key: value for key, value in shown.items() if key in groups}
+    assert Experiment.declared(bare) == Experiment.declared(shown)
+
+
+def test_numbers_are_written_so_that_every_yaml_reader_takes_them_for_numbers() -> None:
+    for path in OPTIONS:
+        for value in _scalars(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            if isinstance(value, str):
+                with pytest.raises(ValueError, match="could not convert"):
+                    float(value)
+
+
+def _scalars(tree: object) -> list[object]:
+    if isinstance(tree, dict):
+        return [leaf for branch in tree.values() for leaf in _scalars(branch)]
+    if isinstance(tree, list):
+        return [leaf for branch in tree for leaf in _scalars(branch)]
+    return [tree]
