@@ -139,7 +139,7 @@ def look_over(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     plans = _plans(parser.parse_intermixed_args(arguments))
     refused = False
     for label, plan in plans.items():
-        found = lint(plan.curves, plan.clock)
+        found = lint(plan.curves, plan.clock, plan.places)
         if len(plans) > 1:
             print(f"{label}:")
         for finding in found:
@@ -208,7 +208,7 @@ def _experiment(config: Mapping[str, Any]) -> Plan:
     from trainer.experiment import Experiment
 
     experiment = Experiment.declared(config)
-    return Plan(experiment.curves(), experiment.clock())
+    return Plan(experiment.curves(), experiment.clock(), experiment.places())
 
 
 def _from_file(path: Path, asked: argparse.Namespace, given: Mapping[str, int]) -> Plan:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .axes import counted, written
 from .clock import Clock, Duration
 from .moments import Values
-from .preview import chunks, everything, horizon
+from .preview import Limits, Place, chunks, everything, horizon
 from .refusal import joined
 from .schedule import Curve, Path, Schedule
 
@@ -43,11 +43,13 @@ class Finding:
         return f"{self.severity}: {self.name}{where} {self.text}\n  hint: {self.hint}"
 
 
-def lint(curves: Mapping[str, Curve], clock: Clock) -> list[Finding]:
+def lint(
+    curves: Mapping[str, Curve], clock: Clock, places: Mapping[str, Place] | None = None
+) -> list[Finding]:
     """What the curves of a run would do wrong within it; what can't train comes first.
 
     Looks at every step, a bounded number at a time. A schedule that reacts is judged by what it
-    does while it has heard nothing.
+    does while it has heard nothing. What has no place is a setting of the optimizer.
 
     >>> from schedules import load
     >>> clock = Clock(100)
@@ -59,7 +61,7 @@ def lint(curves: Mapping[str, Curve], clock: Clock) -> list[Finding]:
     found = [
         finding
         for name, curve in curves.items()
-        for finding in _Look.at(name, curve, horizon(clock)).findings()
+        for finding in _Look.at(name, curve, horizon(clock), (places or {}).get(name)).findings()
     ]
     return sorted(found, key=lambda finding: finding.severity != "refused")
 
@@ -85,6 +87,7 @@ class _Look:
 
     name: str
     place: str
+    limits: Limits | None
     curve: Curve
     steps: range
     low: float = inf
@@ -93,19 +96,23 @@ class _Look:
     negative: _Sightings = field(default_factory=_Sightings)
     zero: _Sightings = field(default_factory=_Sightings)
     past_one: _Sightings = field(default_factory=_Sightings)
+    outside: _Sightings = field(default_factory=_Sightings)
 
     @classmethod
-    def at(cls, name: str, curve: Curve, steps: range) -> _Look:
+    def at(cls, name: str, curve: Curve, steps: range, place: Place | None) -> _Look:
         # A warmup and a cooldown stand beside the schedule at the top of a config.
         wrapped = "kind" not in type(curve.schedule).model_fields
         top = "" if wrapped else "schedule"
-        look = cls(name, top if name == "learning_rate" else f"optimizer.{name}", curve, steps)
+        path, limits = place or Place(f"optimizer.{name}")
+        look = cls(name, top if name == "learning_rate" else path, limits, curve, steps)
         for part, values in chunks(curve, steps):
             look.low = min(look.low, float(np.fmin.reduce(values)))
             look.high = max(look.high, float(np.fmax.reduce(values)))
             look.not_finite.note(part, values, ~np.isfinite(values))
             look.negative.note(part, values, values < 0)
             look.past_one.note(part, values, values >= 1)
+            if limits:
+                look.outside.note(part, values, ~limits.admit(values))
             # To start or to end at exactly 0 is how warmups and decays are made.
             zero = values == 0
             zero[: part.start == 0] = False
@@ -122,6 +129,9 @@ class _Look:
             yield from self._learning_rate()
         if MEMORIES.fullmatch(self.name.rpartition(".")[2]):
             yield from self._memory()
+        elif self.outside.count and not (self.name == "learning_rate" and self.negative.count):
+            text = f"is {written(self.outside.value)}: must be {self.limits}"
+            yield self._refused(self.outside, text, self._handle())
         if len(self.steps) == 1:  # which tries out everything but the schedule
             return
         if self.low == self.high:

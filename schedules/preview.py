@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import groupby
 from math import ceil, floor
 from operator import itemgetter
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,12 +94,27 @@ def steps_per_epoch(clock: Clock) -> Fraction | None:
     return clock.steps("1 epoch") if known else None
 
 
+class Limits(Protocol):
+    """What a value may be, said by `str`."""
+
+    def admit(self, values: Values, /) -> NDArray[np.bool_]:
+        """Which of the values it may be."""
+
+
+class Place(NamedTuple):
+    """Where the config has a value, as an override path, and what the value may be."""
+
+    path: str
+    limits: Limits | None = None
+
+
 @dataclass(frozen=True)
 class Plan:
-    """The curves of a config by the names of their values, and the clock of its run."""
+    """The curves of a config by the names of their values, their places, and the run's clock."""
 
     curves: Mapping[str, Curve]
     clock: Clock
+    places: Mapping[str, Place] | None = None
 
 
 @dataclass(frozen=True)

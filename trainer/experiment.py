@@ -10,7 +10,8 @@ from pydantic import Field
 from schedules import Clock, Curve, Duration, Schedule
 from schedules.compose import Part, Wrapped
 from schedules.declaration import Declaration, Flag, Whole
-from schedules.refusal import refuse, within
+from schedules.preview import Place
+from schedules.refusal import joined, refuse, within
 from schedules.schedule import Length
 
 from .averages import Ema
@@ -146,6 +147,12 @@ class Experiment(Declaration):
         if self.ema:
             values |= {f"ema_{name}": value for name, value in driven(self.ema, "ema").items()}
         return values
+
+    def places(self) -> dict[str, Place]:
+        """Where the config has each scheduled value, and what it may be, by name."""
+        return {
+            name: Place(joined(*value.path), value.bounds) for name, value in self.driven().items()
+        }
 
     def _check_code(self, schedule: Schedule) -> None:
         """Refuses to import what a config names unless it says that it may; ours is harmless."""

@@ -18,14 +18,19 @@ def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Fin
     Raises:
         Refused: when a value can't train, with the first step at which it can't.
     """
-    findings = lint(curves, experiment.clock())
+    places = experiment.places()
+    findings = lint(curves, experiment.clock(), places)
     refused = [finding for finding in findings if finding.severity == "refused"]
     if refused:
         raise Refused(
-            Problem(found.name, ABSENT, f"at step {found.step:,} {found.text}", found.hint)
+            Problem(places[found.name].path or found.name, ABSENT, _rule(found), found.hint)
             for found in refused
         )
     return findings
+
+
+def _rule(found: Finding) -> str:
+    return found.text if found.step is None else f"at step {found.step:,} {found.text}"
 
 
 def preface(experiment: Experiment, curves: Mapping[str, Curve]) -> str:
