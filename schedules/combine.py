@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import reduce
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from .clock import Clock
 from .declaration import Number
 from .moments import Moments, Values
 from .refusal import ABSENT, Problem
@@ -33,9 +31,6 @@ class Scale(Schedule):
 
     def at(self, t: Moments) -> Values:
         return self.factor * self.schedule.at(t)
-
-    def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
-        yield from self.schedule.marks(clock)
 
 
 class Clip(Schedule):
@@ -63,9 +58,6 @@ class Clip(Schedule):
         high = np.inf if self.max_value is None else self.max_value
         return np.clip(self.schedule.at(t), low, high)
 
-    def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
-        yield from self.schedule.marks(clock)
-
 
 class Combined(Schedule):
     """Several schedules on one clock, their values put together step by step."""
@@ -78,10 +70,6 @@ class Combined(Schedule):
 
     def at(self, t: Moments) -> Values:
         return reduce(self.ufunc, (schedule.at(t) for schedule in self.schedules))
-
-    def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
-        for schedule in self.schedules:
-            yield from schedule.marks(clock)
 
 
 class Product(Combined):

@@ -181,7 +181,7 @@ def _quotient(over: Integers, under: int) -> Values:
 
 def _roomy(ticks: Integers, largest: int) -> Integers:
     """The same ticks, as Python's own integers where `largest` would not fit into 64 bits."""
-    return ticks.astype(object) if largest >= _LIMIT else ticks
+    return ticks.astype(object, copy=False) if largest >= _LIMIT else ticks
 
 
 def _times(ticks: Integers, factor: int) -> Integers:
@@ -193,4 +193,5 @@ def _minus(ticks: Integers, start: int) -> Integers:
 
 
 def _largest(ticks: Integers) -> int:
-    return max(-int(ticks.min()), int(ticks.max()))
+    """The largest magnitude; for Python's own integers, which have room for all, a limit."""
+    return _LIMIT if ticks.dtype == object else max(-int(ticks.min()), int(ticks.max()))

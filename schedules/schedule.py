@@ -107,7 +107,8 @@ class Schedule(Kind, family=True):
 
     def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
         """The named moments where the curve changes its course, for previews and lint."""
-        yield from ()
+        for _, child, own in self.clocks(clock):
+            yield from child.marks(own)
 
     def observe(self, metrics: Metrics, t: Moments | None) -> None:
         """Hears what an evaluation at `t` found; schedules that don't react pass it on."""

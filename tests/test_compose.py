@@ -234,6 +234,17 @@ def test_marks_name_the_parts_and_what_is_inside_them():
     assert list(wrapped(cosine).schedule.marks(CLOCK)) == []
 
 
+def test_what_lies_around_a_schedule_on_its_clock_keeps_its_marks():
+    marked = {"kind": "multistep", "initial_value": 1.0, "milestones": ["10%"], "gamma": 0.5}
+    for around in (
+        {"kind": "scale", "factor": 2.0, "schedule": marked},
+        {"kind": "noise", "std": 0.1, "schedule": marked},
+        {"kind": "plateau", "schedule": marked},
+        {"kind": "product", "schedules": [marked, {"kind": "constant", "value": 1.0}]},
+    ):
+        assert list(load(around, CLOCK).schedule.marks(CLOCK)) == [("0.5", 100)]
+
+
 def test_marks_stay_few_however_many_cycles_there_are():
     curve = load({"kind": "repeat", "schedule": {"kind": "constant", "value": 1}, "length": 1},
                  Clock(10**9))  # fmt: skip

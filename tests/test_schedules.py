@@ -255,3 +255,17 @@ def test_hydra_composes_every_schedule_warmup_and_cooldown():
                 composed = compose("config", [f"{group}={path.stem}"])
                 found = OmegaConf.to_container(composed[group]) if composed[group] else None
                 assert found == (None if path.stem == "none" else written(path))
+
+
+@pytest.mark.parametrize("kind", ["linear", "one_minus_sqrt", "rex", "polynomial", "tanh"])
+def test_one_override_swaps_the_kind_of_a_part(kind):
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    override = f"schedule.parts.decay.kind={kind}"
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", ["schedule=wsd", override, "schedule.parts.warmup.length=10%"])
+    curve = load(OmegaConf.to_container(composed.schedule), Clock(1000))
+    alone = load({"kind": kind, "initial_value": 0.02, "end_value": 0.0}, Clock(200))
+    assert curve(range(800, 1100)).tolist() == alone(range(300)).tolist()
+    assert curve(50) == 0.01
