@@ -1,0 +1,161 @@
+"""The door for those who stay with `model.fit`: any closed-form schedule as a schedule of Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.saving.serialization_lib import in_safe_mode
+from numpy.typing import ArrayLike
+from typing_extensions import Self
+
+from schedules import Clock, Curve, Schedule, load
+from schedules.compose import Wrapped
+from schedules.preview import chunks, everything
+from schedules.refusal import joined, refuse
+
+from .experiment import OURS
+from .parabolas import Pieces, TooLong, fitted, ordinal, parabola
+
+TABLE = 1 << 24
+"""Runs up to this many steps are a plain table of values, of 64 MB at most."""
+PIECES = (64 << 20) // 40
+"""How many pieces a longer run may take, which are 64 MB of five int64 each."""
+
+
+@keras.saving.register_keras_serializable(package="trainer")
+class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """`np.float32(curve(step))`, bit for bit: eager, in a `tf.function` and under XLA.
+
+    No formula is computed in TensorFlow. On its first call the schedule reads the curve at every
+    step from 0 to `clock.total_steps` (without one, to 2**24) and keeps what it read: up to 2**24
+    steps as a table of 4 bytes a step, a longer run as pieces that integer arithmetic turns back
+    into the same values, whatever a compiler makes of it. A million steps are read in a tenth of
+    a second, 10**9 in minutes; smooth curves and stairs of that length take well under 64 MB.
+    From `total_steps` on the value holds, which is the curve itself wherever that has ended; let
+    the clock reach as far as the run.
+
+    `schedule` is what `schedules.load` takes, or a curve, which brings its clock. A step is a
+    Python integer or an integer tensor of any shape. Saved with the model as its config, and read
+    anew when loaded; `import trainer.keras_schedule` before `keras.saving.load_model`. A `table`
+    is saved with the name of its file, and a `custom` function by name: Keras' safe mode, which is
+    the default, refuses to load that.
+    Differs from Keras' own schedules: no boundary falls late once compiled, and neighbouring steps
+    stay apart beyond 2**24.
+
+    Raises:
+        Refused: for what `schedules.load` refuses, a schedule that reacts, a step that is no
+            integer; on the first call, for a run beyond 2**24 steps that would take over 64 MB.
+
+    >>> stairs = {"kind": "exponential", "initial_value": 0.1, "decay_steps": 41,
+    ...           "decay_rate": 0.5, "staircase": True}
+    >>> rate = KerasSchedule(stairs, Clock(total_steps=1000))
+    >>> compiled = tf.function(rate, jit_compile=True)
+    >>> compiled(tf.constant([40, 41])).numpy()  # Keras' own, compiled: [0.1, 0.1]
+    array([0.1 , 0.05], dtype=float32)
+    """
+
+    def __init__(
+        self, schedule: Mapping[str, Any] | Schedule | Curve, clock: Clock | None = None
+    ) -> None:
+        if isinstance(schedule, Curve):
+            if clock is not None:
+                raise refuse("clock", clock, "comes with the curve", "leave it out")
+            clock, schedule = schedule.clock, schedule.schedule
+        self.curve = load(schedule, clock)
+        for path, part, _ in everything(self.curve.schedule, self.curve.clock):
+            if not part.closed_form:
+                rule = "reacts, so that its value is no function of the step"
+                hint = "`python -m trainer` trains with it; Keras has ReduceLROnPlateau"
+                raise refuse(joined(*path, "kind"), part.kind, rule, hint)
+
+    def __call__(self, step: ArrayLike | tf.Tensor) -> tf.Tensor:
+        step = tf.convert_to_tensor(step, dtype_hint=tf.int64)
+        if not step.dtype.is_integer:
+            hint = "float32 merges neighbouring steps beyond 2**24"
+            raise refuse("step", step.dtype.name, "must be an integer or a tensor of them", hint)
+        return self._value(tf.cast(step, tf.int64))
+
+    @property
+    def last(self) -> int:
+        """The step from which on the value holds."""
+        total = self.curve.clock.total_steps
+        return TABLE if total is None else ceil(total)
+
+    @cached_property
+    def _value(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """What gives the values of steps up to the last, once every one of them was read."""
+        steps = range(self.last + 1)
+        with tf.init_scope():  # the first call may be in the middle of tracing
+            if self.last <= TABLE:
+                return _table(self.curve, steps)
+            try:
+                return _pieced(fitted(self.curve, steps, PIECES), self.last)
+            except TooLong as refused:
+                rule = f"is too long for this schedule, of which {refused.steps:,} steps take 64 MB"
+                hint = f"up to {TABLE:,} steps any schedule fits; `python -m trainer` has no limit"
+                raise refuse("total_steps", self.last, rule, hint) from None
+
+    def get_config(self) -> dict[str, Any]:
+        clock, total = self.curve.clock, self.curve.clock.total_steps
+        return {
+            "schedule": self.curve.schedule.model_dump(mode="json"),
+            "clock": {
+                "total_steps": None if total is None else str(total),  # may be a fraction
+                "batch_size": clock.batch_size,
+                "examples_per_epoch": clock.examples_per_epoch,
+            },
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """What `get_config` told; in Keras' safe mode nothing that would import what it names.
+
+        Raises:
+            Refused: for a `custom` schedule in safe mode, and for what `schedules.load` refuses.
+        """
+        clock, total = config["clock"], config["clock"]["total_steps"]
+        family = Schedule if "kind" in config["schedule"] else Wrapped
+        schedule = family.declared(config["schedule"])
+        for path, name in schedule.code():
+            if in_safe_mode() and not name.startswith(OURS):
+                rule = "is code that the saved config names, and safe mode does not run it"
+                raise refuse(path, name, rule, "read it first; then load with safe_mode=False")
+        return cls(schedule, Clock(**{**clock, "total_steps": total and Fraction(total)}))
+
+
+def _table(curve: Curve, steps: range) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The values in a row, without the end of it where that holds."""
+    with np.errstate(over="ignore"):
+        row = np.concatenate([values.astype(np.float32) for _, values in chunks(curve, steps)])
+    bits = row.view(np.int32)
+    last = int(np.flatnonzero(bits != bits[-1]).max(initial=-1)) + 1
+    values = tf.constant(row[: last + 1])
+    return lambda t: tf.gather(values, tf.minimum(t, last))
+
+
+def _pieced(pieces: Pieces, last: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The values as `parabolas` keeps them."""
+    places = len(pieces).bit_length()
+    padding = np.full((1 << places) - len(pieces), np.iinfo(np.int64).max)
+    starts = tf.constant(np.concatenate([pieces[:, 0], padding]))
+    coefficients = tf.constant(pieces[:, 1:])
+
+    def value(t: tf.Tensor) -> tf.Tensor:
+        t = tf.minimum(t, last)
+        piece = tf.zeros_like(t)  # found bit by bit: XLA's own search compares with every start
+        for place in reversed(range(places)):
+            further = piece + (1 << place)
+            piece = tf.where(tf.gather(starts, further) <= t, further, piece)
+        own = tf.unstack(tf.gather(coefficients, piece), num=4, axis=-1)
+        number = parabola(own, t - tf.gather(starts, piece), tf.bitwise.right_shift)
+        number = tf.cast(number, tf.int32)
+        return tf.bitcast(ordinal(number, tf.bitwise.right_shift(number, 31)), tf.float32)
+
+    return value
