@@ -1,0 +1,57 @@
+"""Networks put together for tests as a run does it, without a folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainer.averages import Average
+from trainer.experiment import Experiment
+from trainer.groups import Groups
+from trainer.live import Dials
+from trainer.program import Compiled, Network, Placed, Program
+from trainer.stream import Stream
+
+from .runs import experiment
+
+
+class Trained:
+    """A small network with its program, tape and stream, and what updates made of it."""
+
+    def __init__(self, *overrides: str, compiled: Compiled = "graph", longest: int = 50) -> None:
+        self.declared: Experiment = experiment("run.length=50", *overrides)
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(self.declared.run.seed)
+        data = self.declared.data.load()
+        self.curves = self.declared.curves()
+        self.dials = Dials(list(self.curves))
+        facts = self.declared.data.facts()
+        model = self.declared.model.build(facts.shape, facts.classes, self.dials)
+        groups = Groups(self.declared.optimizer, model, self.dials)
+        ema = self.declared.ema
+        average = Average(ema, model.trainable_variables, self.dials) if ema else None
+        step = keras.Variable(0, dtype="int64", name="global_step").value
+        self.network = Network(model, self.declared.loss, groups, average, self.dials, step)
+        batch = self.declared.data.batch_size
+        self.stream = Stream(self.declared.run.seed, len(data.train), batch)
+        parts = self.declared.run.micro_batches
+        placed = Placed.of(data)
+        self.data = data
+        self.program = Program(self.network, placed, compiled, longest, batch, parts)
+
+    def update(self, step: int, count: int) -> Any:
+        """Makes updates, and gives their losses."""
+        steps = np.arange(step, step + count)
+        table = np.stack([curve(steps) for curve in self.curves.values()], axis=1)
+        return self.program.update(table, self.stream.indices(step, count))
+
+    def batch(self, step: int) -> tuple[Any, Any]:
+        """The inputs and labels of an update."""
+        [chosen] = self.stream.indices(step, 1)
+        return self.data.train.inputs[chosen], self.data.train.labels[chosen]
+
+    def weights(self) -> dict[str, Any]:
+        """The trained weights by path."""
+        return {w.path: np.asarray(w) for w in self.network.model.trainable_variables}
