@@ -24,6 +24,14 @@ MARKED = 64
 """How many cycles a curve names; more would only blacken a picture."""
 
 
+PRECISION = 512
+"""To how many binary digits a start is kept once its exact denominator has twice as many.
+
+A start with such a denominator, which grows by that of `growth` each time, can no longer fall on
+a tick, and the error of some 2**-500 would carry it across one only by a coincidence as rare.
+"""
+
+
 class Start(NamedTuple):
     """Where a cycle begins, in steps, not reduced to lowest terms since that takes ages."""
 
@@ -42,7 +50,11 @@ def starts(first: Fraction, growth: Fraction, last: Fraction) -> Iterator[Start]
     while start.numerator * last.denominator <= last.numerator * start.denominator:
         length *= growth.numerator
         over = start.numerator * growth.denominator + length
-        start = Start(over, start.denominator * growth.denominator)
+        under = start.denominator * growth.denominator
+        if under.bit_length() > 2 * PRECISION:
+            length, over = (length << PRECISION) // under, (over << PRECISION) // under
+            under = 1 << PRECISION
+        start = Start(over, under)
         yield start
 
 

@@ -220,3 +220,16 @@ def test_a_thousand_rounds_that_each_last_a_thousandth_longer_are_still_exact():
     step = math.ceil(start)
     within = (step - start) / growth**i / Fraction(5, 2)
     assert curve(step) == pytest.approx((1 + math.cos(math.pi * within)) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("t_mul", ["1.001", "0.998"])
+def test_restarts_are_met_whose_exact_positions_take_thousands_of_digits(t_mul):
+    first, growth = Fraction(1000, 3), Fraction(t_mul)
+    curve = load({"kind": "cosine_restarts", "initial_value": 1.0, "t_mul": float(t_mul),
+                  "first_decay_steps": steps(first)})  # fmt: skip
+    for i in range(90, 500, 7):
+        start = first * (growth**i - 1) / (growth - 1)
+        within = float((math.ceil(start) - start) / (first * growth**i))
+        wave = (1 + math.cos(math.pi * within)) / 2
+        assert curve(math.ceil(start)) == pytest.approx(wave, rel=1e-12)
+        assert curve(math.ceil(start) - 1) < 0.001
