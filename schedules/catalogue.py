@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from .clock import Clock, Duration
 from .declaration import Kind
+from .documentation import purposes
 from .preview import horizon
 from .refusal import Refused, did_you_mean, refuse, shown
 from .schedule import Schedule, load
@@ -76,8 +77,8 @@ def _parameters(member: type[Kind]) -> Iterator[str]:
     names = max(map(len, fields), default=0)
     defaults = {name: _default(field) for name, field in fields.items()}
     width = max(map(len, defaults.values()), default=0)
-    for name, field in fields.items():
-        told = " ".join((field.description or "").split())
+    for name in fields:
+        told = " ".join(purposes(member).get(name, "").split())
         yield f"    {name:{names}}  {defaults[name]:{width}}  {told}".rstrip()
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import Self
 
+from .documentation import purposes
 from .refusal import ABSENT, Problem, Refused, did_you_mean, joined
 
 
@@ -60,7 +61,7 @@ class Declaration(BaseModel):
     """What a user declares: frozen, no unknown key, no value silently repaired."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
     )
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that people look for here, each with the override that does what they want."""
@@ -229,8 +230,7 @@ _WORDS = {
 
 def _purpose(cls: type[BaseModel], path: tuple[int | str, ...]) -> str:
     """What the innermost field on the path is for, in the words of its documentation."""
-    field = _model_at(cls, path[:-1]).model_fields.get(str(path[-1]))
-    words = (field and field.description) or ""
+    words = purposes(_model_at(cls, path[:-1])).get(str(path[-1]), "")
     return words[:1].lower() + words[1:].removesuffix(".")
 
 

@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema
 
 from .clock import Duration
 from .declaration import Declaration
+from .documentation import purposes
 from .parts import Part
 from .schedule import Schedule
 
@@ -56,7 +57,16 @@ def _published(model: type[Declaration]) -> dict[str, Any]:
     kind = ["kind"] if "kind" in schema["properties"] else []
     required = kind + [name for name in schema.get("required", []) if name != "kind"]
     rules = {key: rule for key, rule in schema.items() if key not in ("title", "$defs")}
-    return rules | {"description": prose.strip(), "required": required}
+    told = purposes(model)
+    properties = {
+        name: {"description": told[name]} | rule if name in told else rule
+        for name, rule in schema["properties"].items()
+    }
+    return rules | {
+        "description": prose.strip(),
+        "properties": properties,
+        "required": required,
+    }
 
 
 def _chosen(definitions: dict[str, str]) -> dict[str, Any]:
