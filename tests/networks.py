@@ -7,11 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainer.averages import Average
 from trainer.experiment import Experiment
-from trainer.groups import Groups
-from trainer.live import Dials
-from trainer.program import Compiled, Network, Placed, Program
+from trainer.network import Network
+from trainer.program import Compiled, Placed, Program
 from trainer.stream import Stream
 
 from .runs import experiment
@@ -26,14 +24,7 @@ class Trained:
         keras.utils.set_random_seed(self.declared.run.seed)
         data = self.declared.data.load()
         self.curves = self.declared.curves()
-        self.dials = Dials(list(self.curves))
-        facts = self.declared.data.facts()
-        model = self.declared.model.build(facts.shape, facts.classes, self.dials)
-        groups = Groups(self.declared.optimizer, model, self.dials)
-        ema = self.declared.ema
-        average = Average(ema, model.trainable_variables, self.dials) if ema else None
-        step = keras.Variable(0, dtype="int64", name="global_step").value
-        self.network = Network(model, self.declared.loss, groups, average, self.dials, step)
+        self.network = Network.declared(self.declared, list(self.curves))
         batch = self.declared.data.batch_size
         self.stream = Stream(self.declared.run.seed, len(data.train), batch)
         parts = self.declared.run.micro_batches

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,89 +10,13 @@ from numpy.typing import NDArray
 
 from schedules.moments import Values
 
-from .averages import Average
 from .data import Split
-from .groups import Groups
-from .live import Dials
-from .losses import Loss
-
-if TYPE_CHECKING:
-    import keras
+from .network import Network
 
 Compiled = Literal["graph", "xla"]
 
 EVALUATED_AT_ONCE = 500
 """Test examples in one call: enough to keep the device busy, few enough for its memory."""
-
-
-@dataclass
-class Network:
-    """What a program changes: the model, its optimizers, and how many updates they have had."""
-
-    model: keras.Model
-    loss: Loss
-    groups: Groups
-    average: Average | None
-    dials: Dials
-    global_step: tf.Variable
-
-    def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
-        """What the model says outside of training, by the averaged weights where there are any."""
-        if self.average is None:
-            return self.model(inputs, training=False)
-        fixed = [variable.value for variable in self.model.non_trainable_variables]
-        outputs, _ = self.model.stateless_call(self.average.values(), fixed, inputs, training=False)
-        return outputs
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
-        return {name: np.asarray(variable) for name, variable in self._variables().items()}
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Puts back what `state` gave.
-
-        Raises:
-            ValueError: when a name, a shape or a type is not what this network has.
-        """
-        variables = self._variables()
-        if odd := sorted(variables.keys() ^ state.keys()):
-            raise ValueError(f"the checkpoint and this network differ in {', '.join(odd)}")
-        for name, variable in variables.items():
-            found, wanted = state[name], np.asarray(variable)
-            if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
-                raise ValueError(
-                    f"{name} is {found.dtype}{list(found.shape)} in the checkpoint "
-                    f"and {wanted.dtype}{list(wanted.shape)} here"
-                )
-            variable.assign(found)
-
-    def digest(self) -> str:
-        """A fingerprint of the weights, equal only where every bit is."""
-        return _digest({weight.path: weight for weight in self.model.weights})
-
-    def average_digest(self) -> str | None:
-        """The same of the averaged weights, where there are any."""
-        return _digest(self.average.variables) if self.average else None
-
-    def _variables(self) -> dict[str, Any]:
-        named: dict[str, Any] = {"global_step": self.global_step}
-        named |= {f"optimizer/{name}": slot for name, slot in self.groups.slots().items()}
-        if self.average:
-            named |= {f"average/{path}": mean for path, mean in self.average.variables.items()}
-        for variable in self.model.variables:
-            name = f"model/{variable.path}"
-            if name in named:
-                raise ValueError(f"two variables are called {name}; name the model's layers")
-            named[name] = variable
-        return named
-
-
-def _digest(variables: Mapping[str, Any]) -> str:
-    found = sha256()
-    for path, variable in variables.items():
-        found.update(path.encode())
-        found.update(np.ascontiguousarray(variable).data)
-    return found.hexdigest()
 
 
 class Placed(NamedTuple):

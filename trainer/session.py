@@ -13,15 +13,14 @@ import tensorflow as tf
 
 from schedules.refusal import within
 
-from .averages import Average
 from .checkpoint import Checkpoints, Saved
 from .choice import Chosen, Pace, measured
 from .data import Split
 from .experiment import Experiment
 from .folder import Folder, write
-from .groups import Groups
-from .live import Dials, probe
-from .program import Compiled, Network, Placed, Program
+from .live import probe
+from .network import Network
+from .program import Compiled, Placed, Program
 from .record import Record
 from .stream import Stream
 from .tape import Tape
@@ -78,7 +77,7 @@ class Session:
         asked = experiment.run.steps_per_call
         longest = min(LONGEST if asked == "auto" else asked, experiment.total_steps())
         with tf.device(device):
-            network = _network(experiment, tape)
+            network = Network.declared(experiment, tape.names)
             placed = Placed.of(data)
 
         def build(compiled: Compiled) -> Program:
@@ -168,17 +167,6 @@ def _restored(
     for name, curve in tape.curves.items():
         curve.restore(saved.about["curves"][name])
     return saved
-
-
-def _network(experiment: Experiment, tape: Tape) -> Network:
-    facts = experiment.data.facts()
-    dials = Dials(tape.names)
-    model = experiment.model.build(facts.shape, facts.classes, dials)
-    groups = Groups(experiment.optimizer, model, dials)
-    ema = experiment.ema
-    average = Average(ema, model.trainable_variables, dials) if ema else None
-    step = tf.Variable(0, dtype=tf.int64, name="global_step")
-    return Network(model, experiment.loss, groups, average, dials, step)
 
 
 def _chosen(experiment: Experiment, path: Path) -> Chosen | None:
