@@ -18,6 +18,7 @@ from schedules import Refused, picture
 from .configuration import CONF, VERSION_BASE, explaining, plain, widened
 from .experiment import Experiment
 from .explain import located
+from .finding import find
 from .folder import Folder
 from .preface import looked_over, preface
 from .training import run, tell
@@ -79,6 +80,8 @@ def train(config: DictConfig) -> int:
     folder = Folder(path)
     with folder.locked():
         folder.declare(experiment)
+        if experiment.mode == "lr_find":
+            return find(experiment, folder)
         ended = folder.ended()
         if ended and ended["status"] == "done":
             tell(ended, folder)

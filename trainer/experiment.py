@@ -21,6 +21,7 @@ from .devices import Device
 from .losses import CrossEntropy, Loss
 from .models import Model
 from .optimizers import Optimizer
+from .range_test import RangeTest
 from .scheduled import Driven, driven
 
 OURS = "schedules."
@@ -72,6 +73,10 @@ class Checkpoint(Declaration):
 class Experiment(Declaration):
     """Everything that a run is made of, and nothing that it could do without."""
 
+    mode: Literal["train", "lr_find"] = "train"
+    """Whether to train, or to try out learning rates and suggest one."""
+    lr_find: RangeTest = RangeTest()
+    """What is swept to find one."""
     schedule: Schedule
     """Drives the learning rate."""
     warmup: Part | None = None
@@ -125,7 +130,7 @@ class Experiment(Declaration):
         return Clock(self.total_steps(), units.batch_size, units.examples_per_epoch)
 
     def curves(self) -> dict[str, Curve]:
-        """Every scheduled value by name, the learning rate first.
+        """Every scheduled value by name, the learning rate first; to find one it is swept.
 
         Raises:
             Refused: when the run's clock can't honour one, with its override path.
@@ -135,6 +140,9 @@ class Experiment(Declaration):
             with within(*value.path):
                 self._check_code(value.schedule)
                 curves[name] = Curve(value.schedule, clock)
+        if self.mode == "lr_find":
+            with within("lr_find"):
+                curves["learning_rate"] = self.lr_find.curve(clock)
         return curves
 
     def driven(self) -> dict[str, Driven]:

@@ -1,0 +1,51 @@
+"""A range test at work: a fresh network under a rising learning rate."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from schedules.preview import horizon
+
+from .experiment import Experiment
+from .network import Network
+from .program import Compiled, Placed, Program
+from .range_test import Reading
+from .stream import Stream
+from .tape import Tape
+
+AT_ONCE = 10
+"""The updates in a call; after each, it may be enough."""
+
+
+def sweep(experiment: Experiment) -> Reading:
+    """The losses at the rates of the sweep, up to where they diverge.
+
+    Raises:
+        Refused: when the machine lacks the device, or a parameter group means no weight.
+    """
+    if experiment.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(experiment.run.seed)
+    data = experiment.data.load()
+    tape = Tape(experiment.curves())
+    batch_size = experiment.data.batch_size
+    stream = Stream(experiment.run.seed, len(data.train), batch_size)
+    # XLA takes longer to compile than it saves in so few updates.
+    compiled: Compiled = "xla" if experiment.run.compile == "xla" else "graph"
+    with tf.device(experiment.device.choose()):
+        network = Network.declared(experiment, tape.names)
+        parts = experiment.run.micro_batches
+        program = Program(network, Placed.of(data), compiled, AT_ONCE, batch_size, parts)
+    updates = len(horizon(tape.curves["learning_rate"].clock))
+    reading = Reading()
+    for step in range(0, updates, AT_ONCE):
+        count = min(AT_ONCE, updates - step)
+        table = tape.read(step, count)
+        losses = program.update(table, stream.indices(step, count))
+        reading = reading.followed_by(table[:, 0], losses.astype(np.float64))
+        if reading.diverged:
+            break
+    return reading
