@@ -9,10 +9,39 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .refusal import refuse
+from .refusal import ABSENT, refuse
 
+LARGEST = 2**18
+"""The bytes that a file may have: reading YAML is slow."""
 ALIASES = 20
 """How many aliases a file may use: each may double what stands before it."""
+DEEPEST = 50
+"""How many mappings and lists may stand inside one another."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def bounded(path: Path) -> str:
+    """The text of a YAML file, once it is known that reading it costs neither hours nor gigabytes.
+
+    Raises:
+        Refused: when the file is too large, too deep, or makes too much of aliases.
+        OSError, UnicodeDecodeError, yaml.YAMLError: when it can't be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise refuse(str(path), ABSENT, f"is a config of more than {LARGEST >> 10} KiB")
+    text, aliases, depth = content.decode(), 0, 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        aliases += isinstance(event, yaml.AliasEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if aliases > ALIASES:
+            raise refuse(str(path), ABSENT, f"must have at most {ALIASES} aliases")
+        if depth > DEEPEST:
+            raise refuse(str(path), ABSENT, f"must not nest deeper than {DEEPEST} levels")
+    return text
 
 
 def mapping(path: Path) -> dict[str, Any]:
@@ -24,11 +53,7 @@ def mapping(path: Path) -> dict[str, Any]:
         Refused: when it can't be read, or holds no mapping.
     """
     try:
-        text = path.read_text("utf-8")
-        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
-        if aliases > ALIASES:
-            raise refuse(str(path), f"{aliases} aliases", f"must have at most {ALIASES}")
-        found = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+        found = OmegaConf.to_container(OmegaConf.create(bounded(path)), resolve=True)
     except OSError as error:
         raise refuse("--file", str(path), f"can't be read: {error.strerror}") from None
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, RecursionError) as error:

@@ -36,7 +36,7 @@ class Trained:
         """Makes updates, and gives their losses."""
         steps = np.arange(step, step + count)
         table = np.stack([curve(steps) for curve in self.curves.values()], axis=1)
-        return self.program.update(table, self.stream.indices(step, count))
+        return self.program.update(table, self.stream.indices(step, count)).losses
 
     def batch(self, step: int) -> tuple[Any, Any]:
         """The inputs and labels of an update."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,7 @@ def trained(path: Path, *overrides: str) -> int:
     """Trains a small experiment in the folder `path`, and gives the exit code."""
     path.mkdir(parents=True, exist_ok=True)
     folder = Folder(path)
-    declared = experiment(*overrides)
-    folder.declare(declared)
-    return run(declared, folder)
+    return run(folder.declare(experiment(*overrides)), folder)
 
 
 def rows(path: Path, timed: bool = False) -> list[dict[str, Any]]:
@@ -39,3 +40,23 @@ def result(path: Path) -> dict[str, Any]:
     """What a run says of how it ended."""
     found: dict[str, Any] = json.loads((path / "result.json").read_text())
     return found
+
+
+def events(path: Path, event: str) -> list[dict[str, Any]]:
+    """The events of one sort that a run has recorded."""
+    lines = (path / "events.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if row["event"] == event]
+
+
+def in_the_middle(path: Path, act: Callable[[], object]) -> threading.Thread:
+    """Does something, once, as soon as the run in `path` has written its first row."""
+
+    def wait() -> None:
+        metrics = path / "metrics.jsonl"
+        while not (metrics.exists() and metrics.stat().st_size):
+            time.sleep(0.005)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread

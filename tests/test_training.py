@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import shutil
 import signal
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,9 @@ from schedules import Refused
 from trainer.configuration import CONF
 from trainer.experiment import Experiment
 from trainer.folder import Folder
+from trainer.session import Session
 
-from .runs import experiment, result, rows, trained
+from .runs import events, experiment, in_the_middle, result, rows, trained
 
 SHORT = "run.length=40"
 
@@ -173,10 +176,66 @@ def test_a_changed_config_on_an_old_folder_is_refused_with_the_differences(tmp_p
     trained(tmp_path, SHORT, "run.stop_after=5")
     with pytest.raises(Refused) as refused:
         trained(tmp_path, SHORT, "schedule.initial_value=0.5", "run.seed=7")
-    assert [str(problem).split("\n")[0] for problem in refused.value.problems] == [
-        "run.seed = 7: was 1 when this folder's run began",
-        "schedule.initial_value = 0.5: was 0.02 when this folder's run began",
-    ]
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.rule.splitlines()) == (
+        "hydra.run.dir",
+        [
+            "holds a run that was declared otherwise",
+            "                          in the folder  now",
+            "  run.seed                1              7",
+            "  schedule.initial_value  0.02           0.5",
+        ],
+    )
+
+
+def test_the_folders_config_may_win_over_a_changed_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(tmp_path / "whole", SHORT)
+    broken = tmp_path / "broken"
+    trained(broken, SHORT, "run.stop_after=5")
+    trained(broken, SHORT, "schedule.initial_value=0.5", "resume.policy=checkpoint")
+    assert "schedule.initial_value  0.02           0.5" in capsys.readouterr().out
+    assert rows(broken) == rows(tmp_path / "whole")
+
+
+def test_a_changed_config_may_win_over_the_folders(tmp_path: Path) -> None:
+    trained(tmp_path, SHORT, "run.stop_after=5")
+    trained(tmp_path, SHORT, "schedule=constant", "schedule.value=0.5", "resume.policy=config")
+    rates = [row["learning_rate"] for row in rows(tmp_path) if "loss" in row]
+    assert rates[0] == 0.02
+    assert rates[5:] == [0.5] * 35
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["schedule"]["value"] == 0.5
+
+
+def test_a_run_is_made_longer_where_its_past_stays_the_same(tmp_path: Path) -> None:
+    steady = ("schedule={kind: exponential, initial_value: 0.1, decay_rate: 0.5, decay_steps: 9}",)
+    trained(tmp_path / "whole", "run.length=40", "evaluate.every=10", *steady)
+    broken = tmp_path / "broken"
+    for length in (20, 40):
+        trained(broken, f"run.length={length}", "evaluate.every=10", *steady)
+    assert rows(broken) == rows(tmp_path / "whole")
+    assert result(broken)["weights_digest"] == result(tmp_path / "whole")["weights_digest"]
+
+
+def test_a_longer_run_that_would_have_been_another_is_refused_with_the_first_step(
+    tmp_path: Path,
+) -> None:
+    asked = ("schedule=piecewise_constant", "schedule.values=[0.1,0.01]")
+    trained(tmp_path, "run.length=20", "schedule.boundaries=['25%']", *asked)
+    with pytest.raises(Refused) as refused:
+        trained(tmp_path, "run.length=40", "schedule.boundaries=['25%']", *asked)
+    assert str(refused.value) == (
+        "run.length = '40 steps': was 20 steps, and would change values that were applied: "
+        "learning_rate was 0.01 at step 6, and would have been 0.1\n"
+        "  hint: give the schedule's lengths in steps or epochs, not in per cent"
+    )
+
+
+def test_a_run_is_not_made_shorter_than_what_is_done(tmp_path: Path) -> None:
+    trained(tmp_path, "run.length=20", "schedule=constant")
+    with pytest.raises(Refused, match="is shorter than the 20 updates that were made"):
+        trained(tmp_path, "run.length=10", "schedule=constant")
 
 
 def test_a_checkpoint_of_another_optimizer_is_refused_by_name(
@@ -204,10 +263,9 @@ def test_a_signal_lets_the_call_finish_and_the_same_command_goes_on(tmp_path: Pa
     asked = ("run.length=4000", "log.every=100", "checkpoint.every=100%", "evaluate.every=100%")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     trained(whole, *asked)
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+    killer = in_the_middle(broken, lambda: os.kill(os.getpid(), signal.SIGTERM))
     code = trained(broken, *asked, "run.steps_per_call=3")
-    timer.join()
+    killer.join()
     assert code == 128 + signal.SIGTERM
     assert result(broken)["status"] == "interrupted"
     assert 0 < result(broken)["steps"] < 4000
@@ -222,3 +280,132 @@ def test_a_second_writer_is_refused_with_the_first_ones_process(tmp_path: Path) 
             pass
     with Folder(tmp_path).locked():
         pass
+
+
+def test_an_update_made_again_with_other_bits_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a kill, when the machine has changed: rows go further than the checkpoint."""
+    asked = (SHORT, "checkpoint.every=10")
+    trained(tmp_path, *asked, "run.stop_after=25")
+    shutil.rmtree(tmp_path / "checkpoints" / "step-0000000025")
+    metrics = tmp_path / "metrics.jsonl"
+    lines = metrics.read_text().splitlines()
+    changed = {**json.loads(lines[22]), "loss": 1.0}
+    metrics.write_text("\n".join([*lines[:22], json.dumps(changed), *lines[23:]]) + "\n")
+    capsys.readouterr()
+    trained(tmp_path, *asked)
+    assert "update 22, made again after a kill, gave other bits" in capsys.readouterr().out
+    assert [row["at"] for row in events(tmp_path, "departed")] == [22]
+
+
+def test_updates_made_again_are_the_same_and_nothing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = (SHORT, "checkpoint.every=10")
+    trained(tmp_path, *asked, "run.stop_after=25")
+    shutil.rmtree(tmp_path / "checkpoints" / "step-0000000025")
+    trained(tmp_path, *asked)
+    assert "other bits" not in capsys.readouterr().out
+    assert not events(tmp_path, "departed")
+
+
+def test_a_full_disk_stops_nothing_and_costs_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = (SHORT, "checkpoint.every=10", "run.steps_per_call=1")
+    whole, full = tmp_path / "whole", tmp_path / "full"
+    trained(whole, *asked)
+    trained(full, *asked, "run.stop_after=5")
+    write, save, room = os.write, Session.save, {"bytes": 100}
+
+    def on_full_disk(descriptor: int, data: bytes) -> int:
+        if not room["bytes"]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(descriptor, data[: room["bytes"]])
+        room["bytes"] -= written
+        return written
+
+    def saving(session: Session) -> None:
+        if session.step == 30:
+            room["bytes"] = 10**6
+        save(session)
+
+    monkeypatch.setattr("trainer.durable.os.write", on_full_disk)
+    monkeypatch.setattr(Session, "save", saving)
+    assert trained(full, *asked) == 0
+    told = capsys.readouterr().out
+    assert told.count("No space left on device") == 1
+    assert "no checkpoint of step 10 " in told
+    assert "the disk takes checkpoints again, from step 30 on" in told
+    assert rows(full) == rows(whole)
+    assert [row["step"] for row in events(full, "not saved")] == [20]
+    assert result(full)["weights_digest"] == result(whole)["weights_digest"]
+
+
+def test_a_disk_that_stays_full_fails_the_run_and_keeps_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (SHORT, "checkpoint.every=10")
+    trained(tmp_path / "whole", *asked)
+    full = tmp_path / "full"
+    trained(full, *asked, "run.stop_after=10")
+
+    def refusing(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.checkpoint.np.savez", refusing)
+        assert trained(full, *asked) == 1
+    assert "the last checkpoint could not be written" in result(full)["reason"]
+    assert [path.name for path in (full / "checkpoints").iterdir()] == ["step-0000000010"]
+    trained(full, *asked)
+    assert rows(full) == rows(tmp_path / "whole")
+
+
+def test_rows_that_wait_too_long_for_the_disk_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trainer.durable.HELD", 1000)
+    monkeypatch.setattr("trainer.durable.os.write", refusing)
+    assert trained(tmp_path, SHORT, "run.steps_per_call=1") == 1
+    assert "took no line for so long" in result(tmp_path)["reason"]
+
+
+def test_a_folder_that_vanishes_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = (SHORT, "checkpoint.every=10", "run.steps_per_call=1")
+    whole, gone = tmp_path / "whole", tmp_path / "gone"
+    trained(whole, *asked)
+    save = Session.save
+
+    def saving(session: Session) -> None:
+        if session.step == 20:
+            shutil.rmtree(gone)
+        if session.step == 40:
+            gone.mkdir()
+        save(session)
+
+    monkeypatch.setattr(Session, "save", saving)
+    assert trained(gone, *asked) == 0
+    told = capsys.readouterr().out
+    assert told.count("No such file or directory") == 1
+    assert "no checkpoint of step 20 " in told
+    assert rows(gone) == rows(whole)
+    assert result(gone)["weights_digest"] == result(whole)["weights_digest"]
+    assert [path.name for path in (gone / "checkpoints").iterdir()] == ["step-0000000040"]
+
+
+def test_the_best_checkpoint_is_saved_whenever_it_is_found(tmp_path: Path) -> None:
+    best = "checkpoint.keep_best={metric: eval_accuracy, mode: max}"
+    asked = ("checkpoint.every=100%", "checkpoint.keep=1", "evaluate.every=5", best)
+    trained(tmp_path, SHORT, *asked, "checkpoint.keep_every=16")
+    evaluated = {row["step"]: row["eval_accuracy"] for row in rows(tmp_path) if "loss" not in row}
+    first_best = max(evaluated, key=evaluated.__getitem__)
+    assert result(tmp_path)["best"] == {"value": evaluated[first_best], "step": first_best}
+    kept = {int(path.name[5:]) for path in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {16, 32, 40, first_best}

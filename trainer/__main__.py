@@ -11,7 +11,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from schedules import Refused, picture
 
@@ -20,6 +20,7 @@ from .experiment import Experiment
 from .explain import located
 from .finding import find
 from .folder import Folder
+from .hidden import hidden, veiled
 from .preface import looked_over, preface
 from .training import run, tell
 
@@ -34,12 +35,14 @@ def main() -> None:
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
-        # What a job raises, Hydra announces with words of its own.
+        # What a job raises, Hydra announces with words of its own; and after an interrupted job it
+        # would begin the next.
         with telling(codes):
-            codes.append(train(config))
+            if not any(code > 128 for code in codes):
+                codes.append(train(config))
 
     with telling(codes), explaining(asked):
-        sys.argv[1:] = widened(asked)
+        sys.argv[1:] = widened(veiled(asked))
         hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
     sys.exit(max(codes, default=0))
 
@@ -65,6 +68,7 @@ def train(config: DictConfig) -> int:
     composed = HydraConfig.get()
     path = Path(composed.runtime.output_dir)
     try:
+        instead = hidden(OmegaConf.to_container(config, resolve=False))
         experiment = Experiment.declared(plain(config))
         curves = experiment.curves()
         warnings = looked_over(experiment, curves)
@@ -79,14 +83,18 @@ def train(config: DictConfig) -> int:
         raise located(refused, overrides, choices, folders) from None
     folder = Folder(path)
     with folder.locked():
-        folder.declare(experiment)
+        declared = folder.declare(experiment, instead)
+        if declared is not experiment:
+            experiment, curves = declared, declared.curves()
         if experiment.mode == "lr_find":
             return find(experiment, folder)
         ended = folder.ended()
-        if ended and ended["status"] == "done":
+        if ended and ended["status"] == "done" and ended["steps"] == experiment.total_steps():
             tell(ended, folder)
             return 0
         print(preface(experiment, curves), *warnings, sep="\n")
+        for name in experiment.code():
+            print(f"runs code that the config names: {name}")
         folder.picture.write_text(picture.svg(curves, experiment.clock()), encoding="utf-8")
         return run(experiment, folder)
 

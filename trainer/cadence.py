@@ -14,8 +14,8 @@ class Cadence:
     >>> daily = Cadence(every=Fraction(5, 2), end=9)
     >>> [step for step in range(1, 10) if daily.due(step)]
     [3, 5, 8, 9]
-    >>> daily.next(5), daily.next(8)
-    (8, 9)
+    >>> daily.next(5), daily.next(8), daily.last(7)
+    (8, 9, 5)
     """
 
     every: Fraction
@@ -28,3 +28,30 @@ class Cadence:
     def next(self, step: int) -> int:
         """The first time after `step`."""
         return min(self.end, ceil((step // self.every + 1) * self.every))
+
+    def last(self, step: int) -> int:
+        """The last time up to `step`, or 0."""
+        return step if step == self.end else ceil(step // self.every * self.every)
+
+
+@dataclass(frozen=True)
+class Either:
+    """What happens whenever one of several is due.
+
+    >>> Either((Cadence(Fraction(4), 9), Cadence(Fraction(6), 9))).next(4)
+    6
+    """
+
+    cadences: tuple[Cadence, ...]
+
+    def due(self, step: int) -> bool:
+        """Whether it happens once `step` updates are done."""
+        return any(cadence.due(step) for cadence in self.cadences)
+
+    def next(self, step: int) -> int:
+        """The first time after `step`."""
+        return min(cadence.next(step) for cadence in self.cadences)
+
+    def last(self, step: int) -> int:
+        """The last time up to `step`, or 0."""
+        return max(cadence.last(step) for cadence in self.cadences)

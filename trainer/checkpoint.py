@@ -1,4 +1,4 @@
-"""Checkpoints: atomic, checked, and only the newest few kept.
+"""Checkpoints: atomic, checked, and only those kept that are asked for.
 
 A checkpoint is a folder `step-0000000625` with the arrays in `state.npz` and a `manifest.json`
 that holds the sizes and checksums of it all. It is written beside its final name, flushed to the
@@ -9,23 +9,49 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1
+from .durable import flush_folder
+
+FORMAT = 2
+STATE = "state.npz"
 Arrays = dict[str, NDArray[Any]]
 
 
 class Damaged(Exception):  # noqa: N818  # a finding, passed on as such
     """A checkpoint that can't be trusted, and why."""
+
+
+class At(NamedTuple):
+    """When a checkpoint was made: `step` updates done, after so many rewinds.
+
+    One made after more rewinds is newer, whatever its step.
+
+    >>> At(625), At(625, 2).name, At.named("step-0000000625-rewind-2")
+    (At(step=625, rewinds=0), 'step-0000000625-rewind-2', At(step=625, rewinds=2))
+    """
+
+    step: int
+    rewinds: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"step-{self.step:010d}" + (f"-rewind-{self.rewinds}" if self.rewinds else "")
+
+    @classmethod
+    def named(cls, name: str) -> At | None:
+        found = re.fullmatch(r"step-(\d+)(?:-rewind-(\d+))?", name)
+        return cls(int(found[1]), int(found[2] or 0)) if found else None
 
 
 @dataclass(frozen=True)
@@ -40,53 +66,47 @@ class Saved:
 class Checkpoints:
     """The checkpoints of one run, in one folder."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(
+        self, folder: Path, keep: int, forever: Callable[[int], bool] = lambda step: False
+    ) -> None:
+        """Keeps the newest `keep`, and those of the steps that `forever` picks."""
         self.folder = folder
         self.keep = keep
+        self.forever = forever
 
-    def save(self, step: int, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Path:
-        """Writes one checkpoint and removes those that `keep` leaves out.
+    def save(
+        self,
+        at: At,
+        arrays: Mapping[str, NDArray[Any]],
+        about: Mapping[str, Any],
+        spared: Collection[int] = (),
+    ) -> Path:
+        """Writes one checkpoint and removes those that need no longer be kept.
+
+        Those of the `spared` steps stay. A checkpoint that is there already is not written again.
 
         Raises:
             OSError: when the disk refuses; every earlier checkpoint is then still whole.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        final = self.folder / f"step-{step:010d}"
-        draft = self.folder / f".{final.name}.{os.getpid()}"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
-        try:
-            with (draft / "state.npz").open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take no mapping
-                os.fsync(file.fileno())
-            body = {
-                "format": FORMAT,
-                "step": step,
-                "files": {"state.npz": _fingerprint(draft / "state.npz")},
-                "about": dict(about),
-            }
-            with (draft / "manifest.json").open("w", encoding="utf-8") as file:
-                json.dump({"body": body, "sha256": _digest(body)}, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            _flush_folder(draft)
-            draft.rename(final)
-            _flush_folder(self.folder)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        for old in self._found()[self.keep :]:
-            shutil.rmtree(old, ignore_errors=True)
+        self.folder.mkdir(exist_ok=True)
+        final = self.folder / at.name
+        if not final.exists():
+            self._write(final, at.step, arrays, about)
+        self._retire(spared)
         return final
 
-    def newest(self) -> tuple[Saved | None, list[str]]:
-        """The newest whole checkpoint, and what was wrong with each newer one.
+    def newest(
+        self, among: Callable[[int], bool] = lambda step: True
+    ) -> tuple[Saved | None, list[str]]:
+        """The newest whole checkpoint of the steps `among`, and what was wrong with newer ones.
 
         Damaged ones are set aside under another name, so that they neither count as kept nor
         stand in the way of the same step's next one.
         """
         damaged: list[str] = []
-        for path in self._found():
+        for path, at in self._found().items():
+            if not among(at.step):
+                continue
             try:
                 return read(path), damaged
             except Damaged as reason:
@@ -94,9 +114,54 @@ class Checkpoints:
                 path.rename(path.with_name(f"damaged-{path.name}-{secrets.token_hex(3)}"))
         return None, damaged
 
-    def _found(self) -> list[Path]:
+    def step(self) -> int:
+        """How far the newest one got, going by its name."""
+        return next((at.step for at in self._found().values()), 0)
+
+    def clean(self) -> None:
+        """Removes what a killed process left half written or half removed."""
+        for litter in self.folder.glob(".step-*"):
+            shutil.rmtree(litter, ignore_errors=True)
+
+    def _write(
+        self, final: Path, step: int, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
+    ) -> None:
+        draft = self.folder / f".{final.name}.{os.getpid()}"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        try:
+            with (draft / STATE).open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take no mapping
+                file.flush()
+                os.fsync(file.fileno())
+            body = {
+                "format": FORMAT,
+                "step": step,
+                "files": {STATE: _fingerprint(draft / STATE)},
+                "about": dict(about),
+            }
+            with (draft / "manifest.json").open("w", encoding="utf-8") as file:
+                json.dump({"body": body, "sha256": _digest(body)}, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            flush_folder(draft)
+            draft.rename(final)
+            flush_folder(self.folder)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def _retire(self, spared: Collection[int]) -> None:
+        for old, at in list(self._found().items())[self.keep :]:
+            if at.step not in spared and not self.forever(at.step):
+                gone = old.rename(old.with_name(f".{old.name}.{os.getpid()}"))
+                shutil.rmtree(gone, ignore_errors=True)
+
+    def _found(self) -> dict[Path, At]:
         """The folders that bear a checkpoint's name, newest first."""
-        return sorted(self.folder.glob("step-*"), reverse=True)
+        named = ((path, At.named(path.name)) for path in self.folder.glob("step-*"))
+        found = [(path, at) for path, at in named if at]
+        return dict(sorted(found, key=lambda item: (item[1].rewinds, item[1].step), reverse=True))
 
 
 def read(path: Path) -> Saved:
@@ -112,10 +177,9 @@ def read(path: Path) -> Saved:
             raise Damaged("manifest.json does not match its own checksum")
         if body["format"] != FORMAT:
             raise Damaged(f"is of format {body['format']}, and this version reads {FORMAT}")
-        for name, fingerprint in body["files"].items():
-            if _fingerprint(path / name) != fingerprint:
-                raise Damaged(f"{name} does not match its checksum")
-        with np.load(path / "state.npz", allow_pickle=False) as arrays:
+        if body["files"] != {STATE: _fingerprint(path / STATE)}:
+            raise Damaged(f"{STATE} does not match its checksum")
+        with np.load(path / STATE, allow_pickle=False) as arrays:
             return Saved(body["step"], {name: arrays[name] for name in arrays}, body["about"])
     except Damaged:
         raise
@@ -130,11 +194,3 @@ def _digest(body: Any) -> str:
 def _fingerprint(path: Path) -> dict[str, int | str]:
     content = path.read_bytes()
     return {"bytes": len(content), "sha256": sha256(content).hexdigest()}
-
-
-def _flush_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -76,11 +76,15 @@ class Pace:
     def __init__(self, longest: int, *, adapts: bool) -> None:
         self._longest = longest
         self._adapts = adapts
-        self.steps_per_call = min(16, longest) if adapts else longest
+        # The first call asks for one: if that takes long, a stop must not wait for more.
+        self.steps_per_call = 1 if adapts else longest
+        self.rate = 0.0
+        """Updates a second in the last call."""
 
     def took(self, count: int, seconds: float) -> None:
         """Learns from a call."""
-        if self._adapts and seconds > 0:
-            wanted = count / seconds * CALL_SECONDS
-            # At most fourfold at a time: the first call's seconds are mostly compilation.
+        self.rate = count / seconds
+        if self._adapts:
+            wanted = self.rate * CALL_SECONDS
+            # At most fourfold at a time: a short call may have been a lucky one.
             self.steps_per_call = max(1, min(self._longest, int(wanted), 4 * self.steps_per_call))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from schedules.declaration import Kind, Whole
+from schedules.refusal import ABSENT, refuse, within
 
 EMBEDDED = Path(__file__).parent / "datasets"
 
@@ -28,6 +29,26 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def check(self, name: str, facts: Facts) -> None:
+        """Refuses, as the part called `name`, what can't be learnt from."""
+        if not len(self):
+            raise refuse(name, ABSENT, "has no examples")
+        if len(self.inputs) != len(self):
+            rule = f"has {len(self.inputs)} inputs and {len(self)} labels"
+            raise refuse(name, ABSENT, rule, "give each input one label")
+        if self.inputs.shape[1:] != facts.shape:
+            rule = f"has inputs of shape {list(self.inputs.shape[1:])}, not {list(facts.shape)}"
+            raise refuse(name, ABSENT, rule)
+        odd = ~np.isfinite(self.inputs).reshape(len(self), -1).all(axis=1)
+        if odd.any():
+            rule = f"has a value that is not finite, in example {odd.argmax()}"
+            raise refuse(name, ABSENT, rule, "clean the data; training would only spread it")
+        out = (self.labels < 0) | (self.labels >= facts.classes)
+        if out.any():
+            i = int(out.argmax())
+            rule = f"has label {self.labels[i]} in example {i}, outside 0 to {facts.classes - 1}"
+            raise refuse(name, ABSENT, rule, "number the classes from 0 on")
+
 
 @dataclass(frozen=True)
 class Split:
@@ -35,6 +56,16 @@ class Split:
 
     train: Examples
     test: Examples
+
+    def check(self, facts: Facts) -> None:
+        """Whether the examples are what was known of them, and can be learnt from.
+
+        Raises:
+            Refused: naming the part and the first example at fault.
+        """
+        for name, part in (("train", self.train), ("test", self.test)):
+            with within("data"):
+                part.check(name, facts)
 
     @cached_property
     def digest(self) -> str:

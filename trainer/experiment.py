@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from math import ceil
-from typing import Annotated, Literal
+from math import ceil, isnan
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from schedules import Clock, Curve, Duration, Schedule
 from schedules.compose import Part, Wrapped
-from schedules.declaration import Declaration, Flag, Whole
+from schedules.declaration import Declaration, Flag, Number, Whole
 from schedules.preview import Place
 from schedules.refusal import joined, refuse, within
 from schedules.schedule import Length
 
 from .averages import Ema
-from .cadence import Cadence
+from .cadence import Cadence, Either
 from .data import Data
 from .devices import Device
+from .durable import objects
 from .losses import CrossEntropy, Loss
 from .models import Model
 from .optimizers import Optimizer
 from .range_test import RangeTest
 from .scheduled import Driven, driven
 
-OURS = "schedules."
-"""What the names of this project's own functions begin with."""
+OURS = "schedules.given:logistic"
+"""A function of this project's own, there for an example."""
 
 
 class Run(Declaration):
@@ -45,6 +47,32 @@ class Run(Declaration):
     """How the loop is compiled; `auto` measures both on the actual model."""
     deterministic: Flag = True
     """Whether TensorFlow may only use operations that give the same bits every time."""
+    on_nonfinite: Literal["stop", "skip", "rewind"] = "stop"
+    """What to do at an update whose loss or gradient is not finite.
+
+    `stop` ends the run. `skip` leaves weights and slots as they were; the step counts. `rewind`
+    goes back to the last checkpoint and on from there with every learning rate scaled down.
+    """
+    rewind_factor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    """What each rewind multiplies the learning rates by."""
+    rewind_limit: Annotated[Whole, Field(ge=0)] = 3
+    """How many rewinds there may be before the run stops after all."""
+    replay: Path | None = None
+    """The `events.jsonl` of another run, whose commands are given here at the same steps."""
+
+    def score(self) -> list[dict[str, Any]]:
+        """The events to be played again.
+
+        Raises:
+            Refused: when their file can't be read.
+        """
+        if self.replay is None:
+            return []
+        try:
+            return list(objects(self.replay.read_bytes()))
+        except OSError as error:
+            rule = f"can't be read: {error.strerror}"
+            raise refuse("run.replay", str(self.replay), rule, "a run's events.jsonl") from None
 
 
 class Log(Declaration):
@@ -61,6 +89,21 @@ class Evaluate(Declaration):
     """How often; the end of the run always is."""
 
 
+class KeepBest(Declaration):
+    """Which evaluation is the best."""
+
+    metric: str = "eval_loss"
+    """The number to go by."""
+    mode: Literal["min", "max"] = "min"
+    """Whether a lower or a higher one is better."""
+
+    def better(self, found: float, best: float | None) -> bool:
+        """Whether `found` is better than the best so far."""
+        if best is None or isnan(found):
+            return not isnan(found)
+        return found < best if self.mode == "min" else found > best
+
+
 class Checkpoint(Declaration):
     """When the state is saved, and how much of it is kept."""
 
@@ -68,6 +111,20 @@ class Checkpoint(Declaration):
     """How often; the end of the run always is."""
     keep: Annotated[Whole, Field(ge=1)] = 3
     """How many of the newest are kept."""
+    keep_best: KeepBest | None = None
+    """Keeps the one of the best evaluation too, which is then always saved; null for not."""
+    keep_every: Length | None = None
+    """Saves and keeps one every so often, for good; null for not."""
+
+
+class Resume(Declaration):
+    """What becomes of a folder whose run was declared otherwise."""
+
+    policy: Literal["refuse", "config", "checkpoint"] = "refuse"
+    """Whether a changed config is refused, or which of the two is right.
+
+    `config`: the new one, as far as the checkpoint fits it. `checkpoint`: the folder's own.
+    """
 
 
 class Experiment(Declaration):
@@ -94,8 +151,9 @@ class Experiment(Declaration):
     log: Log = Log()
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
-    allow_code: Flag = False
-    """Whether functions that this config names may be imported and run."""
+    resume: Resume = Resume()
+    allow_code: Flag | tuple[str, ...] = False
+    """Whether functions that it names may be imported and run; or the modules whose may."""
 
     def summary(self) -> str:
         """What is about to happen, in a line."""
@@ -123,6 +181,15 @@ class Experiment(Declaration):
     def cadence(self, what: Log | Evaluate | Checkpoint) -> Cadence:
         """When logging, evaluating or saving is due."""
         return Cadence(self.clock().steps(what.every), self.total_steps())
+
+    def saving(self) -> Either:
+        """When a checkpoint is due, to be kept for a while or for good."""
+        return Either(tuple(filter(None, (self.cadence(self.checkpoint), self._for_good()))))
+
+    def keeps_forever(self, step: int) -> bool:
+        """Whether the checkpoint of a step is one of `checkpoint.keep_every`."""
+        cadence = self._for_good()
+        return cadence is not None and cadence.due(step)
 
     def clock(self) -> Clock:
         """What every duration of this run is measured against."""
@@ -162,12 +229,26 @@ class Experiment(Declaration):
             name: Place(joined(*value.path), value.bounds) for name, value in self.driven().items()
         }
 
+    def code(self) -> list[str]:
+        """The functions that the config names, other than our own."""
+        named = (name for value in self.driven().values() for _, name in value.schedule.code())
+        return [name for name in named if name != OURS]
+
+    def _for_good(self) -> Cadence | None:
+        every = self.checkpoint.keep_every
+        return Cadence(self.clock().steps(every), self.total_steps()) if every else None
+
     def _check_code(self, schedule: Schedule) -> None:
         """Refuses to import what a config names unless it says that it may; ours is harmless."""
         for path, name in schedule.code():
-            if not self.allow_code and not name.startswith(OURS):
+            module = name.partition(":")[0]
+            allowed = self.allow_code
+            if isinstance(allowed, tuple):
+                allowed = any(f"{module}.".startswith(f"{known}.") for known in allowed)
+            if not allowed and name != OURS:
                 rule = "is code that the config names, and runs only with allow_code=true"
-                raise refuse(path, name, rule, "read it first; then add allow_code=true")
+                hint = f"read it first; then add allow_code=true or allow_code=[{module}]"
+                raise refuse(path, name, rule, hint)
 
     def _units(self) -> Clock:
         examples, batch = self.data.facts().examples, self.data.batch_size

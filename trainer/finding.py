@@ -10,8 +10,9 @@ from schedules.axes import written
 from schedules.compose import Wrapped
 from schedules.preview import chunks, horizon
 
+from .durable import write
 from .experiment import Experiment
-from .folder import Folder, write
+from .folder import Folder
 from .range_picture import svg
 from .range_test import peaking
 from .training import DONE, FAILED, diverted

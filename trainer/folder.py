@@ -9,16 +9,32 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import yaml
 
-from schedules.refusal import ABSENT, Problem, Refused, refuse
+from schedules.files import bounded, mapping
+from schedules.refusal import ABSENT, refuse, shown
 
+from .checkpoint import Checkpoints
+from .durable import write
 from .experiment import Experiment
+from .hidden import Path as At
+from .hidden import concealed
 
-FREE = ("run.stop_after", "run.steps_per_call", "checkpoint.every", "checkpoint.keep")
+FREE = ("run.stop_after", "run.steps_per_call", "checkpoint.", "resume.")
 """What may change between a stop and going on, since no update depends on it."""
+AT_ONCE = 100_000
+"""Steps of a schedule that are compared at a time."""
+
+
+class Difference(NamedTuple):
+    """A value that is another one than when the folder's run began."""
+
+    path: str
+    before: Any
+    now: Any
 
 
 class Folder:
@@ -33,20 +49,40 @@ class Folder:
         self.picture = path / "schedule.svg"
         self.chatter = path / "tensorflow.log"
 
-    def declare(self, experiment: Experiment) -> None:
-        """Writes the config, complete with every default.
+    def declare(
+        self, experiment: Experiment, instead: Mapping[At, str] | None = None
+    ) -> Experiment:
+        """Writes the config, complete with every default, and gives the experiment to be run.
+
+        `instead` has what is written in the place of secrets. A folder whose run was declared
+        otherwise is met as `resume.policy` says; a run may always be made longer where that
+        leaves every value that was applied as it was.
 
         Raises:
-            Refused: when the folder holds a run that was declared otherwise.
+            Refused: with a table of the differences.
         """
-        declared = experiment.model_dump(mode="json")
+        declared = concealed(experiment.model_dump(mode="json"), instead or {})
         if self.config.exists():
-            before = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-            differences = list(_differences(_flat(before), _flat(declared)))
-            if differences:
-                raise Refused(differences)
+            before = self._before()
+            differences = [
+                found
+                for found in _differences(_flat(before), _flat(declared))
+                if not found.path.startswith(FREE) or _steers(found.path, experiment)
+            ]
+            if differences and experiment.resume.policy == "checkpoint":
+                print(f"left as it was in {self.config}:\n{_table(differences)}")
+                return self._declared(experiment)
+            if [found.path for found in differences] == ["run.length"]:
+                self._check_past(Experiment.declared(mapping(self.config)), experiment)
+            elif differences and experiment.resume.policy == "refuse":
+                rule = f"holds a run that was declared otherwise\n{_table(differences)}"
+                hint = "resume.policy=config or =checkpoint; hydra.run.dir=… begins another"
+                raise refuse("hydra.run.dir", str(self.path), rule, hint)
+            elif differences:
+                print(f"other than in {self.config}:\n{_table(differences)}")
         header = "# The whole config of this run, every default included.\n"
         write(self.config, header + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True))
+        return experiment
 
     def ended(self) -> dict[str, Any] | None:
         """What the last process on this folder left in `result.json`."""
@@ -74,21 +110,83 @@ class Folder:
             file.flush()
             yield
 
+    def owner(self) -> str:
+        """Who is writing to the folder, or nothing."""
+        try:
+            with (self.path / ".lock").open("r", encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return file.read().strip() or "another process"
+        except FileNotFoundError:
+            pass
+        return ""
 
-def write(path: Path, text: str) -> None:
-    """Replaces a file by one rename, so that a reader sees the old one or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    def _before(self) -> dict[str, Any]:
+        """What the config holds, its interpolations as they are written."""
+        try:
+            before = yaml.safe_load(bounded(self.config))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            rule = f"can't be read: {str(error).splitlines()[0]}"
+            raise refuse(str(self.config), ABSENT, rule, "is it another program's?") from None
+        if not isinstance(before, dict):
+            raise refuse(str(self.config), ABSENT, "holds no mapping")
+        return before
+
+    def _declared(self, now: Experiment) -> Experiment:
+        """The experiment that the folder's run began as, free to do what `now` says."""
+        before = Experiment.declared(mapping(self.config))
+        free = {name: getattr(now.run, name) for name in ("stop_after", "steps_per_call")}
+        return before.model_copy(
+            update={
+                "run": before.run.model_copy(update=free),
+                "checkpoint": now.checkpoint,
+                "resume": now.resume,
+            }
+        )
+
+    def _check_past(self, before: Experiment, now: Experiment) -> None:
+        """Refuses a length under which an update that was made would have applied another value."""
+        done = Checkpoints(self.checkpoints, 1).step()
+        length = str(now.run.length)
+        if now.total_steps() < done:
+            rule = f"is shorter than the {done} updates that were made"
+            raise refuse("run.length", length, rule, "hydra.run.dir=… begins another run")
+        pairs = {name: (curve, now.curves()[name]) for name, curve in before.curves().items()}
+        for start in range(0, done, AT_ONCE):
+            steps = np.arange(start, min(start + AT_ONCE, done))
+            for name, (old, new) in pairs.items():
+                if (changed := old(steps) != new(steps)).any():
+                    t = int(steps[changed.argmax()])
+                    rule = (
+                        f"was {before.run.length}, and would change values that were applied: "
+                        f"{name} was {old(t):g} at step {t}, and would have been {new(t):g}"
+                    )
+                    hint = "give the schedule's lengths in steps or epochs, not in per cent"
+                    raise refuse("run.length", length, rule, hint)
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Problem]:
+def _steers(path: str, experiment: Experiment) -> bool:
+    """Whether updates depend on a value that is else free: a rewind goes to what was saved."""
+    rewinds = experiment.run.on_nonfinite == "rewind"
+    return rewinds and path in ("checkpoint.every", "checkpoint.keep_every")
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
     for path in sorted(before.keys() | now.keys()):
         old, new = before.get(path, ABSENT), now.get(path, ABSENT)
-        if old != new and path not in FREE:
-            was = "was not set" if old is ABSENT else f"was {old}"
-            hint = "the run in this folder goes on only as it began; hydra.run.dir=… begins another"
-            yield Problem(path, new, f"{was} when this folder's run began", hint)
+        if old != new:
+            yield Difference(path, old, new)
+
+
+def _table(differences: list[Difference]) -> str:
+    """The differences, a line each, under a heading."""
+    said = [Difference("", "in the folder", "now")]
+    for found in differences:
+        before, now = ("not set" if x is ABSENT else shown(x, 40) for x in found[1:])
+        said.append(Difference(found.path, before, now))
+    first, second = (max(len(row[i]) for row in said) for i in (0, 1))
+    return "\n".join(f"  {path:<{first}}  {old:<{second}}  {new}" for path, old, new in said)
 
 
 def _flat(tree: Any, path: str = "") -> dict[str, Any]:

@@ -3,81 +3,69 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schedules.moments import Values
 
 from .progress import Progress
+from .record import Row
 from .session import Session
 from .signals import Stop
 
 
-class Diverged(Exception):  # noqa: N818  # says what happened
-    """A loss that is no longer a finite number."""
-
-
 def train(session: Session, progress: Progress, stop: Stop) -> None:
-    """Trains from `session.step` to where the run ends, or until `stop` is asked for.
+    """Trains from `session.step` to where the run ends, or until somebody asks to stop.
 
     Raises:
-        Diverged: at the first update whose loss is not finite.
+        Diverged: at an update that is not finite, where `run.on_nonfinite` can't help.
+        Unwritten: when the disk has taken no row of the record for too long.
     """
     declared = session.experiment
-    logging = declared.cadence(declared.log)
-    evaluation = declared.cadence(declared.evaluate)
-    saving = declared.cadence(declared.checkpoint)
+    logging, evaluation = declared.cadence(declared.log), declared.cadence(declared.evaluate)
+    saving = declared.saving()
     end = declared.last_step()
-    saved = session.step
-    while session.step < end and stop.signal is None:
+    skips = declared.run.on_nonfinite == "skip"
+    while session.step < end and stop.signal is None and session.listen():
         step = session.step
-        limits = evaluation.next(step), saving.next(step), end
-        count = min(session.pace.steps_per_call, *(limit - step for limit in limits))
+        until = min(cadence.next(step) for cadence in (evaluation, saving))
+        until = session.score.next(step, session.rewinds, min(until, end))
+        count = min(session.pace.steps_per_call, until - step)
 
         table = session.tape.read(step, count)
         began = perf_counter()
-        losses = session.program.update(table, session.stream.indices(step, count))
+        losses, finite = session.program.update(table, session.stream.indices(step, count))
         seconds = perf_counter() - began
 
-        finite = _finite(losses)
-        due = [t for t in range(step, step + finite) if logging.due(t + 1)]
-        rows = [_row(session, t, table[t - step], losses[t - step]) for t in due]
-        session.record.write([{**row, "updates_per_second": count / seconds} for row in rows])
-        if finite < count:
-            raise _diverged(session, table[finite], step + finite, float(losses[finite]))
+        bad = np.flatnonzero(~finite)
+        good = len(losses) if skips else int(finite.sum())
+        due = [i for i in range(good) if logging.due(step + i + 1)]
+        rows = [_row(session, step + i, table[i], losses[i]) for i in due]
+        session.write([{**row, "updates_per_second": len(losses) / seconds} for row in rows])
+        if len(bad) and skips:
+            session.skip((step + bad).tolist())
+        elif len(bad):
+            session.diverge(step + good, _why(session, step + good, table[good], losses[good]))
+            continue
 
         session.step += count
         session.pace.took(count, seconds)
-        if evaluation.due(session.step):
-            session.evaluate()
-        if saving.due(session.step):
-            saved = session.step
+        best = evaluation.due(session.step) and session.evaluate()
+        if best or saving.due(session.step):
             session.save()
         progress.show(session, float(losses[-1]), table[-1], count / seconds)
-    if saved < session.step:
-        session.save()
-    session.record.show()
+    session.finish()
 
 
-def _finite(losses: NDArray[np.float32]) -> int:
-    """How many losses come before the first that is not finite."""
-    wrong = np.flatnonzero(~np.isfinite(losses))
-    return int(wrong[0]) if len(wrong) else len(losses)
-
-
-def _row(session: Session, t: int, values: Values, loss: np.float32) -> dict[str, Any]:
+def _row(session: Session, t: int, values: Values, loss: np.float32) -> Row:
     """What update t applied, and its loss."""
     applied = dict(zip(session.tape.names, values.tolist(), strict=True))
     return {"step": t, "epoch": session.epoch(t), "loss": float(loss), **applied}
 
 
-def _diverged(session: Session, values: Values, t: int, loss: float) -> Diverged:
-    applied = ", ".join(
-        f"{name} = {value:g}" for name, value in zip(session.tape.names, values, strict=True)
-    )
-    return Diverged(
-        f"the loss became {loss} at update {t}, which applied {applied}\n"
-        "  hint: a lower learning rate, warmup=linear or optimizer.global_clipnorm=1.0"
-    )
+def _why(session: Session, t: int, values: Values, loss: np.float32) -> str:
+    """What is not finite at update t, and what the update applied."""
+    found = "a gradient was no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
+    applied = zip(session.tape.names, values, strict=True)
+    told = ", ".join(f"{name} = {value:g}" for name, value in applied)
+    return f"{found} at update {t}, which applied {told}"

@@ -12,6 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from schedules.refusal import refuse
+
 from .averages import Average
 from .experiment import Experiment
 from .groups import Groups
@@ -40,10 +42,14 @@ class Network:
         `names` are those of the tape. The weights are drawn from Keras' global seed.
 
         Raises:
-            Refused: when a parameter group means no weight.
+            Refused: when the model does not fit the data, or a parameter group means no weight.
         """
         facts, dials = experiment.data.facts(), Dials(names)
-        model = experiment.model.build(facts.shape, facts.classes, dials)
+        try:
+            model = experiment.model.build(facts.shape, facts.classes, dials)
+        except ValueError as error:  # what Keras says of shapes that don't fit
+            rule = f"does not fit inputs of shape {list(facts.shape)}: {str(error).splitlines()[0]}"
+            raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
         groups = Groups(experiment.optimizer, model, dials)
         ema = experiment.ema
         average = Average(ema, model.trainable_variables, dials) if ema else None

@@ -32,11 +32,20 @@ class Placed(NamedTuple):
         return cls(*((tf.constant(inputs), tf.constant(labels)) for inputs, labels in parts))
 
 
+class Updates(NamedTuple):
+    """What came of the updates of one call, each with an entry."""
+
+    losses: NDArray[np.float32]
+    finite: NDArray[np.bool_]
+    """Whether the loss and every gradient were."""
+
+
 class Program:
     """Trains and evaluates one network on one data set, which both live on the device.
 
     `longest` is the most updates one call can make. It is a shape; the number actually asked for
-    is not, so that one compilation serves every call.
+    is not, so that one compilation serves every call. An update whose loss or gradients are not
+    finite ends the call, or with `skips` leaves weights, slots and averages as they were.
     """
 
     def __init__(
@@ -47,11 +56,13 @@ class Program:
         longest: int,
         batch_size: int,
         micro_batches: int = 1,
+        skips: bool = False,
     ) -> None:
         self.network = network
         self.longest = longest
         self._batch_size = batch_size
         self._micro_batches = micro_batches
+        self._skips = skips
         self._values = len(network.dials.names)
         self._train = data.train
         self._test = data.test
@@ -63,28 +74,32 @@ class Program:
         """How often the updates were traced, which is once, whatever schedules do."""
         return int(self._updates.experimental_get_tracing_count())
 
-    def update(self, table: Values, indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Makes one update a row of the tape, and gives the loss of each.
+    def update(self, table: Values, indices: NDArray[np.int32]) -> Updates:
+        """Makes one update a row of the tape, up to one that is not finite.
 
         `table` is `[K, values]` and is rounded here, once, to float32; `indices` is
         `[K, batch_size]`.
 
         Raises:
-            RuntimeError: when the program did not advance by exactly K.
+            RuntimeError: when the program did not advance by what it says it did.
         """
         count = len(table)
         rows = np.zeros((self.longest, self._values), np.float32)
         chosen = np.zeros((self.longest, self._batch_size), np.int32)
         rows[:count], chosen[:count] = table, indices
         before = int(self.network.global_step)
-        losses = self._updates(tf.constant(rows), tf.constant(chosen), tf.constant(count, tf.int32))
+        done, *told = self._updates(
+            tf.constant(rows), tf.constant(chosen), tf.constant(count, tf.int32)
+        )
+        losses, finite = (np.asarray(part)[: int(done)] for part in told)
         after, applied = int(self.network.global_step), self.network.groups.applied()
-        if after != before + count or not applied <= {after}:
+        whole = len(losses) == count or not finite[-1]
+        if not whole or after != before + len(losses) or not (self._skips or applied <= {after}):
             raise RuntimeError(
                 f"asked for updates {before} to {before + count}, but the program is at {after} "
                 f"and its optimizers at {sorted(applied)}"
             )
-        return np.asarray(losses)[:count]
+        return Updates(losses, finite)
 
     def evaluate(self) -> dict[str, float]:
         """The means over all test examples of what the loss tells of each."""
@@ -97,22 +112,48 @@ class Program:
                 sums[name] = sums.get(name, 0.0) + float(part)
         return {name: part / total for name, part in sums.items()}
 
-    def _loop(self, rows: tf.Tensor, chosen: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        def update(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            return i + 1, losses.write(i, self._update(rows[i], chosen[i]))
+    def _loop(
+        self, rows: tf.Tensor, chosen: tf.Tensor, count: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def goes_on(i: tf.Tensor, sound: tf.Tensor, *told: tf.TensorArray) -> tf.Tensor:
+            return (i < count) & (sound | self._skips)
+
+        def update(
+            i: tf.Tensor, _: tf.Tensor, losses: tf.TensorArray, finite: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.TensorArray]:
+            loss, sound = self._update(rows[i], chosen[i])
+            return i + 1, sound, losses.write(i, loss), finite.write(i, sound)
 
         losses = tf.TensorArray(tf.float32, self.longest, element_shape=())
-        done, losses = tf.while_loop(lambda i, _: i < count, update, (0, losses))
+        finite = tf.TensorArray(tf.bool, self.longest, element_shape=())
+        done, _, losses, finite = tf.while_loop(goes_on, update, (0, True, losses, finite))
         self.network.global_step.assign_add(tf.cast(done, tf.int64))
-        return losses.stack()
+        return done, losses.stack(), finite.stack()
 
-    def _update(self, row: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    def _update(self, row: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss, and whether it and all gradients are finite."""
+        others = self.network.model.non_trainable_weights
         with self.network.dials.showing(row):
+            before = [weight.value for weight in others]
             loss, *gradients = self._accumulated(chosen)
-            self.network.groups.apply(gradients)
-            if self.network.average:
-                self.network.average.follow()
-        return loss
+            sound = tf.reduce_all(
+                [tf.reduce_all(tf.math.is_finite(part)) for part in (loss, *gradients)]
+            )
+
+            def apply() -> tf.Tensor:
+                self.network.groups.apply(gradients)
+                if self.network.average:
+                    self.network.average.follow()
+                return sound
+
+            def skip() -> tf.Tensor:
+                # What a model keeps of its inputs, such as their mean, has seen them already.
+                for weight, value in zip(others, before, strict=True):
+                    weight.assign(value)
+                return sound
+
+            tf.cond(sound, apply, skip) if self._skips else apply()
+        return loss, sound
 
     def _accumulated(self, chosen: tf.Tensor) -> list[tf.Tensor]:
         """The mean loss over the chosen examples, and its gradients, a micro-batch at a time."""

@@ -1,95 +1,101 @@
-"""What is written down while a run goes: `metrics.jsonl`, and TensorBoard's events."""
+"""The rows of a run, one JSON object a line in `metrics.jsonl`, mirrored as TensorBoard scalars."""
 
 from __future__ import annotations
 
 import json
-import os
-import time
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .board import Board
+from .durable import Lines, objects
+
+WALL_CLOCK = ("updates_per_second",)
+"""What a row tells of the machine and not of the training."""
+
+Row = dict[str, Any]
+
 
 class Record:
-    """The rows of a run, one JSON object a line, mirrored as TensorBoard scalars.
+    """A row with `"step": t` tells of update t; one with `eval_…`, of the state after `step`.
 
-    A row with `"step": t` tells of update t; a row with `eval_…` values tells of the state after
-    `step` updates.
+    A kill loses what came after the last checkpoint, and the updates since are made again. Their
+    rows must then be the same, which is checked while they are written again.
     """
 
-    def __init__(self, folder: Path, position: int) -> None:
-        """Goes on after `position`, where a checkpoint left it; what was written later is dropped.
+    def __init__(self, folder: Path) -> None:
+        self._lines = Lines(folder / "metrics.jsonl")
+        self._folder = folder
+        self._board: Board | None = None
+        self._before: dict[tuple[int, bool], Row] = {}
+
+    def go_on(self, position: int, step: int, *, again: bool) -> None:
+        """Goes on after `position`, where a checkpoint of `step` left it.
+
+        `again` says that the rows which came after are to be made once more, bit for bit.
 
         Raises:
             EOFError: when the file is shorter than that, so that rows are missing.
         """
-        self._file = (folder / "metrics.jsonl").open("a+b")
-        if self._file.seek(0, os.SEEK_END) < position:
-            self._file.close()
-            raise EOFError(f"metrics.jsonl is shorter than the {position} bytes it had")
-        self._file.truncate(position)
-        self._board = Board(folder)
+        rows = objects(self._lines.read(position)) if again else ()
+        self._before = {_subject(row): _lasting(row) for row in rows if "step" in row}
+        self._lines.cut(position)
+        self._board = Board(self._folder, step)
 
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        """Adds rows; each has a `step`."""
-        self._file.write("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode())
-        self._board.write(rows)
+    def write(self, rows: list[Row]) -> list[int]:
+        """Adds rows, and gives the steps whose row was another one before a kill.
+
+        Raises:
+            Unwritten: when the disk has refused too many.
+        """
+        rows = [_finite(row) for row in rows]
+        self._lines.add("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+        if self._board:
+            self._board.write(rows)
+        return list(self._departed(rows))
 
     def position(self) -> int:
-        """How long the record is, once all of it is on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.seek(0, os.SEEK_END)
+        """Where the next row will begin."""
+        return self._lines.position()
+
+    def sync(self) -> None:
+        """Puts every row on the disk.
+
+        Raises:
+            OSError: when the disk refuses; the rows are still held.
+        """
+        self._lines.sync()
 
     def show(self) -> None:
-        """Lets readers see what was written so far."""
-        self._file.flush()
-        self._board.flush()
+        """Lets TensorBoard see what was written so far."""
+        if self._board:
+            self._board.flush()
 
     def close(self) -> None:
-        """Writes the last of it."""
-        self._file.close()
-        self._board.close()
+        self._lines.close()
+        if self._board:
+            self._board.close()
+
+    def _departed(self, rows: list[Row]) -> Iterator[int]:
+        for row in rows if self._before else ():
+            before = self._before.pop(_subject(row), None)
+            if before is not None and before != _lasting(row):
+                yield row["step"]
 
 
-class Board:
-    """A TensorBoard event file of scalars, written without the tensorboard package.
-
-    `tf.summary.scalar` raises where that package is absent; the records are plain `Event`
-    messages, and TensorBoard has always read a `simple_value`.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        import tensorflow as tf
-
-        self._event = tf.compat.v1.Event
-        self._summary = tf.compat.v1.Summary
-        path = folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}"
-        self._writer = tf.io.TFRecordWriter(str(path))
-        self._writer.write(
-            self._event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString()
-        )
-
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        now = time.time()
-        for row in rows:
-            summary = self._summary(value=[self._value(*item) for item in _scalars(row)])
-            event = self._event(wall_time=now, step=row["step"], summary=summary)
-            self._writer.write(event.SerializeToString())
-
-    def flush(self) -> None:
-        self._writer.flush()
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def _value(self, name: str, value: float) -> Any:
-        return self._summary.Value(tag=name, simple_value=value)
+def _subject(row: Mapping[str, Any]) -> tuple[int, bool]:
+    """What a row tells of: an update, or the state after one."""
+    return row["step"], "loss" in row
 
 
-def _scalars(row: Mapping[str, Any]) -> list[tuple[str, float]]:
-    return [
-        (name.replace("eval_", "eval/", 1) if name.startswith("eval_") else name, value)
+def _lasting(row: Mapping[str, Any]) -> Row:
+    return {name: value for name, value in row.items() if name not in WALL_CLOCK}
+
+
+def _finite(row: Mapping[str, Any]) -> Row:
+    """A number that JSON can't hold is null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()
-        if name != "step" and value is not None
-    ]
+    }

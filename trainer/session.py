@@ -1,36 +1,43 @@
-"""One run put together: from its declaration and its folder to everything the loop works with."""
+"""One run put together, and what the loop asks of it besides updates."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-import keras
-import tensorflow as tf
+import numpy as np
 
-from schedules.refusal import within
+from schedules.refusal import Refused
 
-from .checkpoint import Checkpoints, Saved
-from .choice import Chosen, Pace, measured
+from .checkpoint import At, Saved
+from .choice import Chosen, Pace
 from .data import Split
+from .events import Events
 from .experiment import Experiment
-from .folder import Folder, write
-from .live import probe
+from .folder import Folder
 from .network import Network
-from .program import Compiled, Placed, Program
-from .record import Record
+from .orders import Letter, Mail, Order, Score
+from .program import Program
+from .record import Record, Row
+from .saving import Saving
 from .stream import Stream
 from .tape import Tape
-
-LONGEST = 2000
-"""The most updates in a call where the config leaves it open: what the padded tables hold."""
 
 
 class Unfit(Exception):  # noqa: N818  # says what the checkpoint is
     """A checkpoint that was made by another kind of run than this one."""
+
+
+class Diverged(Exception):  # noqa: N818  # says what happened
+    """A loss, a gradient or a weight that is no longer a finite number."""
+
+
+class Best(NamedTuple):
+    """The best evaluation so far, by the metric that `checkpoint.keep_best` names."""
+
+    value: float
+    step: int
 
 
 @dataclass
@@ -44,133 +51,230 @@ class Session:
     tape: Tape
     stream: Stream
     record: Record
-    checkpoints: Checkpoints
+    events: Events
+    mail: Mail
+    saving: Saving
     chosen: Chosen
     pace: Pace
     data: Split
     device: str
     identity: dict[str, Any]
     """What a checkpoint must have in common with the run that goes on from it."""
-    step: int
-    metrics: dict[str, float]
+    score: Score = field(default_factory=lambda: Score([]))
+    step: int = 0
+    saved: int = -1
+    """The step of the last checkpoint."""
+    metrics: dict[str, float] = field(default_factory=dict)
     """What the last evaluation found."""
-
-    @classmethod
-    def begin(cls, experiment: Experiment, folder: Folder) -> Session:
-        """Builds the network on its device and goes on from the folder's newest checkpoint.
-
-        Raises:
-            Refused: when the machine lacks the device, or Keras can't follow a schedule.
-            Unfit: when the checkpoint does not fit the network.
-        """
-        if experiment.run.deterministic:
-            tf.config.experimental.enable_op_determinism()
-        device = experiment.device.choose()
-        with within("optimizer"):
-            probe(experiment.optimizer)
-        keras.utils.clear_session(free_memory=False)
-        keras.utils.set_random_seed(experiment.run.seed)
-        data = experiment.data.load()
-        tape = Tape(experiment.curves())
-        batch_size = experiment.data.batch_size
-        stream = Stream(experiment.run.seed, len(data.train), batch_size)
-        asked = experiment.run.steps_per_call
-        longest = min(LONGEST if asked == "auto" else asked, experiment.total_steps())
-        with tf.device(device):
-            network = Network.declared(experiment, tape.names)
-            placed = Placed.of(data)
-
-        def build(compiled: Compiled) -> Program:
-            parts = experiment.run.micro_batches
-            return Program(network, placed, compiled, longest, batch_size, parts)
-
-        def ask(program: Program, count: int) -> None:
-            program.update(tape.read(0, count), stream.indices(0, count))
-
-        with tf.device(device):
-            chosen = _chosen(experiment, folder.chosen)
-            if chosen is None:
-                chosen, program = measured(build, ask)
-            else:
-                program = build(chosen.compile)
-                ask(program, 0)  # compiles, so that the first updates are as fast as the rest
-        write(folder.chosen, json.dumps(asdict(chosen), indent=1) + "\n")
-        checkpoints = Checkpoints(folder.checkpoints, experiment.checkpoint.keep)
-        identity = {
-            "optimizer": experiment.optimizer.kind,
-            "data": data.digest,
-            "seed": experiment.run.seed,
-            "compile": chosen.compile,
-        }
-        saved = _restored(checkpoints, identity, network, tape)
-        try:
-            record = Record(folder.path, saved.about["record"] if saved else 0)
-        except EOFError as error:
-            raise Unfit(str(error)) from None
-        return cls(
-            experiment=experiment,
-            folder=folder,
-            network=network,
-            program=program,
-            tape=tape,
-            stream=stream,
-            record=record,
-            checkpoints=checkpoints,
-            chosen=chosen,
-            pace=Pace(longest, adapts=asked == "auto"),
-            data=data,
-            device=device,
-            identity=identity,
-            step=saved.step if saved else 0,
-            metrics=saved.about["metrics"] if saved else {},
-        )
+    best: Best | None = None
+    rewinds: int = 0
+    skipped: int = 0
 
     def epoch(self, step: int) -> float:
         """How many passes over the training examples `step` updates are."""
         return step * self.stream.batch_size / self.stream.examples
 
-    def evaluate(self) -> None:
-        """Looks at the test examples; the schedules that react to it hear what was found."""
-        found = self.program.evaluate()
-        self.metrics = {f"eval_{name}": value for name, value in found.items()}
-        for curve in self.tape.curves.values():
-            curve.observe(self.metrics, self.step)
-        self.record.write([{"step": self.step, "epoch": self.epoch(self.step), **self.metrics}])
+    def write(self, rows: list[Row]) -> None:
+        """Writes rows; one that a kill took and that is made again must be the same."""
+        if departed := self.record.write(rows):
+            said = (
+                f"update {departed[0]}, made again after a kill, gave other bits than before: "
+                "is this another machine, device or version?"
+            )
+            self.say("departed", said, at=departed[0])
 
-    def save(self) -> Path:
-        """Writes a checkpoint of this very moment."""
+    def evaluate(self) -> bool:
+        """Looks at the test examples; the schedules that react to it hear what was found.
+
+        Gives whether it is the best so far, where `checkpoint.keep_best` wants to know.
+        """
+        self.metrics = self._look()
+        self.tape.observe(self.metrics, self.step)
+        self.write([{"step": self.step, "epoch": self.epoch(self.step), **self.metrics}])
+        wanted = self.experiment.checkpoint.keep_best
+        if wanted is None:
+            return False
+        found, best = self.metrics[wanted.metric], self.best.value if self.best else None
+        if better := wanted.better(found, best):
+            self.best = Best(found, self.step)
+        return better
+
+    def save(self) -> None:
+        """Begins to write a checkpoint of this very moment.
+
+        Raises:
+            Diverged: instead, when it would hold values that are not finite.
+        """
+        state = self.network.state()
+        if spoilt := [name for name, array in state.items() if not np.isfinite(array).all()]:
+            self.diverge(self.step, f"{spoilt[0]} is no longer finite at step {self.step}")
+            return
         about = {
             "record": self.record.position(),
+            "events": len(self.events.rows),
+            "tape": self.tape.state(),
             "metrics": self.metrics,
-            "curves": {name: curve.state() for name, curve in self.tape.curves.items()},
+            "best": self.best,
+            "rewinds": self.rewinds,
+            "skipped": self.skipped,
             **self.identity,
         }
-        return self.checkpoints.save(self.step, self.network.state(), about)
+        spared = {self.best.step} if self.best else set()
+        if self.experiment.run.on_nonfinite == "rewind":
+            spared.add(self.experiment.saving().last(self.step))
+        self.saving.begin(At(self.step, self.rewinds), state, about, spared, self.record.sync)
+        self.saved = self.step
+
+    def restore(self, saved: Saved, *, again: bool) -> None:
+        """Goes to where a checkpoint was made; `again` says that what came after will come again.
+
+        Raises:
+            Unfit: when this run could not have made it.
+        """
+        about = saved.about
+        try:
+            self.network.restore(saved.arrays)
+            self.tape.restore(about["tape"])
+            self.record.go_on(about["record"], saved.step, again=again)
+        except (EOFError, ValueError) as error:  # Refused is one
+            raise Unfit(str(error)) from None
+        self.step = self.saved = saved.step
+        self.metrics = about["metrics"]
+        self.best = Best(*about["best"]) if about["best"] else None
+        self.rewinds, self.skipped = about["rewinds"], about["skipped"]
+        self.play(about["events"])
+
+    def play(self, seen: int) -> None:
+        """Gets ready to repeat what was ordered after the first `seen` events, or elsewhere."""
+        known = {row.get("id") for row in self.events.rows}
+        elsewhere = [row for row in self.experiment.run.score() if row.get("id") not in known]
+        self.score = Score([*self.events.rows[seen:], *elsewhere])
+
+    def listen(self) -> bool:
+        """Does what is ordered before the next update; gives False when that is to stop."""
+        for row in self.score.due(self.step, self.rewinds):
+            if all(row["id"] != known.get("id") for known in self.events.rows):
+                self.events.add(self.step, **_repeated(row))
+            for order in map(Order.parse, row["orders"]):
+                self._steer(order)
+        return all(self._obey(letter) for letter in self.mail.waiting())
+
+    def diverge(self, t: int, why: str) -> None:
+        """Meets something that is not finite at update `t` by going back to a checkpoint.
+
+        To one that was due, that is: where else somebody made the run stop must change nothing.
+
+        Raises:
+            Diverged: where `run.on_nonfinite` does not want that, or it is of no use.
+        """
+        run = self.experiment.run
+        if run.on_nonfinite != "rewind" or self.rewinds >= run.rewind_limit:
+            after = f", after {self.rewinds} rewinds" if self.rewinds else ""
+            hint = "a lower learning rate, warmup=linear or optimizer.global_clipnorm=1.0"
+            raise Diverged(f"{why}{after}\n  hint: {hint}")
+        self.saving.finish()
+        due = self.experiment.saving().due
+        saved, _ = self.saving.checkpoints.newest(lambda step: step == 0 or due(step))
+        if saved is None:
+            raise Diverged(f"{why}, and there is no checkpoint to go back to")
+        rewinds = self.rewinds + 1
+        self.restore(saved, again=False)
+        self.tape.slow_down(run.rewind_factor ** (rewinds - self.rewinds))
+        self.rewinds = rewinds
+        said = f"{why}: back to step {saved.step}, learning rates times {run.rewind_factor:g}"
+        self.say("rewound", said, at=t)
+        self.save()
+
+    def skip(self, steps: list[int]) -> None:
+        """Notes updates that were left out, since they were not finite."""
+        self.skipped += len(steps)
+        more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+        self.say("skipped", f"left out update {steps[0]}{more}, which was not finite", at=steps)
+
+    def finish(self) -> None:
+        """Sees to it that this very moment is in a checkpoint."""
+        if self.saved < self.step:
+            self.save()
+        self.saving.finish()
+        self.record.show()
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self.saving.close()
+        self.record.close()
+        self.events.close()
+
+    def saved_or_not(self, step: int, error: OSError | None) -> None:
+        """Says that the disk refuses a checkpoint, or takes one again."""
+        if error is None:
+            self.say("saved again", f"the disk takes checkpoints again, from step {step} on")
+        else:
+            why = f"{error.strerror or error}: {error.filename or self.folder.checkpoints}"
+            said = f"no checkpoint of step {step} ({why}); it is tried again when the next is due"
+            self.say("not saved", said)
+
+    def say(self, event: str, said: str, **told: Any) -> None:
+        """Tells whoever watches, and the record."""
+        print(said)
+        self.events.add(self.step, event, said=said, **told)
+
+    def _look(self) -> dict[str, float]:
+        return {f"eval_{name}": value for name, value in self.program.evaluate().items()}
+
+    def _obey(self, letter: Letter) -> bool:
+        """Does what a letter says, once its record is on the disk; gives False for a stop."""
+        if row := next((row for row in self.events.rows if row.get("id") == letter.id), None):
+            # A kill came between taking it up and answering.
+            self.mail.answer(letter, {"step": row["step"], "told": list(letter.orders)})
+            return True
+        try:
+            orders = [Order.parse(order) for order in letter.orders]
+            for order in orders:
+                if order.name:
+                    self.tape.check(order.name, order.value)
+        except Refused as refused:
+            self.mail.answer(letter, {"refused": str(refused)})
+            return True
+        if any(order.verb != "status" for order in orders):
+            told = {"orders": list(letter.orders), "id": letter.id, "rewinds": self.rewinds}
+            self.events.add(self.step, "command", **told)
+        step = self.step
+        self.mail.answer(letter, {"step": step, "told": [self._do(order) for order in orders]})
+        return not any(order.verb == "stop" for order in orders)
+
+    def _do(self, order: Order) -> str:
+        match order.verb:
+            case "checkpoint":
+                self.save()
+                self.saving.finish()
+                trouble = self.saving.trouble
+                return f"not saved: {trouble}" if trouble else f"saved {At(self.step).name}"
+            case "evaluate":
+                return _listed(self._look())
+            case "status":
+                values = dict(zip(self.tape.names, self.tape.read(self.step, 1)[0], strict=True))
+                rate = f"{self.pace.rate:,.0f} updates/s" if self.pace.rate else "no update yet"
+                of = f"of {self.experiment.total_steps()}"
+                return "  ".join(filter(None, (of, _listed(values), _listed(self.metrics), rate)))
+            case "stop":
+                return "stopping"
+            case _:
+                return self._steer(order)
+
+    def _steer(self, order: Order) -> str:
+        names = [order.name] if order.name else self.tape.names
+        before = self.tape.read(self.step, 1)[0]
+        for name in names:
+            self.tape.turn(name, order.value)
+        after = self.tape.read(self.step, 1)[0]
+        changes = zip(self.tape.names, before, after, strict=True)
+        return ", ".join(f"{n} = {b:g} (was {a:g})" for n, a, b in changes if n in names)
 
 
-def _restored(
-    checkpoints: Checkpoints, identity: Mapping[str, Any], network: Network, tape: Tape
-) -> Saved | None:
-    """The newest checkpoint, put back into the network and the curves."""
-    saved, damaged = checkpoints.newest()
-    for reason in damaged:
-        print(f"left out a damaged checkpoint, {reason}")
-    if saved is None:
-        return None
-    for name, value in identity.items():
-        if saved.about[name] != value:
-            raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
-    try:
-        network.restore(saved.arrays)
-    except ValueError as error:
-        raise Unfit(str(error)) from None
-    for name, curve in tape.curves.items():
-        curve.restore(saved.about["curves"][name])
-    return saved
+def _repeated(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An event of another run's record, to be put into this one's."""
+    return {name: row[name] for name in ("event", "orders", "id", "rewinds")} | {"replayed": True}
 
 
-def _chosen(experiment: Experiment, path: Path) -> Chosen | None:
-    """What the config or an earlier process on this folder decided."""
-    if experiment.run.compile != "auto":
-        return Chosen(experiment.run.compile, {})
-    return Chosen(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+def _listed(values: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.6g}" for name, value in values.items())

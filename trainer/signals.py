@@ -2,39 +2,73 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
-from types import FrameType, TracebackType
 from typing import Any
 
 from typing_extensions import Self
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
 
 class Stop:
-    """While entered, the first SIGINT or SIGTERM is only noted; a second one ends at once."""
+    """While entered, the first signal is only noted in `signal`; a second one ends at once.
+
+    Until `worth_saving` is set there is nothing to write down, and the first one ends at once too;
+    but for SIGUSR1, which has a job to queue again. A thread looks after it, since Python's own
+    handlers wait for a call into TensorFlow to return.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.worth_saving = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+            reader, self._writer = os.pipe()
+            os.set_blocking(self._writer, False)
+            self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+            threading.Thread(target=self._watch, args=(reader,), daemon=True).start()
+            for number in SIGNALS:
+                # A handler must be there for the number to be written to the pipe.
+                self._before[number] = signal.signal(number, lambda number, frame: None)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._restore()
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        self._restore()
-
-    def _restore(self) -> None:
+    def __exit__(self, *_: object) -> None:
+        if self._before:
+            signal.set_wakeup_fd(self._wakeup)
+            os.close(self._writer)
         while self._before:
             signal.signal(*self._before.popitem())
+
+    def _watch(self, reader: int) -> None:
+        while number := os.read(reader, 1):
+            self._note(number[0])
+        os.close(reader)
+
+    def _note(self, number: int) -> None:
+        if number not in SIGNALS:
+            return
+        kept = self.worth_saving or number == signal.SIGUSR1
+        if self.signal is not None or not kept:
+            name = signal.Signals(number).name
+            os.write(1, f"\nleft at once, as {name} asked; nothing was written\n".encode())
+            os._exit(128 + number)
+        self.signal = number
+
+
+def requeue() -> str:
+    """Asks SLURM to run this job again, and gives what came of it."""
+    job, scontrol = os.environ.get("SLURM_JOB_ID"), shutil.which("scontrol")
+    if not job or not scontrol:
+        return "no SLURM job to queue again"
+    asked = subprocess.run([scontrol, "requeue", job], capture_output=True, text=True)
+    if asked.returncode:
+        print(asked.stderr.strip(), file=sys.stderr)
+        return f"scontrol could not queue job {job} again"
+    return f"job {job} is queued again"

@@ -44,8 +44,8 @@ def sweep(experiment: Experiment) -> Reading:
     for step in range(0, updates, AT_ONCE):
         count = min(AT_ONCE, updates - step)
         table = tape.read(step, count)
-        losses = program.update(table, stream.indices(step, count))
-        reading = reading.followed_by(table[:, 0], losses.astype(np.float64))
-        if reading.diverged:
+        losses, finite = program.update(table, stream.indices(step, count))
+        reading = reading.followed_by(table[: len(losses), 0], losses.astype(np.float64))
+        if reading.diverged or not finite.all():
             break
     return reading

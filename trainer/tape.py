@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from schedules import Curve
+from schedules import Curve, Refused
 from schedules.moments import Values
+from schedules.refusal import did_you_mean, refuse, within
+
+from .scheduled import Bounds
+
+RATE = "learning_rate"
 
 
 class Tape:
     """Reads the curves that a preview draws, for the steps that are about to be trained.
 
     So the curve that was previewed is the curve that is applied, bit for bit: no schedule is
-    computed inside TensorFlow, where a compiler may round it otherwise.
+    computed inside TensorFlow, where a compiler may round it otherwise. A hand on a value, and the
+    `slowdown` of a run that went back, come after the curves and are part of a checkpoint.
 
     >>> from schedules import Clock, load
     >>> line = load({"kind": "linear", "initial_value": 1.0, "end_value": 0.0}, Clock(4))
-    >>> Tape({"learning_rate": line, "momentum": line}).read(2, 2)
+    >>> tape = Tape({"learning_rate": line, "momentum": line})
+    >>> tape.read(2, 2)
     array([[0.5 , 0.5 ],
            [0.25, 0.25]])
+    >>> tape.turn("momentum", 0.9)
+    >>> tape.slow_down(0.5)
+    >>> tape.read(2, 1)
+    array([[0.25, 0.9 ]])
     """
 
-    def __init__(self, curves: Mapping[str, Curve]) -> None:
+    def __init__(
+        self, curves: Mapping[str, Curve], bounds: Mapping[str, Bounds] | None = None
+    ) -> None:
         self.curves = dict(curves)
+        self._bounds = bounds or {}
+        self._hands: dict[str, float] = {}
+        self._slowdown = 1.0
 
     @property
     def names(self) -> list[str]:
@@ -34,4 +51,72 @@ class Tape:
     def read(self, step: int, count: int) -> Values:
         """The values of updates `step` to `step + count - 1`: a float64 row an update."""
         steps = np.arange(step, step + count)
-        return np.stack([curve(steps) for curve in self.curves.values()], axis=1)
+        return np.stack([self._column(name, steps) for name in self.curves], axis=1)
+
+    def check(self, name: str, value: float | None = None) -> None:
+        """Whether `turn` may set `name` to `value`.
+
+        Raises:
+            Refused: when there is no such name, or the value is out of its bounds.
+        """
+        if name not in self.curves:
+            hint = did_you_mean(name, self.curves)
+            raise refuse(name, value, "is not scheduled in this run", hint)
+        bounds = self._bounds.get(name)
+        if value is not None and bounds and not bounds.admit(value):
+            raise refuse(name, value, f"must be {bounds}")
+
+    def turn(self, name: str, value: float | None) -> None:
+        """Holds `name` at `value`, from the next read on; None gives it back to its schedule.
+
+        A schedule that has a `manual` part takes the value itself.
+
+        Raises:
+            Refused: as `check` says.
+        """
+        self.check(name, value)
+        self._hands.pop(name, None)
+        try:
+            self.curves[name].set(value)
+        except Refused:  # nothing in there is set by hand
+            if value is not None:
+                self._hands[name] = value
+
+    def slow_down(self, factor: float) -> None:
+        """Scales every learning rate by `factor`, those that are held by hand included."""
+        self._slowdown *= factor
+        self._hands = {
+            name: value * factor if _is_rate(name) else value for name, value in self._hands.items()
+        }
+
+    def observe(self, metrics: Mapping[str, float], step: int) -> None:
+        """Lets every schedule that reacts hear what an evaluation after `step` updates found."""
+        for curve in self.curves.values():
+            curve.observe(metrics, step)
+
+    def state(self) -> dict[str, Any]:
+        """What reading depends on besides the step, as JSON holds it."""
+        curves = {name: curve.state() for name, curve in self.curves.items()}
+        return {"curves": curves, "hands": dict(self._hands), "slowdown": self._slowdown}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state` gave.
+
+        Raises:
+            Refused: naming the value whose schedule has no such state.
+        """
+        for name, curve in self.curves.items():
+            with within(name):
+                curve.restore(state["curves"].get(name, {}))
+        self._hands = {name: value for name, value in state["hands"].items() if name in self.curves}
+        self._slowdown = state["slowdown"]
+
+    def _column(self, name: str, steps: np.ndarray[Any, Any]) -> Values:
+        if name in self._hands:
+            return np.full(len(steps), self._hands[name])
+        values = self.curves[name](steps)
+        return values * self._slowdown if _is_rate(name) else values
+
+
+def _is_rate(name: str) -> bool:
+    return name.rpartition(".")[2] == RATE

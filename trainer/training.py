@@ -12,10 +12,15 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .durable import Unwritten, write
 from .experiment import Experiment
-from .folder import Folder, write
+from .folder import Folder
+from .signals import Stop, requeue
+
+if TYPE_CHECKING:
+    from .session import Session
 
 DONE, FAILED = 0, 1
 
@@ -23,48 +28,63 @@ DONE, FAILED = 0, 1
 def run(experiment: Experiment, folder: Folder) -> int:
     """Trains in `folder`, going on where an earlier process stopped; gives the exit code.
 
-    0 when the end (or `run.stop_after`) was reached, 1 when training failed, 128 + the signal's
-    number when one asked it to stop.
+    0 when the end (or `run.stop_after`, or a command to stop) was reached, 1 when training failed,
+    128 + the signal's number when one asked it to stop.
     """
     began = perf_counter()
-    with diverted(folder.chatter):
-        from . import loop, session
-    from .progress import Progress
-    from .signals import Stop
-
     with Stop() as stop:
+        with diverted(folder.chatter):
+            from . import assembly, loop, session
+        from .progress import Progress
+
         try:
             with diverted(folder.chatter):
-                this = session.Session.begin(experiment, folder)
+                this = assembly.begin(experiment, folder)
         except session.Unfit as unfit:
             print(f"the checkpoint in {folder.checkpoints} does not fit: {unfit}", file=sys.stderr)
             return FAILED
         if this.step:
             print(f"going on at step {this.step}")
+        stop.worth_saving = True
         reason = ""
         try:
             with Progress(experiment.total_steps()) as progress:
                 loop.train(this, progress, stop)
-        except loop.Diverged as error:
+        except (session.Diverged, Unwritten) as error:
             reason = str(error)
         finally:
-            this.record.close()
-    if reason:
+            this.close()
+        if this.saving.trouble and not reason:
+            reason = f"the last checkpoint could not be written: {this.saving.trouble}"
+        return _ended(this, stop.signal, reason, perf_counter() - began)
+
+
+def _ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
+    """Says and writes down how it ended, and gives the exit code."""
+    if asked is not None:
+        status, code = "interrupted", 128 + asked
+        print(f"stopped by {signal.Signals(asked).name}; the same command goes on from here")
+        if asked == signal.SIGUSR1:
+            print(requeue())
+    elif reason:
         status, code = "failed", FAILED
-        print(reason, file=sys.stderr)
-    elif stop.signal is not None:
-        status, code = "interrupted", 128 + stop.signal
-        print(f"stopped by {signal.Signals(stop.signal).name}; the same command goes on from here")
     else:
-        status, code = ("done" if this.step == experiment.total_steps() else "stopped"), DONE
+        done = this.step == this.experiment.total_steps()
+        status, code = ("done" if done else "stopped"), DONE
+    if reason:
+        print(reason, file=sys.stderr)
+    average = this.network.average_digest()
     result = {
         "status": status,
         **({"reason": reason} if reason else {}),
         "steps": this.step,
         "metrics": this.metrics,
+        **({"best": this.best._asdict()} if this.best else {}),
+        "rewinds": this.rewinds,
+        "skipped": this.skipped,
         "weights_digest": this.network.digest(),
-        **({"average_digest": average} if (average := this.network.average_digest()) else {}),
-        "seconds": round(perf_counter() - began, 3),
+        **({"average_digest": average} if average else {}),
+        "seconds": round(seconds, 3),
         "compile": this.chosen.compile,
         "compile_measured": this.chosen.why,
         "steps_per_call": this.pace.steps_per_call,
@@ -73,8 +93,12 @@ def run(experiment: Experiment, folder: Folder) -> int:
         "command": sys.argv,
         "versions": versions(),
     }
-    write(folder.result, json.dumps(result, indent=1) + "\n")
-    tell(result, folder)
+    try:
+        write(this.folder.result, json.dumps(result, indent=1) + "\n")
+    except OSError as error:
+        print(f"{this.folder.result} could not be written: {error}", file=sys.stderr)
+        return code or FAILED
+    tell(result, this.folder)
     return code
 
 

@@ -1,0 +1,161 @@
+"""From a declaration and its folder to a session: TensorFlow's part of a run, put together."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import asdict
+
+import keras
+import tensorflow as tf
+
+from schedules.refusal import did_you_mean, refuse, within
+
+from .checkpoint import Checkpoints, Saved
+from .choice import Chosen, Pace, measured
+from .durable import write
+from .events import Events
+from .experiment import Experiment
+from .folder import Folder
+from .live import probe
+from .network import Network
+from .orders import Mail
+from .program import Compiled, Placed, Program
+from .record import Record
+from .saving import Saving
+from .session import Session, Unfit
+from .stream import Stream
+from .tape import Tape
+
+LONGEST = 2000
+"""The most updates in a call where the config leaves it open: what the padded tables hold."""
+
+
+def begin(experiment: Experiment, folder: Folder) -> Session:
+    """Builds the network on its device and goes on from the folder's newest checkpoint.
+
+    Raises:
+        Refused: when the machine lacks the device, Keras can't follow a schedule, or model and
+            data don't fit.
+        Unfit: when the checkpoint does not fit the network.
+    """
+    run = experiment.run
+    if run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    device = experiment.device.choose()
+    _probe(experiment)
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(run.seed)
+    data = experiment.data.load()
+    data.check(experiment.data.facts())
+    driven = experiment.driven()
+    tape = Tape(experiment.curves(), {name: value.bounds for name, value in driven.items()})
+    stream = Stream(run.seed, len(data.train), experiment.data.batch_size)
+    asked = LONGEST if run.steps_per_call == "auto" else run.steps_per_call
+    longest = min(asked, experiment.total_steps())
+    checkpoints = Checkpoints(
+        folder.checkpoints, experiment.checkpoint.keep, experiment.keeps_forever
+    )
+    checkpoints.clean()
+    saved, damaged = checkpoints.newest()
+
+    with tf.device(device):
+        network = Network.declared(experiment, tape.names)
+        placed = Placed.of(data)
+
+        def build(compiled: Compiled) -> Program:
+            skips = run.on_nonfinite == "skip"
+            batch = stream.batch_size
+            return Program(network, placed, compiled, longest, batch, run.micro_batches, skips)
+
+        def ask(program: Program, count: int) -> None:
+            program.update(tape.read(0, count), stream.indices(0, count))
+
+        chosen = _chosen(experiment, folder, saved)
+        if chosen is None:
+            chosen, program = measured(build, ask)
+        else:
+            program = build(chosen.compile)
+            ask(program, 0)  # compiles, so that the first updates are as fast as the rest
+    write(folder.chosen, json.dumps(asdict(chosen), indent=1) + "\n")
+
+    mail = Mail(folder.path)
+    mail.open()
+    session = Session(
+        experiment=experiment,
+        folder=folder,
+        network=network,
+        program=program,
+        tape=tape,
+        stream=stream,
+        record=Record(folder.path),
+        events=Events(folder.path),
+        mail=mail,
+        saving=Saving(checkpoints, lambda step, error: session.saved_or_not(step, error)),
+        chosen=chosen,
+        pace=Pace(longest, adapts=run.steps_per_call == "auto"),
+        data=data,
+        device=device,
+        identity={
+            "optimizer": experiment.optimizer.kind,
+            "data": data.digest,
+            "seed": run.seed,
+            "compile": chosen.compile,
+        },
+    )
+    _check_metrics(session)
+    for reason in damaged:
+        session.say("damaged", f"left out a damaged checkpoint, {reason}")
+    _go_on(session, saved)
+    return session
+
+
+def _go_on(session: Session, saved: Saved | None) -> None:
+    """Puts a session where its run's newest checkpoint was made, or at the beginning."""
+    if saved is None:
+        session.record.go_on(0, 0, again=True)
+        session.play(0)
+        if session.experiment.run.on_nonfinite == "rewind":
+            session.save()
+        return
+    free = ("data", "seed", "compile") if session.experiment.resume.policy == "config" else ()
+    for name, value in session.identity.items():
+        if saved.about[name] != value and name not in free:
+            raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
+    session.restore(saved, again=True)
+    session.events.add(session.step, "went on")
+
+
+def _probe(experiment: Experiment) -> None:
+    with within("optimizer"):
+        probe(experiment.optimizer)
+        for name, group in experiment.optimizer.groups.items():
+            if group.settings:
+                with within("groups", name):
+                    probe(experiment.optimizer.of_group(name))
+
+
+def _chosen(experiment: Experiment, folder: Folder, saved: Saved | None) -> Chosen | None:
+    """What the config or an earlier process on this folder decided."""
+    if experiment.run.compile != "auto":
+        return Chosen(experiment.run.compile, {})
+    if folder.chosen.exists():
+        try:
+            return Chosen(**json.loads(folder.chosen.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise Unfit(f"{folder.chosen.name} can't be read: {error}") from None
+    return Chosen(saved.about["compile"], {}) if saved else None
+
+
+def _check_metrics(session: Session) -> None:
+    """Whether every metric that something waits for is one that evaluations will find."""
+    experiment = session.experiment
+    one = tf.zeros([1, experiment.data.facts().classes]), tf.zeros([1], tf.int32)
+    found = {f"eval_{name}": 0.0 for name in experiment.loss.evaluation(*one)}
+    for curve in session.tape.curves.values():
+        deepcopy(curve).observe(found)
+    best = experiment.checkpoint.keep_best
+    if best and best.metric not in found:
+        rule = f"is not among what is evaluated: {', '.join(found)}"
+        hint = did_you_mean(best.metric, found)
+        raise refuse("checkpoint.keep_best.metric", best.metric, rule, hint)
