@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from .clock import Clock, exact
-from .cyclic import cycle_marks, cycles
+from .cyclic import cycle_marks, cycles, reach, timeline
 from .declaration import Number, Whole
 from .moments import Moments, Values
 from .parts import Part, Placed, in_force, lay_out
@@ -232,6 +232,7 @@ class Repeat(Schedule):
             if not before.all():
                 yield ~before, i[~before], (t[~before] - int(last) * length).on(clock)
             return
+        starts = timeline(length, stretch, reach(t, length, stretch))
         order = np.argsort(i, kind="stable")
         for chosen in np.split(order, np.flatnonzero(i[order][1:] != i[order][:-1]) + 1):
             n = i[chosen[0]]
@@ -240,6 +241,6 @@ class Repeat(Schedule):
                     t, ticks=np.full(len(chosen), length.numerator), per=length.denominator
                 )
             else:
-                start = length * (stretch ** int(n) - 1) / (stretch - 1)
-                own = (t[chosen] - start) * stretch ** -int(n)
+                start, end = (Fraction(*at) for at in starts[int(n) : int(n) + 2])
+                own = (t[chosen] - start) * (length / (end - start))
             yield chosen, i[chosen], own.on(clock)

@@ -59,9 +59,24 @@ def starts(first: Fraction, growth: Fraction, last: Fraction) -> Iterator[Start]
 
 
 @lru_cache(maxsize=128)
+def timeline(first: Fraction, growth: Fraction, last: Fraction) -> tuple[Start, ...]:
+    """The starts of all cycles up to `last`, and of the next one."""
+    return tuple(starts(first, growth, last))
+
+
+@lru_cache(maxsize=128)
 def knots(first: Fraction, growth: Fraction, last: Fraction, per: int) -> Knots:
-    """The starts of all cycles up to `last`, and of the next one, for ticks of `1 / per`."""
-    return Knots.at(starts(first, growth, last), per)
+    """The same starts for ticks of `1 / per`."""
+    return Knots.at(timeline(first, growth, last), per)
+
+
+def reach(t: Moments, first: Fraction, growth: Fraction) -> Fraction:
+    """Up to where the moments `t` need starts: a round number, for the caches."""
+    last = Fraction(1 << int(t.ticks.max()).bit_length(), t.per)
+    if growth > 1:
+        return last
+    limit = first / (1 - growth)
+    return min(last, Fraction(ceil(limit * t.per) - 1, t.per))
 
 
 def cycles(t: Moments, first: Fraction, growth: Fraction) -> tuple[Values, Values]:
@@ -72,14 +87,10 @@ def cycles(t: Moments, first: Fraction, growth: Fraction) -> tuple[Values, Value
     """
     if growth == 1:
         return (t // first).astype(np.float64), (t % first) / first
-    last = Fraction(1 << int(t.ticks.max()).bit_length(), t.per)  # a round number, for the cache
+    i, share = t.along(knots(first, growth, reach(t, first, growth), t.per))
     if growth > 1:
-        i, share = t.along(knots(first, growth, last, t.per))
         return i.astype(np.float64), share
-    limit = first / (1 - growth)
-    before = Fraction(ceil(limit * t.per) - 1, t.per)
-    i, share = t.along(knots(first, growth, min(last, before), t.per))
-    over = t.passed([limit]) > 0
+    over = t.passed([first / (1 - growth)]) > 0
     return np.where(over, np.inf, i), np.where(over, 1.0, share)
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schedules import Clock, load
+from schedules.piecewise import Constant
 
 FAR = 10**9
 lengths = st.builds(Fraction, st.integers(1000, 10**7), st.integers(1, 999))
@@ -220,6 +221,20 @@ def test_a_thousand_rounds_that_each_last_a_thousandth_longer_are_still_exact():
     step = math.ceil(start)
     within = (step - start) / growth**i / Fraction(5, 2)
     assert curve(step) == pytest.approx((1 + math.cos(math.pi * within)) / 2, rel=1e-12)
+
+
+def test_rounds_are_placed_by_numbers_of_bounded_size_however_many_there_are(monkeypatch):
+    sizes = []
+
+    def at(self, t):
+        sizes.append(max(t.per, *t.ticks).bit_length())
+        return np.zeros(len(t))
+
+    monkeypatch.setattr(Constant, "at", at)
+    inner = {"kind": "constant", "value": 0.0}
+    curve = load({"kind": "repeat", "length": 10, "stretch": 1.001, "schedule": inner})
+    curve(range(10**6, 10**6 + 2))  # in round 4620, whose exact start has 46,000 binary digits
+    assert 0 < max(sizes) < 4000
 
 
 @pytest.mark.parametrize("t_mul", ["1.001", "0.998"])
