@@ -12,8 +12,9 @@ from . import (  # noqa: F401  # each registers its kinds
     stochastic,
 )
 from .clock import Clock, Duration
+from .curve import Curve, load
 from .refusal import Problem, Refused
-from .schedule import Curve, Schedule, load
+from .schedule import Schedule
 from .schema import json_schema
 
 __all__ = ["Clock", "Curve", "Duration", "Problem", "Refused", "Schedule", "json_schema", "load"]

@@ -14,11 +14,12 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from .clock import Clock, Duration
+from .curve import load
 from .declaration import Kind
 from .documentation import purposes
 from .preview import horizon
 from .refusal import Refused, did_you_mean, refuse, shown
-from .schedule import Schedule, load
+from .schedule import Schedule
 from .terminal import spark
 
 RUN = Clock(total_steps=625, batch_size=64, examples_per_epoch=4000)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from .clock import Clock
+from .curve import Curve
 from .page import page
 from .picture import drawn
 from .preview import CHUNK, Panel, chunks
 from .raster import png
 from .refusal import refuse
-from .schedule import Curve
 
 
 def csv(curve: Curve, steps: range) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from .clock import Clock, Duration
 from .declaration import Number
 from .moments import STEP, Moments, Values
 from .refusal import ABSENT, Problem, did_you_mean, refuse
-from .schedule import Length, Schedule
+from .schedule import Failed, Length, Schedule
 from .tables import Rows, read
 
 
@@ -121,21 +121,22 @@ class Custom(Schedule):
                 values = np.asarray(function(steps.copy(), **self.kwargs))
         except Exception as error:  # whatever the user's function raises
             rule = f"raised {type(error).__name__}: {error}"
-            raise refuse(
-                "call", self.call, rule, f"it was given steps of shape {steps.shape}"
-            ) from None
+            raise self._failed(rule, f"it was given steps of shape {steps.shape}") from None
         return self._finite(values, steps)
 
     def _finite(self, values: NDArray[Any], steps: NDArray[np.int64]) -> Values:
         if values.dtype.kind not in "fiu" or values.shape != steps.shape:
             rule = f"returned {values.dtype} of shape {values.shape} for steps of {steps.shape}"
-            raise refuse("call", self.call, rule, "return one number for each step")
+            raise self._failed(rule, "return one number for each step")
         values = values.astype(np.float64)
         if not np.isfinite(values).all():
             step = steps[~np.isfinite(values)][0]
             rule = f"returned a value that is not finite at step {step}"
-            raise refuse("call", self.call, rule, "return one finite number for each step")
+            raise self._failed(rule, "return one finite number for each step")
         return values
+
+    def _failed(self, rule: str, hint: str) -> Failed:
+        return Failed(self, Problem("call", self.call, rule, hint))
 
 
 def logistic(

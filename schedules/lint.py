@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from .axes import counted, written
 from .clock import Clock, Duration
+from .curve import Curve
 from .moments import Values
 from .preview import Limits, Place, chunks, everything, horizon
 from .refusal import joined
-from .schedule import Curve, Path, Schedule
+from .schedule import Path, Schedule
 
 MEMORIES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
 """The values that weigh the past: from 1 on it is never forgotten."""
@@ -202,7 +203,9 @@ class _Look:
                 one = isinstance(getattr(part, name, None), Duration) and name not in TIME_CONSTANTS
                 if not one or steps <= time or part.reacts():
                     continue
-                first, last, end = Curve(part, clock)([0, ceil(time) - 1, ceil(steps)])
+                first, last, end = Curve(part, clock, (self.place, *path))(
+                    [0, ceil(time) - 1, ceil(steps)]
+                )
                 if abs(end - last) > 0.05 * abs(end - first):
                     override = joined(self.place, *path, name)
                     text = (

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from .axes import Scale, counted, drawable, ticks, written
 from .clock import Clock
+from .curve import Curve
 from .moments import Values
 from .preview import Line, Panel, Plan, panels, steps_per_epoch, told_lengths
-from .schedule import Curve
 from .style import COLOURS, DASHES, STYLE
 
 WIDTH = 880

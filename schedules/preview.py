@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from .axes import counted
 from .clock import Clock, Duration
+from .curve import Curve
 from .moments import Values
 from .refusal import ABSENT, joined, refuse
-from .schedule import WHOLE, Curve, Path, Schedule
+from .schedule import WHOLE, Path, Schedule
 
 CHUNK = 1 << 16
 """Steps evaluated at once: enough to be fast, few enough that a run of any length fits."""

@@ -1,21 +1,19 @@
-"""What a schedule is: a frozen declaration with a formula, and the curve it draws on a clock."""
+"""What a schedule is: a frozen declaration with a formula."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, overload
+from typing import Annotated, Any, ClassVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from .clock import Clock, Duration
 from .declaration import Declaration, Kind
 from .moments import Moments, Values
-from .refusal import joined, refuse, within
+from .refusal import Problem, Refused, joined, within
 
 Metrics = float | Mapping[str, float]
 """What an evaluation found: one number, or several by name."""
@@ -36,6 +34,14 @@ Length = Annotated[Duration, AfterValidator(_positive)]
 
 WHOLE = Duration(Fraction(100), "%")
 """The whole of the enclosing span: what a length that was left out means."""
+
+
+class Failed(Refused):
+    """What a schedule raises in the middle of its curve, where it does not know its own path."""
+
+    def __init__(self, part: Schedule, problem: Problem) -> None:
+        super().__init__([problem])
+        self.part = part
 
 
 class Schedule(Kind, family=True):
@@ -64,6 +70,13 @@ class Schedule(Kind, family=True):
                 for i, item in enumerate(field):
                     if isinstance(item, Schedule):
                         yield (name, i), item
+
+    def tree(self) -> Iterator[tuple[Path, Schedule]]:
+        """Itself and all that it is made of, however deep, each with its path inside this one."""
+        yield (), self
+        for path, child in self.children():
+            for inner, part in child.tree():
+                yield (*path, *inner), part
 
     def code(self) -> Iterator[tuple[str, str]]:
         """What this schedule would import and run because its config says so: path and name.
@@ -163,102 +176,3 @@ def _durations(path: Path, field: object) -> Iterator[tuple[Path, Duration]]:
         inner = enumerate(field)
     for key, item in inner:
         yield from _durations((*path, key), item)
-
-
-class Curve:
-    """A schedule on a clock: what `load` gives, and what a preview and the training both read.
-
-    >>> curve = load({"kind": "exponential", "initial_value": 0.1, "decay_steps": 10,
-    ...               "decay_rate": 0.5, "staircase": True}, Clock(total_steps=100))
-    >>> curve(9), curve(10)
-    (0.1, 0.05)
-    >>> curve(np.arange(9, 11))
-    array([0.1 , 0.05])
-    """
-
-    def __init__(self, schedule: Schedule, clock: Clock) -> None:
-        schedule.check(clock)
-        self.schedule = schedule.model_copy(deep=True)
-        self.clock = clock
-
-    @overload
-    def __call__(self, steps: int) -> float: ...
-    @overload
-    def __call__(self, steps: NDArray[np.integer[Any]] | list[int]) -> Values: ...
-    def __call__(self, steps: ArrayLike) -> float | Values:
-        """The float64 value at each of `steps`, whole numbers from 0 on; a number gives a float.
-
-        Raises:
-            ValueError: for a step that is negative or no whole number.
-        """
-        asked = np.asarray(steps)
-        if asked.size and (not np.issubdtype(asked.dtype, np.integer) or asked.min() < 0):
-            raise ValueError(f"steps must be whole numbers from 0 on, got {steps!r}")
-        if not asked.size:
-            return np.empty(asked.shape)
-        # One contiguous row whatever was asked, so that a value is the same bits alone or in a
-        # million: numpy rounds a scalar's powers and cosines otherwise than an array's.
-        t = Moments.at(np.ascontiguousarray(asked.ravel(), dtype=np.int64), self.clock)
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # lint tells of these
-            values = self.schedule.at(t).reshape(asked.shape)
-        return values if asked.ndim else float(values)
-
-    def observe(self, metrics: Metrics, step: int | None = None) -> None:
-        """Tells the reacting schedules what an evaluation found.
-
-        With `step`, the number of updates done, only the part of a sequence that is in force
-        then hears it; without, all do.
-        """
-        t = None if step is None else Moments.at(np.array([step], np.int64), self.clock)
-        self.schedule.observe(metrics, t)
-
-    def set(self, value: float | None) -> None:
-        """Turns every `manual` schedule in here to `value`, from the next step asked for on.
-
-        None gives it back its `initial_value`.
-
-        Raises:
-            Refused: when there is none, or `value` is no finite number.
-        """
-        if not self.schedule.turn(value):
-            raise refuse("", value, "no part of this schedule is set by hand", "use kind: manual")
-
-    @property
-    def reacts(self) -> bool:
-        """Whether the values depend on what `observe` has heard, or on a hand."""
-        return self.schedule.reacts()
-
-    def state(self) -> dict[str, Any]:
-        """All that `observe` has changed, as JSON holds it."""
-        return self.schedule.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state()` gave, on this or another curve of the same schedule.
-
-        Raises:
-            Refused: when the state was not made by such a schedule.
-        """
-        if set(state) != set(self.state()):
-            raise refuse(
-                "", sorted(state), f"is no state of this schedule, which has {sorted(self.state())}"
-            )
-        self.schedule.restore(state)
-
-
-def load(config: Mapping[str, Any] | Schedule, clock: Clock | None = None) -> Curve:
-    """The curve that `config` declares, on `clock`.
-
-    Raises:
-        Refused: with the path inside `config`, the value, the rule it breaks, and a hint.
-
-    >>> load({"kind": "linear", "initial_value": 1.0, "end_value": 0.0}, Clock(total_steps=4))(1)
-    0.75
-    >>> load({"kind": "linear", "initial_value": 1.0}, Clock(total_steps=4))
-    Traceback (most recent call last):
-    schedules.refusal.Refused: end_value: is required
-      hint: the value from `decay_steps` on
-    """
-    return Curve(Schedule.declared(config), clock or Clock())
-
-
-__all__ = ["WHOLE", "Curve", "Length", "Metrics", "Schedule", "load"]

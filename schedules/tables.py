@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from .moments import Values
 from .refusal import did_you_mean, refuse
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True, eq=False)  # arrays have no one truth to compare by
+class Rows:
     """The values of a table, and the step of each where the table tells it."""
 
     values: Values

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .axes import Scale, counted, drawable, ticks, written
+from .curve import Curve
 from .moments import Values
 from .preview import Panel, told_lengths
-from .schedule import Curve
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 INKS = (39, 208, 36, 176, 178, 246)

@@ -10,6 +10,7 @@ from schedules import Clock, Curve, Refused, Schedule, load
 
 CURVE = load({"kind": "cosine", "initial_value": 0.1}, Clock(50))
 STEPS = range(50)
+CONSTANT = {"kind": "constant", "value": 1.0}
 
 
 def table(file, **parameters):
@@ -123,6 +124,35 @@ def test_a_function_that_fails_later_is_refused_then():
 
 def until_100(steps):
     return np.where(steps < 100, 1.0, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "path"),
+    [
+        (lambda call: {"kind": "scale", "factor": 2.0, "schedule": call}, "schedule.call"),
+        (lambda call: {"kind": "sum", "schedules": [CONSTANT, call]}, "schedules.1.call"),
+        (lambda call: {"kind": "sequence", "parts": {"wait": {**CONSTANT, "length": 10},
+                                                     "then": call}}, "parts.then.call"),
+        (lambda call: {"kind": "delay", "length": 1, "value": 0.0,
+                       "schedule": {"kind": "noise", "std": 0.1, "schedule": call}},
+         "schedule.schedule.call"),
+    ],
+)  # fmt: skip
+def test_a_function_that_fails_later_is_refused_by_its_path(wrapped, path):
+    schedule = Schedule.declared(wrapped({"kind": "custom", "call": "tests.test_given:until_100"}))
+    curve = Curve(schedule, Clock(100), ("optimizer", "momentum"))
+    with pytest.raises(Refused) as refused:
+        curve(range(150))
+    assert [problem.path for problem in refused.value.problems] == [f"optimizer.momentum.{path}"]
+
+
+def test_tables_are_equal_by_what_was_declared_whether_or_not_they_have_been_read():
+    one, same, other = (Schedule.declared({"kind": "table", "values": [0.1, last]})
+                        for last in (0.2, 0.2, 0.3))  # fmt: skip
+    for read in (one, same, other):
+        assert one == same != other
+        read.check(Clock(10))
+    assert one == same != other
 
 
 def test_code_is_named_before_anything_is_imported(tmp_path, monkeypatch):

@@ -3,9 +3,9 @@ import pytest
 
 from schedules import Clock, load
 from schedules.compose import Wrapped
+from schedules.curve import Curve
 from schedules.lint import lint
 from schedules.preview import CHUNK
-from schedules.schedule import Curve
 
 CLOCK = Clock(1000, batch_size=10, examples_per_epoch=1000)
 

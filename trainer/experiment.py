@@ -206,7 +206,7 @@ class Experiment(Declaration):
         for name, value in self.driven().items():
             with within(*value.path):
                 self._check_code(value.schedule)
-                curves[name] = Curve(value.schedule, clock)
+            curves[name] = Curve(value.schedule, clock, value.path)
         if self.mode == "lr_find":
             with within("lr_find"):
                 curves["learning_rate"] = self.lr_find.curve(clock)
