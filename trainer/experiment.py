@@ -107,7 +107,7 @@ class KeepBest(Declaration):
 class Checkpoint(Declaration):
     """When the state is saved, and how much of it is kept."""
 
-    every: Length = Duration.parse("1 epoch")
+    every: Length = Duration.parse(1000)
     """How often; the end of the run always is."""
     keep: Annotated[Whole, Field(ge=1)] = 3
     """How many of the newest are kept."""
