@@ -66,7 +66,7 @@ class Folder:
             before = self._before()
             differences = [
                 found
-                for found in _differences(_flat(before), _flat(declared))
+                for found in _differences(flat(before), flat(declared))
                 if not found.path.startswith(FREE) or _steers(found.path, experiment)
             ]
             if differences and experiment.resume.policy == "checkpoint":
@@ -189,11 +189,11 @@ def _table(differences: list[Difference]) -> str:
     return "\n".join(f"  {path:<{first}}  {old:<{second}}  {new}" for path, old, new in said)
 
 
-def _flat(tree: Any, path: str = "") -> dict[str, Any]:
+def flat(tree: Any, path: str = "") -> dict[str, Any]:
     """A tree of mappings as one mapping from override paths to values."""
     if not isinstance(tree, Mapping):
         return {path: tree}
     leaves: dict[str, Any] = {}
     for key, branch in tree.items():
-        leaves.update(_flat(branch, f"{path}.{key}" if path else str(key)))
+        leaves.update(flat(branch, f"{path}.{key}" if path else str(key)))
     return leaves

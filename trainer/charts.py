@@ -1,0 +1,154 @@
+"""Charts of a report: a line for each setting, and a band from its lowest seed to its highest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from math import ceil, floor, log10
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedules.axes import Scale, counted, ticks, written
+from schedules.style import COLOURS, DASHES
+
+from .runs import Points, Setting
+
+WIDTH, HEIGHT = 520, 250
+LEFT, RIGHT, TOP, FLOOR = 58.0, 508.0, 34.0, 218.0
+BINS = 80
+"""How many means a noisy curve is drawn as."""
+LOGARITHMIC = 30
+"""From this ratio of the largest value to the smallest on, an axis is logarithmic."""
+
+Values = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """What one setting's runs give: their mean, the lowest and the highest, by step."""
+
+    setting: int
+    label: str
+    steps: Values
+    mean: Values
+    low: Values
+    high: Values
+
+
+def style(setting: int) -> tuple[int, str]:
+    """The colour and the dashes of a setting's line."""
+    return setting % len(COLOURS), DASHES[setting // len(COLOURS) % len(DASHES)]
+
+
+def charts(settings: Sequence[Setting]) -> Iterator[str]:
+    """One chart for the loss, for every evaluated metric and for every applied value."""
+    for name in _names(settings, "evaluations"):
+        yield chart(name, [c for c in _curves(settings, "evaluations", name) if c])
+    for name in _names(settings, "updates"):
+        curves = [c for c in _curves(settings, "updates", name, averaged=name == "loss") if c]
+        told = "means of neighbouring updates" if name == "loss" else "as applied"
+        yield chart(name, curves, told)
+
+
+def chart(name: str, curves: Sequence[Curve], told: str = "") -> str:
+    """An SVG of some curves over the steps."""
+    values = np.concatenate([part for curve in curves for part in (curve.low, curve.high)])
+    last = max(float(curve.steps[-1]) for curve in curves) or 1.0
+    x = Scale(0.0, last, LEFT, RIGHT)
+    logarithmic = values.min() > 0 and values.max() > LOGARITHMIC * values.min()
+    place = np.log10 if logarithmic else np.asarray
+    y = _around(place(values)) if logarithmic else Scale.around(values, FLOOR, TOP)
+    body = [
+        f'<text class="ink name" x="{LEFT:.0f}" y="18">{escape(name)}'
+        f'<tspan class="muted tick" dx="8">{escape(told)}</tspan></text>',
+        *_grid(y, logarithmic),
+        f'<path class="axis" d="M{LEFT},{FLOOR}H{RIGHT}"/>',
+    ]
+    for step in ticks(0, last, 5, whole=True):
+        body.append(
+            f'<text class="muted tick" x="{x(step):.1f}" y="{FLOOR + 18}"'
+            f' text-anchor="middle">{counted(step)}</text>'
+        )
+    for curve in curves:
+        colour, dash = style(curve.setting)
+        xs = x(curve.steps)
+        mean, low, high = (y(place(part)) for part in (curve.mean, curve.low, curve.high))
+        spread = [*zip(xs, high, strict=True), *zip(xs[::-1], low[::-1], strict=True)]
+        body.append(f'<g class="s{curve.setting}"><title>{escape(curve.label)}</title>')
+        if np.any(high != low):
+            body.append(f'<path class="spread fill{colour}" d="M{_path(spread)}Z"/>')
+        if len(xs) == 1:
+            body.append(f'<circle class="fill{colour}" cx="{xs[0]:.1f}" cy="{mean[0]:.1f}" r="3"/>')
+        else:
+            line = _path(list(zip(xs, mean, strict=True)))
+            body.append(f'<path class="curve line{colour}" stroke-dasharray="{dash}" d="M{line}"/>')
+        body.append("</g>")
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" data-name="{escape(name)}"'
+        f' aria-label="{escape(name)} over the steps">{"".join(body)}</svg>'
+    )
+
+
+def _names(settings: Sequence[Setting], kind: str) -> list[str]:
+    return list(
+        dict.fromkeys(
+            name for setting in settings for run in setting.runs for name in getattr(run, kind)
+        )
+    )
+
+
+def _curves(
+    settings: Sequence[Setting], kind: str, name: str, averaged: bool = False
+) -> Iterator[Curve | None]:
+    for i, setting in enumerate(settings):
+        series = [getattr(run, kind)[name] for run in setting.runs if name in getattr(run, kind)]
+        yield _curve(i, setting.label, series, averaged)
+
+
+def _curve(i: int, label: str, series: Sequence[Points], averaged: bool) -> Curve | None:
+    """Mean, lowest and highest over the runs that reached each step, or each bin of steps."""
+    width = max((int(steps[-1]) for steps, _ in series), default=0) // BINS + 1 if averaged else 1
+    at: dict[int, list[float]] = {}
+    for steps, values in series:
+        bins = steps // width
+        for place in np.unique(bins):
+            value = (
+                float(values[bins == place].mean()) if averaged else float(values[bins == place][0])
+            )
+            if np.isfinite(value):
+                at.setdefault(int(place), []).append(value)
+    if not at:
+        return None
+    places = sorted(at)
+    found = [at[place] for place in places]
+    mean, low, high = (np.array([of(values) for values in found]) for of in (np.mean, min, max))
+    return Curve(i, label, np.array(places) * float(width), mean, low, high)
+
+
+def _around(powers: Values) -> Scale:
+    margin = (powers.max() - powers.min()) / 16
+    return Scale(powers.min() - margin, powers.max() + margin, FLOOR, TOP)
+
+
+def _grid(y: Scale, logarithmic: bool) -> Iterator[str]:
+    if logarithmic:
+        places = [float(p) for p in range(ceil(y.low), floor(y.high) + 1)]
+        places = (
+            places
+            if len(places) > 1
+            else [log10(m * 10.0**p) for p in range(floor(y.low), ceil(y.high)) for m in (1, 2, 5)]
+        )
+        marks = [(p, written(10.0**p)) for p in places if y.low <= p <= y.high]
+    else:
+        marks = [(value, written(value)) for value in ticks(y.low, y.high, 4)]
+    for value, label in marks:
+        yield f'<path class="grid" d="M{LEFT},{y(value):.1f}H{RIGHT}"/>'
+        yield (
+            f'<text class="muted tick" x="{LEFT - 8}" y="{y(value) + 4:.1f}"'
+            f' text-anchor="end">{label}</text>'
+        )
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "L".join(f"{x:.1f},{y:.1f}" for x, y in points)
