@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -17,13 +19,18 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from schedules.refusal import refuse
+
 from .explain import explained
+from .rerun import meant
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 """The groups: inside the package where it is installed, beside it in a checkout."""
 
 VERSION_BASE = "1.3"
+
+SPACED = re.compile(r"\b(logspace|linspace)\(([^()]*)\)")
 
 # Hydra's clock has one-second resolution; two runs that start together still get two folders.
 OmegaConf.register_new_resolver(
@@ -43,7 +50,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | None = None) -> dic
     if config_dir is not None:
         asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
     with explaining(overrides), initialize_config_dir(str(CONF), version_base=VERSION_BASE):
-        return plain(hydra_compose("config", overrides=list(widened(asked))))
+        return plain(meant(hydra_compose("config", overrides=list(widened(asked))), asked))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -62,8 +69,13 @@ def widened(arguments: Iterable[str]) -> Iterator[str]:
     ['schedule=cosine', '++run.deterministic=false']
     >>> list(widened(["optimizer.momentum={kind: constant, value: 0.9}"]))
     ['++optimizer.momentum=null', '++optimizer.momentum={kind: constant, value: 0.9}']
+
+    Evenly spaced values, which Hydra has no word for, are written out:
+
+    >>> list(widened(["schedule.initial_value=logspace(0.001,0.1,3)"]))
+    ['++schedule.initial_value=0.001,0.01,0.1']
     """
-    for argument in arguments:
+    for argument in map(spaced, arguments):
         key = argument.partition("=")[0]
         if argument.startswith(("-", "+", "~")) or "=" not in argument or _is_hydras(key):
             yield argument
@@ -72,6 +84,34 @@ def widened(arguments: Iterable[str]) -> Iterator[str]:
             yield f"++{argument}"
         else:
             yield f"++{argument}" if "." in key else argument
+
+
+def spaced(argument: str) -> str:
+    """The argument with `logspace(low,high,n)` and `linspace(low,high,n)` written out as n values.
+
+    Both ends are among them; those between are rounded to six digits.
+
+    >>> spaced("a=logspace(1e-4,1e-1,7)")
+    'a=0.0001,0.000316228,0.001,0.00316228,0.01,0.0316228,0.1'
+    >>> spaced("a=linspace(0,1,3)")
+    'a=0.0,0.5,1.0'
+
+    Raises:
+        Refused: when these are not two numbers and a count, or a logarithm has none.
+    """
+
+    def values(found: re.Match[str]) -> str:
+        space = np.geomspace if found[1] == "logspace" else np.linspace
+        hint = f"{found[1]}(0.001,0.1,3)"
+        try:
+            low, high, many = found[2].split(",")
+            between = space(float(low), float(high), int(many))
+        except ValueError:
+            key, _, value = argument.partition("=")
+            raise refuse(key, value, "must have two ends and a count", hint) from None
+        return ",".join(repr(float(f"{value:.6g}")) for value in between)
+
+    return SPACED.sub(values, argument)
 
 
 def groups() -> list[str]:

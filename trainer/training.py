@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .durable import Unwritten, write
 from .experiment import Experiment
 from .folder import Folder
+from .provenance import provenance
 from .signals import Stop, requeue
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def _ended(this: Session, asked: int | None, reason: str, seconds: float) -> int
         "device": this.device,
         "data_digest": this.data.digest,
         "command": sys.argv,
+        **provenance(this.experiment),
         "versions": versions(),
     }
     try:
