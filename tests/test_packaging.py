@@ -109,9 +109,11 @@ def run_installed(site: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_the_wheel_holds_the_two_packages_and_nothing_else(installed):
+def test_the_wheel_holds_the_two_packages_and_what_hydra_looks_for_and_nothing_else(installed):
     top = {path.name for path in installed.iterdir() if path.suffix != ".dist-info"}
-    assert top == {"trainer", "schedules"}
+    assert top == {"trainer", "schedules", "hydra_plugins"}
+    (ours,) = (installed / "hydra_plugins").iterdir()  # the folder is shared with other packages
+    assert ours.name == "scheduled_training"
 
 
 def test_the_wheel_carries_every_module_config_and_data_file(installed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -11,18 +12,21 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from schedules import Refused, picture
 
-from .configuration import CONF, VERSION_BASE, explaining, plain, widened
-from .experiment import Experiment
-from .explain import located
+from .checked import checked
+from .configuration import CONF, VERSION_BASE, explaining, widened
 from .finding import find
 from .folder import Folder
-from .hidden import hidden, veiled
-from .preface import looked_over, preface
-from .training import run, tell
+from .hidden import veiled
+from .multirun import JobFailed, SweepFailed
+from .preface import preface
+from .report import REPORT_SECONDS, refresh
+from .rerun import compare, prepare
+from .training import FAILED, run, tell
 
 REFUSED = 2
 
@@ -33,12 +37,14 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     asked = sys.argv[1:]
     codes: list[int] = []
+    here = os.getpid()
 
     def job(config: DictConfig) -> None:
-        # What a job raises, Hydra announces with words of its own; and after an interrupted job it
-        # would begin the next.
-        with telling(codes):
-            if not any(code > 128 for code in codes):
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            one_of_many(config, here)
+        else:
+            # What a job raises, Hydra announces with words of its own.
+            with telling(codes):
                 codes.append(train(config))
 
     with telling(codes), explaining(asked):
@@ -55,8 +61,30 @@ def telling(codes: list[int]) -> Iterator[None]:
     except Refused as refused:
         print(refused, file=sys.stderr)
         codes.append(REFUSED)
+    except SweepFailed as failed:
+        print(failed, file=sys.stderr)
+        codes.append(FAILED)
     except KeyboardInterrupt:
         codes.append(128 + signal.SIGINT)
+
+
+def one_of_many(config: DictConfig, sweep: int) -> None:
+    """One job of a sweep, which is led by the process `sweep`.
+
+    Raises:
+        JobFailed: when it is refused on this machine, or wants to end the process.
+        KeyboardInterrupt: when it was interrupted, so that the jobs after it don't begin.
+    """
+    # Every job makes a program of its own, which TensorFlow takes for one that is traced too often.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        code = train(config)
+    except (Refused, SystemExit) as error:
+        raise JobFailed(str(error)) from None
+    finally:
+        refresh(Path(HydraConfig.get().sweep.dir), every=REPORT_SECONDS)
+    if code > 128 and os.getpid() == sweep:
+        raise KeyboardInterrupt
 
 
 def train(config: DictConfig) -> int:
@@ -68,19 +96,10 @@ def train(config: DictConfig) -> int:
     composed = HydraConfig.get()
     path = Path(composed.runtime.output_dir)
     try:
-        instead = hidden(OmegaConf.to_container(config, resolve=False))
-        experiment = Experiment.declared(plain(config))
-        curves = experiment.curves()
-        warnings = looked_over(experiment, curves)
-    except Refused as refused:
+        experiment, instead, curves, warnings = checked(config, composed)
+    except Refused:
         _remove_if_empty(path)
-        folders = [
-            Path(source.path)
-            for source in composed.runtime.config_sources
-            if source.schema == "file"
-        ]
-        overrides, choices = composed.overrides.task, composed.runtime.choices
-        raise located(refused, overrides, choices, folders) from None
+        raise
     folder = Folder(path)
     with folder.locked():
         declared = folder.declare(experiment, instead)
@@ -96,7 +115,13 @@ def train(config: DictConfig) -> int:
         for name in experiment.code():
             print(f"runs code that the config names: {name}")
         folder.picture.write_text(picture.svg(curves, experiment.clock()), encoding="utf-8")
-        return run(experiment, folder)
+        source = Path(config.rerun) if config.rerun else None
+        if source:
+            prepare(source, folder)
+        code = run(experiment, folder)
+        if source and (told := compare(source, folder)):
+            print(told)
+        return code
 
 
 def _remove_if_empty(path: Path) -> None:

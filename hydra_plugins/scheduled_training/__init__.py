@@ -1,0 +1,57 @@
+"""What Hydra finds by itself: it takes plugins from the package `hydra_plugins` and nowhere else.
+
+Hydra imports this in every program of the environment, so what it needs is imported on use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class Grid(Sweeper):
+    """Every combination of the given values; see `trainer.multirun`."""
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self._params = dict(params or {})
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        from hydra.core.plugins import Plugins
+
+        self._config, self._loader = config, hydra_context.config_loader
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        from trainer.multirun import Multirun
+
+        return Multirun(self._config, self._loader).run(arguments, self._params, self._launcher)
+
+
+class Local(Launcher):
+    """Several jobs at a time on this machine, each a process of its own; see `trainer.local`."""
+
+    def __init__(self, jobs: int | str = "auto", gpus: int | str | Sequence[int] = "auto") -> None:
+        self._jobs, self._gpus = jobs, gpus
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self._config = config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        from trainer.local import Machine
+
+        machine = Machine.shared(self._jobs, self._gpus)
+        return machine.launch(self._config, job_overrides, initial_job_idx)
