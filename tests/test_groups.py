@@ -194,6 +194,16 @@ def test_a_layer_decay_and_a_factor_multiply():
         np.testing.assert_allclose(steps[1][path], share * steps[0][path], rtol=1e-4, atol=1e-7)
 
 
+def test_a_weight_that_layers_share_belongs_to_the_last_of_them():
+    shared = keras.layers.Dense(8, name="shared")
+    inner = keras.Sequential([keras.Input((8,)), shared], name="inner")
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, keras.layers.Dense(1, name="head")(shared(inner(inputs))))
+    declared = Optimizer.declared({"kind": "adam", "layer_decay": 0.5})
+    slots = Groups(declared, model, Dials(["learning_rate"])).slots()
+    assert {name.split("/")[0] for name in slots} == {"head", "shared"}
+
+
 def test_without_groups_there_is_one_optimizer_under_the_names_it_always_had():
     state = Trained("optimizer=adam").network.state()
     named = sorted(name for name in state if name.startswith("optimizer/"))
@@ -289,6 +299,11 @@ def test_a_glob_whose_weights_are_all_taken_is_refused_with_their_owner():
 )
 def test_a_group_that_cannot_be_is_refused_by_its_override_path(groups, told):
     assert refusal(groups).startswith(told)
+
+
+def test_a_group_without_a_name_is_refused():
+    with pytest.raises(Refused, match=r"^groups = '': must have a name"):
+        Optimizer.declared({"kind": "sgd", "groups": {"": {"momentum": 0.5}}})
 
 
 def test_a_rate_that_the_rule_cannot_follow_is_refused():

@@ -120,6 +120,11 @@ def test_where_no_rate_lowers_the_loss_none_is_suggested(
     assert "no learning rate lowered the loss" in capsys.readouterr().out
 
 
+def test_a_sweep_that_begins_beyond_all_bounds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"lr_find.start = 1e\+30: is a rate at which"):
+        found(tmp_path, "lr_find.start=1e30", "lr_find.end=1e31")
+
+
 def test_the_picture_marks_the_suggested_rate() -> None:
     drawn = svg(valley())
     assert f"suggested {valley().suggested}" in drawn

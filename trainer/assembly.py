@@ -43,7 +43,8 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
     if run.deterministic:
         tf.config.experimental.enable_op_determinism()
     device = experiment.device.choose()
-    _probe(experiment)
+    with within("optimizer"):
+        probe(experiment.optimizer)
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(run.seed)
     data = experiment.data.load()
@@ -124,15 +125,6 @@ def _go_on(session: Session, saved: Saved | None) -> None:
             raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
     session.restore(saved, again=True)
     session.events.add(session.step, "went on")
-
-
-def _probe(experiment: Experiment) -> None:
-    with within("optimizer"):
-        probe(experiment.optimizer)
-        for name, group in experiment.optimizer.groups.items():
-            if group.settings:
-                with within("groups", name):
-                    probe(experiment.optimizer.of_group(name))
 
 
 def _chosen(experiment: Experiment, folder: Folder, saved: Saved | None) -> Chosen | None:

@@ -42,7 +42,11 @@ class Run(Declaration):
     steps_per_call: Annotated[Whole, Field(ge=1)] | Literal["auto"] = "auto"
     """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
     micro_batches: Annotated[Whole, Field(ge=1)] = 1
-    """Equal parts of a batch whose gradients are worked out one after another, to save memory."""
+    """Equal parts of a batch whose gradients are worked out one after another, to save memory.
+
+    They are averaged before clipping and the one update. Layers that look at a whole batch, such
+    as batch normalization, see its parts.
+    """
     compile: Literal["auto", "graph", "xla"] = "auto"
     """How the loop is compiled; `auto` measures both on the actual model."""
     deterministic: Flag = True

@@ -9,6 +9,7 @@ from schedules import Curve, Schedule
 from schedules.axes import written
 from schedules.compose import Wrapped
 from schedules.preview import chunks, horizon
+from schedules.refusal import refuse
 
 from .durable import write
 from .experiment import Experiment
@@ -25,6 +26,9 @@ def find(experiment: Experiment, folder: Folder) -> int:
     """Sweeps a fresh network, leaves `lr_find.csv` and `lr_find.svg`, and says what to type.
 
     Gives the exit code: 0, or 1 where no learning rate lowered the loss.
+
+    Raises:
+        Refused: when the sweep begins where a network can't learn.
     """
     swept = experiment.lr_find
     print(f"{experiment.summary()}, tried out at rates from {swept.start:g} to {swept.end:g}")
@@ -32,6 +36,9 @@ def find(experiment: Experiment, folder: Folder) -> int:
         from .sweep import sweep
 
         reading = sweep(experiment)
+    if len(reading.rates) < 2:
+        rule = "is a rate at which the first update already breaks the network"
+        raise refuse("lr_find.start", swept.start, rule, "lr_find.start=1e-6")
     write(folder.path / "lr_find.csv", reading.csv())
     write(folder.path / "lr_find.svg", svg(reading))
     ended = "where the loss diverged" if reading.diverged else "the end of the sweep"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,19 +59,12 @@ class Groups:
             self._limit = dials.live("global_clipnorm", declared.global_clipnorm)
             declared = declared.model_copy(update={"global_clipnorm": None})
         group_of = _group_of(declared, [weight.path for weight in self._weights])
-        layers = [layer for layer in model.layers if layer.trainable_variables]
-        whole = [(model.name, 1.0, self._weights)]
-        by_layer = [
-            (layer.name, (declared.layer_decay or 1) ** depth, layer.trainable_variables)
-            for depth, layer in enumerate(reversed(layers))
+        self._parts = [
+            _part(group, layer, share, weights, declared, dials)
+            for layer, share, held in _layers(declared, model)
+            for group in dict.fromkeys(group_of.values())
+            if (weights := [weight for weight in held if group_of[weight.path] == group])
         ]
-        self._parts: list[Part] = []
-        for group in dict.fromkeys(group_of.values()):
-            for layer, share, held in by_layer if declared.layer_decay else whole:
-                weights = [weight for weight in held if group_of[weight.path] == group]
-                if weights:
-                    name = "/".join(filter(None, (group, layer if declared.layer_decay else "")))
-                    self._parts.append(_part(name, group, share, weights, declared, dials))
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One update of every weight, by its gradient, within `dials.showing(row)`."""
@@ -79,8 +72,8 @@ class Groups:
         if self._limit is not None:
             for part in self._parts:
                 if part.frozen is not None:
-                    for weight in part.weights:
-                        given[weight.path] *= 1 - part.frozen()
+                    for path in (weight.path for weight in part.weights):
+                        given[path] = (1 - part.frozen()) * tf.convert_to_tensor(given[path])
             clipped, _ = tf.clip_by_global_norm(
                 list(given.values()), tf.convert_to_tensor(self._limit, tf.float32)
             )
@@ -95,7 +88,7 @@ class Groups:
     def slots(self) -> dict[str, keras.Variable]:
         """Every variable of every optimizer, by name."""
         return {
-            "/".join(filter(None, (part.name, name))): slot
+            _joined(part.name, name): slot
             for part in self._parts
             for name, slot in slots(part.optimizer).items()
         }
@@ -119,9 +112,30 @@ def _group_of(declared: Optimizer, paths: Iterable[str]) -> dict[str, str]:
     return group_of | dict.fromkeys(left, "")
 
 
+def _layers(
+    declared: Optimizer, model: keras.Model
+) -> Iterator[tuple[str, float, list[keras.Variable]]]:
+    """The layers from the last one on, each with its share of learning rates, and its weights.
+
+    A weight that layers share counts for the last of them. Without a layer decay the whole model
+    is one layer, without a name.
+    """
+    if declared.layer_decay is None:
+        yield "", 1.0, model.trainable_variables
+        return
+    taken: set[str] = set()
+    depth = 0
+    for layer in reversed(model.layers):
+        weights = [weight for weight in layer.trainable_variables if weight.path not in taken]
+        if weights:
+            yield layer.name, declared.layer_decay**depth, weights
+            taken |= {weight.path for weight in weights}
+            depth += 1
+
+
 def _part(
-    name: str,
     group: str,
+    layer: str,
     share: float,
     weights: list[keras.Variable],
     declared: Optimizer,
@@ -136,7 +150,11 @@ def _part(
     optimizer = alone.build({"learning_rate": _rate(group, ours, share, dials), **shown})
     optimizer.build(weights)
     frozen = dials[f"groups.{group}.frozen"] if ours.frozen_until else None
-    return Part(name, weights, optimizer, frozen)
+    return Part(_joined(group, layer), weights, optimizer, frozen)
+
+
+def _joined(*names: str) -> str:
+    return "/".join(filter(None, names))
 
 
 def _rate(name: str, group: Group, share: float, dials: Dials) -> Rate:

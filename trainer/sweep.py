@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -46,6 +48,8 @@ def sweep(experiment: Experiment) -> Reading:
         table = tape.read(step, count)
         losses, finite = program.update(table, stream.indices(step, count))
         reading = reading.followed_by(table[: len(losses), 0], losses.astype(np.float64))
-        if reading.diverged or not finite.all():
+        if not finite.all():  # where no loss tells, a gradient does
+            return replace(reading, broke=True)
+        if reading.diverged:
             break
     return reading

@@ -45,10 +45,10 @@ class Optimizer(Kind, family=True):
     A subclass is named like the class it declares and holds its settings. Any that is a number
     may be a schedule instead; the schedule's values reach the compiled update through `Dials`.
 
-    Clipping comes first. Weight decay is decoupled, in every kind: before its step an update takes
-    `lr * weight_decay * w` off each weight. It is scaled by the learning rate, as in torch's
-    `AdamW` and unlike the paper's (arXiv 1711.05101); torch's other optimizers add
-    `weight_decay * w` to the gradient instead.
+    Clipping comes first, and a global norm is over all groups. Weight decay is decoupled, in every
+    kind: before its step an update takes `lr * weight_decay * w` off each weight. It is scaled by
+    the learning rate, as in torch's `AdamW` and unlike the paper's (arXiv 1711.05101); torch's
+    other optimizers add `weight_decay * w` to the gradient instead.
     """
 
     elsewhere: ClassVar[Mapping[str, str]] = {
@@ -87,6 +87,9 @@ class Optimizer(Kind, family=True):
     def contradictions(self) -> Iterator[Problem]:
         known = {*type(self).model_fields, *Group.model_fields}.difference(FOR_ALL)
         for name, group in self.groups.items():
+            if not name:
+                yield Problem("groups", name, "must have a name", "write {biases: {paths: …}}, say")
+                continue
             odd = [key for key in group.settings if key not in known]
             for key in odd:
                 rule = "holds for all weights alike" if key in FOR_ALL else "is no known key"
@@ -123,7 +126,8 @@ class Optimizer(Kind, family=True):
                 own["frozen"] = Driven(("frozen_until",), schedule, Bounds(ge=0, le=1))
             for field, value in (driven(group) | own).items():
                 path = ("groups", name, *value.path)
-                values[f"groups.{name}.{field}"] = value._replace(path=path)
+                limits = self.rates if field == "learning_rate" else value.bounds
+                values[f"groups.{name}.{field}"] = value._replace(path=path, bounds=limits)
         return values
 
     def scheduled(self) -> dict[str, Schedule]:
