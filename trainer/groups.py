@@ -94,7 +94,7 @@ class Groups:
         }
 
 
-def _group_of(declared: Optimizer, paths: Iterable[str]) -> dict[str, str]:
+def _group_of(declared: Optimizer, paths: Sequence[str]) -> dict[str, str]:
     """The group of each weight, the first that means it, or "" for the rest."""
     left = list(paths)
     group_of: dict[str, str] = {}
@@ -105,7 +105,7 @@ def _group_of(declared: Optimizer, paths: Iterable[str]) -> dict[str, str]:
                 owners = ", ".join(dict.fromkeys(group_of[path] for path in means))
                 rule = f"means only weights that {owners} has" if means else "means no weight"
                 with within("optimizer", "groups", name):
-                    hint = f"the weights are {', '.join([*group_of, *left])}"
+                    hint = f"the weights are {', '.join(paths)}"
                     raise refuse("paths" if group.paths else "", glob, rule, hint)
             group_of |= {path: name for path in left if matches(glob, path)}
             left = [path for path in left if path not in group_of]
