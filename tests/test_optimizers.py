@@ -17,8 +17,9 @@ from schedules.refusal import within
 from trainer.live import Dials
 from trainer.optimizers import Optimizer, slots
 
+from .kinds import KINDS, built
+
 CONF = Path(__file__).parent.parent / "conf" / "optimizer"
-KINDS = sorted(Optimizer.kinds)
 OURS = {"momentum", "nesterov"}
 KERAS = [kind for kind in KINDS if kind not in OURS]
 
@@ -99,7 +100,7 @@ def test_declaring_an_optimizer_imports_neither_tensorflow_nor_keras():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=CONF.parent.parent)
 
 
-@pytest.mark.parametrize("kind", KERAS)
+@pytest.mark.parametrize("kind", built(KERAS))
 def test_a_kind_has_the_parameters_and_defaults_of_its_keras_class(kind):
     parameters = inspect.signature(keras_class(kind)).parameters
     theirs = {name: p.default for name, p in parameters.items() if name not in ELSEWHERE}
@@ -116,7 +117,22 @@ def test_there_is_a_kind_for_every_optimizer_of_keras_that_updates_by_a_rule_of_
         for name, found in vars(keras.optimizers).items()
         if isinstance(found, type) and issubclass(found, keras.optimizers.Optimizer)
     }
-    assert {Optimizer.kinds[kind].__name__ for kind in KERAS} == classes - wrappers
+    installed = tuple(map(int, keras.__version__.split(".")[:2]))
+    since = {Optimizer.kinds[kind].__name__: Optimizer.kinds[kind].since for kind in KERAS}
+    assert classes - wrappers <= set(since)
+    assert {name for name, first in since.items() if first <= installed} <= classes
+
+
+def test_a_rule_that_the_installed_keras_lacks_is_refused_with_the_keras_that_has_it(monkeypatch):
+    monkeypatch.setattr("trainer.optimizers.optimizer.version", {"keras": "3.12.4"}.get)
+    declare("adam").check_installed()
+    for kind, first in {"muon": "3.13", "schedule_free_adamw": "3.14"}.items():
+        with pytest.raises(Refused) as refused:
+            declare(kind).check_installed()
+        [problem] = refused.value.problems
+        assert (problem.path, problem.value) == ("kind", kind)
+        assert problem.rule == f"needs Keras {first}, and 3.12.4 is installed"
+        assert "Python 3.11" in problem.hint
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -219,7 +235,7 @@ def test_bounds_tell_what_a_schedule_may_give():
 @pytest.mark.parametrize(
     "jit", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"]
 )
-@pytest.mark.parametrize("kind", KERAS)
+@pytest.mark.parametrize("kind", built(KERAS))
 def test_constant_fields_give_the_weights_of_keras(kind, jit):
     settings = SETTINGS.get(kind, {})
     half = UPDATES // 2
@@ -238,7 +254,7 @@ def test_constant_fields_give_the_weights_of_keras(kind, jit):
         assert np.abs(b - start).max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", built())
 def test_a_built_optimizer_counts_updates_in_64_bits_and_keeps_no_learning_rate(kind):
     dials = Dials(["learning_rate"])
     optimizer = declare(kind).build(dials)
@@ -248,7 +264,7 @@ def test_a_built_optimizer_counts_updates_in_64_bits_and_keeps_no_learning_rate(
     assert not [v.path for v in optimizer.variables if "learning_rate" in v.path]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", built())
 def test_slots_name_every_variable_and_alike_in_every_optimizer_of_a_kind(kind):
     names = []
     for _ in range(2):

@@ -8,6 +8,8 @@ from trainer import rules
 from trainer.live import Dials
 from trainer.optimizers import Optimizer
 
+from .kinds import built
+
 UPDATES = 200
 RATES = np.repeat([0.1, 0.01], UPDATES // 2).astype(np.float32)
 RANDOM = np.random.default_rng(1)
@@ -131,7 +133,7 @@ def test_adafactor_keeps_its_head_where_a_row_and_a_column_have_no_gradient(jit)
     assert (ours[~still] < START[~still]).all()
 
 
-@pytest.mark.parametrize("kind", sorted(Optimizer.kinds))
+@pytest.mark.parametrize("kind", built())
 def test_gradients_of_0_leave_weights_finite(kind):
     dials = Dials(["learning_rate"])
     required = {"momentum": 0.9} if kind in {"momentum", "nesterov"} else {}
@@ -143,7 +145,7 @@ def test_gradients_of_0_leave_weights_finite(kind):
     assert all(np.isfinite(weight.numpy()).all() for weight in weights)
 
 
-@pytest.mark.parametrize("kind", sorted(Optimizer.kinds))
+@pytest.mark.parametrize("kind", built())
 def test_the_gradients_of_an_embedding_are_taken(kind):
     """They come as slices of the rows that were looked up."""
     dials = Dials(["learning_rate"])

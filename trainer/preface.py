@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from schedules import Curve
 from schedules.lint import Finding, lint
-from schedules.refusal import ABSENT, Problem, Refused
+from schedules.refusal import ABSENT, Problem, Refused, within
 from schedules.terminal import spark
 
 from .experiment import Experiment
@@ -16,8 +16,11 @@ def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Fin
     """Looks at every scheduled value over the whole run, and gives what is worth a warning.
 
     Raises:
-        Refused: when a value can't train, with the first step at which it can't.
+        Refused: when the installed Keras lacks the optimizer, or a value can't train, with the
+            first step at which it can't.
     """
+    with within("optimizer"):
+        experiment.optimizer.check_installed()
     places = experiment.places()
     findings = lint(curves, experiment.clock(), places)
     refused = [finding for finding in findings if finding.severity == "refused"]

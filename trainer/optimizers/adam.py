@@ -7,7 +7,7 @@ and torch do. While a schedule moves beta this is not the exact product of the b
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -90,6 +90,8 @@ class ScheduleFreeAdamW(_Moments):
     leaves the weights at w, from which Keras gives no way to x. Keras' `warmup_steps` is the
     experiment's `warmup` here.
     """
+
+    since: ClassVar[tuple[int, int]] = (3, 14)
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"
     beta_1: Annotated[

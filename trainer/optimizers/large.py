@@ -85,6 +85,8 @@ class Muon(Optimizer):
     torch's `Muon` takes matrices only, and Nesterov's gradient at `1 - momentum`.
     """
 
+    since: ClassVar[tuple[int, int]] = (3, 13)  # before it, steps had another scale
+
     kind: Literal["muon"] = "muon"
     momentum: Share = 0.95
     """How much of the accumulated gradients goes on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -13,7 +14,7 @@ from typing_extensions import Self
 
 from schedules import Problem, Refused, Schedule
 from schedules.declaration import Kind, Number
-from schedules.refusal import did_you_mean, joined
+from schedules.refusal import did_you_mean, joined, refuse
 
 from ..scheduled import Bounds, Driven, Value, bounds, driven, schedules_of
 from .group import Group
@@ -57,6 +58,8 @@ class Optimizer(Kind, family=True):
     }
     rules: ClassVar[str] = "keras.optimizers"
     """The module that has the optimizer, under the name of the kind's class."""
+    since: ClassVar[tuple[int, int]] = (3, 12)
+    """The first Keras that has the rule with all these settings."""
     rates: ClassVar[Bounds] = Bounds(ge=0)
     """The learning rates that the rule can follow."""
 
@@ -106,6 +109,19 @@ class Optimizer(Kind, family=True):
                 except Refused as refused:
                     for problem in refused.problems:
                         yield replace(problem, path=joined("groups", name, problem.path))
+
+    def check_installed(self) -> None:
+        """Asks, without importing it, whether the installed Keras has the rule.
+
+        Raises:
+            Refused: when it is too old a Keras.
+        """
+        installed = version("keras")
+        if tuple(map(int, installed.split(".")[:2])) < self.since:
+            major, minor = self.since
+            rule = f"needs Keras {major}.{minor}, and {installed} is installed"
+            hint = "optimizer=adamw, say; or Python 3.11 or later, which gets a newer Keras"
+            raise refuse("kind", self.kind, rule, hint)
 
     def of_group(self, name: str) -> Self:
         """The optimizer of one group's weights: this one, with the group's settings."""
