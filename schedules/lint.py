@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from .axes import counted, written
 from .clock import Clock, Duration
 from .curve import Curve
+from .heights import reaching
+from .mending import Mending
 from .moments import Values
-from .preview import Limits, Place, chunks, everything, horizon
+from .preview import Place, chunks, horizon
 from .refusal import joined
-from .schedule import Path, Schedule
 
 MEMORIES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
 """The values that weigh the past: from 1 on it is never forgotten."""
-LOWEST = ("min_value", "base_value", "end_value")
-"""The fields that tell best how low a curve goes."""
+TOO_HIGH, TOO_LOW = 8, 50
+"""How many times above, or below, a height that was tried a peak is worth a warning."""
 TIME_CONSTANTS = ("timescale",)
 """The lengths that set a curve's pace and are not meant to pass."""
 
@@ -84,11 +85,10 @@ class _Sightings:
 
 @dataclass
 class _Look:
-    """A look over the whole horizon of one curve, from the override path `place`."""
+    """A look over the whole horizon of one curve, which the config has at `place`."""
 
     name: str
-    place: str
-    limits: Limits | None
+    place: Place
     curve: Curve
     steps: range
     low: float = inf
@@ -103,17 +103,18 @@ class _Look:
     def at(cls, name: str, curve: Curve, steps: range, place: Place | None) -> _Look:
         # A warmup and a cooldown stand beside the schedule at the top of a config.
         wrapped = "kind" not in type(curve.schedule).model_fields
-        top = "" if wrapped else "schedule"
-        path, limits = place or Place(f"optimizer.{name}")
-        look = cls(name, top if name == "learning_rate" else path, limits, curve, steps)
+        place = place or Place(f"optimizer.{name}")
+        if name == "learning_rate":
+            place = place._replace(path="" if wrapped else "schedule")
+        look = cls(name, place, curve, steps)
         for part, values in chunks(curve, steps):
             look.low = min(look.low, float(np.fmin.reduce(values)))
             look.high = max(look.high, float(np.fmax.reduce(values)))
             look.not_finite.note(part, values, ~np.isfinite(values))
             look.negative.note(part, values, values < 0)
             look.past_one.note(part, values, values >= 1)
-            if limits:
-                look.outside.note(part, values, ~limits.admit(values))
+            if place.limits:
+                look.outside.note(part, values, ~place.limits.admit(values))
             # To start or to end at exactly 0 is how warmups and decays are made.
             zero = values == 0
             zero[: part.start == 0] = False
@@ -121,20 +122,25 @@ class _Look:
             look.zero.note(part, values, zero)
         return look
 
+    @property
+    def _mending(self) -> Mending:
+        return Mending(self.place.path, self.curve)
+
     def findings(self) -> Iterator[Finding]:
         if self.not_finite.count:
             text = f"is {self.not_finite.value}"
-            yield self._refused(self.not_finite, text, self._handle())
+            yield self._refused(self.not_finite, text, self._mending.handle())
             return
         if self.name == "learning_rate":
             yield from self._learning_rate()
         if MEMORIES.fullmatch(self.name.rpartition(".")[2]):
             yield from self._memory()
         elif self.outside.count and not (self.name == "learning_rate" and self.negative.count):
-            text = f"is {written(self.outside.value)}: must be {self.limits}"
-            yield self._refused(self.outside, text, self._handle())
+            text = f"is {written(self.outside.value)}: must be {self.place.limits}"
+            yield self._refused(self.outside, text, self._mending.handle())
         if len(self.steps) == 1:  # which tries out everything but the schedule
             return
+        yield from self._height()
         if self.low == self.high:
             yield from self._unchanging()
         else:
@@ -145,32 +151,48 @@ class _Look:
     def _learning_rate(self) -> Iterator[Finding]:
         if self.low == self.high == 0 and len(self.steps) > 1:
             text = "is 0 at every step: nothing would train"
-            hint = self._handle(lambda value: value == 0, 0.01)
+            hint = self._mending.handle(lambda value: value == 0, 0.01)
             yield Finding(self.name, None, "refused", text, hint)
         elif self.negative.count:
             text = f"is {written(self.negative.value)}: training would climb"
-            hint = self._handle(lambda value: value < 0, 0)
+            hint = self._mending.handle(lambda value: value < 0, 0)
             yield self._refused(self.negative, text, hint)
         elif self.zero.count:
             others = f" and {counted(self.zero.count - 1)} more" if self.zero.count > 1 else ""
             text = f"is 0{others}: such updates change nothing"
-            hint = self._handle(lambda value: value == 0, self.high / 100)
+            hint = self._mending.handle(lambda value: value == 0, self.high / 100)
             yield Finding(self.name, self.zero.step, "warning", text, hint)
+
+    def _height(self) -> Iterator[Finding]:
+        """Peaks far from one that is known to do well."""
+        if self.place.tried is None or self.high <= 0:
+            return
+        by, height = self.place.tried
+        if self.high > TOO_HIGH * height:
+            far = f"{self.high / height:,.0f} times as high as"
+        elif self.high < height / TOO_LOW:
+            far = f"{height / self.high:,.0f} times lower than"
+        else:
+            return
+        text = f"goes up to {written(self.high)}, {far} {by} was tried with"
+        yield Finding(self.name, None, "warning", text, reaching(self.curve, height))
 
     def _memory(self) -> Iterator[Finding]:
         for outside, hint in (
-            (self.negative, self._handle(lambda value: value < 0, 0)),
-            (self.past_one, self._handle(lambda value: value >= 1, 0.99)),
+            (self.negative, self._mending.handle(lambda value: value < 0, 0)),
+            (self.past_one, self._mending.handle(lambda value: value >= 1, 0.99)),
         ):
             if outside.count:
                 text = f"is {written(outside.value)}: must be at least 0 and below 1"
                 yield self._refused(outside, text, hint)
 
     def _unchanging(self) -> Iterator[Finding]:
-        kinds = {getattr(part, "kind", "constant") for _, part, _ in self._parts()}
+        kinds = {getattr(part, "kind", "constant") for _, part, _ in self._mending.parts()}
         if kinds != {"constant"} and not self.curve.reacts:
             text = f"never changes: {written(self.low)} at all {counted(len(self.steps))} steps"
-            yield Finding(self.name, None, "warning", text, self._shorter() or self._handle())
+            yield Finding(
+                self.name, None, "warning", text, self._mending.shorter() or self._mending.handle()
+            )
 
     def _joints(self) -> Iterator[Finding]:
         """Jumps where a warmup, or a level stretch, hands over to what follows.
@@ -193,21 +215,21 @@ class _Look:
                 continue
             before, after = around[at - 1], around[at]
             text = f"jumps from {written(before)} to {written(after)} where {label} begins"
-            yield Finding(self.name, step, "warning", text, self._beginning(label, before))
+            yield Finding(self.name, step, "warning", text, self._mending.beginning(label, before))
 
     def _unfinished(self) -> Iterator[Finding]:
         """Parts whose time runs out before they have come to their end."""
-        for path, part, clock in self._parts():
+        for path, part, clock in self._mending.parts():
             time = Fraction(clock.total_steps or 0)
             for name, duration, steps in part.lengths(clock):
                 one = isinstance(getattr(part, name, None), Duration) and name not in TIME_CONSTANTS
                 if not one or steps <= time or part.reacts():
                     continue
-                first, last, end = Curve(part, clock, (self.place, *path))(
+                first, last, end = Curve(part, clock, (self.place.path, *path))(
                     [0, ceil(time) - 1, ceil(steps)]
                 )
                 if abs(end - last) > 0.05 * abs(end - first):
-                    override = joined(self.place, *path, name)
+                    override = joined(self.place.path, *path, name)
                     text = (
                         f"ends at {written(last)}, far from its end at {written(end)}: "
                         f"{override} = {duration} in {counted(float(time))} steps"
@@ -225,45 +247,6 @@ class _Look:
 
     def _refused(self, seen: _Sightings, text: str, hint: str) -> Finding:
         return Finding(self.name, seen.step, "refused", text, hint)
-
-    def _numbers(self) -> Iterator[tuple[str, float]]:
-        """Every number in the schedule with its override path."""
-        for path, part, _ in self._parts():
-            for name in type(part).model_fields:
-                if isinstance(value := getattr(part, name), float):
-                    yield joined(self.place, *path, name), value
-
-    def _handle(
-        self, wrong: Callable[[float], bool] = lambda value: False, mended: float = 0
-    ) -> str:
-        """The override to change: the first number that is wrong, or all that there are."""
-        numbers = sorted(self._numbers(), key=lambda number: not number[0].endswith(LOWEST))
-        for path, value in numbers:
-            if wrong(value):
-                return f"{path}={written(mended)}"
-        return f"change {' or '.join(path for path, _ in numbers) or self.place or 'schedule'}"
-
-    def _beginning(self, label: str, value: float) -> str:
-        """The override that lets the part `label` begin at `value`."""
-        for path, part, _ in self._parts():
-            for name in ("initial_value", "max_value", "value"):
-                if label in path and name in type(part).model_fields:
-                    return f"{joined(self.place, *path, name)}={written(value)}"
-        return self._handle()
-
-    def _shorter(self) -> str:
-        """The override that makes the longest length of the schedule a short one."""
-        found = (
-            (steps, joined(self.place, *path, name))
-            for path, part, clock in self._parts()
-            for name, _, steps in part.lengths(clock)
-            if isinstance(getattr(part, name, None), Duration)
-        )
-        _, longest = max(found, default=(0, ""))
-        return longest and f"{longest}=10%"
-
-    def _parts(self) -> Iterator[tuple[Path, Schedule, Clock]]:
-        return everything(self.curve.schedule, self.curve.clock)
 
     def _marks(self) -> list[tuple[str, Fraction]]:
         return list(self.curve.schedule.marks(self.curve.clock))

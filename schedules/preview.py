@@ -102,11 +102,19 @@ class Limits(Protocol):
         """Which of the values it may be."""
 
 
+class Tried(NamedTuple):
+    """How high a value may go to do well, and what for."""
+
+    by: str
+    height: float
+
+
 class Place(NamedTuple):
-    """Where the config has a value, as an override path, and what the value may be."""
+    """Where the config has a value, as an override path, what it may be, and how high was tried."""
 
     path: str
     limits: Limits | None = None
+    tried: Tried | None = None
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schedules import Clock, Refused
+from schedules import Clock, Curve, Refused
+from schedules.heights import reaching
 from trainer.configuration import CONF
-from trainer.finding import find, typed
+from trainer.finding import find
 from trainer.folder import Folder
 from trainer.range_picture import svg
 from trainer.range_test import RangeTest, Reading
@@ -131,6 +132,11 @@ def test_the_picture_marks_the_suggested_rate() -> None:
     assert "nan" not in drawn
 
 
+def typed(*overrides: str, rate: float) -> str:
+    declared = experiment(*overrides)
+    return reaching(Curve(declared.driven()["learning_rate"].schedule, declared.clock()), rate)
+
+
 KINDS = sorted(path.stem for path in (CONF / "schedule").glob("*.yaml"))
 BY_HAND = {"interpolate", "maximum", "minimum", "product", "sum"}
 """Schedules whose heights are items of a list, which no override reaches."""
@@ -139,7 +145,7 @@ BY_HAND = {"interpolate", "maximum", "minimum", "product", "sum"}
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_said_to_type_brings_the_schedule_to_that_height(kind: str) -> None:
     asked = (f"schedule={kind}", "allow_code=true", "run.length=20 epochs")
-    told = typed(experiment(*asked), 0.0037)
+    told = typed(*asked, rate=0.0037)
     assert told.startswith("schedule.") == (kind not in BY_HAND)
     if kind in BY_HAND:
         assert "whose greatest value is 0.0037" in told
@@ -150,4 +156,4 @@ def test_what_is_said_to_type_brings_the_schedule_to_that_height(kind: str) -> N
 
 def test_a_warmup_is_counted_in() -> None:
     asked = ("warmup=linear", "schedule=cosine", "cooldown=linear")
-    assert typed(experiment(*asked), 0.004) == "schedule.initial_value=0.004"
+    assert typed(*asked, rate=0.004) == "schedule.initial_value=0.004"

@@ -11,7 +11,7 @@ from pydantic import Field
 from schedules import Clock, Curve, Duration, Schedule
 from schedules.compose import Part, Wrapped
 from schedules.declaration import Declaration, Flag, Number, Whole
-from schedules.preview import Place
+from schedules.preview import Place, Tried
 from schedules.refusal import joined, refuse, within
 from schedules.schedule import Length
 
@@ -230,8 +230,16 @@ class Experiment(Declaration):
     def places(self) -> dict[str, Place]:
         """Where the config has each scheduled value, and what it may be, by name."""
         return {
-            name: Place(joined(*value.path), value.bounds) for name, value in self.driven().items()
+            name: Place(joined(*value.path), value.bounds, self._tried(name))
+            for name, value in self.driven().items()
         }
+
+    def _tried(self, name: str) -> Tried | None:
+        """How high a value is known to train well; a range test goes where nobody would train."""
+        height = self.optimizer.tried
+        if height is None or name != "learning_rate" or self.mode != "train":
+            return None
+        return Tried(self.optimizer.kind, height)
 
     def code(self) -> list[str]:
         """The functions that the config names, other than our own."""

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-from typing import Any
-
-from schedules import Curve, Schedule
+from schedules import Curve
 from schedules.axes import written
-from schedules.compose import Wrapped
-from schedules.preview import chunks, horizon
+from schedules.heights import reaching
 from schedules.refusal import refuse
 
 from .durable import write
 from .experiment import Experiment
 from .folder import Folder
 from .range_picture import svg
-from .range_test import peaking
 from .training import DONE, FAILED, diverted
-
-NEAR = 0.06
-"""How far off a peak may be: two digits are as coarse as that."""
 
 
 def find(experiment: Experiment, folder: Folder) -> int:
@@ -51,37 +43,6 @@ def find(experiment: Experiment, folder: Folder) -> int:
     print(
         f"suggested: {written(reading.suggested)}, a tenth of where the loss was lowest ({lowest})"
     )
-    print(f"  type: {typed(experiment, reading.suggested)}")
+    planned = Curve(experiment.driven()["learning_rate"].schedule, experiment.clock())
+    print(f"  type: {reaching(planned, reading.suggested)}")
     return DONE
-
-
-def typed(experiment: Experiment, rate: float) -> str:
-    """The overrides with which the chosen schedule reaches `rate`, and no higher."""
-    config = experiment.schedule.model_dump(mode="json")
-    before = _peak(experiment, experiment.schedule)
-    for changes in peaking(config, rate / before) if before > 0 else ():
-        changed = Schedule.declared(_with(config, changes))
-        if changes and abs(_peak(experiment, changed) / rate - 1) < NEAR:
-            return " ".join(f"schedule.{path}={_shown(value)}" for path, value in changes.items())
-    return f"a schedule whose greatest value is {rate:g}, instead of {before:g}"
-
-
-def _peak(experiment: Experiment, schedule: Schedule) -> float:
-    wrapped = Wrapped(warmup=experiment.warmup, schedule=schedule, cooldown=experiment.cooldown)
-    clock = experiment.clock()
-    return max(float(values.max()) for _, values in chunks(Curve(wrapped, clock), horizon(clock)))
-
-
-def _with(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    changed = deepcopy(config)
-    for path, value in changes.items():
-        *keys, last = path.split(".")
-        inner = changed
-        for key in keys:
-            inner = inner[key]
-        inner[last] = value
-    return changed
-
-
-def _shown(value: float | list[float]) -> str:
-    return f"[{','.join(map(repr, value))}]" if isinstance(value, list) else repr(value)

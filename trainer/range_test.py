@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +13,7 @@ from pydantic import Field
 from schedules import Clock, Curve, Duration
 from schedules.decays import Exponential
 from schedules.declaration import Declaration, Number
+from schedules.heights import rounded
 from schedules.moments import Values
 from schedules.refusal import Problem, refuse
 from schedules.schedule import Length
@@ -123,39 +124,3 @@ class Reading:
         return "learning_rate,loss,smoothed_loss\n" + "".join(
             f"{rate!r},{loss!r},{mean!r}\n" for rate, loss, mean in rows
         )
-
-
-def rounded(value: float) -> float:
-    """To two digits: a range test tells no more.
-
-    >>> rounded(0.03172)
-    0.032
-    """
-    return float(f"{value:.2g}")
-
-
-PEAKS = ("max_value", "initial_value", "value", "factor")
-"""The fields that alone may set how high a schedule reaches, the likeliest first."""
-HEIGHTS = {*PEAKS[:3], "end_value", "base_value", "min_value", "values"}
-"""The fields by which, all together, a schedule grows and shrinks."""
-
-
-def peaking(config: dict[str, Any], ratio: float) -> Iterator[dict[str, Any]]:
-    """Overrides of a schedule by path that might make its peak `ratio` times as high.
-
-    One field first, where one may do; then all that have the dimension of a value.
-    """
-    for name in PEAKS:
-        if isinstance(height := config.get(name), float):
-            yield {name: rounded(height * ratio)}
-    yield dict(_scaled(config, ratio))
-
-
-def _scaled(config: dict[str, Any], ratio: float, path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _scaled(value, ratio, f"{path}{key}.")
-        elif key in HEIGHTS and isinstance(value, list):
-            yield path + key, [rounded(height * ratio) for height in value]
-        elif key in HEIGHTS and value:
-            yield path + key, rounded(value * ratio)

@@ -38,6 +38,8 @@ class Adam(_Moments):
     corrected root, which makes it count for more while t is small.
     """
 
+    tried: ClassVar[float | None] = 0.001
+
     kind: Literal["adam"] = "adam"
     amsgrad: Flag = False
     """Whether to divide by the greatest v so far (Reddi et al. 2018)."""
@@ -48,6 +50,8 @@ class AdamW(_Moments):
 
     Source: Loshchilov and Hutter 2017, arXiv 1711.05101; torch's default decay is 0.01.
     """
+
+    tried: ClassVar[float | None] = 0.001
 
     kind: Literal["adamw"] = "adamw"
     weight_decay: Strength = 0.004
@@ -63,6 +67,8 @@ class Adamax(_Moments):
     Source: Kingma and Ba 2014, section 7.1, which has no epsilon; torch adds its own to |g|.
     """
 
+    tried: ClassVar[float | None] = 0.002
+
     kind: Literal["adamax"] = "adamax"
 
 
@@ -75,6 +81,8 @@ class Nadam(_Moments):
 
     Source: Dozat 2016. torch's `NAdam` warms momentum up as `0.96**(0.004 * t)`, so far slower.
     """
+
+    tried: ClassVar[float | None] = 0.001
 
     kind: Literal["nadam"] = "nadam"
 
@@ -92,6 +100,7 @@ class ScheduleFreeAdamW(_Moments):
     """
 
     since: ClassVar[tuple[int, int]] = (3, 14)
+    tried: ClassVar[float | None] = 0.0025
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"
     beta_1: Annotated[

@@ -22,6 +22,8 @@ class Adagrad(Optimizer):
     starts from 0 and adds its epsilon to the root.
     """
 
+    tried: ClassVar[float | None] = 0.1
+
     kind: Literal["adagrad"] = "adagrad"
     initial_accumulator_value: Start = 0.1
     """What n starts from."""
@@ -39,6 +41,8 @@ class Adadelta(Optimizer):
     `tf.compat.v1.train.AdadeltaOptimizer` is the same with an epsilon of 1e-8; torch's default is
     1e-6, and its rho 0.9.
     """
+
+    tried: ClassVar[float | None] = 1.0
 
     kind: Literal["adadelta"] = "adadelta"
     rho: Decay = 0.95
@@ -58,6 +62,8 @@ class RMSprop(Optimizer):
     keeps lr out of m. As in all of them, the variance that `centered` estimates can come out
     below 0, and the step NaN, where large gradients hardly change: raise epsilon for those.
     """
+
+    tried: ClassVar[float | None] = 0.001
 
     kind: Literal["rmsprop"] = "rmsprop"
     rho: Decay = 0.9
@@ -82,6 +88,7 @@ class Ftrl(Optimizer):
     """
 
     rates: ClassVar[Bounds] = Bounds(gt=0)
+    tried: ClassVar[float | None] = 0.1
 
     kind: Literal["ftrl"] = "ftrl"
     learning_rate_power: Annotated[Value, Bounds(le=0)] = -0.5

@@ -17,6 +17,8 @@ class SGD(Optimizer):
     them out, as `momentum` does here, which is the same thing only while the rate stays.
     """
 
+    tried: ClassVar[float | None] = 0.1
+
     kind: Literal["sgd"] = "sgd"
     momentum: Share = 0.0
     """How much of the last step goes on."""
@@ -32,6 +34,7 @@ class Momentum(Optimizer):
     """
 
     rules: ClassVar[str] = "trainer.rules"
+    tried: ClassVar[float | None] = 0.01
 
     kind: Literal["momentum"] = "momentum"
     momentum: Share
@@ -46,6 +49,7 @@ class Nesterov(Optimizer):
     """
 
     rules: ClassVar[str] = "trainer.rules"
+    tried: ClassVar[float | None] = 0.01
 
     kind: Literal["nesterov"] = "nesterov"
     momentum: Share

@@ -22,6 +22,8 @@ class Lion(Optimizer):
     to ten times lower than Adam's, and a good weight decay as much higher.
     """
 
+    tried: ClassVar[float | None] = 0.001
+
     kind: Literal["lion"] = "lion"
     beta_1: Annotated[Value, Bounds(gt=0, le=1)] = 0.9
     """What share of the step's direction the mean gradient has."""
@@ -38,6 +40,8 @@ class Lamb(Optimizer):
     Source: You et al. 2019, arXiv 1904.00962. There weight decay is part of d and counts for the
     ratio; Keras takes it off beforehand. Betas that move correct as in `adam`.
     """
+
+    tried: ClassVar[float | None] = 0.005
 
     kind: Literal["lamb"] = "lamb"
     beta_1: Decay = 0.9
@@ -61,6 +65,7 @@ class Adafactor(Optimizer):
     """
 
     rules: ClassVar[str] = "trainer.rules"
+    tried: ClassVar[float | None] = 0.01
 
     kind: Literal["adafactor"] = "adafactor"
     beta_2_decay: Annotated[Value, Bounds(le=0)] = -0.8
@@ -86,6 +91,7 @@ class Muon(Optimizer):
     """
 
     since: ClassVar[tuple[int, int]] = (3, 13)  # before it, steps had another scale
+    tried: ClassVar[float | None] = 0.01
 
     kind: Literal["muon"] = "muon"
     momentum: Share = 0.95

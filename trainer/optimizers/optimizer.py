@@ -60,6 +60,8 @@ class Optimizer(Kind, family=True):
     """The module that has the optimizer, under the name of the kind's class."""
     since: ClassVar[tuple[int, int]] = (3, 12)
     """The first Keras that has the rule with all these settings."""
+    tried: ClassVar[float | None] = None
+    """A peak of the learning rate that was tried, and trains well; None where nobody has."""
     rates: ClassVar[Bounds] = Bounds(ge=0)
     """The learning rates that the rule can follow."""
 
