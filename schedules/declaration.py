@@ -230,8 +230,8 @@ _WORDS = {
 
 def _purpose(cls: type[BaseModel], path: tuple[int | str, ...]) -> str:
     """What the innermost field on the path is for, in the words of its documentation."""
-    words = purposes(_model_at(cls, path[:-1])).get(str(path[-1]), "")
-    return words[:1].lower() + words[1:].removesuffix(".")
+    words = purposes(_model_at(cls, path[:-1])).get(str(path[-1]), "") if path else ""
+    return words[:1].lower() + words[1:].partition("\n\n")[0].removesuffix(".")
 
 
 def _model_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

@@ -64,6 +64,9 @@ def telling(codes: list[int]) -> Iterator[None]:
     except SweepFailed as failed:
         print(failed, file=sys.stderr)
         codes.append(FAILED)
+    except OSError as error:  # a folder that can't be made or written to
+        print(f"{error.filename or 'hydra.run.dir'}: {error.strerror or error}", file=sys.stderr)
+        codes.append(REFUSED)
     except KeyboardInterrupt:
         codes.append(128 + signal.SIGINT)
 

@@ -27,6 +27,8 @@ from .session import Session, Unfit
 from .stream import Stream
 from .tape import Tape
 
+TooLarge = tf.errors.ResourceExhaustedError
+
 LONGEST = 2000
 """The most updates in a call where the config leaves it open: what the padded tables hold."""
 

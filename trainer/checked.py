@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from schedules import Curve, Refused
 from schedules.lint import Finding
 
-from .configuration import plain
+from .configuration import explaining, plain
 from .experiment import Experiment
 from .explain import located
 from .hidden import Path as At
@@ -39,8 +39,11 @@ def checked(config: DictConfig, hydra: Any) -> Checked:
     try:
         config = meant(config, overrides)
         instead = hidden(OmegaConf.to_container(config, resolve=False))
-        experiment = Experiment.declared(plain(config))
+        with explaining(overrides):
+            values = plain(config)
+        experiment = Experiment.declared(values)
         curves = experiment.curves()
+        experiment.run.score()
         return Checked(experiment, instead, curves, looked_over(experiment, curves))
     except Refused as refused:
         sources = hydra.runtime.config_sources

@@ -23,12 +23,15 @@ from schedules.refusal import refuse
 
 from .explain import explained
 from .rerun import meant
+from .sources import bind
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 """The groups: inside the package where it is installed, beside it in a checkout."""
 
 VERSION_BASE = "1.3"
+DEEPEST = 100
+"""Lists and mappings in an override: Hydra's parser calls itself for each that is in another."""
 
 SPACED = re.compile(r"\b(logspace|linspace)\(([^()]*)\)")
 
@@ -36,6 +39,9 @@ SPACED = re.compile(r"\b(logspace|linspace)\(([^()]*)\)")
 OmegaConf.register_new_resolver(
     "unique", lambda: secrets.token_hex(3), use_cache=True, replace=True
 )
+
+
+bind()
 
 
 def compose(overrides: Sequence[str] = (), config_dir: str | None = None) -> dict[str, Any]:
@@ -77,6 +83,9 @@ def widened(arguments: Iterable[str]) -> Iterator[str]:
     """
     for argument in map(spaced, arguments):
         key = argument.partition("=")[0]
+        if argument.count("[") + argument.count("{") > DEEPEST:
+            rule = f"must not have more than {DEEPEST} lists and mappings"
+            raise refuse("override", key, rule, "write it into a file of --config-dir")
         if argument.startswith(("-", "+", "~")) or "=" not in argument or _is_hydras(key):
             yield argument
         elif _names_a_kind(argument):
@@ -128,6 +137,13 @@ def explaining(overrides: Sequence[str]) -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise explained(error, overrides, groups()) from None
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):
+            raise
+        numbers = (part for part in overrides if re.fullmatch(r"\w*=[\d.]+", part))
+        group, _, value = next(numbers, "group=").partition("=")
+        hint = "an option of a group is a word"
+        raise refuse(group or "override", value, "is no option of this group", hint) from None
 
 
 def _is_hydras(key: str) -> bool:

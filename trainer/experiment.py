@@ -6,7 +6,8 @@ from math import ceil, isnan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from schedules import Clock, Curve, Duration, Schedule
 from schedules.compose import Part, Wrapped
@@ -30,6 +31,26 @@ OURS = "schedules.given:logistic"
 """A function of this project's own, there for an example."""
 
 
+LONGEST = 10**9
+"""The most updates of a run: looking over the curves of more would take hours."""
+
+
+def _allowed(written: object) -> object:
+    if isinstance(written, bool) or (
+        isinstance(written, (list, tuple)) and all(isinstance(name, str) for name in written)
+    ):
+        return written
+    hint = {"hint": "allow_code=true or allow_code=[my.module]"}
+    raise PydanticCustomError("allowed", "must be true, false or a list of modules", hint)
+
+
+def _count(written: object) -> object:
+    if written == "auto" or (type(written) is int and written >= 1):
+        return written
+    hint = {"hint": "run.steps_per_call=auto aims at a fifth of a second"}
+    raise PydanticCustomError("count", "must be a whole number from 1 on, or auto", hint)
+
+
 class Run(Declaration):
     """How long a run lasts, from which seed, and how its loop is compiled."""
 
@@ -39,7 +60,7 @@ class Run(Declaration):
     """Draws the first weights, the order of the examples and all noise."""
     stop_after: Length | None = None
     """Stops early, with a checkpoint, without changing the horizon."""
-    steps_per_call: Annotated[Whole, Field(ge=1)] | Literal["auto"] = "auto"
+    steps_per_call: Annotated[int | Literal["auto"], BeforeValidator(_count)] = "auto"
     """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
     micro_batches: Annotated[Whole, Field(ge=1)] = 1
     """Equal parts of a batch whose gradients are worked out one after another, to save memory.
@@ -156,7 +177,7 @@ class Experiment(Declaration):
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
     resume: Resume = Resume()
-    allow_code: Flag | tuple[str, ...] = False
+    allow_code: Annotated[bool | tuple[str, ...], BeforeValidator(_allowed)] = False
     """Whether functions that it names may be imported and run; or the modules whose may."""
 
     def summary(self) -> str:
@@ -173,7 +194,11 @@ class Experiment(Declaration):
             if self.run.length.unit == "%":
                 hint = "run.length='10 epochs'"
                 raise refuse("", str(self.run.length), "must not be a share of itself", hint)
-            return ceil(self._units().steps(self.run.length))
+            updates = ceil(self._units().steps(self.run.length))
+            if updates > LONGEST:
+                rule = f"is {updates:.3g} updates, and must not be more than {LONGEST:.0e}"
+                raise refuse("", str(self.run.length), rule, "run.length='10 epochs'")
+            return updates
 
     def last_step(self) -> int:
         """Where this process stops: the end, or `run.stop_after` if that comes first."""

@@ -12,7 +12,7 @@ WORDS = {"password", "passwd", "pwd", "passphrase", "token", "secret", "secrets"
 """A name with one of these words in it looks like a secret's."""
 
 _GIVEN = re.compile(
-    r"""(?P<key>[\w.@/-]+)(?P<sign>\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|(?!\$\{)[^\s,{}\[\]"']+)"""
+    r"""(?P<key>[\w.@/-]+)(?P<sign>\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s,{}\[\]"'$]+)"""
 )
 _ENVIRONMENT = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)")
 
@@ -82,7 +82,7 @@ def concealed(tree: dict[str, Any], instead: Mapping[Path, str]) -> dict[str, An
 
 def _replacement(found: re.Match[str]) -> str:
     key, value = _last(found["key"]), found["value"]
-    if not is_secret(key):
+    if not is_secret(key) or "${" in value:
         return found[0]
     plain = value[1:-1] if value[0] in "'\"" else value
     return f'{found["key"]}{found["sign"]}"{_moved(key, plain)}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -48,7 +49,9 @@ class Network:
         try:
             model = experiment.model.build(facts.shape, facts.classes, dials)
         except ValueError as error:  # what Keras says of shapes that don't fit
-            rule = f"does not fit inputs of shape {list(facts.shape)}: {str(error).splitlines()[0]}"
+            told = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
+            why = next((line for line in told[1:] if line), told[0]).partition(" for '")[0]
+            rule = f"does not fit inputs of shape {list(facts.shape)}: {why}"
             raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
         groups = Groups(experiment.optimizer, model, dials)
         ema = experiment.ema

@@ -44,6 +44,9 @@ def run(experiment: Experiment, folder: Folder) -> int:
         except session.Unfit as unfit:
             print(f"the checkpoint in {folder.checkpoints} does not fit: {unfit}", file=sys.stderr)
             return FAILED
+        except (assembly.TooLarge, MemoryError) as error:
+            print(f"this machine has not the memory for it: {error}", file=sys.stderr)
+            return FAILED
         if this.step:
             print(f"going on at step {this.step}")
         stop.worth_saving = True

@@ -1,0 +1,36 @@
+"""Where Hydra reads config files from, with bounds on what a file may cost and where it may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+
+from schedules.files import bounded
+from schedules.refusal import refuse
+
+
+class BoundedSource(FileConfigSource):
+    """Hydra's own files, read only from inside their folder and only when that is cheap.
+
+    Thirty lines of aliases take YAML half a minute and a gigabyte, and `schedule=../../secret`
+    names a file that no group offers.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = Path(self.path, self._normalize_file_name(config_path))
+        if file.exists():
+            if not file.resolve().is_relative_to(Path(self.path).resolve()):
+                rule = "leads out of the folder of configs"
+                raise refuse(str(Path(config_path).parent), Path(config_path).name, rule)
+            bounded(file)
+        return super().load_config(config_path)
+
+
+def bind() -> None:
+    """Makes Hydra read files this way, from now on and in this process."""
+    Plugins.instance()  # registers Hydra's own sources first
+    SourcesRegistry.instance().types["file"] = BoundedSource
