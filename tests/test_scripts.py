@@ -27,6 +27,7 @@ class Checkout:
         self.lock.write_text("# nothing\n")
         trainer = self.root / "trainer"
         trainer.mkdir()
+        trainer.joinpath("__init__.py").touch()
         trainer.joinpath("__main__.py").write_text(
             "import os, sys\nprint(os.getcwd(), *sys.argv[1:], sep='|')\n"
         )
@@ -105,6 +106,19 @@ def test_a_second_call_sets_nothing_up(quick):
 def test_it_runs_in_the_callers_folder_with_the_callers_words(quick, tmp_path):
     _, output, _ = quick.run("run.length=2 epochs", "-m", cwd=tmp_path)
     assert output == f"{tmp_path}|run.length=2 epochs|-m\n"
+
+
+def test_what_the_callers_folder_holds_is_found_but_never_in_place_of_ours(quick, tmp_path):
+    for package in ("trainer", "schedules"):
+        quick.root.joinpath(package).mkdir(exist_ok=True)
+        quick.root.joinpath(package, "__init__.py").touch()
+        tmp_path.joinpath(package).mkdir()
+        tmp_path.joinpath(package, "__init__.py").write_text("raise ImportError('not ours')")
+    tmp_path.joinpath("functions.py").write_text("NAME = 'a function'")
+    quick.root.joinpath("trainer/__main__.py").write_text(
+        "import functions, schedules, sys\nprint(functions.NAME, *sys.argv[1:], sep='|')\n"
+    )
+    assert quick.run("run.seed=2", cwd=tmp_path)[:2] == (0, "a function|run.seed=2\n")
 
 
 def test_it_can_be_called_through_a_link(quick, tmp_path):
