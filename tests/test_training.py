@@ -409,3 +409,9 @@ def test_the_best_checkpoint_is_saved_whenever_it_is_found(tmp_path: Path) -> No
     assert result(tmp_path)["best"] == {"value": evaluated[first_best], "step": first_best}
     kept = {int(path.name[5:]) for path in (tmp_path / "checkpoints").iterdir()}
     assert kept == {16, 32, 40, first_best}
+
+
+def test_a_folder_whose_run_was_refused_takes_the_mended_config(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="means no weight"):
+        trained(tmp_path, SHORT, "optimizer.groups={x: {paths: ['none*']}}")
+    assert trained(tmp_path, SHORT, "optimizer.groups={x: {paths: ['*/bias']}}") == 0

@@ -62,7 +62,7 @@ class Folder:
             Refused: with a table of the differences.
         """
         declared = concealed(experiment.model_dump(mode="json"), instead or {})
-        if self.config.exists():
+        if self.config.exists() and self._begun():
             before = self._before()
             differences = [
                 found
@@ -83,6 +83,10 @@ class Folder:
         header = "# The whole config of this run, every default included.\n"
         write(self.config, header + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True))
         return experiment
+
+    def _begun(self) -> bool:
+        """Whether an update was made here; a run that was refused before binds nobody."""
+        return (self.path / "metrics.jsonl").exists() or any(self.checkpoints.glob("step-*"))
 
     def ended(self) -> dict[str, Any] | None:
         """What the last process on this folder left in `result.json`."""
