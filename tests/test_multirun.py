@@ -75,6 +75,34 @@ def test_the_same_command_runs_only_what_is_not_done_and_takes_more_jobs(tmp_pat
     ]  # fmt: skip
 
 
+def test_a_launcher_whose_package_is_missing_is_refused_with_what_to_install(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine" / "hydra" / "launcher").mkdir(parents=True)
+    text = "_target_: hydra_plugins.absent_launcher.Absent\n"
+    (tmp_path / "mine" / "hydra" / "launcher" / "absent_cluster.yaml").write_text(text)
+    asked = ("hydra/launcher=absent_cluster", "hydra.searchpath=[file://mine]")
+    refused = multirun(tmp_path, *asked, "run.seed=1,2")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "hydra/launcher = 'absent_cluster': needs a package that is not installed: "
+        "absent_launcher\n  hint: pip install 'scheduled-training[absent]'\n"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "ray", "submitit_local"])
+def test_other_peoples_launchers_run_a_sweep_with_a_failing_job(
+    launcher: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
+    asked = (f"hydra/launcher={launcher}", "run.length=12", "schedule.initial_value=0.1,1e9,0.2")
+    done = multirun(tmp_path, *asked)
+    assert done.returncode == 1
+    assert "1 of 3 jobs failed:\n  1  schedule.initial_value=1000000000.0" in done.stderr
+    assert [row["status"] for row in table(tmp_path / "all")] == ["done", "failed", "done"]
+
+
 @pytest.mark.slow
 def test_an_experiment_file_can_be_a_sweep_by_itself(tmp_path: Path) -> None:
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
@@ -84,13 +112,13 @@ def test_an_experiment_file_can_be_a_sweep_by_itself(tmp_path: Path) -> None:
         "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
         "      schedule: cosine,exponential\n      run.seed: [1, 2]\n"
     )
-    asked = ["--config-dir", "mine", "experiment=two", "run.seed=5", *SMALL]
+    asked = ["--config-dir", "mine", "experiment=two", "schedule=cosine", *SMALL]
     done = subprocess.run(
         [sys.executable, "-m", "trainer", *asked, "hydra.sweep.dir=all"],
         cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert [row["schedule"] for row in table(tmp_path / "all")] == ["cosine", "exponential"]
+    assert [row["run.seed"] for row in table(tmp_path / "all")] == ["1", "2"]
 
 
 @pytest.mark.slow

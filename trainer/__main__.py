@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,8 @@ def main() -> None:
     """Runs Hydra's command line and exits with 0, 1, 2 or 128 + a signal's number."""
     # Hydra prints what goes wrong and exits with 1; with this it raises, and we can tell.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # Our files for launchers are named like their plugins' schemas, and checked by these.
+    warnings.filterwarnings("ignore", ".*\n'hydra/launcher/.*is validated against ConfigStore")
     asked = sys.argv[1:]
     codes: list[int] = []
     here = os.getpid()
@@ -99,7 +102,7 @@ def train(config: DictConfig) -> int:
     composed = HydraConfig.get()
     path = Path(composed.runtime.output_dir)
     try:
-        experiment, instead, curves, warnings = checked(config, composed)
+        experiment, instead, curves, findings = checked(config, composed)
     except Refused:
         _remove_if_empty(path)
         raise
@@ -114,7 +117,7 @@ def train(config: DictConfig) -> int:
         if ended and ended["status"] == "done" and ended["steps"] == experiment.total_steps():
             tell(ended, folder)
             return 0
-        print(preface(experiment, curves), *warnings, sep="\n")
+        print(preface(experiment, curves), *findings, sep="\n")
         for name in experiment.code():
             print(f"runs code that the config names: {name}")
         folder.picture.write_text(picture.svg(curves, experiment.clock()), encoding="utf-8")

@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from schedules.refusal import Problem, Refused, refuse
 
@@ -175,7 +175,7 @@ def wanted(params: Mapping[str, Any], arguments: Iterable[str]) -> list[str]:
     """
     given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
     asked = {
-        key: ",".join(map(str, value)) if isinstance(value, list) else value
+        key: ",".join(map(str, value)) if isinstance(value, list | ListConfig) else value
         for key, value in params.items()
         if key not in given
     }

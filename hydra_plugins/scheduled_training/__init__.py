@@ -26,8 +26,17 @@ class Grid(Sweeper):
     ) -> None:
         from hydra.core.plugins import Plugins
 
+        from schedules.refusal import refuse
+
         self._config, self._loader = config, hydra_context.config_loader
-        self._launcher = Plugins.instance().instantiate_launcher(
+        plugins = Plugins.instance()
+        target = str(config.hydra.launcher.get("_target_"))
+        if target not in plugins.class_name_to_class:
+            name = config.hydra.runtime.choices["hydra/launcher"]
+            rule = f"needs a package that is not installed: {target.split('.')[1]}"
+            hint = f"pip install 'scheduled-training[{name.partition('_')[0]}]'"
+            raise refuse("hydra/launcher", name, rule, hint)
+        self._launcher = plugins.instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
