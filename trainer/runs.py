@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 from .folder import Folder, flat
 
 SEED = "run.seed"
-POINTS = 400
-"""About how many updates of a run are read; evaluations all are."""
+POINTS = 200
+"""How many updates of a run are read; evaluations all are."""
 ABOUT_ROWS = {"step", "epoch", "updates_per_second"}
 """What a row tells besides what was measured and applied."""
 
@@ -177,9 +178,14 @@ def _metrics(path: Path) -> tuple[dict[str, Points], dict[str, Points]]:
         lines.pop()
     evaluated = [line for line in lines if b'"eval_' in line]
     trained = [line for line in lines if b'"eval_' not in line]
-    stride = max(1, len(trained) // POINTS)
+    stride = ceil(len(trained) / POINTS) or 1
     chosen = [*trained[:-1:stride], *trained[-1:]]
-    return _series(map(json.loads, chosen)), _series(map(json.loads, evaluated))
+    return _series(_rows(chosen)), _series(_rows(evaluated))
+
+
+def _rows(lines: Sequence[bytes]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")
+    return rows
 
 
 def _series(rows: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
