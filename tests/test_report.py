@@ -114,6 +114,14 @@ def test_a_hundred_runs_take_less_than_a_second(tmp_path: Path) -> None:
     assert time.process_time() - began < 1.0
 
 
+def test_a_loss_that_diverged_leaves_its_chart_an_axis_that_can_be_read(sweep: Path) -> None:
+    rows = [{"step": t, "epoch": 0.0, "loss": 10.0 ** (8 * t)} for t in range(5)]
+    (sweep / "4" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = page(found([sweep]), sweep)
+    (loss,) = re.findall(r'<svg[^>]*data-name="loss".*?</svg>', text)
+    assert 3 <= loss.count('class="grid"') <= 8
+
+
 def test_the_door_writes_where_it_is_told_and_refuses_folders_without_runs(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -133,13 +133,11 @@ def _around(powers: Values) -> Scale:
 
 def _grid(y: Scale, logarithmic: bool) -> Iterator[str]:
     if logarithmic:
-        places = [float(p) for p in range(ceil(y.low), floor(y.high) + 1)]
-        places = (
-            places
-            if len(places) > 1
-            else [log10(m * 10.0**p) for p in range(floor(y.low), ceil(y.high)) for m in (1, 2, 5)]
-        )
-        marks = [(p, written(10.0**p)) for p in places if y.low <= p <= y.high]
+        powers = range(ceil(y.low), floor(y.high) + 1)
+        thinned: list[float] = list(powers[:: len(powers) // 7 + 1])
+        finer = (p + log10(m) for p in range(floor(y.low), ceil(y.high)) for m in (1, 2, 5))
+        places = thinned if len(powers) > 1 else [p for p in finer if y.low <= p <= y.high]
+        marks = [(p, written(10.0**p)) for p in places]
     else:
         marks = [(value, written(value)) for value in ticks(y.low, y.high, 4)]
     for value, label in marks:
