@@ -184,6 +184,7 @@ def test_a_file_that_costs_too_much_to_read_is_refused_quickly(kind: str, tmp_pa
 @pytest.mark.parametrize("kind", COSTLY)
 def test_so_is_one_that_stands_in_a_run_folder(kind: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(COSTLY[kind][0])
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
     with pytest.raises(Refused, match=COSTLY[kind][1]):
         trained(tmp_path)
 

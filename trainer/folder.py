@@ -62,7 +62,9 @@ class Folder:
             Refused: with a table of the differences.
         """
         declared = concealed(experiment.model_dump(mode="json"), instead or {})
-        if self.config.exists() and self._begun():
+        if not self._begun():
+            self.chosen.unlink(missing_ok=True)  # measured for who knows which config
+        elif self.config.exists():
             before = self._before()
             differences = [
                 found
@@ -86,7 +88,9 @@ class Folder:
 
     def _begun(self) -> bool:
         """Whether an update was made here; a run that was refused before binds nobody."""
-        return (self.path / "metrics.jsonl").exists() or any(self.checkpoints.glob("step-*"))
+        metrics = self.path / "metrics.jsonl"
+        written = metrics.exists() and metrics.stat().st_size > 0
+        return written or any(self.checkpoints.glob("step-*"))
 
     def ended(self) -> dict[str, Any] | None:
         """What the last process on this folder left in `result.json`."""
