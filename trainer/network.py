@@ -48,6 +48,9 @@ class Network:
         facts, dials = experiment.data.facts(), Dials(names)
         try:
             model = experiment.model.build(facts.shape, facts.classes, dials)
+            for weight in model.weights:
+                if 0 in weight.shape:  # Keras 3.12 finds fault with less than nothing only
+                    raise ValueError(f"{weight.path} would have no entries")
         except ValueError as error:  # what Keras says of shapes that don't fit
             told = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
             why = next((line for line in told[1:] if line), told[0]).partition(" for '")[0]
