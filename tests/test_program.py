@@ -115,7 +115,7 @@ def test_the_curves_come_in_a_fixed_order_with_the_learning_rate_first():
     ]
 
 
-@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("mode", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_stopping_and_going_on_with_everything_on_ends_in_the_same_bits(mode, tmp_path):
     asked = ("run.length=40", f"run.compile={mode}", "checkpoint.every=9", *EVERYTHING)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
