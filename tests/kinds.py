@@ -13,9 +13,9 @@ from trainer.optimizers import Optimizer
 KINDS = sorted(Optimizer.kinds)
 
 
-def built(kinds: Iterable[str] = KINDS) -> list[Any]:
-    """The kinds, each skipped where the installed Keras lacks its rule."""
-    return [pytest.param(kind, marks=_marks(kind)) for kind in kinds]
+def built(kinds: Iterable[str] = KINDS, *marks: pytest.MarkDecorator) -> list[Any]:
+    """The kinds with `marks`, each skipped where the installed Keras lacks its rule."""
+    return [pytest.param(kind, marks=[*marks, *_marks(kind)]) for kind in sorted(kinds)]
 
 
 def _marks(kind: str) -> list[pytest.MarkDecorator]:

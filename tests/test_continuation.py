@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from trainer.optimizers import Optimizer
-
+from .kinds import KINDS, built
 from .runs import SMALL, experiment, result, rows, trained
 
-FEW = {"adafactor", "adam", "momentum", "muon"}
+FEW = ("adafactor", "adam", "momentum", "muon")
 """The ones that every test run looks at: slots of their own, of Keras', few and many."""
 
 
@@ -25,10 +24,7 @@ def scheduled(kind: str) -> str:
 @pytest.mark.parametrize("mode", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "kind",
-    [
-        kind if kind in FEW else pytest.param(kind, marks=pytest.mark.slow)
-        for kind in Optimizer.kinds
-    ],
+    [*built(FEW), *built(set(KINDS) - set(FEW), pytest.mark.slow)],
 )
 def test_every_optimizer_goes_on_in_the_same_bits(kind: str, mode: str, tmp_path: Path) -> None:
     asked = (
