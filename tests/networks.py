@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from trainer.experiment import Experiment
+from trainer.feed import Resident
 from trainer.network import Network
-from trainer.program import Compiled, Placed, Program
+from trainer.program import Compiled, Program
 from trainer.stream import Stream
 
 from .runs import experiment
@@ -28,15 +29,14 @@ class Trained:
         batch = self.declared.data.batch_size
         self.stream = Stream(self.declared.run.seed, len(data.train), batch)
         parts = self.declared.run.micro_batches
-        placed = Placed.of(data)
         self.data = data
-        self.program = Program(self.network, placed, compiled, longest, batch, parts)
+        self.program = Program(self.network, Resident(data, self.stream), compiled, longest, parts)
 
     def update(self, step: int, count: int) -> Any:
         """Makes updates, and gives their losses."""
         steps = np.arange(step, step + count)
         table = np.stack([curve(steps) for curve in self.curves.values()], axis=1)
-        return self.program.update(table, self.stream.indices(step, count)).losses
+        return self.program.update(table, step).losses
 
     def batch(self, step: int) -> tuple[Any, Any]:
         """The inputs and labels of an update."""

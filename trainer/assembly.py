@@ -16,11 +16,12 @@ from .choice import Chosen, Pace, measured
 from .durable import write
 from .events import Events
 from .experiment import Experiment
+from .feed import Resident
 from .folder import Folder
 from .live import probe
 from .network import Network
 from .orders import Mail
-from .program import Compiled, Placed, Program
+from .program import Compiled, Program
 from .record import Record
 from .saving import Saving
 from .session import Session, Unfit
@@ -64,15 +65,14 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
 
     with tf.device(device):
         network = Network.declared(experiment, tape.names)
-        placed = Placed.of(data)
+        feed = Resident(data, stream)
 
         def build(compiled: Compiled) -> Program:
             skips = run.on_nonfinite == "skip"
-            batch = stream.batch_size
-            return Program(network, placed, compiled, longest, batch, run.micro_batches, skips)
+            return Program(network, feed, compiled, longest, run.micro_batches, skips)
 
         def ask(program: Program, count: int) -> None:
-            program.update(tape.read(0, count), stream.indices(0, count))
+            program.update(tape.read(0, count), 0)
 
         chosen = _chosen(experiment, folder, saved)
         if chosen is None:
@@ -144,8 +144,10 @@ def _chosen(experiment: Experiment, folder: Folder, saved: Saved | None) -> Chos
 def _check_metrics(session: Session) -> None:
     """Whether every metric that something waits for is one that evaluations will find."""
     experiment = session.experiment
-    one = tf.zeros([1, experiment.data.facts().classes]), tf.zeros([1], tf.int32)
-    found = {f"eval_{name}": 0.0 for name in experiment.loss.evaluation(*one)}
+    facts = experiment.data.facts()
+    label = tf.zeros([1, facts.targets]) if facts.classes is None else tf.zeros([1], tf.int32)
+    told = experiment.loss.evaluation(tf.zeros([1, facts.outputs]), label)
+    found = {f"eval_{name}": 0.0 for name in told}
     for curve in session.tape.curves.values():
         deepcopy(curve).observe(found)
     best = experiment.checkpoint.keep_best

@@ -34,7 +34,7 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
 
         table = session.tape.read(step, count)
         began = perf_counter()
-        losses, finite = session.program.update(table, session.stream.indices(step, count))
+        losses, finite = session.program.update(table, step)
         seconds = perf_counter() - began
 
         bad = np.flatnonzero(~finite)

@@ -23,14 +23,14 @@ Activation = Literal["relu", "gelu", "silu", "elu", "tanh", "sigmoid"]
 
 
 class Model(Kind, family=True):
-    """A network from inputs of one shape to a logit a class.
+    """A network from inputs of one shape to a logit a class, or to the numbers to predict.
 
     `build` names every layer, so that a weight's path is the same in every process and a
     checkpoint can tell which is which.
     """
 
     @abstractmethod
-    def build(self, shape: tuple[int, ...], classes: int, dials: Dials) -> keras.Model:
+    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
         """The network, its weights drawn from Keras' global seed, its scheduled fields on dials.
 
         It is trained within `dials.showing(row)`.
@@ -63,11 +63,11 @@ class Mlp(_Dense):
 
     kind: Literal["mlp"] = "mlp"
 
-    def build(self, shape: tuple[int, ...], classes: int, dials: Dials) -> keras.Model:
+    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
         from keras import layers
 
         flow = [layers.Flatten(name="flatten"), *self._dense(dials)]
-        return _sequential(shape, [*flow, layers.Dense(classes, name="logits")])
+        return _sequential(shape, [*flow, layers.Dense(outputs, name="logits")])
 
 
 class Cnn(_Dense):
@@ -79,7 +79,7 @@ class Cnn(_Dense):
     kernel_size: Size = 3
     """The side of each convolution's window."""
 
-    def build(self, shape: tuple[int, ...], classes: int, dials: Dials) -> keras.Model:
+    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
         from keras import layers
 
         flow: list[Any] = []
@@ -93,7 +93,7 @@ class Cnn(_Dense):
             )
             flow += [convolution, layers.MaxPooling2D(name=f"pool_{i}")]
         flow += [layers.Flatten(name="flatten"), *self._dense(dials)]
-        return _sequential(shape, [*flow, layers.Dense(classes, name="logits")])
+        return _sequential(shape, [*flow, layers.Dense(outputs, name="logits")])
 
 
 def _sequential(shape: tuple[int, ...], flow: list[Any]) -> keras.Model:

@@ -47,7 +47,7 @@ class Network:
         """
         facts, dials = experiment.data.facts(), Dials(names)
         try:
-            model = experiment.model.build(facts.shape, facts.classes, dials)
+            model = experiment.model.build(facts.shape, facts.outputs, dials)
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras 3.12 finds fault with less than nothing only
                     raise ValueError(f"{weight.path} would have no entries")

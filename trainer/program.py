@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,26 +10,10 @@ from numpy.typing import NDArray
 
 from schedules.moments import Values
 
-from .data import Split
+from .feed import Batch, Feed
 from .network import Network
 
 Compiled = Literal["graph", "xla"]
-
-EVALUATED_AT_ONCE = 500
-"""Test examples in one call: enough to keep the device busy, few enough for its memory."""
-
-
-class Placed(NamedTuple):
-    """The examples as tensors on the device, inputs and labels of each part."""
-
-    train: tuple[tf.Tensor, tf.Tensor]
-    test: tuple[tf.Tensor, tf.Tensor]
-
-    @classmethod
-    def of(cls, data: Split) -> Placed:
-        """All of `data`, copied to the device once."""
-        parts = ((part.inputs, part.labels) for part in (data.train, data.test))
-        return cls(*((tf.constant(inputs), tf.constant(labels)) for inputs, labels in parts))
 
 
 class Updates(NamedTuple):
@@ -41,7 +25,7 @@ class Updates(NamedTuple):
 
 
 class Program:
-    """Trains and evaluates one network on one data set, which both live on the device.
+    """Trains and evaluates one network on the examples of one feed.
 
     `longest` is the most updates one call can make. It is a shape; the number actually asked for
     is not, so that one compilation serves every call. An update whose loss or gradients are not
@@ -51,21 +35,18 @@ class Program:
     def __init__(
         self,
         network: Network,
-        data: Placed,
+        feed: Feed,
         compiled: Compiled,
         longest: int,
-        batch_size: int,
         micro_batches: int = 1,
         skips: bool = False,
     ) -> None:
         self.network = network
         self.longest = longest
-        self._batch_size = batch_size
         self._micro_batches = micro_batches
         self._skips = skips
         self._values = len(network.dials.names)
-        self._train = data.train
-        self._test = data.test
+        self._feed = feed
         self._updates = tf.function(self._loop, jit_compile=compiled == "xla")
         self._evaluate = tf.function(self._judge, reduce_retracing=True)
 
@@ -74,23 +55,20 @@ class Program:
         """How often the updates were traced, which is once, whatever schedules do."""
         return int(self._updates.experimental_get_tracing_count())
 
-    def update(self, table: Values, indices: NDArray[np.int32]) -> Updates:
-        """Makes one update a row of the tape, up to one that is not finite.
+    def update(self, table: Values, step: int) -> Updates:
+        """Makes one update a row of the tape, from `step` on, up to one that is not finite.
 
-        `table` is `[K, values]` and is rounded here, once, to float32; `indices` is
-        `[K, batch_size]`.
+        `table` is `[K, values]` and is rounded here, once, to float32.
 
         Raises:
             RuntimeError: when the program did not advance by what it says it did.
         """
         count = len(table)
         rows = np.zeros((self.longest, self._values), np.float32)
-        chosen = np.zeros((self.longest, self._batch_size), np.int32)
-        rows[:count], chosen[:count] = table, indices
+        rows[:count] = table
         before = int(self.network.global_step)
-        done, *told = self._updates(
-            tf.constant(rows), tf.constant(chosen), tf.constant(count, tf.int32)
-        )
+        handed = self._feed.hand(step, count, self.longest)
+        done, *told = self._updates(tf.constant(rows), handed, tf.constant(count, tf.int32))
         losses, finite = (np.asarray(part)[: int(done)] for part in told)
         after, applied = int(self.network.global_step), self.network.groups.applied()
         whole = len(losses) == count or not finite[-1]
@@ -103,17 +81,16 @@ class Program:
 
     def evaluate(self) -> dict[str, float]:
         """The means over all test examples of what the loss tells of each."""
-        inputs, labels = self._test
-        total = len(labels)
+        total = 0
         sums: dict[str, float] = {}
-        for start in range(0, total, EVALUATED_AT_ONCE):
-            chosen = slice(start, start + EVALUATED_AT_ONCE)
-            for name, part in self._evaluate(inputs[chosen], labels[chosen]).items():
+        for inputs, labels in self._feed.tests():
+            total += len(labels)
+            for name, part in self._evaluate(inputs, labels).items():
                 sums[name] = sums.get(name, 0.0) + float(part)
         return {name: part / total for name, part in sums.items()}
 
     def _loop(
-        self, rows: tf.Tensor, chosen: tf.Tensor, count: tf.Tensor
+        self, rows: tf.Tensor, handed: Any, count: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def goes_on(i: tf.Tensor, sound: tf.Tensor, *told: tf.TensorArray) -> tf.Tensor:
             return (i < count) & (sound | self._skips)
@@ -121,7 +98,7 @@ class Program:
         def update(
             i: tf.Tensor, _: tf.Tensor, losses: tf.TensorArray, finite: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.TensorArray]:
-            loss, sound = self._update(rows[i], chosen[i])
+            loss, sound = self._update(rows[i], handed, i)
             return i + 1, sound, losses.write(i, loss), finite.write(i, sound)
 
         losses = tf.TensorArray(tf.float32, self.longest, element_shape=())
@@ -130,12 +107,12 @@ class Program:
         self.network.global_step.assign_add(tf.cast(done, tf.int64))
         return done, losses.stack(), finite.stack()
 
-    def _update(self, row: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss, and whether it and all gradients are finite."""
         others = self.network.model.non_trainable_weights
         with self.network.dials.showing(row):
             before = [weight.value for weight in others]
-            loss, *gradients = self._accumulated(chosen)
+            loss, *gradients = self._accumulated(handed, i)
             sound = tf.reduce_all(
                 [tf.reduce_all(tf.math.is_finite(part)) for part in (loss, *gradients)]
             )
@@ -155,23 +132,24 @@ class Program:
             tf.cond(sound, apply, skip) if self._skips else apply()
         return loss, sound
 
-    def _accumulated(self, chosen: tf.Tensor) -> list[tf.Tensor]:
-        """The mean loss over the chosen examples, and its gradients, a micro-batch at a time."""
-        if self._micro_batches == 1:
-            return self._differentiated(chosen)
-        parts = tf.reshape(chosen, [self._micro_batches, -1])
+    def _accumulated(self, handed: Any, i: tf.Tensor) -> list[tf.Tensor]:
+        """The mean loss over a batch, and its gradients, a micro-batch at a time."""
+        parts = self._micro_batches
+        if parts == 1:
+            return self._differentiated(self._feed.batch(handed, i, 0, 1))
         shapes = [(), *(weight.shape for weight in self.network.model.trainable_variables)]
 
-        def add(i: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            found = map(tf.convert_to_tensor, self._differentiated(parts[i]))
-            return i + 1, [total + x for total, x in zip(sums, found, strict=True)]
+        def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            told = self._differentiated(self._feed.batch(handed, i, k, parts))
+            found = map(tf.convert_to_tensor, told)
+            return k + 1, [total + x for total, x in zip(sums, found, strict=True)]
 
         start = (0, [tf.zeros(shape) for shape in shapes])
-        _, sums = tf.while_loop(lambda i, _: i < self._micro_batches, add, start)
-        return [total / self._micro_batches for total in sums]
+        _, sums = tf.while_loop(lambda k, _: k < parts, add, start)
+        return [total / parts for total in sums]
 
-    def _differentiated(self, chosen: tf.Tensor) -> list[tf.Tensor]:
-        inputs, labels = (tf.gather(part, chosen) for part in self._train)
+    def _differentiated(self, batch: Batch) -> list[tf.Tensor]:
+        inputs, labels = batch
         model, dials = self.network.model, self.network.dials
         with tf.GradientTape() as tape:
             outputs = model(inputs, training=True)

@@ -11,8 +11,9 @@ import tensorflow as tf
 from schedules.preview import horizon
 
 from .experiment import Experiment
+from .feed import Resident
 from .network import Network
-from .program import Compiled, Placed, Program
+from .program import Compiled, Program
 from .range_test import Reading
 from .stream import Stream
 from .tape import Tape
@@ -33,20 +34,19 @@ def sweep(experiment: Experiment) -> Reading:
     keras.utils.set_random_seed(experiment.run.seed)
     data = experiment.data.load()
     tape = Tape(experiment.curves())
-    batch_size = experiment.data.batch_size
-    stream = Stream(experiment.run.seed, len(data.train), batch_size)
+    stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
     # XLA takes longer to compile than it saves in so few updates.
     compiled: Compiled = "xla" if experiment.run.compile == "xla" else "graph"
     with tf.device(experiment.device.choose()):
         network = Network.declared(experiment, tape.names)
         parts = experiment.run.micro_batches
-        program = Program(network, Placed.of(data), compiled, AT_ONCE, batch_size, parts)
+        program = Program(network, Resident(data, stream), compiled, AT_ONCE, parts)
     updates = len(horizon(tape.curves["learning_rate"].clock))
     reading = Reading()
     for step in range(0, updates, AT_ONCE):
         count = min(AT_ONCE, updates - step)
         table = tape.read(step, count)
-        losses, finite = program.update(table, stream.indices(step, count))
+        losses, finite = program.update(table, step)
         reading = reading.followed_by(table[: len(losses), 0], losses.astype(np.float64))
         if not finite.all():  # where no loss tells, a gradient does
             return replace(reading, broke=True)

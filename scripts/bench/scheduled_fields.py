@@ -24,8 +24,9 @@ import keras  # noqa: E402
 
 from trainer.configuration import compose  # noqa: E402  # from this checkout, installed or not
 from trainer.experiment import Experiment  # noqa: E402
+from trainer.feed import Resident  # noqa: E402
 from trainer.network import Network  # noqa: E402
-from trainer.program import Compiled, Placed, Program  # noqa: E402
+from trainer.program import Compiled, Program  # noqa: E402
 from trainer.stream import Stream  # noqa: E402
 from trainer.tape import Tape  # noqa: E402
 
@@ -53,13 +54,13 @@ def calls(compiled: Compiled, count: int, overrides: list[str]) -> Callable[[], 
     tape = Tape(experiment.curves())
     stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
     network = Network.declared(experiment, tape.names)
-    program = Program(network, Placed.of(data), compiled, count, stream.batch_size)
+    program = Program(network, Resident(data, stream), compiled, count)
     step = 0
 
     def call() -> float:
         nonlocal step
         began = perf_counter()
-        program.update(tape.read(step, count), stream.indices(step, count))
+        program.update(tape.read(step, count), step)
         step += count
         return perf_counter() - began
 

@@ -1,0 +1,27 @@
+"""What a data set is: a frozen declaration that says what it holds, and loads it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated
+
+from pydantic import Field
+
+from schedules.declaration import Kind, Whole
+
+from .examples import Facts, Split
+
+
+class Data(Kind, family=True):
+    """A data set, and how many of its examples make one update."""
+
+    batch_size: Annotated[Whole, Field(ge=1)] = 64
+    """Examples an update."""
+
+    @abstractmethod
+    def facts(self) -> Facts:
+        """What is known before loading."""
+
+    @abstractmethod
+    def load(self) -> Split:
+        """The examples, normalised."""

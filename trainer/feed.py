@@ -1,0 +1,73 @@
+"""How examples reach the compiled program: what a call is handed, and the batch of an update."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .data import Split
+from .stream import Stream
+
+EVALUATED_AT_ONCE = 500
+"""Test examples in one call: enough to keep the device busy, few enough for its memory."""
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+"""Inputs and labels."""
+
+
+class Feed(ABC):
+    """The examples of every update, by its step alone, and those held out to evaluate."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    @abstractmethod
+    def hand(self, step: int, count: int, longest: int) -> Any:
+        """What the program needs for updates `step` to `step + count - 1`: tensors, on the host.
+
+        Their shapes are those of `longest` updates whatever the `count`, so that one compilation
+        serves every call.
+        """
+
+    @abstractmethod
+    def batch(self, handed: Any, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+        """In the program: the examples of the `i`-th update of a call, or one equal part of them.
+
+        The parts of a batch follow one another: part 0 of 4 is its first quarter.
+        """
+
+    @abstractmethod
+    def tests(self) -> Iterator[Batch]:
+        """All held out examples, as many at a time as the device has room for."""
+
+
+class Resident(Feed):
+    """Examples that all live on the device; a call is handed which of them each update takes."""
+
+    def __init__(self, data: Split, stream: Stream) -> None:
+        """Copies all of `data` to the device once."""
+        super().__init__(stream)
+        self._train = tf.constant(data.train.inputs), tf.constant(data.train.labels)
+        self._test = tf.constant(data.test.inputs), tf.constant(data.test.labels)
+
+    def hand(self, step: int, count: int, longest: int) -> tf.Tensor:
+        chosen = np.zeros((longest, self.stream.batch_size), np.int32)
+        chosen[:count] = self.stream.indices(step, count)
+        return tf.constant(chosen)
+
+    def batch(self, handed: tf.Tensor, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+        chosen = handed[i]
+        if parts > 1:
+            chosen = tf.reshape(chosen, [parts, -1])[part]
+        inputs, labels = (tf.gather(array, chosen) for array in self._train)
+        return inputs, labels
+
+    def tests(self) -> Iterator[Batch]:
+        inputs, labels = self._test
+        for start in range(0, len(labels), EVALUATED_AT_ONCE):
+            chosen = slice(start, start + EVALUATED_AT_ONCE)
+            yield inputs[chosen], labels[chosen]
