@@ -13,6 +13,7 @@ from schedules.refusal import did_you_mean, refuse, within
 
 from .checkpoint import Checkpoints, Saved
 from .choice import Chosen, Pace, measured
+from .couriers import Couriers
 from .durable import write
 from .events import Events
 from .experiment import Experiment
@@ -84,6 +85,7 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
 
     mail = Mail(folder.path)
     mail.open()
+    couriers = Couriers.of(experiment.log, folder)
     session = Session(
         experiment=experiment,
         folder=folder,
@@ -91,7 +93,8 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
         program=program,
         tape=tape,
         stream=stream,
-        record=Record(folder.path),
+        record=Record(folder.path, couriers),
+        couriers=couriers,
         events=Events(folder.path),
         mail=mail,
         saving=Saving(checkpoints, lambda step, error: session.saved_or_not(step, error)),

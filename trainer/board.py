@@ -4,45 +4,65 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from .trackers import Book, Tracked
+from .trackers.hparams import PLUGIN, ended, started
+
 Event, Summary, SessionLog = tf.compat.v1.Event, tf.compat.v1.Summary, tf.compat.v1.SessionLog
+FILES = "events.out.tfevents."
+NOTHING = tf.make_tensor_proto([], tf.float32)
+"""What stands for the value of a message that is all metadata."""
 
 
-class Board:
-    """An event file of scalars, which begins anew wherever a disk refused to go on with it.
+class Board(Book):
+    """Event files of scalars, a new one wherever a disk refused to go on with the last.
 
     `tf.summary.scalar` raises where the tensorboard package is absent; the records are plain
     `Event` messages, and TensorBoard has always read a `simple_value`. They mirror what
     `metrics.jsonl` holds, so that a few lost to a full disk are no loss.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        """Goes on from `step`: what earlier files tell of later ones, TensorBoard leaves out."""
+    def __init__(self, folder: Path, tracked: Tracked) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._tracked = tracked
         self._files = 0
         self._writer: tf.io.TFRecordWriter | None = None
-        self._write([Event(step=step, session_log=SessionLog(status=SessionLog.START))])
+        self.fresh = not any(folder.glob(f"{FILES}*"))
 
-    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Adds rows; each has a `step`."""
+    def go_on(self, step: int) -> None:
+        """What earlier files tell of `step` and later ones, TensorBoard leaves out."""
+        self._write([Event(step=step, session_log=SessionLog(status=SessionLog.START))])
+        self._tell(started(self._tracked.config, self._tracked.name, time.time()))
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._write(
             Event(step=row["step"], summary=Summary(value=list(_scalars(row)))) for row in rows
         )
 
-    def flush(self) -> None:
-        """Lets TensorBoard see what was written so far."""
-        self._write(())
+    def show(self) -> None:
         if self._writer:
             self._trying(self._writer.flush)
 
-    def close(self) -> None:
+    def close(self, result: Mapping[str, Any] | None) -> None:
+        # TensorBoard believes the first end it is told of, so one that is none is not told.
+        if result and result["status"] in ("done", "failed"):
+            self._tell(ended(result["status"] == "done", time.time()))
         if self._writer:
             self._trying(self._writer.close)
+
+    def _tell(self, hparams: tuple[str, bytes]) -> None:
+        """Writes one of the messages of TensorBoard's HParams page."""
+        tag, content = hparams
+        data = tf.compat.v1.SummaryMetadata.PluginData(plugin_name=PLUGIN, content=content)
+        metadata = tf.compat.v1.SummaryMetadata(plugin_data=data)
+        value = Summary.Value(tag=tag, metadata=metadata, tensor=NOTHING)
+        self._write([Event(summary=Summary(value=[value]))])
 
     def _write(self, events: Iterable[Any]) -> None:
         now = time.time()
@@ -57,7 +77,7 @@ class Board:
 
     def _begun(self, now: float) -> tf.io.TFRecordWriter:
         self._files += 1
-        name = f"events.out.tfevents.{now:.0f}.{os.getpid()}.{self._files}"
+        name = f"{FILES}{now:.0f}.{os.getpid()}.{self._files}"
         writer = tf.io.TFRecordWriter(str(self._folder / name))
         writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
         return writer

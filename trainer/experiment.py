@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from schedules import Clock, Curve, Schedule
@@ -23,7 +23,8 @@ from .models import Model
 from .optimizers import Optimizer
 from .range_test import RangeTest
 from .scheduled import Driven, driven
-from .settings import Checkpoint, Evaluate, Log, Resume, Run
+from .settings import Checkpoint, Evaluate, Resume, Run
+from .trackers import Log
 
 OURS = "schedules.given:logistic"
 """A function of this project's own, there for an example."""
@@ -62,7 +63,7 @@ class Experiment(Declaration):
     data: Data
     device: Device
     run: Run = Run()
-    log: Log = Log()
+    log: Log = Field(default_factory=Log.usual)
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
     resume: Resume = Resume()

@@ -23,8 +23,10 @@ from .experiment import Experiment
 from .hidden import Path as At
 from .hidden import concealed
 
-FREE = ("run.stop_after", "run.steps_per_call", "checkpoint.", "resume.")
+FREE = ("run.stop_after", "run.steps_per_call", "checkpoint.", "resume.", "log.")
 """What may change between a stop and going on, since no update depends on it."""
+BOUND = ("log.every",)
+"""What may not all the same: the rows from before would be others than those to come."""
 AT_ONCE = 100_000
 """Steps of a schedule that are compared at a time."""
 
@@ -65,11 +67,11 @@ class Folder:
         if not self._begun():
             self.chosen.unlink(missing_ok=True)  # measured for who knows which config
         elif self.config.exists():
-            before = self._before()
+            before = self.written()
             differences = [
                 found
                 for found in _differences(flat(before), flat(declared))
-                if not found.path.startswith(FREE) or _steers(found.path, experiment)
+                if not is_free(found.path) or _steers(found.path, experiment)
             ]
             if differences and experiment.resume.policy == "checkpoint":
                 print(f"left as it was in {self.config}:\n{_table(differences)}")
@@ -85,6 +87,17 @@ class Folder:
         header = "# The whole config of this run, every default included.\n"
         write(self.config, header + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True))
         return experiment
+
+    def written(self) -> dict[str, Any]:
+        """What the config holds, its interpolations as they are written."""
+        try:
+            before = yaml.safe_load(bounded(self.config))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            rule = f"can't be read: {str(error).splitlines()[0]}"
+            raise refuse(str(self.config), ABSENT, rule, "is it another program's?") from None
+        if not isinstance(before, dict):
+            raise refuse(str(self.config), ABSENT, "holds no mapping")
+        return before
 
     def _begun(self) -> bool:
         """Whether an update was made here; a run that was refused before binds nobody."""
@@ -130,17 +143,6 @@ class Folder:
             pass
         return ""
 
-    def _before(self) -> dict[str, Any]:
-        """What the config holds, its interpolations as they are written."""
-        try:
-            before = yaml.safe_load(bounded(self.config))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            rule = f"can't be read: {str(error).splitlines()[0]}"
-            raise refuse(str(self.config), ABSENT, rule, "is it another program's?") from None
-        if not isinstance(before, dict):
-            raise refuse(str(self.config), ABSENT, "holds no mapping")
-        return before
-
     def _declared(self, now: Experiment) -> Experiment:
         """The experiment that the folder's run began as, free to do what `now` says."""
         before = Experiment.declared(mapping(self.config))
@@ -150,6 +152,7 @@ class Folder:
                 "run": before.run.model_copy(update=free),
                 "checkpoint": now.checkpoint,
                 "resume": now.resume,
+                "log": now.log.model_copy(update={"every": before.log.every}),
             }
         )
 
@@ -172,6 +175,11 @@ class Folder:
                     )
                     hint = "give the schedule's lengths in steps or epochs, not in per cent"
                     raise refuse("run.length", length, rule, hint)
+
+
+def is_free(path: str) -> bool:
+    """Whether a run is the same run whatever the value at this path is."""
+    return path.startswith(FREE) and path not in BOUND
 
 
 def _steers(path: str, experiment: Experiment) -> bool:

@@ -16,11 +16,12 @@ def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Fin
     """Looks at every scheduled value over the whole run, and gives what is worth a warning.
 
     Raises:
-        Refused: when the installed Keras lacks the optimizer, or a value can't train, with the
-            first step at which it can't.
+        Refused: when the optimizer or a tracker needs what is not installed, or a value can't
+            train, with the first step at which it can't.
     """
     with within("optimizer"):
         experiment.optimizer.check_installed()
+    experiment.log.check()
     places = experiment.places()
     findings = lint(curves, experiment.clock(), places)
     refused = [finding for finding in findings if finding.severity == "refused"]

@@ -15,8 +15,13 @@ def provenance(experiment: Experiment) -> dict[str, Any]:
     return {
         "seeds": {"run": experiment.run.seed},
         "cores": len(usable_cores()),
-        "git": git(Path.cwd()) or git(Path(__file__).parent),
+        "git": code(),
     }
+
+
+def code() -> dict[str, Any] | None:
+    """The commit of what is trained: of the folder one stands in, or else of this project."""
+    return git(Path.cwd()) or git(Path(__file__).parent)
 
 
 def usable_cores() -> list[int]:

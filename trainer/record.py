@@ -1,4 +1,4 @@
-"""The rows of a run, one JSON object a line in `metrics.jsonl`, mirrored as TensorBoard scalars."""
+"""The rows of a run, one JSON object a line in `metrics.jsonl`, brought to the trackers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .board import Board
+from .couriers import Couriers
 from .durable import Lines, objects
 
 WALL_CLOCK = ("updates_per_second",)
@@ -24,10 +24,9 @@ class Record:
     rows must then be the same, which is checked while they are written again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, couriers: Couriers) -> None:
         self._lines = Lines(folder / "metrics.jsonl")
-        self._folder = folder
-        self._board: Board | None = None
+        self._couriers = couriers
         self._before: dict[tuple[int, bool], Row] = {}
 
     def go_on(self, position: int, step: int, *, again: bool) -> None:
@@ -41,7 +40,7 @@ class Record:
         rows = objects(self._lines.read(position)) if again else ()
         self._before = {_subject(row): _lasting(row) for row in rows if "step" in row}
         self._lines.cut(position)
-        self._board = Board(self._folder, step)
+        self._couriers.go_on(step)
 
     def write(self, rows: list[Row]) -> list[int]:
         """Adds rows, and gives the steps whose row was another one before a kill.
@@ -51,8 +50,7 @@ class Record:
         """
         rows = [_finite(row) for row in rows]
         self._lines.add("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
-        if self._board:
-            self._board.write(rows)
+        self._couriers.write(rows)
         return list(self._departed(rows))
 
     def position(self) -> int:
@@ -67,15 +65,8 @@ class Record:
         """
         self._lines.sync()
 
-    def show(self) -> None:
-        """Lets TensorBoard see what was written so far."""
-        if self._board:
-            self._board.flush()
-
     def close(self) -> None:
         self._lines.close()
-        if self._board:
-            self._board.close()
 
     def _departed(self, rows: list[Row]) -> Iterator[int]:
         for row in rows if self._before else ():

@@ -12,6 +12,7 @@ from schedules.refusal import Refused
 
 from .checkpoint import At, Saved
 from .choice import Chosen, Pace
+from .couriers import HURRIED, Couriers
 from .data import Split
 from .events import Events
 from .experiment import Experiment
@@ -51,6 +52,7 @@ class Session:
     tape: Tape
     stream: Stream
     record: Record
+    couriers: Couriers
     events: Events
     mail: Mail
     saving: Saving
@@ -82,6 +84,12 @@ class Session:
                 "is this another machine, device or version?"
             )
             self.say("departed", said, at=departed[0])
+        self.hear()
+
+    def hear(self) -> None:
+        """Tells of trackers that failed or can't follow."""
+        for said in self.couriers.news():
+            self.say("tracker", said)
 
     def evaluate(self) -> bool:
         """Looks at the test examples; the schedules that react to it hear what was found.
@@ -196,12 +204,12 @@ class Session:
         if self.saved < self.step:
             self.save()
         self.saving.finish()
-        self.record.show()
 
     def close(self) -> None:
         """Waits for what is being written."""
         self.saving.close()
         self.record.close()
+        self.couriers.close(None, HURRIED)
         self.events.close()
 
     def saved_or_not(self, step: int, error: OSError | None) -> None:

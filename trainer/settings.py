@@ -73,13 +73,6 @@ class Run(Declaration):
             raise refuse("run.replay", str(self.replay), rule, "a run's events.jsonl") from None
 
 
-class Log(Declaration):
-    """What is written down of the updates."""
-
-    every: Length = Duration.parse(10)
-    """How often an update gets a row in `metrics.jsonl`; the last one always does."""
-
-
 class Evaluate(Declaration):
     """When the test examples are looked at."""
 

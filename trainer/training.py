@@ -8,12 +8,13 @@ import platform
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .couriers import HURRIED, PATIENCE
 from .durable import Unwritten, write
 from .experiment import Experiment
 from .folder import Folder
@@ -51,16 +52,16 @@ def run(experiment: Experiment, folder: Folder) -> int:
             print(f"going on at step {this.step}")
         stop.worth_saving = True
         reason = ""
-        try:
-            with Progress(experiment.total_steps()) as progress:
-                loop.train(this, progress, stop)
-        except (session.Diverged, Unwritten) as error:
-            reason = str(error)
-        finally:
-            this.close()
-        if this.saving.trouble and not reason:
-            reason = f"the last checkpoint could not be written: {this.saving.trouble}"
-        return _ended(this, stop.signal, reason, perf_counter() - began)
+        with closing(this):
+            try:
+                with Progress(experiment.total_steps()) as progress:
+                    loop.train(this, progress, stop)
+            except (session.Diverged, Unwritten) as error:
+                reason = str(error)
+            this.saving.finish()
+            if this.saving.trouble and not reason:
+                reason = f"the last checkpoint could not be written: {this.saving.trouble}"
+            return _ended(this, stop.signal, reason, perf_counter() - began)
 
 
 def _ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
@@ -103,6 +104,8 @@ def _ended(this: Session, asked: int | None, reason: str, seconds: float) -> int
     except OSError as error:
         print(f"{this.folder.result} could not be written: {error}", file=sys.stderr)
         return code or FAILED
+    this.couriers.close(result, PATIENCE if asked is None else HURRIED)
+    this.hear()
     tell(result, this.folder)
     return code
 

@@ -1,0 +1,213 @@
+"""Bringing the rows to the trackers, each by a thread of its own, so that no run waits for one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Condition, Thread
+from time import monotonic
+from typing import Any
+
+from .durable import objects
+from .folder import Folder, flat
+from .provenance import code
+from .trackers import Book, Log, Row, Tracked, Tracker
+from .trackers.table import made
+
+HELD = 50_000
+"""The rows that wait for a tracker; with more of them, it gets every second update's."""
+SHOWN_SECONDS = 5.0
+"""How long a reader may have to wait for what is written down."""
+SILENT_SECONDS = 60.0
+"""After how long a tracker that does not come back is told of."""
+PATIENCE = 60.0
+"""How long the end of a run waits for its trackers to have everything."""
+HURRIED = 1.0
+"""How long it does where somebody waits for the process to end."""
+
+Act = Callable[[Book], None]
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+class Courier:
+    """Tells one tracker of what happens, in order, and never keeps anybody waiting.
+
+    A tracker that raises is done with: nothing more is brought to it, and `news` says so once.
+    """
+
+    def __init__(self, tracker: Tracker, run: Tracked) -> None:
+        self._tracker, self._run = tracker, run
+        self._waiting: list[Act | list[Row]] = []
+        self._changed = Condition()
+        self._news: list[str] = []
+        self._busy_since: float | None = None
+        self._silent = self._thinned = self._over = False
+        self._thread = Thread(target=self._deliver, name=f"log.{run.called}", daemon=True)
+        self._thread.start()
+
+    def go_on(self, step: int) -> None:
+        """Tells that updates from `step` on are about to be made, again or for the first time."""
+
+        def act(book: Book) -> None:
+            if book.fresh and (earlier := list(_earlier(self._run.folder, step))):
+                book.go_on(0)
+                book.write(earlier)
+            book.fresh = False
+            book.go_on(step)
+
+        self._add(act)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Tells of rows."""
+        with self._changed:
+            if self._over:
+                return
+            if not self._waiting or not isinstance(self._waiting[-1], list):
+                self._waiting.append([])
+            last = self._waiting[-1]
+            assert isinstance(last, list)
+            last += rows
+            if len(last) > HELD:
+                self._thin(last)
+            self._changed.notify_all()
+
+    def close(self, result: Mapping[str, Any] | None, patience: float) -> None:
+        """Tells how the run ended, and waits for a while until the tracker has heard it all."""
+        self._add(lambda book: book.close(result))
+        with self._changed:
+            if self._is_silent():
+                patience = min(patience, HURRIED)
+            self._changed.wait_for(lambda: self._over or self._idle(), patience)
+            if not self._over and not self._idle():
+                rows = sum(len(entry) for entry in self._waiting if isinstance(entry, list))
+                self._say(f"did not come back at the end: {rows} rows and the result are lost")
+            self._over = True
+            self._changed.notify_all()
+
+    def settle(self, seconds: float) -> None:
+        """Waits for a while until everything that was told is where readers find it."""
+        self._add(lambda book: book.show())
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._idle(), seconds)
+
+    def news(self) -> list[str]:
+        """What somebody should hear of, each thing once."""
+        with self._changed:
+            if self._is_silent() and not self._silent:
+                self._silent = True
+                self._say("has not come back for a while; training goes on without it")
+            news, self._news = self._news, []
+        return news
+
+    def _deliver(self) -> None:
+        try:
+            self._busy_since = monotonic()
+            book = self._tracker.open(self._run)
+            for act in self._acts():
+                act(book)
+        except Exception as error:
+            with self._changed:
+                self._say(f"failed, and is left out from here on: {_told(error)}")
+                self._over = True
+                self._waiting.clear()
+                self._changed.notify_all()
+
+    def _acts(self) -> Iterator[Act]:
+        """What to do next, until it is over."""
+        shown = monotonic()
+        unseen = False
+        while True:
+            with self._changed:
+                self._busy_since = None
+                self._changed.notify_all()
+                due = max(0.0, shown + SHOWN_SECONDS - monotonic()) if unseen else None
+                self._changed.wait_for(lambda: self._waiting or self._over, due)
+                if self._over:
+                    return
+                entry = self._waiting.pop(0) if self._waiting else None
+                self._busy_since = monotonic()
+            if isinstance(entry, list):
+                yield _writing(entry)
+                unseen = True
+            elif entry is not None:
+                yield entry
+            if unseen and monotonic() >= shown + SHOWN_SECONDS:
+                yield lambda book: book.show()
+                shown, unseen = monotonic(), False
+
+    def _add(self, act: Act) -> None:
+        with self._changed:
+            if not self._over:
+                self._waiting.append(act)
+                self._changed.notify_all()
+
+    def _idle(self) -> bool:
+        return not self._waiting and self._busy_since is None
+
+    def _is_silent(self) -> bool:
+        since = self._busy_since
+        return since is not None and monotonic() - since > SILENT_SECONDS
+
+    def _thin(self, rows: list[Row]) -> None:
+        """Leaves out every second update's row; an evaluation's stays."""
+        rows[:] = [row for i, row in enumerate(rows) if i % 2 == 0 or "loss" not in row]
+        if not self._thinned:
+            self._thinned = True
+            self._say("is slower than training: it gets some of the rows; metrics.jsonl has all")
+
+    def _say(self, said: str) -> None:
+        self._news.append(f"log.{self._run.called} {said}")
+
+
+class Couriers:
+    """The couriers of all the trackers of a run."""
+
+    def __init__(self, couriers: Iterable[Courier] = ()) -> None:
+        self._couriers = tuple(couriers)
+
+    @classmethod
+    def of(cls, log: Log, folder: Folder) -> Couriers:
+        """Those of a run that is declared in its folder."""
+        config = flat(folder.written())
+        runs = (Tracked(folder.path, name, config, code()) for name in log.trackers)
+        return cls(map(Courier, log.trackers.values(), runs))
+
+    def go_on(self, step: int) -> None:
+        """Tells that updates from `step` on are about to be made, again or for the first time."""
+        for courier in self._couriers:
+            courier.go_on(step)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Tells of rows, which nobody changes any more."""
+        if rows:
+            for courier in self._couriers:
+                courier.write(rows)
+
+    def news(self) -> list[str]:
+        """What somebody should hear of, each thing once."""
+        return [said for courier in self._couriers for said in courier.news()]
+
+    def close(self, result: Mapping[str, Any] | None, patience: float = PATIENCE) -> None:
+        """Tells how the run ended; `patience` is how many seconds all of them have, together."""
+        until = monotonic() + patience
+        for courier in self._couriers:
+            courier.close(result, max(0.0, until - monotonic()))
+
+
+def _writing(rows: list[Row]) -> Act:
+    return lambda book: book.write(rows)
+
+
+def _earlier(folder: Path, step: int) -> Iterator[Row]:
+    """The rows of what was done before `step`."""
+    metrics = folder / "metrics.jsonl"
+    if step and metrics.exists():
+        yield from (row for row in objects(metrics.read_bytes()) if made(row, step))
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, in a line without credentials."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {_CREDENTIALS.sub('', line)[:300]}".removesuffix(": ")

@@ -1,0 +1,81 @@
+"""The rows of a run as a table for spreadsheets, `metrics.csv`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from .tracker import Book, Row, Tracked, Tracker
+
+
+class Csv(Tracker):
+    """`metrics.csv` in the run's folder: the rows of `metrics.jsonl` in columns.
+
+    Every number is written so that it reads back to the same bits; what a row does not tell is
+    empty. It is written anew whenever the run goes on, and agrees with `metrics.jsonl` at its end.
+    """
+
+    kind: Literal["csv"] = "csv"
+
+    def open(self, run: Tracked) -> Book:
+        return Table(run.folder / ("metrics.csv" if run.called == "csv" else f"{run.called}.csv"))
+
+
+class Table(Book):
+    """A CSV file, whose columns are all that any of its rows has."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._columns: list[str] = []
+        self._file: IO[str] | None = None
+
+    def go_on(self, step: int) -> None:
+        if self._file is None:  # the rows from before come first
+            return
+        self._rewrite(row for row in self._read() if made(row, step))
+
+    def write(self, rows: Sequence[Row]) -> None:
+        new = dict.fromkeys(name for row in rows for name in row if name not in self._columns)
+        if new or self._file is None:
+            before = self._read() if self._file else []
+            self._columns += new
+            self._rewrite(before)
+        assert self._file
+        csv.DictWriter(self._file, self._columns, lineterminator="\n").writerows(rows)
+
+    def show(self) -> None:
+        if self._file:
+            self._file.flush()
+
+    def close(self, result: Mapping[str, Any] | None) -> None:
+        if self._file:
+            self._file.close()
+
+    def _read(self) -> list[dict[str, str]]:
+        self.show()
+        with self._path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def _rewrite(self, rows: Any) -> None:
+        draft = self._path.with_name(f".{self._path.name}")
+        new = draft.open("w", newline="", encoding="utf-8")
+        table = csv.DictWriter(new, self._columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        draft.replace(self._path)
+        if self._file:
+            self._file.close()
+        self._file = new
+
+
+def made(row: Mapping[str, Any], step: int) -> bool:
+    """Whether a row tells of one of the first `step` updates, or of the state after them.
+
+    >>> update, evaluation = {"step": 5, "learning_rate": 0.1}, {"step": 5, "eval_loss": 2.3}
+    >>> made(update, 5), made(update, 6), made(evaluation, 5)
+    (False, True, True)
+    """
+    of_update = row.get("learning_rate") not in (None, "")
+    return int(row["step"]) < step + (not of_update)
