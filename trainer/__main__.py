@@ -8,7 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import hydra
@@ -16,18 +16,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from schedules import Refused, picture
+from schedules import Refused
 
-from .checked import checked
+from .assignment import Assignment
 from .configuration import CONF, VERSION_BASE, explaining, widened
-from .finding import find
-from .folder import Folder
 from .hidden import veiled
 from .multirun import JobFailed, SweepFailed
-from .preface import preface
 from .report import REPORT_SECONDS, refresh
-from .rerun import compare, prepare
-from .training import FAILED, run, tell
+from .training import FAILED
 
 REFUSED = 2
 
@@ -104,43 +100,8 @@ def train(config: DictConfig) -> int:
     Raises:
         Refused: before TensorFlow is imported, leaving nothing behind.
     """
-    composed = HydraConfig.get()
-    path = Path(composed.runtime.output_dir)
-    try:
-        experiment, instead, curves, findings = checked(config, composed)
-    except Refused:
-        _remove_if_empty(path)
-        raise
-    folder = Folder(path)
-    with folder.locked():
-        declared = folder.declare(experiment, instead)
-        if declared is not experiment:
-            experiment, curves = declared, declared.curves()
-        if experiment.mode == "lr_find":
-            return find(experiment, folder)
-        ended = folder.ended()
-        if ended and ended["status"] == "done" and ended["steps"] == experiment.total_steps():
-            tell(ended, folder)
-            return 0
-        print(preface(experiment, curves), *findings, sep="\n")
-        for name in experiment.code():
-            print(f"runs code that the config names: {name}")
-        folder.picture.write_text(picture.svg(curves, experiment.clock()), encoding="utf-8")
-        source = Path(config.rerun) if config.rerun else None
-        if source:
-            prepare(source, folder)
-        code = run(experiment, folder)
-        if source and (told := compare(source, folder)):
-            print(told)
-        return code
-
-
-def _remove_if_empty(path: Path) -> None:
-    """Hydra makes the run folder before it asks us; a refused run leaves none."""
-    try:
-        path.rmdir()
-    except OSError:  # it holds something, or is not there
-        return
+    with ExitStack() as held:
+        return Assignment.of(config, held).run()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import keras
 import tensorflow as tf
@@ -14,6 +14,7 @@ from schedules.refusal import did_you_mean, refuse, within
 from .checkpoint import Checkpoints, Saved
 from .choice import Chosen, Pace, measured
 from .couriers import Couriers
+from .data import Split
 from .durable import write
 from .events import Events
 from .experiment import Experiment
@@ -25,7 +26,7 @@ from .orders import Mail
 from .program import Compiled, Program
 from .record import Record
 from .saving import Saving
-from .session import Session, Unfit
+from .session import Session, Trains, Unfit
 from .stream import Stream
 from .tape import Tape
 
@@ -44,76 +45,153 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
         Unfit: when the checkpoint does not fit the network.
     """
     run = experiment.run
-    if run.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    device = experiment.device.choose()
-    with within("optimizer"):
-        probe(experiment.optimizer)
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(run.seed)
-    data = experiment.data.load()
-    data.check(experiment.data.facts())
-    driven = experiment.driven()
-    tape = Tape(experiment.curves(), {name: value.bounds for name, value in driven.items()})
-    stream = Stream(run.seed, len(data.train), experiment.data.batch_size)
-    asked = LONGEST if run.steps_per_call == "auto" else run.steps_per_call
-    longest = min(asked, experiment.total_steps())
-    checkpoints = Checkpoints(
-        folder.checkpoints, experiment.checkpoint.keep, experiment.keeps_forever
-    )
-    checkpoints.clean()
-    saved, damaged = checkpoints.newest()
-
+    device = settled(experiment)
+    start = Start.of(experiment, folder, loaded(experiment), device)
     with tf.device(device):
-        network = Network.declared(experiment, tape.names)
-        feed = Resident(data, stream)
+        network = start.network()
+        feed = Resident(start.data, start.stream)
 
         def build(compiled: Compiled) -> Program:
             skips = run.on_nonfinite == "skip"
-            return Program(network, feed, compiled, longest, run.micro_batches, skips)
+            return Program(network, feed, compiled, start.longest, run.micro_batches, skips)
 
         def ask(program: Program, count: int) -> None:
-            program.update(tape.read(0, count), 0)
+            program.update(start.tape.read(0, count), 0)
 
-        chosen = _chosen(experiment, folder, saved)
+        chosen = start.chosen()
         if chosen is None:
             chosen, program = measured(build, ask)
         else:
             program = build(chosen.compile)
             ask(program, 0)  # compiles, so that the first updates are as fast as the rest
-    write(folder.chosen, json.dumps(asdict(chosen), indent=1) + "\n")
+    pace = Pace(start.longest, adapts=run.steps_per_call == "auto")
+    return start.session(network, program, chosen, pace)
 
-    mail = Mail(folder.path)
-    mail.open()
-    couriers = Couriers.of(experiment.log, folder)
-    session = Session(
-        experiment=experiment,
-        folder=folder,
-        network=network,
-        program=program,
-        tape=tape,
-        stream=stream,
-        record=Record(folder.path, couriers),
-        couriers=couriers,
-        events=Events(folder.path),
-        mail=mail,
-        saving=Saving(checkpoints, lambda step, error: session.saved_or_not(step, error)),
-        chosen=chosen,
-        pace=Pace(longest, adapts=run.steps_per_call == "auto"),
-        data=data,
-        device=device,
-        identity={
-            "optimizer": experiment.optimizer.kind,
-            "data": data.digest,
-            "seed": run.seed,
-            "compile": chosen.compile,
-        },
-    )
-    _check_metrics(session)
-    for reason in damaged:
-        session.say("damaged", f"left out a damaged checkpoint, {reason}")
-    _go_on(session, saved)
-    return session
+
+def settled(experiment: Experiment) -> str:
+    """Gets TensorFlow ready for an experiment, and gives the device that it will run on.
+
+    Raises:
+        Refused: when the machine lacks the device, or Keras can't follow a schedule.
+    """
+    if experiment.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    device = experiment.device.choose()
+    with within("optimizer"):
+        probe(experiment.optimizer)
+    return device
+
+
+def loaded(experiment: Experiment) -> Split:
+    """The examples, looked over.
+
+    Raises:
+        Refused: when they can't be learnt from.
+    """
+    data = experiment.data.load()
+    data.check(experiment.data.facts())
+    return data
+
+
+@dataclass
+class Start:
+    """Where a run begins or goes on from, before there is a network."""
+
+    experiment: Experiment
+    folder: Folder
+    data: Split
+    device: str
+    tape: Tape
+    stream: Stream
+    checkpoints: Checkpoints
+    saved: Saved | None
+    """The newest checkpoint."""
+    damaged: list[str]
+    """What was wrong with newer ones."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, folder: Folder, data: Split, device: str) -> Start:
+        """What the folder holds already, and the tape and the order of the examples."""
+        driven = experiment.driven()
+        tape = Tape(experiment.curves(), {name: value.bounds for name, value in driven.items()})
+        stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
+        keep = experiment.checkpoint.keep
+        checkpoints = Checkpoints(folder.checkpoints, keep, experiment.keeps_forever)
+        checkpoints.clean()
+        saved, damaged = checkpoints.newest()
+        return cls(experiment, folder, data, device, tape, stream, checkpoints, saved, damaged)
+
+    @property
+    def longest(self) -> int:
+        """The most updates of a call."""
+        asked = self.experiment.run.steps_per_call
+        return min(LONGEST if asked == "auto" else asked, self.experiment.total_steps())
+
+    def network(self) -> Network:
+        """The network before its first update, drawn from the run's seed.
+
+        Raises:
+            Refused: as `Network.declared` says.
+        """
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(self.experiment.run.seed)
+        return Network.declared(self.experiment, self.tape.names)
+
+    def chosen(self) -> Chosen | None:
+        """How to compile, where the config or an earlier process on this folder decided.
+
+        Raises:
+            Unfit: when what it left can't be read.
+        """
+        if self.experiment.run.compile != "auto":
+            return Chosen(self.experiment.run.compile, {})
+        if self.folder.chosen.exists():
+            try:
+                return Chosen(**json.loads(self.folder.chosen.read_text(encoding="utf-8")))
+            except (TypeError, ValueError) as error:
+                raise Unfit(f"{self.folder.chosen.name} can't be read: {error}") from None
+        return Chosen(self.saved.about["compile"], {}) if self.saved else None
+
+    def session(self, network: Network, program: Trains, chosen: Chosen, pace: Pace) -> Session:
+        """The run, at its newest checkpoint or at the beginning.
+
+        Raises:
+            Refused: when something waits for a metric that evaluations won't find.
+            Unfit: when the checkpoint does not fit the network.
+        """
+        experiment, folder = self.experiment, self.folder
+        write(folder.chosen, json.dumps(asdict(chosen), indent=1) + "\n")
+        mail = Mail(folder.path)
+        mail.open()
+        couriers = Couriers.of(experiment.log, folder)
+        session = Session(
+            experiment=experiment,
+            folder=folder,
+            network=network,
+            program=program,
+            tape=self.tape,
+            stream=self.stream,
+            record=Record(folder.path, couriers),
+            couriers=couriers,
+            events=Events(folder.path),
+            mail=mail,
+            saving=Saving(self.checkpoints, lambda step, error: session.saved_or_not(step, error)),
+            chosen=chosen,
+            pace=pace,
+            data=self.data,
+            device=self.device,
+            identity={
+                "optimizer": experiment.optimizer.kind,
+                "data": self.data.digest,
+                "seed": experiment.run.seed,
+                "compile": chosen.compile,
+            },
+        )
+        _check_metrics(session)
+        for reason in self.damaged:
+            session.say("damaged", f"left out a damaged checkpoint, {reason}")
+        _go_on(session, self.saved)
+        return session
 
 
 def _go_on(session: Session, saved: Saved | None) -> None:
@@ -130,18 +208,6 @@ def _go_on(session: Session, saved: Saved | None) -> None:
             raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
     session.restore(saved, again=True)
     session.events.add(session.step, "went on")
-
-
-def _chosen(experiment: Experiment, folder: Folder, saved: Saved | None) -> Chosen | None:
-    """What the config or an earlier process on this folder decided."""
-    if experiment.run.compile != "auto":
-        return Chosen(experiment.run.compile, {})
-    if folder.chosen.exists():
-        try:
-            return Chosen(**json.loads(folder.chosen.read_text(encoding="utf-8")))
-        except (TypeError, ValueError) as error:
-            raise Unfit(f"{folder.chosen.name} can't be read: {error}") from None
-    return Chosen(saved.about["compile"], {}) if saved else None
 
 
 def _check_metrics(session: Session) -> None:

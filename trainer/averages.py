@@ -33,18 +33,23 @@ class Average:
     """The averages of some weights. They are variables, so that a checkpoint can hold them."""
 
     def __init__(self, declared: Ema, weights: Sequence[keras.Variable], dials: Dials) -> None:
-        import tensorflow as tf
+        import keras
 
         self._momentum = dials.live("ema_momentum", declared.momentum)
         self._weights = tuple(weights)
-        self.variables = {w.path: tf.Variable(w.value, trainable=False) for w in weights}
+        # Of a variable, Keras would make no copy.
+        starts = {w.path: keras.ops.convert_to_tensor(w.numpy()) for w in weights}
+        self.variables = {
+            path: keras.Variable(start, trainable=False, name="average")
+            for path, start in starts.items()
+        }
 
     def follow(self) -> None:
         """Takes the weights as they are now into the averages, within `dials.showing(row)`."""
         momentum = self._momentum
         for w, a in zip(self._weights, self.variables.values(), strict=True):
-            a.assign(momentum * a + (1 - momentum) * w.value)
+            a.assign(momentum * a.value + (1 - momentum) * w.value)
 
     def values(self) -> list[tf.Tensor]:
         """The averages, in the order of the weights."""
-        return [variable.value() for variable in self.variables.values()]
+        return [variable.value for variable in self.variables.values()]

@@ -151,10 +151,12 @@ class Program:
     def _differentiated(self, batch: Batch) -> list[tf.Tensor]:
         inputs, labels = batch
         model, dials = self.network.model, self.network.dials
+        weights = [weight.value for weight in model.trainable_variables]
         with tf.GradientTape() as tape:
+            tape.watch(weights)  # within a Keras scope they may be tensors
             outputs = model(inputs, training=True)
             loss = tf.reduce_mean(self.network.loss.training(outputs, labels, dials))
-        return [loss, *tape.gradient(loss, model.trainable_variables)]
+        return [loss, *tape.gradient(loss, weights)]
 
     def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         told = self.network.loss.evaluation(self.network.outputs(inputs), labels)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from schedules.moments import Values
 from schedules.refusal import Refused
 
 from .checkpoint import At, Saved
@@ -19,7 +20,7 @@ from .experiment import Experiment
 from .folder import Folder
 from .network import Network
 from .orders import Letter, Mail, Order, Score
-from .program import Program
+from .program import Updates
 from .record import Record, Row
 from .saving import Saving
 from .stream import Stream
@@ -41,6 +42,16 @@ class Best(NamedTuple):
     step: int
 
 
+class Trains(Protocol):
+    """What makes the updates: `trainer.program.Program`, or a share of one."""
+
+    def update(self, table: Values, step: int) -> Updates:
+        """Makes one update a row of the tape, from `step` on."""
+
+    def evaluate(self) -> dict[str, float]:
+        """The means over all test examples."""
+
+
 @dataclass
 class Session:
     """What the loop reads and writes. `step` is the position: how many updates are done."""
@@ -48,7 +59,7 @@ class Session:
     experiment: Experiment
     folder: Folder
     network: Network
-    program: Program
+    program: Trains
     tape: Tape
     stream: Stream
     record: Record

@@ -22,6 +22,7 @@ from .provenance import provenance
 from .signals import Stop, requeue
 
 if TYPE_CHECKING:
+    from .progress import Progress
     from .session import Session
 
 DONE, FAILED = 0, 1
@@ -36,7 +37,7 @@ def run(experiment: Experiment, folder: Folder) -> int:
     began = perf_counter()
     with Stop() as stop:
         with diverted(folder.chatter):
-            from . import assembly, loop, session
+            from . import assembly, session
         from .progress import Progress
 
         try:
@@ -51,20 +52,29 @@ def run(experiment: Experiment, folder: Folder) -> int:
         if this.step:
             print(f"going on at step {this.step}")
         stop.worth_saving = True
-        reason = ""
         with closing(this):
-            try:
-                with Progress(experiment.total_steps()) as progress:
-                    loop.train(this, progress, stop)
-            except (session.Diverged, Unwritten) as error:
-                reason = str(error)
-            this.saving.finish()
-            if this.saving.trouble and not reason:
-                reason = f"the last checkpoint could not be written: {this.saving.trouble}"
-            return _ended(this, stop.signal, reason, perf_counter() - began)
+            with Progress(experiment.total_steps()) as progress:
+                reason = trained(this, progress, stop)
+            return ended(this, stop.signal, reason, perf_counter() - began)
 
 
-def _ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
+def trained(this: Session, progress: Progress, stop: Stop) -> str:
+    """Trains as far as it goes, and gives why it failed, or nothing."""
+    from .loop import train
+    from .session import Diverged
+
+    reason = ""
+    try:
+        train(this, progress, stop)
+    except (Diverged, Unwritten) as error:
+        reason = str(error)
+    this.saving.finish()
+    if this.saving.trouble and not reason:
+        reason = f"the last checkpoint could not be written: {this.saving.trouble}"
+    return reason
+
+
+def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
     """Says and writes down how it ended, and gives the exit code."""
     if asked is not None:
         status, code = "interrupted", 128 + asked

@@ -1,0 +1,102 @@
+"""One run as Hydra hands it over: looked over, its folder taken, and trained or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from typing_extensions import Self
+
+from schedules import Curve, Refused, picture
+from schedules.lint import Finding
+
+from .checked import checked
+from .experiment import Experiment
+from .finding import find
+from .folder import Folder
+from .preface import preface
+from .rerun import compare, prepare
+from .training import run, tell
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """An experiment that can be honoured, and the folder that is its own as long as it takes."""
+
+    experiment: Experiment
+    folder: Folder
+    curves: Mapping[str, Curve]
+    warnings: list[Finding]
+    source: Path | None
+    """The run that it runs again."""
+
+    @classmethod
+    def of(cls, config: DictConfig, held: ExitStack) -> Self:
+        """Looks over the composed config and takes the folder, which `held` gives free again.
+
+        Raises:
+            Refused: before TensorFlow is imported, leaving nothing behind.
+        """
+        composed = HydraConfig.get()
+        path = Path(composed.runtime.output_dir)
+        try:
+            experiment, instead, curves, warnings = checked(config, composed)
+        except Refused:
+            _remove_if_empty(path)
+            raise
+        folder = Folder(path)
+        held.enter_context(folder.locked())
+        declared = folder.declare(experiment, instead)
+        if declared is not experiment:
+            experiment, curves = declared, declared.curves()
+        return cls(
+            experiment, folder, curves, warnings, Path(config.rerun) if config.rerun else None
+        )
+
+    def done(self) -> bool:
+        """Whether an earlier process brought it to its end; says so."""
+        ended = self.folder.ended()
+        steps = self.experiment.total_steps()
+        if not ended or ended["status"] != "done" or ended["steps"] != steps:
+            return False
+        tell(ended, self.folder)
+        return True
+
+    def begin(self) -> None:
+        """Says what will happen, and draws it."""
+        experiment = self.experiment
+        print(preface(experiment, self.curves), *self.warnings, sep="\n")
+        for name in experiment.code():
+            print(f"runs code that the config names: {name}")
+        drawn = picture.svg(self.curves, experiment.clock())
+        self.folder.picture.write_text(drawn, encoding="utf-8")
+        if self.source:
+            prepare(self.source, self.folder)
+
+    def run(self) -> int:
+        """Trains, or tries out learning rates, in this process; gives the exit code."""
+        if self.experiment.mode == "lr_find":
+            return find(self.experiment, self.folder)
+        if self.done():
+            return 0
+        self.begin()
+        code = run(self.experiment, self.folder)
+        self.compare()
+        return code
+
+    def compare(self) -> None:
+        """Says whether it is the run that it was to run again."""
+        if self.source and (told := compare(self.source, self.folder)):
+            print(told)
+
+
+def _remove_if_empty(path: Path) -> None:
+    """Hydra makes the run folder before it asks us; a refused run leaves none."""
+    try:
+        path.rmdir()
+    except OSError:  # it holds something, or is not there
+        return
