@@ -25,3 +25,14 @@ def test_next_is_the_first_due_step_after(every: Fraction, end: int, data: st.Da
     following = cadence.next(step)
     assert cadence.due(following)
     assert not any(cadence.due(n) for n in range(step + 1, following))
+
+
+@given(lengths, st.integers(1, 200), st.data())
+def test_within_gives_the_due_steps_of_a_stretch(
+    every: Fraction, end: int, data: st.DataObject
+) -> None:
+    after = data.draw(st.integers(0, end))
+    until = data.draw(st.integers(after, end))
+    cadence = Cadence(every, end)
+    due = [n for n in range(after + 1, until + 1) if cadence.due(n)]
+    assert cadence.within(after, until) == due

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from trainer.live import Dials
 from trainer.losses import CrossEntropy
+from trainer.program import finite
 
 from .runs import events, result, rows, trained
 
@@ -33,6 +35,22 @@ def spoilt_gradient(
         lambda: losses + tf.sqrt(0 * tf.reduce_sum(outputs)),
         lambda: losses,
     )
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_one_entry_that_is_not_finite_is_found_wherever_it_is(compiled: bool) -> None:
+    """Large ones are no fault, even where their sum is."""
+    look = tf.function(lambda x, *gs: finite(x, gs, xla=compiled), jit_compile=compiled)
+    shapes = [(), (3, 3, 2, 5), (7, 4), (6, 1), (9,), ()]
+    sound = [np.full(shape, 3e38, np.float32) for shape in shapes]
+    sound[2][:2] = -3e38
+    assert look(*sound)
+    for k, shape in enumerate(shapes):
+        for place in ([0] * len(shape), [side - 1 for side in shape]):
+            for bad in (np.nan, np.inf, -np.inf):
+                spoilt = [x.copy() for x in sound]
+                spoilt[k][tuple(place)] = bad
+                assert not look(*spoilt), (k, place, bad)
 
 
 @pytest.fixture(params=[spoilt_loss, spoilt_gradient])

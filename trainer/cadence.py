@@ -14,6 +14,8 @@ class Cadence:
     >>> daily = Cadence(every=Fraction(5, 2), end=9)
     >>> [step for step in range(1, 10) if daily.due(step)]
     [3, 5, 8, 9]
+    >>> daily.within(0, 8)
+    [3, 5, 8]
     >>> daily.next(5), daily.next(8), daily.last(7)
     (8, 9, 5)
     """
@@ -24,6 +26,15 @@ class Cadence:
     def due(self, step: int) -> bool:
         """Whether it happens once `step` updates are done."""
         return step > 0 and self.next(step - 1) == step
+
+    def within(self, after: int, until: int) -> list[int]:
+        """Every time from `after + 1` to `until`: what `due` says of each, for many at once."""
+        if self.every <= 1:
+            return list(range(after + 1, min(until, self.end) + 1))
+        p, q = self.every.as_integer_ratio()
+        first, last = after * q // p + 1, min(until, self.end - 1) * q // p
+        found = [-(-k * p // q) for k in range(first, last + 1)]
+        return [*found, self.end] if after < self.end <= until else found
 
     def next(self, step: int) -> int:
         """The first time after `step`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schedules.moments import Values
 
@@ -39,9 +40,9 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
 
         bad = np.flatnonzero(~finite)
         good = len(losses) if skips else int(finite.sum())
-        due = [i for i in range(good) if logging.due(step + i + 1)]
-        rows = [_row(session, step + i, table[i], losses[i]) for i in due]
-        session.write([{**row, "updates_per_second": len(losses) / seconds} for row in rows])
+        due = [done - 1 for done in logging.within(step, step + good)]
+        told = np.array(due, np.int64) - step
+        session.write(_rows(session, due, table[told], losses[told], len(losses) / seconds))
         if len(bad) and skips:
             session.skip((step + bad).tolist())
         elif len(bad):
@@ -57,10 +58,17 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
     session.finish()
 
 
-def _row(session: Session, t: int, values: Values, loss: np.float32) -> Row:
-    """What update t applied, and its loss."""
-    applied = dict(zip(session.tape.names, values.tolist(), strict=True))
-    return {"step": t, "epoch": session.epoch(t), "loss": float(loss), **applied}
+def _rows(
+    session: Session, steps: list[int], table: Values, losses: NDArray[np.float32], rate: float
+) -> list[Row]:
+    """What updates `steps` applied, and their losses."""
+    names = session.tape.names
+    return [
+        {"step": t, "epoch": session.epoch(t), "loss": loss}
+        | dict(zip(names, applied, strict=True))
+        | {"updates_per_second": rate}
+        for t, loss, applied in zip(steps, losses.tolist(), table.tolist(), strict=True)
+    ]
 
 
 def _why(session: Session, t: int, values: Values, loss: np.float32) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ class Program:
         self._skips = skips
         self._values = len(network.dials.names)
         self._feed = feed
-        self._updates = tf.function(self._loop, jit_compile=compiled == "xla")
+        self._xla = compiled == "xla"
+        self._updates = tf.function(self._loop, jit_compile=self._xla)
         self._evaluate = tf.function(self._judge, reduce_retracing=True)
 
     @property
@@ -113,9 +115,7 @@ class Program:
         with self.network.dials.showing(row):
             before = [weight.value for weight in others]
             loss, *gradients = self._accumulated(handed, i)
-            sound = tf.reduce_all(
-                [tf.reduce_all(tf.math.is_finite(part)) for part in (loss, *gradients)]
-            )
+            sound = finite(loss, gradients, xla=self._xla)
 
             def apply() -> tf.Tensor:
                 self.network.groups.apply(gradients)
@@ -161,3 +161,20 @@ class Program:
     def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         told = self.network.loss.evaluation(self.network.outputs(inputs), labels)
         return {name: tf.reduce_sum(values) for name, values in told.items()}
+
+
+def finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor], *, xla: bool) -> tf.Tensor:
+    """Whether the loss and every entry of every gradient are finite numbers.
+
+    XLA makes a loop, an entry at a time, of a reduction over booleans. There `0 * x`, which is
+    0 or NaN, is summed by a matrix product instead, in a third of the time.
+    """
+    if not xla:
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)])
+    sums = []
+    for x in map(tf.convert_to_tensor, gradients):
+        if x.shape.rank > 1:
+            table = tf.reshape(x, [-1, x.shape[-1]])
+            x = tf.linalg.matvec(table, tf.fill(table.shape[:1], 0 * loss), transpose_a=True)
+        sums.append(tf.reshape(x, [-1]))
+    return tf.reduce_all(tf.math.is_finite(tf.concat([[loss], *sums], 0)))

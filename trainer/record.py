@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,12 @@ from .durable import Lines, objects
 WALL_CLOCK = ("updates_per_second",)
 """What a row tells of the machine and not of the training."""
 
+AHEAD = 4
+"""Lots of rows that may wait for their thread before the loop waits for it."""
+
 Row = dict[str, Any]
+
+_encoded = json.JSONEncoder(allow_nan=False).encode
 
 
 class Record:
@@ -22,12 +29,17 @@ class Record:
 
     A kill loses what came after the last checkpoint, and the updates since are made again. Their
     rows must then be the same, which is checked while they are written again.
+
+    One thread makes rows into text and writes it, in the order they came, while the loop is in
+    TensorFlow. Whatever asks where the record stands waits for that thread first.
     """
 
     def __init__(self, folder: Path, couriers: Couriers) -> None:
         self._lines = Lines(folder / "metrics.jsonl")
         self._couriers = couriers
         self._before: dict[tuple[int, bool], Row] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
+        self._under_way: deque[Future[None]] = deque()
 
     def go_on(self, position: int, step: int, *, again: bool) -> None:
         """Goes on after `position`, where a checkpoint of `step` left it.
@@ -37,6 +49,7 @@ class Record:
         Raises:
             EOFError: when the file is shorter than that, so that rows are missing.
         """
+        self._catch_up()
         rows = objects(self._lines.read(position)) if again else ()
         self._before = {_subject(row): _lasting(row) for row in rows if "step" in row}
         self._lines.cut(position)
@@ -46,30 +59,51 @@ class Record:
         """Adds rows, and gives the steps whose row was another one before a kill.
 
         Raises:
-            Unwritten: when the disk has refused too many.
+            Unwritten: when the disk has refused too many, these or earlier ones.
         """
-        rows = [_finite(row) for row in rows]
-        self._lines.add("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
-        self._couriers.write(rows)
+        if rows:
+            self._catch_up(AHEAD)
+            self._under_way.append(self._thread.submit(self._put, rows))
         return list(self._departed(rows))
 
     def position(self) -> int:
-        """Where the next row will begin."""
+        """Where the next row will begin.
+
+        Raises:
+            Unwritten: as `write`.
+        """
+        self._catch_up()
         return self._lines.position()
 
     def sync(self) -> None:
-        """Puts every row on the disk.
+        """Puts every row up to the last `position` on the disk; any thread may ask for it.
 
         Raises:
             OSError: when the disk refuses; the rows are still held.
         """
         self._lines.sync()
 
+    def settle(self) -> None:
+        """Waits until every row is in the file, or held for it, and brought to the trackers."""
+        wait(self._under_way)
+
     def close(self) -> None:
+        self.settle()
+        self._thread.shutdown()
         self._lines.close()
 
+    def _put(self, rows: list[Row]) -> None:
+        rows = [_finite(row) for row in rows]
+        self._lines.add("".join([_encoded(row) + "\n" for row in rows]))
+        self._couriers.write(rows)
+
+    def _catch_up(self, ahead: int = 0) -> None:
+        """Waits until no more than `ahead` lots of rows are unwritten."""
+        while len(self._under_way) > ahead:
+            self._under_way.popleft().result()
+
     def _departed(self, rows: list[Row]) -> Iterator[int]:
-        for row in rows if self._before else ():
+        for row in map(_finite, rows) if self._before else ():
             before = self._before.pop(_subject(row), None)
             if before is not None and before != _lasting(row):
                 yield row["step"]
@@ -84,8 +118,10 @@ def _lasting(row: Mapping[str, Any]) -> Row:
     return {name: value for name, value in row.items() if name not in WALL_CLOCK}
 
 
-def _finite(row: Mapping[str, Any]) -> Row:
-    """A number that JSON can't hold is null."""
+def _finite(row: Row) -> Row:
+    """The row itself, or with null where it has a number that JSON can't hold."""
+    if all(map(math.isfinite, row.values())):
+        return row
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()

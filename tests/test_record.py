@@ -1,0 +1,110 @@
+"""The rows of a run: their thread, and the events that mirror them."""
+
+import json
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.board import Board
+from trainer.couriers import Couriers
+from trainer.durable import Lines, Unwritten
+from trainer.record import AHEAD, Record
+from trainer.trackers import Tracked
+
+
+def told(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def begun(folder: Path) -> Record:
+    record = Record(folder, Couriers())
+    record.go_on(0, 0, again=True)
+    return record
+
+
+def test_rows_come_in_order_and_the_position_is_that_of_the_next_one(tmp_path: Path) -> None:
+    record = begun(tmp_path)
+    for lot in range(50):
+        record.write([{"step": 3 * lot + i, "loss": 1 / (1 + i)} for i in range(3)])
+        if lot % 7 == 0:
+            position = record.position()
+            assert position == (tmp_path / "metrics.jsonl").stat().st_size
+            assert len(told(tmp_path)) == 3 * lot + 3
+    record.close()
+    assert [row["step"] for row in told(tmp_path)] == list(range(150))
+
+
+def test_the_loop_runs_ahead_of_its_rows_by_a_few_lots_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, go = begun(tmp_path), Event()
+    add = Lines.add
+
+    def slow(lines: Lines, text: str) -> None:
+        assert go.wait(10)
+        add(lines, text)
+
+    monkeypatch.setattr(Lines, "add", slow)
+    for step in range(AHEAD + 1):
+        record.write([{"step": step, "loss": 0.5}])  # returns, though nothing is written
+    assert told(tmp_path) == []
+    go.set()
+    record.settle()
+    assert [row["step"] for row in told(tmp_path)] == list(range(AHEAD + 1))
+    record.close()
+
+
+def test_what_the_disk_refused_is_told_to_whoever_asks_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = begun(tmp_path)
+
+    def refusing(lines: Lines, text: str) -> None:
+        raise Unwritten("no line")
+
+    monkeypatch.setattr(Lines, "add", refusing)
+    record.write([{"step": 0, "loss": 0.5}])
+    with pytest.raises(Unwritten):
+        record.position()
+    record.close()
+
+
+def test_a_number_that_json_lacks_is_null_in_the_file(tmp_path: Path) -> None:
+    record = begun(tmp_path)
+    record.write([{"step": 0, "loss": float("nan")}, {"step": 1, "loss": 2.0}])
+    record.close()
+    assert [row["loss"] for row in told(tmp_path)] == [None, 2.0]
+
+
+def test_events_hold_every_scalar_of_every_row(tmp_path: Path) -> None:
+    rows = [
+        {"step": 0, "loss": 0.1, "learning_rate": 1e-30},
+        {"step": 2**40, "loss": 1e300, "learning_rate": -1e300},
+        {"step": 3, "eval_loss": 0.25, "eval_accuracy": 0.0},
+        {"step": 4, "loss": None, "learning_rate": 3.0},
+    ]
+    board = Board(tmp_path, Tracked(tmp_path, "tensorboard", {}, {}))
+    board.write(rows)
+    board.close(None)
+    found = [
+        {"step": e.step} | {v.tag.replace("/", "_"): v.simple_value for v in e.summary.value}
+        for e in events(tmp_path)[1:]
+    ]
+    largest = np.finfo(np.float32).max
+    expected = [
+        {
+            name: np.float32(np.clip(x, -largest, largest))
+            for name, x in row.items()
+            if x is not None
+        }
+        for row in rows
+    ]
+    assert [{**row, "step": np.float32(row["step"])} for row in found] == expected
+
+
+def events(folder: Path) -> list[tf.compat.v1.Event]:
+    (path,) = folder.glob("events.out.tfevents*")
+    return list(tf.compat.v1.train.summary_iterator(str(path)))
