@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from omegaconf import DictConfig
 from schedules import Refused
 
 from .assignment import Assignment
-from .configuration import CONF, VERSION_BASE, explaining, widened
+from .configuration import CONF, VERSION_BASE, explaining, in_order, widened
 from .hidden import veiled
 from .multirun import JobFailed, SweepFailed
 from .report import REPORT_SECONDS, refresh
@@ -32,8 +31,6 @@ def main() -> None:
     """Runs Hydra's command line and exits with 0, 1, 2 or 128 + a signal's number."""
     # Hydra prints what goes wrong and exits with 1; with this it raises, and we can tell.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    # Our files for launchers are named like their plugins' schemas, and checked by these.
-    warnings.filterwarnings("ignore", ".*\n'hydra/launcher/.*is validated against ConfigStore")
     asked = sys.argv[1:]
     codes: list[int] = []
     here = os.getpid()
@@ -47,7 +44,7 @@ def main() -> None:
                 codes.append(train(config))
 
     with telling(codes), explaining(asked):
-        sys.argv[1:] = widened(veiled(asked))
+        sys.argv[1:] = widened(veiled(in_order(asked)))
         hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
     code = max(codes, default=0)
     if code > 128:  # all is written, and taking TensorFlow down takes seconds that nobody has

@@ -29,6 +29,7 @@ from .saving import Saving
 from .session import Session, Trains, Unfit
 from .stream import Stream
 from .tape import Tape
+from .trial import Trial
 
 TooLarge = tf.errors.ResourceExhaustedError
 
@@ -186,6 +187,7 @@ class Start:
                 "seed": experiment.run.seed,
                 "compile": chosen.compile,
             },
+            trial=Trial.of(folder.path),
         )
         _check_metrics(session)
         for reason in self.damaged:
@@ -219,6 +221,8 @@ def _check_metrics(session: Session) -> None:
     found = {f"eval_{name}": 0.0 for name in told}
     for curve in session.tape.curves.values():
         deepcopy(curve).observe(found)
+    if session.trial:
+        session.trial.check(found)
     best = experiment.checkpoint.keep_best
     if best and best.metric not in found:
         rule = f"is not among what is evaluated: {', '.join(found)}"

@@ -44,6 +44,15 @@ class Cadence:
         """The last time up to `step`, or 0."""
         return step if step == self.end else ceil(step // self.every * self.every)
 
+    def count(self, step: int) -> int:
+        """How many multiples have passed by `step`; at the end, one that was only begun counts.
+
+        >>> [Cadence(every=Fraction(5, 2), end=9).count(step) for step in (2, 3, 5, 8, 9)]
+        [0, 1, 2, 3, 4]
+        """
+        begun = step == self.end and step % self.every > 0
+        return int(step // self.every) + begun
+
 
 @dataclass(frozen=True)
 class Either:

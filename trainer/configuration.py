@@ -33,6 +33,10 @@ VERSION_BASE = "1.3"
 DEEPEST = 100
 """Lists and mappings in an override: Hydra's parser calls itself for each that is in another."""
 
+TAKING = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn",
+          "--config-dir", "-cd", "--experimental-rerun", "--info", "-i"}  # fmt: skip
+"""Hydra's flags that are followed by a word of their own."""
+
 SPACED = re.compile(r"\b(logspace|linspace)\(([^()]*)\)")
 
 # Hydra's clock has one-second resolution; two runs that start together still get two folders.
@@ -62,6 +66,29 @@ def compose(overrides: Sequence[str] = (), config_dir: str | None = None) -> dic
 def plain(config: DictConfig) -> dict[str, Any]:
     """The composed config with every interpolation resolved, and nothing of OmegaConf's left."""
     return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+
+
+def in_order(arguments: Sequence[str]) -> list[str]:
+    """The same command line with Hydra's flags after all overrides.
+
+    Typed in the middle of them, `-m` is told as an error of what follows it, since argparse takes
+    words that may come in any number in one place only.
+
+    >>> in_order(["schedule=cosine,rex", "-m", "--config-dir", "mine", "run.seed=1,2"])
+    ['schedule=cosine,rex', 'run.seed=1,2', '-m', '--config-dir', 'mine']
+    """
+    overrides, flags = [], []
+    words = iter(arguments)
+    for word in words:
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        flags.append(word)
+        following = next(words, None) if word in TAKING else None
+        if following is not None:
+            without = word in ("--info", "-i") and "=" in following  # these may do without
+            (overrides if without else flags).append(following)
+    return overrides + flags
 
 
 def widened(arguments: Iterable[str]) -> Iterator[str]:

@@ -13,6 +13,8 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from schedules.refusal import ABSENT, Problem, Refused, did_you_mean, refuse
 
+MANY = "is several values, which needs a multirun"
+
 
 def explained(error: Exception, overrides: Sequence[str], known: Iterable[str]) -> Refused:
     """A refusal that names the override at fault; `known` are the words that may begin one."""
@@ -27,12 +29,17 @@ def explained(error: Exception, overrides: Sequence[str], known: Iterable[str]) 
         ):
             key = found[1]
             hint = did_you_mean(key.split(".")[0].split("@")[0], known)
+            if key.startswith("hydra."):
+                hint = "python -m trainer --cfg hydra shows what there is"
             return refuse(key, _given(key, overrides), "is no known key", hint)
         case ConfigCompositionException() if found := re.match(
             r"Ambiguous value .+'(.+?)=", message
         ):
-            rule = "is several values, which needs a multirun"
-            return refuse(found[1], _given(found[1], overrides), rule, "python -m trainer -m …")
+            return refuse(found[1], _given(found[1], overrides), MANY, "python -m trainer -m …")
+        case ConfigCompositionException() if found := re.match(
+            r"Sweep parameters '\+*(.+?)=(.*?)'", message
+        ):
+            return refuse(found[1], found[2], MANY, "python -m trainer -m …")
         case OverrideParseException(override=str(override)):
             rule = (
                 f"is no override: {message}" if "Error parsing" not in message else "is no override"

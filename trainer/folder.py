@@ -113,8 +113,10 @@ class Folder:
         return ended
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, said: str = "hydra.run.dir") -> Iterator[None]:
         """Makes this process the folder's only writer; a dead one's lock is free.
+
+        `said` is the override by which the folder was chosen.
 
         Raises:
             Refused: naming the host and process that is writing.
@@ -125,7 +127,7 @@ class Folder:
             except BlockingIOError:
                 file.seek(0)
                 rule = f"is being written to by {file.read().strip() or 'another process'}"
-                raise refuse("hydra.run.dir", str(self.path), rule, "choose another") from None
+                raise refuse(said, str(self.path), rule, "choose another") from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()

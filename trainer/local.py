@@ -20,7 +20,7 @@ from typing_extensions import Self
 
 from schedules.refusal import refuse
 
-from .multirun import SUBDIR, JobFailed, differing
+from .multirun import SUBDIR, JobFailed, differing, surroundings
 from .provenance import usable_cores
 from .report import REPORT_SECONDS, refresh
 from .signals import Stop
@@ -233,16 +233,9 @@ def _folder(overrides: Sequence[str], number: int) -> str:
 
 def _task(config: DictConfig, folder: Path, overrides: Sequence[str], told: str) -> Task:
     """The job as a command line of its own, which is what its result will tell."""
-    added = [
-        word
-        for source in config.hydra.runtime.config_sources
-        if source.provider == "command-line"
-        for word in ("--config-dir", source.path)
-    ]
-    search = [o for o in config.hydra.overrides.hydra if o.startswith("hydra.searchpath=")]
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     where = [f"hydra.run.dir='{quoted}'", "hydra.mode=RUN"]
-    command = [sys.executable, "-m", "trainer", *added, *search, *overrides, *where]
+    command = [sys.executable, "-m", "trainer", *surroundings(config), *overrides, *where]
     return Task(folder.name, told, folder, command)
 
 

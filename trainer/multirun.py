@@ -28,7 +28,9 @@ from .report import refresh
 
 SUBDIR = "hydra.sweep.subdir="
 """How a launcher is told the folder of each job."""
-ENDED = ("done", "stopped")
+INDEX = "sweep.json"
+"""The file in a sweep's folder that knows the folder of each job."""
+ENDED = ("done", "stopped", "pruned")
 """How a run ends that did what was asked of it."""
 
 
@@ -84,23 +86,15 @@ class Multirun:
         done = f", {len(jobs) - len(waiting)} of them done already" if jobs != waiting else ""
         print(f"{len(jobs)} jobs{done}, in {self.path}", flush=True)
         refresh(self.path)
-        began = {job: _changed(job) for job in waiting}
         returned: Sequence[JobReturn] = []
-        gave_up: Exception | None = None
         try:
             if waiting:
-                asked = [[*job.overrides, SUBDIR + job.path.name] for job in waiting]
-                returned = launcher.launch(asked, initial_job_idx=0)
-        except Exception as error:  # whatever its launcher raises, a sweep tells of every job
-            gave_up = error
+                returned = launched(waiting, launcher)
         finally:
-            for job, back in zip(waiting, [*returned, *[None] * len(waiting)], strict=False):
-                if _changed(job) == began[job]:
-                    _note(job, back, gave_up)
             print(f"report: {refresh(self.path)}", flush=True)
         failed = [job for job in waiting if job.status not in ENDED]
         if failed:
-            raise SweepFailed(_listed(failed, len(jobs)))
+            raise SweepFailed(listed(failed, len(jobs)))
         return returned
 
     def _check(self, combined: Sequence[Sequence[str]]) -> None:
@@ -111,11 +105,8 @@ class Multirun:
         """
         problems: dict[str, Problem] = {}
         for overrides, told in zip(combined, differing(combined), strict=True):
-            with explaining(overrides):
-                config = self._loader.load_sweep_config(self._config, list(overrides))
-            ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
             try:
-                checked(ours, config.hydra)
+                check(self._config, self._loader, overrides)
             except Refused as refused:
                 where = f"\n  in: the job {told}" if told else ""
                 for problem in refused.problems:
@@ -126,7 +117,7 @@ class Multirun:
 
     def _placed(self, combined: Sequence[Sequence[str]]) -> list[Job]:
         """Every job with its folder: the one it had before, or the next number that is free."""
-        index = self.path / "sweep.json"
+        index = self.path / INDEX
         before = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
         numbers = (str(n) for n in count() if not (self.path / str(n)).exists())
         folders: dict[str, str] = {}
@@ -139,6 +130,51 @@ class Multirun:
             job.path.mkdir(parents=True, exist_ok=True)
         write(index, json.dumps({**before, **folders}, indent=1) + "\n")
         return list(dict.fromkeys(jobs))
+
+
+def check(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) -> None:
+    """Composes and validates one job of the sweep that `config` declares.
+
+    Raises:
+        Refused: when it can't be honoured.
+    """
+    with explaining(overrides):
+        composed = loader.load_sweep_config(config, list(overrides))
+    ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    checked(ours, composed.hydra)
+
+
+def launched(jobs: Sequence[Job], launcher: Launcher, first: int = 0) -> Sequence[JobReturn]:
+    """Runs jobs, numbered from `first` on; each leaves a word on how it ended.
+
+    Raises:
+        KeyboardInterrupt: when interrupted.
+    """
+    began = {job: _changed(job) for job in jobs}
+    returned: Sequence[JobReturn] = []
+    gave_up: Exception | None = None
+    try:
+        asked = [[*job.overrides, SUBDIR + job.path.name] for job in jobs]
+        returned = launcher.launch(asked, initial_job_idx=first)
+    except Exception as error:  # whatever its launcher raises, a sweep tells of every job
+        gave_up = error
+    finally:
+        for job, back in zip(jobs, [*returned, *[None] * len(jobs)], strict=False):
+            if _changed(job) == began[job]:
+                _note(job, back, gave_up)
+    return returned
+
+
+def surroundings(config: DictConfig) -> list[str]:
+    """What a command line needs besides overrides to find the options that this one found."""
+    added = [
+        word
+        for source in config.hydra.runtime.config_sources
+        if source.provider == "command-line"
+        for word in ("--config-dir", source.path)
+    ]
+    search = [o for o in config.hydra.overrides.hydra if o.startswith("hydra.searchpath=")]
+    return [*added, *search]
 
 
 def combinations(
@@ -162,8 +198,9 @@ def _options(override: Override) -> list[str]:
     key = override.get_key_element()
     if not override.is_discrete_sweep():
         rule = "is a range without steps, which needs a search"
-        value = override.get_value_element_as_str()
-        raise refuse(key.lstrip("+"), value, rule, "logspace(1e-4,1e-1,7) has seven")
+        value = str(override.input_line).partition("=")[2]
+        hint = "logspace(1e-4,1e-1,7) has seven; hydra/sweeper=optuna searches"
+        raise refuse(key.lstrip("+"), value, rule, hint)
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
@@ -206,12 +243,19 @@ def _note(job: Job, back: JobReturn | None, gave_up: Exception | None) -> None:
     error = back._return_value if back is not None else gave_up
     if error is None:  # the sweep was stopped before this job's turn
         return
-    reason = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
+    spoken = isinstance(error, JobFailed)
+    note_failure(job, str(error) if spoken else f"{type(error).__name__}: {error}")
+
+
+def note_failure(job: Job, reason: str) -> None:
+    """Writes the result of a job that failed before it could itself."""
     result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
     write(Folder(job.path).result, json.dumps(result, indent=1) + "\n")
 
 
-def _listed(failed: Sequence[Job], total: int) -> str:
+def listed(failed: Sequence[Job], total: int) -> str:
+    """All jobs that failed, each with its reason."""
+
     def reasons() -> Iterator[str]:
         for job in failed:
             ended = Folder(job.path).ended() or {}

@@ -25,6 +25,7 @@ from .record import Record, Row
 from .saving import Saving
 from .stream import Stream
 from .tape import Tape
+from .trial import Trial
 
 
 class Unfit(Exception):  # noqa: N818  # says what the checkpoint is
@@ -73,6 +74,8 @@ class Session:
     device: str
     identity: dict[str, Any]
     """What a checkpoint must have in common with the run that goes on from it."""
+    trial: Trial | None = None
+    """What it tells the search that it is a part of."""
     score: Score = field(default_factory=lambda: Score([]))
     step: int = 0
     saved: int = -1
@@ -82,6 +85,8 @@ class Session:
     best: Best | None = None
     rewinds: int = 0
     skipped: int = 0
+    diverged: bool = False
+    """Whether it met something that is not finite, and could not go back."""
 
     def epoch(self, step: int) -> float:
         """How many passes over the training examples `step` updates are."""
@@ -110,6 +115,9 @@ class Session:
         self.metrics = self._look()
         self.tape.observe(self.metrics, self.step)
         self.write([{"step": self.step, "epoch": self.epoch(self.step), **self.metrics}])
+        if self.trial:
+            cadence = self.experiment.cadence(self.experiment.evaluate)
+            self.trial.hear(self.metrics, cadence.count(self.step))
         wanted = self.experiment.checkpoint.keep_best
         if wanted is None:
             return False
@@ -176,6 +184,9 @@ class Session:
                 self.events.add(self.step, **_repeated(row))
             for order in map(Order.parse, row["orders"]):
                 self._steer(order)
+        if self.trial and self.trial.pruned:
+            self.say("pruned", f"pruned at step {self.step}: other trials are ahead of it")
+            return False
         return all(self._obey(letter) for letter in self.mail.waiting())
 
     def diverge(self, t: int, why: str) -> None:
@@ -187,6 +198,7 @@ class Session:
             Diverged: where `run.on_nonfinite` does not want that, or it is of no use.
         """
         run = self.experiment.run
+        self.diverged = True
         if run.on_nonfinite != "rewind" or self.rewinds >= run.rewind_limit:
             after = f", after {self.rewinds} rewinds" if self.rewinds else ""
             hint = "a lower learning rate, warmup=linear or optimizer.global_clipnorm=1.0"
@@ -198,6 +210,7 @@ class Session:
             raise Diverged(f"{why}, and there is no checkpoint to go back to")
         rewinds = self.rewinds + 1
         self.restore(saved, again=False)
+        self.diverged = False
         self.tape.slow_down(run.rewind_factor ** (rewinds - self.rewinds))
         self.rewinds = rewinds
         said = f"{why}: back to step {saved.step}, learning rates times {run.rewind_factor:g}"

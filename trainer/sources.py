@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source as theirs
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
@@ -13,11 +14,12 @@ from schedules.files import bounded
 from schedules.refusal import refuse
 
 
-class BoundedSource(FileConfigSource):
+class FileConfigSource(theirs.FileConfigSource):
     """Hydra's own files, read only from inside their folder and only when that is cheap.
 
     Thirty lines of aliases take YAML half a minute and a gigabyte, and `schedule=../../secret`
-    names a file that no group offers.
+    names a file that no group offers. The class is named like the one it stands for: launchers
+    send it to their workers, where Hydra registers its own again, and refuses another name.
     """
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -32,5 +34,7 @@ class BoundedSource(FileConfigSource):
 
 def bind() -> None:
     """Makes Hydra read files this way, from now on and in this process."""
+    # Our files for launchers are named like their plugins' schemas, and checked by these.
+    warnings.filterwarnings("ignore", ".*\n'hydra/launcher/.*is validated against ConfigStore")
     Plugins.instance()  # registers Hydra's own sources first
-    SourcesRegistry.instance().types["file"] = BoundedSource
+    SourcesRegistry.instance().types["file"] = FileConfigSource

@@ -86,13 +86,14 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
         status, code = "failed", FAILED
     else:
         done = this.step == this.experiment.total_steps()
-        status, code = ("done" if done else "stopped"), DONE
+        pruned = this.trial is not None and this.trial.pruned
+        status, code = ("done" if done else "pruned" if pruned else "stopped"), DONE
     if reason:
         print(reason, file=sys.stderr)
     average = this.network.average_digest()
     result = {
         "status": status,
-        **({"reason": reason} if reason else {}),
+        **({"reason": reason, "diverged": this.diverged} if reason else {}),
         "steps": this.step,
         "metrics": this.metrics,
         **({"best": this.best._asdict()} if this.best else {}),

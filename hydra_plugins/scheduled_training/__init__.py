@@ -15,11 +15,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class Grid(Sweeper):
-    """Every combination of the given values; see `trainer.multirun`."""
-
-    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
-        self._params = dict(params or {})
+class Ours(Sweeper):
+    """What our sweepers share: a launcher, once its package is there."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -40,10 +37,30 @@ class Grid(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
+
+class Grid(Ours):
+    """Every combination of the given values; see `trainer.multirun`."""
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self._params = dict(params or {})
+
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         from trainer.multirun import Multirun
 
         return Multirun(self._config, self._loader).run(arguments, self._params, self._launcher)
+
+
+class Search(Ours):
+    """Values that follow from how the trials before went, by Optuna; see `trainer.search`."""
+
+    def __init__(self, params: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        self._params, self._settings = dict(params or {}), settings
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        from trainer.search import Search as Trials
+
+        trials = Trials(self._config, self._loader, self._settings)
+        return trials.run(arguments, self._params, self._launcher)
 
 
 class Local(Launcher):
@@ -56,6 +73,13 @@ class Local(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self._config = config
+
+    @property
+    def at_once(self) -> int:
+        """How many jobs there may be together."""
+        from trainer.local import Machine
+
+        return len(Machine.shared(self._jobs, self._gpus).places)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
