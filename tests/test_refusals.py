@@ -214,8 +214,9 @@ def test_secrets_are_told_by_their_names() -> None:
 def test_secrets_on_the_command_line_become_variables_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("TRAINER_SECRET_TOKEN", "before")
-    monkeypatch.setenv("TRAINER_SECRET_PASSWORD", "before")
+    for name in ("TRAINER_SECRET_TOKEN", "TRAINER_SECRET_PASSWORD"):
+        monkeypatch.setenv(name, "")  # so that what is set here is taken back
+        monkeypatch.delenv(name)
     asked = ["a.token=hunter2", "b={kwargs: {password: 'x y', n: 3}, k: v}", "c.token=${oc.env:T}"]
     assert list(veiled(asked)) == [
         "a.token=${oc.env:TRAINER_SECRET_TOKEN}",
@@ -236,6 +237,27 @@ def test_what_stands_for_a_secret_is_what_leads_to_it() -> None:
     resolved = {"kwargs": {"token": "hunter2", "n": "x", "m": [{"key": 1}]}, "home": "/root"}
     assert concealed(resolved, instead)["kwargs"] == {
         "token": "???", "n": "${oc.env:DB_PASSWORD}", "m": [{"key": "???"}]
+    }  # fmt: skip
+
+
+def test_a_password_in_an_address_is_a_secret_wherever_it_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("TRAINER_SECRET_URI", "TRAINER_SECRET_URI_"):
+        monkeypatch.setenv(name, "")  # so that what is set here is taken back
+        monkeypatch.delenv(name)
+    asked = ["a.uri=http://me:hunter2@x/", "b={uri: 'db://me:y@x/z', n: 3}", "c.uri=http://x:80/"]
+    told = [
+        'a.uri="${oc.env:TRAINER_SECRET_URI}"',
+        'b={uri: "${oc.env:TRAINER_SECRET_URI_}", n: 3}',
+        asked[2],
+    ]
+    assert list(veiled(asked)) == list(veiled(asked)) == told
+    tree = {"uri": "${oc.env:DATABASE}", "plain": "db://me:y@x/", "all": "${other}", "n": 1}
+    resolved = {"uri": "db://me:y@x/", "plain": "db://me:y@x/", "all": {"token": "y"}, "n": 1}
+    instead = hidden(tree, resolved)
+    assert concealed(resolved, instead) == {
+        "uri": "${oc.env:DATABASE}", "plain": "???", "all": {"token": "???"}, "n": 1,
     }  # fmt: skip
 
 

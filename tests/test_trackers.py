@@ -252,13 +252,22 @@ def test_one_that_comes_later_gets_the_rows_from_before(plain: Path, tmp_path: P
     """Nor does changing trackers make the folder's run another one."""
     assert trained(tmp_path, *SHORT, "run.stop_after=17", "~log.tensorboard") == 0
     assert trained(tmp_path, *SHORT, "run.stop_after=32", "log.csv={}", "log.remembered={}") == 0
-    BOOKS[tmp_path.name].fresh = False
+    BOOKS[tmp_path.name].has = 32
     assert trained(tmp_path, *SHORT, "log.csv={}", "log.remembered={}") == 0
     assert result(tmp_path)["weights_digest"] == result(plain)["weights_digest"]
     assert table(tmp_path / "metrics.csv") == rows(tmp_path, timed=True)
     told = BOOKS[tmp_path.name].told
-    assert [step for what, step in told if what == "go on"] == [0, 17, 32]
+    assert [step for what, step in told if what == "go on"] == [0, 17, 32]  # 0: it has none yet
     assert [row for what, row in told if what == "write"] == rows(tmp_path, timed=True)
+
+
+def test_one_that_a_kill_came_before_gets_what_it_lacks(tmp_path: Path) -> None:
+    assert trained(tmp_path, *SHORT, "run.stop_after=20", "~log.tensorboard") == 0
+    book = BOOKS[tmp_path.name] = Spoken()
+    book.has = 12
+    assert trained(tmp_path, *SHORT, "log.remembered={}", "run.stop_after=22") == 0
+    assert book.told[0] == ("go on", 12)
+    assert [row for what, row in book.told if what == "write"] == rows(tmp_path, timed=True)[12:]
 
 
 def test_how_often_rows_are_written_still_binds_the_folder(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from .folder import is_free
 from .trackers import Book, Tracked
 from .trackers.hparams import PLUGIN, ended, started
 
@@ -36,12 +38,14 @@ class Board(Book):
         self._tracked = tracked
         self._files = 0
         self._writer: tf.io.TFRecordWriter | None = None
-        self.fresh = not any(folder.glob(f"{FILES}*"))
+        self.has = _updates(folder)
 
     def go_on(self, step: int) -> None:
         """What earlier files tell of `step` and later ones, TensorBoard leaves out."""
         self._add(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
-        self._tell(started(self._tracked.config, self._tracked.name, time.time()))
+        config = self._tracked.config.items()
+        hparams = {path: value for path, value in config if not is_free(path)}
+        self._tell(started(hparams, self._tracked.name, time.time()))
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         now = time.time()
@@ -96,6 +100,20 @@ class Board(Book):
             act()
         except tf.errors.OpError:
             self._writer = None
+
+
+def _updates(folder: Path) -> int:
+    """How many updates the files of earlier processes tell of; one may end in the middle."""
+    known = 0
+    files = sorted(folder.glob(f"{FILES}*"), key=lambda path: path.stat().st_mtime_ns)
+    for path in files[-1:]:
+        with suppress(tf.errors.DataLossError):
+            for event in tf.compat.v1.train.summary_iterator(str(path)):
+                if event.HasField("session_log"):
+                    known = min(known or event.step, event.step)
+                elif any(value.tag == "loss" for value in event.summary.value):
+                    known = event.step + 1
+    return known
 
 
 @lru_cache(maxsize=64)

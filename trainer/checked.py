@@ -38,9 +38,9 @@ def checked(config: DictConfig, hydra: Any) -> Checked:
     overrides = hydra.overrides.task
     try:
         config = meant(config, overrides)
-        instead = hidden(OmegaConf.to_container(config, resolve=False))
         with explaining(overrides):
             values = plain(config)
+        instead = hidden(OmegaConf.to_container(config, resolve=False), values)
         experiment = Experiment.declared(values)
         curves = experiment.curves()
         experiment.run.score()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
 from .durable import objects
 from .folder import Folder, flat
+from .hidden import anonymous
 from .provenance import code
 from .trackers import Book, Log, Row, Tracked, Tracker
 from .trackers.table import made
@@ -28,8 +27,6 @@ HURRIED = 1.0
 
 Act = Callable[[Book], None]
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
-
 
 class Courier:
     """Tells one tracker of what happens, in order, and never keeps anybody waiting.
@@ -43,7 +40,7 @@ class Courier:
         self._changed = Condition()
         self._news: list[str] = []
         self._busy_since: float | None = None
-        self._silent = self._thinned = self._over = False
+        self._begun = self._silent = self._thinned = self._over = False
         self._thread = Thread(target=self._deliver, name=f"log.{run.called}", daemon=True)
         self._thread.start()
 
@@ -51,10 +48,9 @@ class Courier:
         """Tells that updates from `step` on are about to be made, again or for the first time."""
 
         def act(book: Book) -> None:
-            if book.fresh and (earlier := list(_earlier(self._run.folder, step))):
-                book.go_on(0)
-                book.write(earlier)
-            book.fresh = False
+            if lacking := [row for row in self._earlier(step) if row["step"] >= book.has]:
+                book.go_on(book.has)
+                book.write(lacking)
             book.go_on(step)
 
         self._add(act)
@@ -85,12 +81,6 @@ class Courier:
                 self._say(f"did not come back at the end: {rows} rows and the result are lost")
             self._over = True
             self._changed.notify_all()
-
-    def settle(self, seconds: float) -> None:
-        """Waits for a while until everything that was told is where readers find it."""
-        self._add(lambda book: book.show())
-        with self._changed:
-            self._changed.wait_for(lambda: self._over or self._idle(), seconds)
 
     def news(self) -> list[str]:
         """What somebody should hear of, each thing once."""
@@ -146,6 +136,14 @@ class Courier:
     def _idle(self) -> bool:
         return not self._waiting and self._busy_since is None
 
+    def _earlier(self, step: int) -> list[Row]:
+        """The rows of what was done before `step`, the first time that somebody asks."""
+        metrics = self._run.folder / "metrics.jsonl"
+        if self._begun or not step or not metrics.exists():
+            return []
+        self._begun = True
+        return [row for row in objects(metrics.read_bytes()) if made(row, step)]
+
     def _is_silent(self) -> bool:
         since = self._busy_since
         return since is not None and monotonic() - since > SILENT_SECONDS
@@ -200,14 +198,7 @@ def _writing(rows: list[Row]) -> Act:
     return lambda book: book.write(rows)
 
 
-def _earlier(folder: Path, step: int) -> Iterator[Row]:
-    """The rows of what was done before `step`."""
-    metrics = folder / "metrics.jsonl"
-    if step and metrics.exists():
-        yield from (row for row in objects(metrics.read_bytes()) if made(row, step))
-
-
 def _told(error: Exception) -> str:
     """What went wrong, in a line without credentials."""
     line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {_CREDENTIALS.sub('', line)[:300]}".removesuffix(": ")
+    return f"{type(error).__name__}: {anonymous(line)[:300]}".removesuffix(": ")

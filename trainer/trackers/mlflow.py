@@ -81,17 +81,18 @@ class Mlflow(Tracker):
         this = _kept(
             kept, client, home, lambda: client.create_run(experiment, tags=tags).info.run_id
         )
-        return _Run(client, this, run, fresh=this != before)
+        return _Run(client, this, run, goes_on=this == before)
 
 
 class _Run(Book):
     """One MLflow run."""
 
-    def __init__(self, client: MlflowClient, this: str, run: Tracked, *, fresh: bool) -> None:
+    def __init__(self, client: MlflowClient, this: str, run: Tracked, *, goes_on: bool) -> None:
         self._client, self._id = client, this
         self._folder = run.folder
-        self.fresh = fresh
-        if not self.fresh:
+        if goes_on:
+            told = client.get_metric_history(this, "loss")
+            self.has = max((metric.step + 1 for metric in told), default=0)
             client.update_run(self._id, status="RUNNING")
         self._parameters(run.config)
         for name in ("config.yaml", "schedule.svg"):
@@ -149,7 +150,8 @@ def _experiment(client: MlflowClient, name: str, local: Path | None) -> str:
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
     place = (local / "mlartifacts").as_uri() if local else None
-    return str(client.create_experiment(name, artifact_location=place))
+    tags = {"mlflow.experimentKind": "custom_model_development"}  # it shows prompts otherwise
+    return str(client.create_experiment(name, artifact_location=place, tags=tags))
 
 
 def _parent(client: MlflowClient, experiment: str, name: str) -> str:

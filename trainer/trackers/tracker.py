@@ -48,8 +48,11 @@ class Book(ABC):
     as they like. Whatever they raise ends the tracking and nothing else; it is told once.
     """
 
-    fresh: bool = True
-    """Whether the book has nothing of the run yet, so that it wants the rows from before too."""
+    has: int = 0
+    """How many updates it has the rows of from before; of the others it is told first.
+
+    That is all of them where it was switched on late, or a kill came before its turn.
+    """
 
     @abstractmethod
     def go_on(self, step: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -57,15 +58,15 @@ class Wandb(Tracker):
         write(file, json.dumps({"run_id": this.id}) + "\n")
         this.define_metric("step", hidden=True)
         this.define_metric("*", step_metric="step")
-        return _Run(this, fresh=known is None)
+        return _Run(this, goes_on=known is not None)
 
 
 class _Run(Book):
     """One W&B run."""
 
-    def __init__(self, run: Any, *, fresh: bool) -> None:
+    def __init__(self, run: Any, *, goes_on: bool) -> None:
         self._run = run
-        self.fresh = fresh
+        self.has = sys.maxsize if goes_on else 0  # what was written before is not to be read here
 
     def go_on(self, step: int) -> None:
         """W&B takes nothing back."""
