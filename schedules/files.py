@@ -44,8 +44,8 @@ def bounded(path: Path) -> str:
     return text
 
 
-def mapping(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds, its interpolations resolved.
+def mapping(path: Path, *, resolve: bool = True) -> dict[str, Any]:
+    """The mapping that a YAML file holds, its interpolations resolved, or as they are written.
 
     OmegaConf reads it, since by YAML 1.1 alone `1e-3` is a text.
 
@@ -53,7 +53,7 @@ def mapping(path: Path) -> dict[str, Any]:
         Refused: when it can't be read, or holds no mapping.
     """
     try:
-        found = OmegaConf.to_container(OmegaConf.create(bounded(path)), resolve=True)
+        found = OmegaConf.to_container(OmegaConf.create(bounded(path)), resolve=resolve)
     except OSError as error:
         raise refuse("--file", str(path), f"can't be read: {error.strerror}") from None
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, RecursionError) as error:

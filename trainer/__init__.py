@@ -1,1 +1,38 @@
-"""Trains what a config declares."""
+"""Trains what a config declares.
+
+In a program: `from trainer import Experiment, train`. Importing this imports nothing else; what it
+names is found on use, and TensorFlow once there is something to train.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from schedules import Refused
+
+    from .experiment import Experiment
+    from .library import Call, train
+    from .outcome import Outcome
+
+__all__ = ["Call", "Experiment", "Outcome", "Refused", "train"]
+
+_HOMES = {
+    "Call": "trainer.library",
+    "Experiment": "trainer.experiment",
+    "Outcome": "trainer.outcome",
+    "Refused": "schedules",
+    "train": "trainer.library",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

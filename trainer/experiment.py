@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
-from typing import Annotated, Literal
+from os import PathLike
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
+from typing_extensions import Self
 
 from schedules import Clock, Curve, Schedule
 from schedules.compose import Part, Wrapped
@@ -18,6 +21,7 @@ from .averages import Ema
 from .cadence import Cadence, Either
 from .data import Data
 from .devices import Device
+from .hidden import Path as At
 from .losses import CrossEntropy, Loss
 from .models import Model
 from .optimizers import Optimizer
@@ -69,6 +73,49 @@ class Experiment(Declaration):
     resume: Resume = Resume()
     allow_code: Annotated[bool | tuple[str, ...], BeforeValidator(_allowed)] = False
     """Whether functions that it names may be imported and run; or the modules whose may."""
+
+    _instead: dict[At, str] = PrivateAttr(default_factory=dict)
+    """What the files of its run say in the place of secrets."""
+
+    @classmethod
+    def composed(
+        cls, *asked: str | Mapping[str, Any], config_dir: str | PathLike[str] | None = None
+    ) -> Self:
+        """What `python -m trainer` with the same overrides would train.
+
+        A mapping says values by their names, nested or with dots, and options of groups by their
+        words; one with a `kind` replaces what was there. An override wins over any mapping, and
+        the last of each over those before. `config_dir` is a folder that adds options to groups.
+
+        Raises:
+            Refused: with every problem by its override path.
+
+        >>> this = Experiment.composed({"schedule": "cosine", "run.seed": 3}, "data=digits")
+        >>> this.schedule.kind, this.run.seed, this.data.kind, this.optimizer.kind
+        ('cosine', 3, 'digits', 'momentum')
+        """
+        from .composition import composed
+
+        values, instead = composed(asked, config_dir)
+        experiment = cls.declared(values)
+        experiment._instead.update(instead)
+        return experiment
+
+    @classmethod
+    def from_file(
+        cls, path: str | PathLike[str], *asked: str, config_dir: str | PathLike[str] | None = None
+    ) -> Self:
+        """What a YAML file declares: a run's own `config.yaml`, an experiment, or some values.
+
+        One that says schedule, optimizer, model, data and device, each with its kind, is taken as
+        it is; any other on top of the command line's defaults. Overrides win over the file.
+
+        Raises:
+            Refused: when it can't be read, and as `composed` does.
+        """
+        from .composition import from_file
+
+        return cls.composed(from_file(path), *asked, config_dir=config_dir)
 
     def summary(self) -> str:
         """What is about to happen, in a line."""

@@ -54,7 +54,7 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
         best = evaluation.due(session.step) and session.evaluate()
         if best or saving.due(session.step):
             session.save()
-        progress.show(session, float(losses[-1]), table[-1], count / seconds)
+        progress.show(session, losses, table, count / seconds)
     session.finish()
 
 

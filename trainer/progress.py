@@ -6,6 +6,8 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -46,12 +48,17 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, session: Session, loss: float, values: Values, rate: float) -> None:
-        """Tells of the last update: its loss, what it applied, and how fast updates go."""
+    def show(
+        self, session: Session, losses: NDArray[np.float32], table: Values, rate: float
+    ) -> None:
+        """Tells of a call into TensorFlow: the losses of its updates, what they applied, how fast.
+
+        What it shows is the last of them.
+        """
         told = [
             f"epoch {session.epoch(session.step):.1f}",
-            f"loss {loss:.4g}",
-            f"learning_rate {values[0]:.4g}",
+            f"loss {losses[-1]:.4g}",
+            f"learning_rate {table[-1, 0]:.4g}",
             *(f"{name} {value:.4g}" for name, value in session.metrics.items()),
             f"{rate:,.0f} updates/s",
         ]

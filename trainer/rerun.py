@@ -44,11 +44,11 @@ def meant(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             rule = "declares another run than the one to run again"
             raise refuse(key, given, rule, "leave out rerun= or experiment=")
         if key != "rerun" and not key.startswith("hydra."):
-            _put(declared, composed, key)
+            put(declared, composed, key)
     return DictConfig(declared)
 
 
-def _put(declared: dict[str, Any], composed: Any, key: str) -> None:
+def put(declared: dict[str, Any], composed: Any, key: str) -> None:
     """Makes `declared` hold at a path what `composed` holds there."""
     *path, last = key.split(".")
     for part in path:

@@ -87,6 +87,8 @@ class Session:
     skipped: int = 0
     diverged: bool = False
     """Whether it met something that is not finite, and could not go back."""
+    enough: bool = False
+    """Whether somebody in this process wants it to stop before the next call."""
 
     def epoch(self, step: int) -> float:
         """How many passes over the training examples `step` updates are."""
@@ -187,7 +189,7 @@ class Session:
         if self.trial and self.trial.pruned:
             self.say("pruned", f"pruned at step {self.step}: other trials are ahead of it")
             return False
-        return all(self._obey(letter) for letter in self.mail.waiting())
+        return all(self._obey(letter) for letter in self.mail.waiting()) and not self.enough
 
     def diverge(self, t: int, why: str) -> None:
         """Meets something that is not finite at update `t` by going back to a checkpoint.

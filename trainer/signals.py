@@ -62,6 +62,32 @@ class Stop:
         self.signal = number
 
 
+class Interruption(Stop):
+    """A stop for a process that is not ours, such as a notebook's: nothing in here ends it.
+
+    While entered on the main thread, the first SIGINT is noted, once there is something to save;
+    any other raises KeyboardInterrupt at once. Elsewhere, and where whoever owns the process has
+    taken SIGINT out of Python's hands, signals are left alone.
+    """
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread() and callable(
+            before := signal.getsignal(signal.SIGINT)
+        ):
+            self._before[signal.SIGINT] = before
+            signal.signal(signal.SIGINT, lambda number, frame: self._note(number))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def _note(self, number: int) -> None:
+        if self.signal is not None or not self.worth_saving:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
 def requeue() -> str:
     """Asks SLURM to run this job again, and gives what came of it."""
     job, scontrol = os.environ.get("SLURM_JOB_ID"), shutil.which("scontrol")

@@ -7,7 +7,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -28,32 +28,54 @@ if TYPE_CHECKING:
 DONE, FAILED = 0, 1
 
 
+class Unable(Exception):  # noqa: N818  # says what can't be done
+    """A run that could not begin, though its config can be honoured, and why."""
+
+
 def run(experiment: Experiment, folder: Folder) -> int:
     """Trains in `folder`, going on where an earlier process stopped; gives the exit code.
 
     0 when the end (or `run.stop_after`, or a command to stop) was reached, 1 when training failed,
     128 + the signal's number when one asked it to stop.
     """
+    try:
+        return perform(experiment, folder, Stop())
+    except Unable as unable:
+        print(unable, file=sys.stderr)
+        return FAILED
+
+
+def perform(
+    experiment: Experiment,
+    folder: Folder,
+    stop: Stop,
+    progress_of: Callable[[int], Progress] | None = None,
+) -> int:
+    """As `run`, with the signals and the progress of whoever asks.
+
+    Raises:
+        Unable: when there is nothing to go on from, or not the memory to begin.
+    """
     began = perf_counter()
-    with Stop() as stop:
+    with stop:
         with diverted(folder.chatter):
             from . import assembly, session
         from .progress import Progress
 
+        progress_of = progress_of or Progress
         try:
             with diverted(folder.chatter):
                 this = assembly.begin(experiment, folder)
         except session.Unfit as unfit:
-            print(f"the checkpoint in {folder.checkpoints} does not fit: {unfit}", file=sys.stderr)
-            return FAILED
+            why = f"the checkpoint in {folder.checkpoints} does not fit: {unfit}"
+            raise Unable(why) from None
         except (assembly.TooLarge, MemoryError) as error:
-            print(f"this machine has not the memory for it: {error}", file=sys.stderr)
-            return FAILED
+            raise Unable(f"this machine has not the memory for it: {error}") from None
         if this.step:
             print(f"going on at step {this.step}")
         stop.worth_saving = True
         with closing(this):
-            with Progress(experiment.total_steps()) as progress:
+            with progress_of(experiment.total_steps()) as progress:
                 reason = trained(this, progress, stop)
             return ended(this, stop.signal, reason, perf_counter() - began)
 
@@ -148,7 +170,11 @@ def diverted(path: Path) -> Iterator[None]:
     for the day a GPU is not found.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without one, as a service may be
+        yield
+        return
     with path.open("ab") as file:
         os.dup2(file.fileno(), 2)
     try:

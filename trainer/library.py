@@ -1,0 +1,206 @@
+"""The door for programs: what `python -m trainer` does, from a notebook or a script."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from schedules import picture
+from schedules.moments import Values
+from schedules.refusal import ABSENT, refuse
+
+from .checkpoint import Checkpoints
+from .experiment import Experiment
+from .folder import Folder
+from .hidden import hidden
+from .outcome import Outcome
+from .preface import looked_over, preface
+from .progress import Progress
+from .signals import Interruption
+from .training import Unable, diverted, perform, tell
+
+if TYPE_CHECKING:
+    import keras
+
+    from .session import Session
+
+_TRAINING = Lock()
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call into TensorFlow did: one update or many, as `run.steps_per_call` says."""
+
+    steps: range
+    """The updates it made, by their numbers from 0 on."""
+    losses: NDArray[np.float32]
+    """The loss of each."""
+    applied: Mapping[str, Values]
+    """What each applied of every scheduled value, by name, the learning rate first."""
+    metrics: Mapping[str, float]
+    """What the last evaluation found."""
+    model: keras.Model
+    """The network as it is now, to be looked at; what changes its weights is no run any more."""
+    _session: Session
+
+    def stop(self) -> None:
+        """Ends the run here, with a checkpoint; training on in its folder goes on from here."""
+        self._session.enough = True
+
+
+Callback = Callable[[Call], object]
+
+
+def train(
+    experiment: Experiment,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    callback: Callback | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Trains, or goes on where an earlier call on the same folder stopped; gives what came of it.
+
+    The folder is that of `python -m trainer`, byte for byte, and either may go on with the other's
+    run. Without one, a new one is made under `outputs/` as the command line would name it.
+
+    `callback` is called after each call into TensorFlow; with `Call.stop` it may end the run. What
+    it raises ends it too, and comes out here. With `quiet` nothing is printed but what it prints;
+    what else happened is in `events.jsonl`.
+
+    Ctrl-C, or a notebook's interrupt, lets the running call finish, saves, and then raises
+    KeyboardInterrupt; the same call goes on from there. A second one does not wait. Off the main
+    thread signals are left alone. One process trains one run at a time.
+
+    Raises:
+        Refused: when the config can't be honoured, on this machine or in this folder, or another
+            run is under way in this process. A refused config leaves no folder behind.
+        OSError: when the folder can't be made or written to.
+    """
+    if experiment.mode != "train":
+        hint = "python -m trainer mode=lr_find, in a terminal"
+        raise refuse("mode", experiment.mode, "is for the command line", hint)
+    curves = experiment.curves()
+    experiment.run.score()
+    findings = looked_over(experiment, curves)
+    if not _TRAINING.acquire(blocking=False):
+        hint = "wait for it, or train in another process"
+        raise refuse("train", ABSENT, "a run is under way in this process", hint)
+    try:
+        place = Folder(_made(folder))
+        with place.locked(), _silence(quiet) as aloud:
+            instead = experiment._instead or hidden(experiment.model_dump(mode="json"))
+            declared = place.declare(experiment, instead)
+            if declared is not experiment:
+                experiment, curves = declared, declared.curves()
+            watch = _Watch(experiment.total_steps(), callback, aloud)
+            ended = place.ended()
+            if ended and ended["status"] == "done" and ended["steps"] == experiment.total_steps():
+                tell(ended, place)
+                return watch.outcome(experiment, place)
+            print(preface(experiment, curves), *findings, sep="\n")
+            for name in experiment.code():
+                print(f"runs code that the config names: {name}")
+            svg = picture.svg(curves, experiment.clock())
+            place.picture.write_text(svg, encoding="utf-8")
+            stop = Interruption()
+            try:
+                perform(experiment, place, stop, watch.of)
+            except Unable as unable:
+                print(unable, file=sys.stderr)
+                return watch.outcome(experiment, place, str(unable))
+    finally:
+        _TRAINING.release()
+    if stop.signal is not None:
+        signal.raise_signal(stop.signal)  # for whoever handles it now
+    return watch.outcome(experiment, place)
+
+
+class _Watch(Progress):
+    """The progress of a run that calls back, and keeps the network."""
+
+    def __init__(self, total: int, callback: Callback | None, aloud: TextIO) -> None:
+        super().__init__(total)
+        self._callback = callback
+        self._aloud = aloud
+        self._model: keras.Model | None = None
+
+    def of(self, total: int) -> Self:
+        """Itself, for a run of so many updates."""
+        return self
+
+    def show(
+        self, session: Session, losses: NDArray[np.float32], table: Values, rate: float
+    ) -> None:
+        super().show(session, losses, table, rate)
+        self._model = session.network.model
+        if self._callback:
+            steps = range(session.step - len(losses), session.step)
+            applied = dict(zip(session.tape.names, table.T, strict=True))
+            call = Call(steps, losses, applied, dict(session.metrics), self._model, session)
+            with redirect_stdout(self._aloud):
+                self._callback(call)
+
+    def outcome(self, experiment: Experiment, folder: Folder, reason: str = "") -> Outcome:
+        """What came of the run, as its folder tells it; of one that could not begin, `reason`."""
+        result = folder.ended() or {}
+        if reason:
+            result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
+        live = self._model
+        return Outcome(
+            folder.path,
+            result["status"],
+            result["steps"],
+            result["metrics"],
+            result.get("reason", ""),
+            result,
+            lambda: live or _saved(experiment, folder),
+        )
+
+
+def _made(folder: str | os.PathLike[str] | None) -> Path:
+    """The folder, there or made; a new one as the command line names it where none is given."""
+    now = datetime.now()
+    path = Path(folder or f"outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}-{secrets.token_hex(3)}")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def _silence(quiet: bool) -> Iterator[TextIO]:
+    """Keeps quiet where that is wanted; gives where what is printed would have gone."""
+    aloud = sys.stdout
+    with redirect_stdout(StringIO() if quiet else aloud):
+        yield aloud
+
+
+def _saved(experiment: Experiment, folder: Folder) -> keras.Model:
+    """The network of a run as its newest checkpoint has it.
+
+    Raises:
+        Refused: when there is none that could be read.
+    """
+    with diverted(folder.chatter):
+        import keras
+    from .network import Network
+
+    saved, _ = Checkpoints(folder.checkpoints, experiment.checkpoint.keep).newest()
+    if saved is None:
+        raise refuse("folder", str(folder.checkpoints), "has no checkpoint that could be read")
+    keras.utils.clear_session(free_memory=False)  # names count from here
+    network = Network.declared(experiment, list(experiment.driven()))
+    network.restore(saved.arrays)
+    return network.model
