@@ -70,6 +70,13 @@ class Declaration(BaseModel):
         """What is wrong between fields that are right one by one."""
         yield from ()
 
+    def code(self) -> Iterator[tuple[str, str]]:
+        """What this would import and run because its config says so: path and name.
+
+        Asking imports nothing, so that a caller can refuse before anything does.
+        """
+        yield from ()
+
     @model_validator(mode="after")
     def _without_contradictions(self) -> Self:
         if found := tuple(self.contradictions()):

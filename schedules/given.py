@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
-from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from .calls import Called
 from .clock import Clock, Duration
 from .declaration import Number
 from .moments import STEP, Moments, Values
-from .refusal import ABSENT, Problem, did_you_mean, refuse
+from .refusal import ABSENT, Problem, refuse
 from .schedule import Failed, Length, Schedule
 from .tables import Rows, read
 
@@ -65,12 +64,12 @@ class Table(Schedule):
         return values[np.minimum(t // self.every, len(values) - 1).astype(np.int64)]
 
 
-class Custom(Schedule):
+class Custom(Called, Schedule):
     """What the function `call` gives for an int64 array of steps and `kwargs`.
 
     The function takes the steps as its first argument and returns as many finite numbers; each
-    may depend on its own step alone. This is the only kind that imports what a config names, and
-    it does so when it is checked against a clock, not when it is declared.
+    may depend on its own step alone. It is imported when the schedule is checked against a clock,
+    not when it is declared.
 
     >>> from schedules import load
     >>> load({"kind": "custom", "call": "schedules.given:logistic",
@@ -79,35 +78,6 @@ class Custom(Schedule):
     """
 
     kind: Literal["custom"] = "custom"
-    call: str
-    """The function, as `package.module:function`."""
-    kwargs: dict[str, Any] = {}  # noqa: RUF012  # pydantic copies a default
-    """What else the function is given, by name."""
-
-    def contradictions(self) -> Iterator[Problem]:
-        if not re.fullmatch(r"\w+(\.\w+)*:\w+", self.call):
-            yield Problem(
-                "call", self.call, "must read package.module:function", "such as math:cos"
-            )
-
-    def code(self) -> Iterator[tuple[str, str]]:
-        yield "call", self.call
-
-    @cached_property
-    def function(self) -> Callable[..., Any]:
-        """The function itself, imported now."""
-        name, _, attribute = self.call.partition(":")
-        try:
-            module = import_module(name)
-        except Exception as error:  # whatever the user's module raises while it is imported
-            rule = f"can't be imported: {type(error).__name__}: {error}"
-            raise refuse("call", self.call, rule, "is its folder on PYTHONPATH?") from None
-        function = getattr(module, attribute, None)
-        if not callable(function):
-            known = [word for word, thing in vars(module).items() if callable(thing)]
-            rule = f"is no function of {name}"
-            raise refuse("call", self.call, rule, did_you_mean(attribute, known))
-        return function  # type: ignore[no-any-return]  # callable() tells mypy too little
 
     def check(self, clock: Clock) -> None:
         super().check(clock)

@@ -79,10 +79,6 @@ class Schedule(Kind, family=True):
                 yield (*path, *inner), part
 
     def code(self) -> Iterator[tuple[str, str]]:
-        """What this schedule would import and run because its config says so: path and name.
-
-        Asking imports nothing, so that a caller can refuse before `check` and `at` do.
-        """
         for path, child in self.children():
             for inner, name in child.code():
                 yield joined(*path, inner), name

@@ -199,10 +199,10 @@ def test_an_option_can_not_lead_out_of_its_folder(tmp_path: Path) -> None:
 def test_code_runs_only_from_modules_that_are_allowed() -> None:
     asked = 'schedule={kind: custom, call: "tests.functions:one"}'
     for allowed in ("allow_code=true", "allow_code=[tests]", "allow_code=[tests.functions]"):
-        assert experiment(asked, allowed).code() == ["tests.functions:one"]
+        assert list(experiment(asked, allowed).code()) == [("schedule.call", "tests.functions:one")]
     for refused in ("allow_code=false", "allow_code=[test]", "allow_code=[tests.functions.one]"):
         with pytest.raises(Refused, match=r"hint: read it first; .*allow_code=\[tests.functions\]"):
-            experiment(asked, refused).curves()
+            experiment(asked, refused)
 
 
 def test_secrets_are_told_by_their_names() -> None:

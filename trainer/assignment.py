@@ -70,7 +70,7 @@ class Assignment:
         """Says what will happen, and draws it."""
         experiment = self.experiment
         print(preface(experiment, self.curves), *self.warnings, sep="\n")
-        for name in experiment.code():
+        for _, name in experiment.code():
             print(f"runs code that the config names: {name}")
         drawn = picture.svg(self.curves, experiment.clock())
         self.folder.picture.write_text(drawn, encoding="utf-8")

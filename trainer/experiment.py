@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import ceil
 from os import PathLike
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
-from schedules import Clock, Curve, Schedule
+from schedules import Clock, Curve, Problem, Schedule
 from schedules.compose import Part, Wrapped
 from schedules.declaration import Declaration
 from schedules.preview import Place, Tried
@@ -170,8 +170,6 @@ class Experiment(Declaration):
         """
         clock, curves = self.clock(), {}
         for name, value in self.driven().items():
-            with within(*value.path):
-                self._check_code(value.schedule)
             curves[name] = Curve(value.schedule, clock, value.path)
         if self.mode == "lr_find":
             with within("lr_find"):
@@ -203,26 +201,30 @@ class Experiment(Declaration):
             return None
         return Tried(self.optimizer.kind, height)
 
-    def code(self) -> list[str]:
-        """The functions that the config names, other than our own."""
-        named = (name for value in self.driven().values() for _, name in value.schedule.code())
-        return [name for name in named if name != OURS]
+    def code(self) -> Iterator[tuple[str, str]]:
+        """The functions that it names, other than our own, each with its override path."""
+        for value in self.driven().values():
+            for path, name in value.schedule.code():
+                if name != OURS:
+                    yield joined(*value.path, path), name
+        for part in ("loss", "model", "data"):
+            for path, name in getattr(self, part).code():
+                yield joined(part, path), name
 
-    def _for_good(self) -> Cadence | None:
-        every = self.checkpoint.keep_every
-        return Cadence(self.clock().steps(every), self.total_steps()) if every else None
-
-    def _check_code(self, schedule: Schedule) -> None:
-        """Refuses to import what a config names unless it says that it may; ours is harmless."""
-        for path, name in schedule.code():
+    def contradictions(self) -> Iterator[Problem]:
+        for path, name in self.code():
             module = name.partition(":")[0]
             allowed = self.allow_code
             if isinstance(allowed, tuple):
                 allowed = any(f"{module}.".startswith(f"{known}.") for known in allowed)
-            if not allowed and name != OURS:
+            if not allowed:
                 rule = "is code that the config names, and runs only with allow_code=true"
                 hint = f"read it first; then add allow_code=true or allow_code=[{module}]"
-                raise refuse(path, name, rule, hint)
+                yield Problem(path, name, rule, hint)
+
+    def _for_good(self) -> Cadence | None:
+        every = self.checkpoint.keep_every
+        return Cadence(self.clock().steps(every), self.total_steps()) if every else None
 
     def _units(self) -> Clock:
         examples, batch = self.data.facts().examples, self.data.batch_size

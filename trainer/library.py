@@ -112,7 +112,7 @@ def train(
                 tell(ended, place)
                 return watch.outcome(experiment, place)
             print(preface(experiment, curves), *findings, sep="\n")
-            for name in experiment.code():
+            for _, name in experiment.code():
                 print(f"runs code that the config names: {name}")
             svg = picture.svg(curves, experiment.clock())
             place.picture.write_text(svg, encoding="utf-8")
