@@ -20,6 +20,7 @@ from .experiment import Experiment
 from .groups import Groups
 from .live import Dials
 from .losses import Loss
+from .precision import Scaling, computing
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +36,8 @@ class Network:
     average: Average | None
     dials: Dials
     global_step: tf.Variable
+    scaling: Scaling | None = None
+    """What scales the loss, where layers compute in float16."""
 
     @classmethod
     def declared(cls, experiment: Experiment, names: Sequence[str]) -> Self:
@@ -47,7 +50,8 @@ class Network:
         """
         facts, dials = experiment.data.facts(), Dials(names)
         try:
-            model = experiment.model.build(facts.shape, facts.outputs, dials)
+            with computing(experiment.run.precision):
+                model = experiment.model.build(facts.shape, facts.outputs, dials)
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras 3.12 finds fault with less than nothing only
                     raise ValueError(f"{weight.path} would have no entries")
@@ -60,15 +64,16 @@ class Network:
         ema = experiment.ema
         average = Average(ema, model.trainable_variables, dials) if ema else None
         step = tf.Variable(0, dtype=tf.int64, name="global_step")
-        return cls(model, experiment.loss, groups, average, dials, step)
+        scaling = Scaling() if experiment.run.precision == "mixed_float16" else None
+        return cls(model, experiment.loss, groups, average, dials, step, scaling)
 
     def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
         """What the model says outside of training, by the averaged weights where there are any."""
         if self.average is None:
-            return self.model(inputs, training=False)
+            return tf.cast(self.model(inputs, training=False), tf.float32)
         fixed = [variable.value for variable in self.model.non_trainable_variables]
         outputs, _ = self.model.stateless_call(self.average.values(), fixed, inputs, training=False)
-        return outputs
+        return tf.cast(outputs, tf.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
@@ -105,6 +110,8 @@ class Network:
         named |= {f"optimizer/{name}": slot for name, slot in self.groups.slots().items()}
         if self.average:
             named |= {f"average/{path}": mean for path, mean in self.average.variables.items()}
+        if self.scaling:
+            named |= {f"loss/{name}": variable for name, variable in self.scaling.variables.items()}
         for variable in self.model.variables:
             name = f"model/{variable.path}"
             if name in named:

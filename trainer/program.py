@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -114,8 +115,7 @@ class Program:
         others = self.network.model.non_trainable_weights
         with self.network.dials.showing(row):
             before = [weight.value for weight in others]
-            loss, *gradients = self._accumulated(handed, i)
-            sound = finite(loss, gradients, xla=self._xla)
+            (loss, *gradients), sound = self._judged(handed, i)
 
             def apply() -> tf.Tensor:
                 self.network.groups.apply(gradients)
@@ -132,15 +132,35 @@ class Program:
             tf.cond(sound, apply, skip) if self._skips else apply()
         return loss, sound
 
-    def _accumulated(self, handed: Any, i: tf.Tensor) -> list[tf.Tensor]:
-        """The mean loss over a batch, and its gradients, a micro-batch at a time."""
+    def _judged(self, handed: Any, i: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The loss and its gradients, and whether all are finite."""
+        model, scaling = self.network.model, self.network.scaling
+        judged = partial(finite, xla=self._xla)
+        if scaling is None:
+            loss, *gradients = told = self._accumulated(handed, i)
+            return told, judged(loss, gradients)
+        others = model.non_trainable_variables
+        before = [tf.identity(variable.value) for variable in others]
+
+        def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
+            # Another try draws the same random numbers, and counts the inputs once.
+            for variable, value in zip(others, before, strict=True):
+                variable.assign(value)
+            return self._accumulated(handed, i, scale)
+
+        return scaling.tried(scaled, judged, [weight.shape for weight in model.trainable_variables])
+
+    def _accumulated(
+        self, handed: Any, i: tf.Tensor, scale: tf.Tensor | None = None
+    ) -> list[tf.Tensor]:
+        """The mean loss over a batch, and the gradients of its `scale`-fold, in micro-batches."""
         parts = self._micro_batches
         if parts == 1:
-            return self._differentiated(self._feed.batch(handed, i, 0, 1))
+            return self._differentiated(self._feed.batch(handed, i, 0, 1), scale)
         shapes = [(), *(weight.shape for weight in self.network.model.trainable_variables)]
 
         def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            told = self._differentiated(self._feed.batch(handed, i, k, parts))
+            told = self._differentiated(self._feed.batch(handed, i, k, parts), scale)
             found = map(tf.convert_to_tensor, told)
             return k + 1, [total + x for total, x in zip(sums, found, strict=True)]
 
@@ -148,15 +168,16 @@ class Program:
         _, sums = tf.while_loop(lambda k, _: k < parts, add, start)
         return [total / parts for total in sums]
 
-    def _differentiated(self, batch: Batch) -> list[tf.Tensor]:
+    def _differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
         inputs, labels = batch
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]
         with tf.GradientTape() as tape:
             tape.watch(weights)  # within a Keras scope they may be tensors
-            outputs = model(inputs, training=True)
+            outputs = tf.cast(model(inputs, training=True), tf.float32)
             loss = tf.reduce_mean(self.network.loss.training(outputs, labels, dials))
-        return [loss, *tape.gradient(loss, weights)]
+            scaled = loss if scale is None else loss * scale
+        return [loss, *tape.gradient(scaled, weights)]
 
     def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         told = self.network.loss.evaluation(self.network.outputs(inputs), labels)

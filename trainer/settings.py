@@ -43,6 +43,13 @@ class Run(Declaration):
     """
     compile: Literal["auto", "graph", "xla"] = "auto"
     """How the loop is compiled; `auto` measures both on the actual model."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """What layers compute in; weights, loss and scheduled values are float32 whatever it is.
+
+    `mixed_float16` scales the loss, by what it learns while training, so that small gradients
+    last. An update for which that scale was too high is made again at a lower one, within itself:
+    none is left out, and `on_nonfinite` hears only of what no scale would mend.
+    """
     deterministic: Flag = True
     """Whether TensorFlow may only use operations that give the same bits every time."""
     on_nonfinite: Literal["stop", "skip", "rewind"] = "stop"
