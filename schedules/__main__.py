@@ -35,6 +35,7 @@ from typing import Any, NoReturn
 
 import schedules
 
+from . import plugins
 from .catalogue import entries
 from .clock import Clock
 from .export import FORMATS, save, write_file
@@ -73,6 +74,7 @@ def list_kinds(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Tells of each kind its formula, its parameters, their defaults and its shape."""
     parser.add_argument("kind", nargs="?", help="tell all of this kind alone")
     asked = parser.parse_args(arguments)
+    _load_plugins()
     print("\n\n".join(entries(asked.kind, bold=coloured())))
     return 0
 
@@ -153,6 +155,7 @@ def look_over(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 def print_schema(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Prints the JSON Schema of every kind, by which editors complete and check YAML files."""
     parser.parse_args(arguments)
+    _load_plugins()
     print(json.dumps(schedules.json_schema(), indent=2))
     return 0
 
@@ -164,6 +167,12 @@ COMMANDS = {
     "lint": look_over,
     "schema": print_schema,
 }
+
+
+def _load_plugins() -> None:
+    """Makes the kinds of other packages known, and says what is wrong with some."""
+    for said in plugins.load():
+        print(f"warning: {said}", file=sys.stderr)
 
 
 def _sources(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
+from . import plugins
 from .clock import Clock, Duration
 from .curve import load
 from .declaration import Kind
@@ -33,12 +34,12 @@ def entries(kind: str | None = None, *, bold: bool = False) -> Iterator[str]:
         Refused: when there is no such kind.
     """
     if kind is None:
-        for name, member in sorted(Schedule.kinds.items()):
-            yield "\n".join([*_heading(name, bold), _paragraphs(member)[0], *_parameters(member)])
+        for name, each in sorted(Schedule.kinds.items()):
+            yield "\n".join([*_heading(name, bold), _paragraphs(each)[0], *_parameters(each)])
         return
-    if kind not in Schedule.kinds:
+    member = Schedule.called(kind)
+    if member is None:
         raise refuse("kind", kind, "is no known schedule", did_you_mean(kind, Schedule.kinds))
-    member = Schedule.kinds[kind]
     yield "\n".join([*_heading(kind, bold), "\n\n".join(_paragraphs(member)), *_parameters(member)])
 
 
@@ -59,11 +60,12 @@ def _shape(kind: str) -> str:
 
 
 def _conf() -> Iterator[Path]:
-    """Where the trainer's conf folder may be: inside the package, or beside it in a checkout."""
+    """Where conf files may be: inside the trainer, or beside it in a checkout, and plugins'."""
     spec = find_spec("trainer")
     for place in spec.submodule_search_locations or () if spec else ():
         yield Path(place) / "conf"
         yield Path(place).parent / "conf"
+    yield from (folder for _, folder in plugins.conf())
 
 
 def _paragraphs(member: type[Kind]) -> list[str]:

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import Self
 
+from . import plugins
 from .documentation import purposes
 from .refusal import ABSENT, Problem, Refused, did_you_mean, joined
 
@@ -142,16 +143,28 @@ class Kind(Declaration):
         if isinstance(config, cls):
             return type(config)
         if not isinstance(config, Mapping):
-            word = isinstance(config, str) and config in cls.kinds
+            word = cls.called(config)
             hint = f"write {{kind: {config}, …}}" if word else _known(cls)
             return Refused([Problem("", config, "must be a mapping with a `kind`", hint)])
         if "kind" not in config:
             return Refused([Problem("kind", ABSENT, "is required", _known(cls))])
         kind = config["kind"]
-        if not isinstance(kind, str) or kind not in cls.kinds:
-            hint = did_you_mean(kind, cls.kinds)
-            return Refused([Problem("kind", kind, f"is no known {cls.__name__.lower()}", hint)])
-        return cls.kinds[kind]  # type: ignore[return-value]  # the registry holds subclasses of cls
+        if member := cls.called(kind):
+            return member
+        hint = "; ".join(filter(None, (did_you_mean(kind, cls.kinds), *plugins.load())))
+        return Refused([Problem("kind", kind, f"is no known {cls.__name__.lower()}", hint)])
+
+    @classmethod
+    def called(cls, kind: object) -> type[Self] | None:
+        """The member of the family that goes by the word `kind`; plugins are loaded for a new one.
+
+        None where there is none.
+        """
+        if not isinstance(kind, str):
+            return None
+        if kind not in cls.kinds:
+            plugins.load()
+        return cls.kinds.get(kind)  # type: ignore[return-value]  # it holds subclasses of cls
 
     @classmethod
     def _nested(cls, config: object) -> Self:
@@ -187,6 +200,7 @@ def carried(refused: Refused) -> PydanticCustomError:
 
 
 def _known(family: type[Kind]) -> str:
+    plugins.load()
     return f"known: {', '.join(sorted(family.kinds))}"
 
 

@@ -15,14 +15,18 @@ from typing import NamedTuple
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PAGES = [page for page in ("README.md", "CONTRIBUTING.md") if (CHECKOUT / page).exists()]
+PAGES = [
+    str(page.relative_to(CHECKOUT))
+    for page in (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *CHECKOUT.glob("docs/*.md"))
+    if page.exists()
+]
 FENCED = re.compile(
     r"^(?:<!-- (?P<word>[a-z ]+): (?P<rest>.+) -->\n+)?"
     r"^```(?P<language>\w*).*\n(?P<text>(?:.*\n)*?)```$",
     re.MULTILINE,
 )
 RUN = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
-SHOWN = {"yaml", "json", "csv", "text", ""}
+SHOWN = {"yaml", "toml", "json", "csv", "text", ""}
 HERE = "bash scripts/test\n"
 """The command that runs this; it would never end."""
 
@@ -63,21 +67,27 @@ FOLLOWED = [block for block in ALL if block.language in RUN or block.word == "go
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
-    """A copy of the checkout for each page, with the running environment for its `.venv`."""
+    """Gives a copy of the checkout for a page, with the running environment for its `.venv`."""
     ignored = shutil.ignore_patterns(".*", "__pycache__", "outputs", "multirun", "build", "dist")
     folder = tmp_path_factory.mktemp("docs")
-    for page in PAGES:
-        shutil.copytree(CHECKOUT, folder / page, ignore=ignored)
-        if sys.prefix != sys.base_prefix:
-            (folder / page / ".venv").symlink_to(sys.prefix)
-    return folder
+
+    def copy(page: str) -> Path:
+        target = folder / page.replace("/", "-")
+        if not target.exists():
+            shutil.copytree(CHECKOUT, target, ignore=ignored)
+            if sys.prefix != sys.base_prefix:
+                (target / ".venv").symlink_to(sys.prefix)
+        return target
+
+    return copy
 
 
 @pytest.mark.parametrize("block", [marked(block) for block in FOLLOWED])
 def test_a_reader_can_follow(block, copies):
-    checkout = copies / block.page
+    checkout = copies(block.page)
     if block.word == "goes to":
         target = checkout / block.rest
+        target.parent.mkdir(parents=True, exist_ok=True)
         above = f"{target.read_text()}\n\n" if target.exists() else ""
         target.write_text(above + block.text)
         return
@@ -112,4 +122,5 @@ def test_every_remark_above_a_block_is_understood():
 @pytest.mark.parametrize("page", PAGES)
 def test_links_into_the_checkout_lead_somewhere(page):
     links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", (CHECKOUT / page).read_text())
-    assert [link for link in links if not (CHECKOUT / link).exists()] == []
+    folder = (CHECKOUT / page).parent
+    assert [link for link in links if not (folder / link).exists()] == []

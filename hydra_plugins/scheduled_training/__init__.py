@@ -5,14 +5,30 @@ Hydra imports this in every program of the environment, so what it needs is impo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+
+class Confs(SearchPathPlugin):
+    """Lets our own groups, and no other program's, have the options of `schedules.plugins`."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        ours = sys.modules.get("trainer.configuration")
+        main = [place.path for place in search_path.get_path() if place.provider == "main"]
+        if ours and main and str(main[0]).removeprefix("file://") == str(ours.CONF):
+            from schedules import plugins
+
+            for name, folder in plugins.conf():
+                search_path.append(f"plugin {name}", f"file://{folder}")
 
 
 class Ours(Sweeper):

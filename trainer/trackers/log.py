@@ -63,7 +63,7 @@ class Log(Declaration):
             if name in cls.model_fields or isinstance(written, Tracker):
                 read[name] = written
             elif written is not None:
-                known = name in Tracker.kinds
+                known = Tracker.called(name) is not None
                 named = isinstance(written, Mapping) and "kind" in written
                 if not known and not named:
                     hint = did_you_mean(name, {*cls.model_fields, *Tracker.kinds})
