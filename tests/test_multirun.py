@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import subprocess
@@ -13,24 +12,7 @@ from pathlib import Path
 import pytest
 
 from .runs import SMALL, result
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-
-
-def command(*asked: str) -> list[str]:
-    return [sys.executable, "-m", "trainer", "-m", *SMALL, "hydra.sweep.dir=all", *asked]
-
-
-def multirun(cwd: Path, *asked: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*asked), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=240
-    )
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with (path / "sweep.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+from .sweeps import ENVIRONMENT, command, multirun, table
 
 
 def test_a_job_that_can_not_be_honoured_keeps_the_whole_sweep_from_starting(
@@ -88,19 +70,6 @@ def test_a_launcher_whose_package_is_missing_is_refused_with_what_to_install(
         "hydra/launcher = 'absent_cluster': needs a package that is not installed: "
         "absent_launcher\n  hint: pip install 'scheduled-training[absent]'\n"
     )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "ray", "submitit_local"])
-def test_other_peoples_launchers_run_a_sweep_with_a_failing_job(
-    launcher: str, tmp_path: Path
-) -> None:
-    pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
-    asked = (f"hydra/launcher={launcher}", "run.length=12", "schedule.initial_value=0.1,1e9,0.2")
-    done = multirun(tmp_path, *asked)
-    assert done.returncode == 1
-    assert "1 of 3 jobs failed:\n  1  schedule.initial_value=1000000000.0" in done.stderr
-    assert [row["status"] for row in table(tmp_path / "all")] == ["done", "failed", "done"]
 
 
 @pytest.mark.slow

@@ -133,7 +133,7 @@ def test_the_door_writes_where_it_is_told_and_refuses_folders_without_runs(
         main([str(tmp_path / "empty")])
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no browser")
+@pytest.mark.skipif(not shutil.which("chromium"), reason="bash scripts/browser installs it")
 def test_a_browser_shows_the_numbers_and_sorts_by_them(sweep: Path, tmp_path: Path) -> None:
     report = written(found([sweep]), sweep)
     # Sorts by the last measured value, as a click would, then tells what it shows in the title.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -28,11 +27,10 @@ from trainer.study import JOURNAL, Settings, opened
 from trainer.trial import announce
 
 from .runs import SMALL, events, result, rows, trained
+from .sweeps import CHECKOUT, ENVIRONMENT, table
 
 optuna = pytest.importorskip("optuna")
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
 MOMENTUM = "++optimizer.momentum=interval(0.5,0.9)"
 
 Outcome = Callable[[dict[str, str]], dict[str, Any] | None]
@@ -83,11 +81,6 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         asked = ["hydra.sweep.dir=all", "hydra.mode=MULTIRUN"]
         config = compose("config", overrides=asked, return_hydra_config=True)
         yield run
-
-
-def table(folder: Path = Path("all")) -> list[dict[str, str]]:
-    with (folder / "sweep.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +168,7 @@ def test_a_refused_proposal_is_a_failed_trial_and_the_search_goes_on(
     assert len(ran) < 8
     told = "run.micro_batches = 7: must divide data.batch_size = 64"
     assert capsys.readouterr().err.count(told) == 8 - len(ran)
-    reasons = [row["reason"] for row in table()]
+    reasons = [row["reason"] for row in table(Path("all"))]
     assert sum(told in reason for reason in reasons) == 8 - len(ran)
 
 
