@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -13,13 +14,34 @@ from trainer.experiment import Experiment
 OPTIONS = sorted(CONF.glob("*/*.yaml"))
 
 
+ASKS = {
+    "data=npz": ("data.path={here}/a.npz",),
+    "data=npy": ("data.inputs={here}/x.npy", "data.labels={here}/y.npy"),
+    "data=csv": ("data.path={here}/a.csv", "data.target=label"),
+}
+"""What must be said besides, by the options that ask for something of the user's own."""
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data of every sort."""
+    folder = tmp_path_factory.mktemp("data")
+    inputs, labels = np.zeros((100, 8)), np.arange(100) % 2
+    np.savez(folder / "a.npz", inputs=inputs, labels=labels)
+    np.save(folder / "x.npy", inputs)
+    np.save(folder / "y.npy", labels)
+    (folder / "a.csv").write_text("one,label\n" + "1.5,0\n2.5,1\n" * 50)
+    return folder
+
+
 def named(path: Path) -> str:
     return f"{path.parent.name}={path.stem}"
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=named)
-def test_every_option_of_every_group_makes_a_run_that_can_be_drawn(path: Path) -> None:
-    declared = Experiment.declared(compose([named(path)]))
+def test_every_option_of_every_group_makes_a_run_that_can_be_drawn(path: Path, here: Path) -> None:
+    asked = [text.format(here=here) for text in ASKS.get(named(path), ())]
+    declared = Experiment.declared(compose([named(path), *asked]))
     assert next(iter(declared.curves())) == "learning_rate"
 
 

@@ -89,7 +89,8 @@ def loaded(experiment: Experiment) -> Split:
     Raises:
         Refused: when they can't be learnt from.
     """
-    data = experiment.data.load()
+    with within("data"):
+        data = experiment.data.load()
     data.check(experiment.data.facts())
     return data
 
@@ -162,6 +163,7 @@ class Start:
         """
         experiment, folder = self.experiment, self.folder
         write(folder.chosen, json.dumps(asdict(chosen), indent=1) + "\n")
+        self.data.preparation.write(folder.preparation)
         mail = Mail(folder.path)
         mail.open()
         couriers = Couriers.of(experiment.log, folder)

@@ -227,7 +227,8 @@ class Experiment(Declaration):
         return Cadence(self.clock().steps(every), self.total_steps()) if every else None
 
     def _units(self) -> Clock:
-        examples, batch = self.data.facts().examples, self.data.batch_size
+        with within("data"):
+            examples, batch = self.data.facts().examples, self.data.batch_size
         if batch > examples:
             rule = f"must not exceed the {examples} training examples"
             raise refuse("data.batch_size", batch, rule, f"data.batch_size={examples}")

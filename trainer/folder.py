@@ -48,6 +48,7 @@ class Folder:
         self.chosen = path / "chosen.json"
         self.result = path / "result.json"
         self.checkpoints = path / "checkpoints"
+        self.preparation = path / "preparation.json"
         self.picture = path / "schedule.svg"
         self.chatter = path / "tensorflow.log"
 

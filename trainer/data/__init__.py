@@ -1,7 +1,8 @@
 """What a network learns from: declared kinds of data, loaded as numpy arrays."""
 
-from . import embedded  # noqa: F401  # registers its kinds
+from . import arrays, embedded, synthetic, tables  # noqa: F401  # registers their kinds
 from .data import Data
 from .examples import Examples, Facts, Split
+from .preparation import Preparation
 
-__all__ = ["Data", "Examples", "Facts", "Split"]
+__all__ = ["Data", "Examples", "Facts", "Preparation", "Split"]

@@ -20,8 +20,12 @@ class Data(Kind, family=True):
 
     @abstractmethod
     def facts(self) -> Facts:
-        """What is known before loading."""
+        """What is known before loading.
+
+        It is asked for often and before TensorFlow is imported, so it reads no more than it must,
+        and once.
+        """
 
     @abstractmethod
     def load(self) -> Split:
-        """The examples, normalised."""
+        """The examples, prepared."""

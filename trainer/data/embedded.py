@@ -9,6 +9,7 @@ import numpy as np
 
 from .data import Data
 from .examples import Examples, Facts, Split
+from .preparation import Preparation
 
 EMBEDDED = Path(__file__).parent.parent / "datasets"
 
@@ -22,7 +23,7 @@ class Mnist5k(Data):
         return Facts(examples=4000, shape=(28, 28, 1), classes=10)
 
     def load(self) -> Split:
-        return _embedded("mnist5k", brightest=255)
+        return _embedded("mnist5k", self.facts().shape, brightest=255.0)
 
 
 class Digits(Data):
@@ -34,17 +35,18 @@ class Digits(Data):
         return Facts(examples=1438, shape=(8, 8, 1), classes=10)
 
     def load(self) -> Split:
-        return _embedded("digits", brightest=16)
+        return _embedded("digits", self.facts().shape, brightest=16.0)
 
 
-def _embedded(name: str, brightest: int) -> Split:
+def _embedded(name: str, shape: tuple[int, ...], brightest: float) -> Split:
     """Images that ship with the package, scaled to [0, 1]."""
+    preparation = Preparation(shape, scale=(brightest,))
     with np.load(EMBEDDED / f"{name}.npz", allow_pickle=False) as arrays:
         train, test = (
             Examples(
-                arrays[f"{part}_inputs"].astype(np.float32) / np.float32(brightest),
+                preparation.apply(arrays[f"{part}_inputs"]),
                 arrays[f"{part}_labels"].astype(np.int32),
             )
             for part in ("train", "test")
         )
-    return Split(train, test)
+    return Split(train, test, preparation)

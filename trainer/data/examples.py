@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from schedules.refusal import ABSENT, refuse, within
 
+from .preparation import Preparation
+
 
 class Facts(NamedTuple):
     """What a model, a loss and a clock need to know of the data before it is loaded."""
@@ -82,6 +84,8 @@ class Split:
 
     train: Examples
     test: Examples
+    preparation: Preparation
+    """What the raw inputs went through to become these."""
 
     def check(self, facts: Facts) -> None:
         """Whether the examples are what was known of them, and can be learnt from.
