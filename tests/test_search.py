@@ -32,6 +32,8 @@ from .sweeps import CHECKOUT, ENVIRONMENT, table
 optuna = pytest.importorskip("optuna")
 
 MOMENTUM = "++optimizer.momentum=interval(0.5,0.9)"
+TPE = {"kind": "tpe", "n_startup_trials": 4}
+"""What learns from four trials on, and not only from ten."""
 
 Outcome = Callable[[dict[str, str]], dict[str, Any] | None]
 
@@ -103,30 +105,30 @@ def test_what_is_searched_is_written_as_in_any_sweep(
     assert [part.at(share) for share in (0.0, 0.5, 1.0)] == [low, middle, last]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+@pytest.mark.parametrize("sampler", [TPE, "cmaes"], ids=["tpe", "cmaes"])
 def test_what_is_drawn_keeps_to_what_was_asked_for(
-    sampler: str, search: Callable[..., Pretended]
+    sampler: object, search: Callable[..., Pretended]
 ) -> None:
     asked = (
         MOMENTUM, "++schedule.initial_value=tag(log,interval(0.001,0.1))", "run.length=50",
         "++data.batch_size=int(interval(16,20))", "schedule=choice(cosine,polynomial)",
     )  # fmt: skip
-    ran = search(measured, *asked, n_trials=12, sampler=sampler).ran
-    assert len(ran) == 12
+    ran = search(measured, *asked, n_trials=8, sampler=sampler).ran
+    assert len(ran) == 8
     assert {values["run.length"] for values in ran} == {"50"}
     assert {values["schedule"] for values in ran} == {"cosine", "polynomial"}
     assert all(0.001 <= float(values["schedule.initial_value"]) <= 0.1 for values in ran)
     assert {int(values["data.batch_size"]) for values in ran} <= set(range(16, 21))
-    assert len({values["optimizer.momentum"] for values in ran}) == 12
+    assert len({values["optimizer.momentum"] for values in ran}) == 8
 
 
 def test_a_search_nears_what_is_best_and_tells_the_command_for_it(
     search: Callable[..., Pretended], capsys: pytest.CaptureFixture[str]
 ) -> None:
     fixed = widened(["schedule={kind: constant, value: 0.1}"])
-    search(measured, MOMENTUM, *fixed, n_trials=20)
+    search(measured, MOMENTUM, *fixed, n_trials=14, sampler=TPE)
     best = yaml.safe_load(Path("all/best.yaml").read_text())
-    assert abs(float(best["overrides"]["optimizer.momentum"]) - 0.7) < 0.03
+    assert abs(float(best["overrides"]["optimizer.momentum"]) - 0.7) < 0.05
     momentum = best["overrides"]["optimizer.momentum"]
     command = (
         f"python -m trainer optimizer.momentum={momentum} 'schedule={{kind: constant, value: 0.1}}'"
@@ -138,22 +140,23 @@ def test_a_search_nears_what_is_best_and_tells_the_command_for_it(
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(
     search: Callable[..., Pretended],
 ) -> None:
-    whole = search(measured, MOMENTUM, n_trials=12).ran
+    whole = search(measured, MOMENTUM, n_trials=7, sampler=TPE).ran
     Path("all").rename("whole")
-    left = iter([*range(11), None, 0])
+    seen: list[dict[str, str]] = []
 
     def interrupted(values: dict[str, str]) -> dict[str, Any] | None:
-        return None if next(left) is None else measured(values)
+        seen.append(values)
+        return measured(values) if len(seen) < 6 else None
 
     with pytest.raises(KeyboardInterrupt):
-        search(interrupted, MOMENTUM, n_trials=12)
-    again = search(measured, MOMENTUM, n_trials=12)
-    assert again.ran == whole[11:], "one was left, with the values that it had before"
-    assert [t.params for t in opened(Path("all") / JOURNAL).trials] == [
-        t.params for t in opened(Path("whole") / JOURNAL).trials
+        search(interrupted, MOMENTUM, n_trials=7, sampler=TPE)
+    again = search(measured, MOMENTUM, n_trials=7, sampler=TPE)
+    assert again.ran == whole[5:], "one was left, with the values that it had before"
+    assert [trial.params for trial in opened(Path("all") / JOURNAL).trials] == [
+        trial.params for trial in opened(Path("whole") / JOURNAL).trials
     ]
-    assert search(measured, MOMENTUM, n_trials=12).ran == []
-    assert len(search(measured, MOMENTUM, n_trials=14).ran) == 2
+    assert search(measured, MOMENTUM, n_trials=7).ran == []
+    assert len(search(measured, MOMENTUM, n_trials=8).ran) == 1
     with pytest.raises(Refused, match=r"run.length=9"):
         search(measured, MOMENTUM, "run.length=9", n_trials=14)
     with pytest.raises(Refused, match=r"was interval\(0.5,0.9\), is interval\(0.5,0.8\)"):
@@ -163,20 +166,18 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(
 def test_a_refused_proposal_is_a_failed_trial_and_the_search_goes_on(
     search: Callable[..., Pretended], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran = search(measured, MOMENTUM, "++run.micro_batches=choice(1,7)", n_trials=8).ran
+    ran = search(measured, MOMENTUM, "++run.micro_batches=choice(1,7)", n_trials=6).ran
     assert {values["run.micro_batches"] for values in ran} == {"1"}
-    assert len(ran) < 8
+    assert len(ran) < 6
     told = "run.micro_batches = 7: must divide data.batch_size = 64"
-    assert capsys.readouterr().err.count(told) == 8 - len(ran)
+    assert capsys.readouterr().err.count(told) == 6 - len(ran)
     reasons = [row["reason"] for row in table(Path("all"))]
-    assert sum(told in reason for reason in reasons) == 8 - len(ran)
+    assert sum(told in reason for reason in reasons) == 6 - len(ran)
 
 
 def test_a_search_of_which_nothing_can_be_honoured_does_not_begin(
     search: Callable[..., Pretended],
 ) -> None:
-    with pytest.raises(Refused, match=r"^run.lenght"):
-        search(measured, MOMENTUM, "++run.lenght=3")
     with pytest.raises(Refused, match=r"at least 0 and at most 1"):
         search(measured, "++optimizer.momentum=interval(2,3)")
     assert not Path("all").exists()
@@ -193,8 +194,10 @@ def test_a_trial_that_diverged_counts_as_the_worst_and_one_that_was_killed_as_no
             return {"status": "failed", "reason": "killed by SIGKILL"}
         return measured(values)
 
-    search(outcome, MOMENTUM, n_trials=12, metric="eval_accuracy")
-    for trial in opened(Path("all") / JOURNAL).trials:
+    search(outcome, MOMENTUM, n_trials=8, metric="eval_accuracy")
+    trials = opened(Path("all") / JOURNAL).trials
+    assert len({trial.state for trial in trials}) == 2
+    for trial in trials:
         drawn = trial.params["optimizer.momentum"]
         if drawn > 0.8:
             assert trial.value == -float("inf")

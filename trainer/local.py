@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ OUTPUT = "output.log"
 """The file in a job's folder that takes what it prints."""
 ERRORS = "errors.log"
 """The one that takes its standard error; why it failed, should it leave no other word."""
+URGENCY = ("running", "failed", "waiting", "ended")
+"""The states of jobs, from what one wants to see most to least."""
 LOOK_SECONDS = 0.2
 """How often it is seen which jobs have ended."""
 
@@ -213,15 +216,25 @@ class Board:
 
     def show(self) -> None:
         if self._live:
-            self._live.update(table(self._tasks), refresh=True)
+            room = self._live.console.size.height - 2  # the heading, and the line below
+            self._live.update(table(self._tasks, room), refresh=True)
 
 
-def table(tasks: Sequence[Task]) -> Table:
-    """A row for each job: how it stands, where it runs, and what it said last."""
+def table(tasks: Sequence[Task], room: int) -> Table:
+    """A row for each job: how it stands, where it runs, and what it said last.
+
+    Where there is not room for all, those that run or failed come before those that wait or
+    ended, and the last row counts the others.
+    """
     rows = Table("job", "overrides", "state", "on", "last said", box=None, pad_edge=False)
-    for task in tasks:
+    ranked = sorted(range(len(tasks)), key=lambda i: URGENCY.index(tasks[i].state))
+    shown = sorted(ranked if len(tasks) <= room else ranked[: max(room - 1, 0)])
+    for task in (tasks[i] for i in shown):
         place = str(task.place) if task.state == "running" else ""
         rows.add_row(task.name, task.told, task.state, place, task.last_words())
+    if others := Counter(tasks[i].state for i in set(ranked) - set(shown)):
+        told = ", ".join(f"{others[state]} {state}" for state in URGENCY if others[state])
+        rows.add_row("…", f"and {told}")
     return rows
 
 
