@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from . import plugins
 from .clock import Clock, Duration
 from .curve import load
-from .declaration import Kind
+from .declaration import Declaration, Kind
 from .documentation import purposes
 from .preview import horizon
 from .refusal import Refused, did_you_mean, refuse, shown
@@ -35,12 +35,12 @@ def entries(kind: str | None = None, *, bold: bool = False) -> Iterator[str]:
     """
     if kind is None:
         for name, each in sorted(Schedule.kinds.items()):
-            yield "\n".join([*_heading(name, bold), _paragraphs(each)[0], *_parameters(each)])
+            yield "\n".join([*_heading(name, bold), _indented(each)[0], *_parameters(each)])
         return
     member = Schedule.called(kind)
     if member is None:
         raise refuse("kind", kind, "is no known schedule", did_you_mean(kind, Schedule.kinds))
-    yield "\n".join([*_heading(kind, bold), "\n\n".join(_paragraphs(member)), *_parameters(member)])
+    yield "\n".join([*_heading(kind, bold), "\n\n".join(_indented(member)), *_parameters(member)])
 
 
 def _heading(kind: str, bold: bool) -> Iterator[str]:
@@ -68,21 +68,29 @@ def _conf() -> Iterator[Path]:
     yield from (folder for _, folder in plugins.conf())
 
 
-def _paragraphs(member: type[Kind]) -> list[str]:
-    """The docstring without its examples, indented."""
+def paragraphs(member: type[Kind]) -> list[str]:
+    """What a kind tells of itself: the paragraphs of its docstring, without the examples."""
     told = inspect.getdoc(member) or ""
-    paragraphs = [text for text in told.split("\n\n") if not text.startswith(">>>")]
-    return [textwrap.indent(paragraph, "  ") for paragraph in paragraphs]
+    return [text for text in told.split("\n\n") if not text.startswith(">>>")]
+
+
+def parameters(member: type[Declaration]) -> Iterator[tuple[str, str, str]]:
+    """Of each field its name, its default as it is written, and what it is for."""
+    for name, field in member.model_fields.items():
+        if name != "kind":
+            yield name, _default(field), purposes(member).get(name, "")
+
+
+def _indented(member: type[Kind]) -> list[str]:
+    return [textwrap.indent(paragraph, "  ") for paragraph in paragraphs(member)]
 
 
 def _parameters(member: type[Kind]) -> Iterator[str]:
-    fields = {name: field for name, field in member.model_fields.items() if name != "kind"}
-    names = max(map(len, fields), default=0)
-    defaults = {name: _default(field) for name, field in fields.items()}
-    width = max(map(len, defaults.values()), default=0)
-    for name in fields:
-        told = " ".join(purposes(member).get(name, "").split())
-        yield f"    {name:{names}}  {defaults[name]:{width}}  {told}".rstrip()
+    rows = [(name, default, " ".join(told.split())) for name, default, told in parameters(member)]
+    names = max((len(name) for name, *_ in rows), default=0)
+    width = max((len(default) for _, default, _ in rows), default=0)
+    for name, default, told in rows:
+        yield f"    {name:{names}}  {default:{width}}  {told}".rstrip()
 
 
 def _default(field: FieldInfo) -> str:

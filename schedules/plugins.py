@@ -67,10 +67,8 @@ def _found(group: str) -> list[EntryPoint]:
 
 def _loaded(plugin: EntryPoint) -> Iterator[str]:
     """Imports one, and tells what is wrong with it."""
-    from .declaration import Kind
-
     who = f"the plugin {plugin.name} of {_package(plugin)}"
-    before = {family: dict(family.kinds) for family in _families(Kind)}
+    before = {family: dict(family.kinds) for family in families()}
     without = "tensorflow" not in sys.modules
     try:
         import_module(plugin.module)
@@ -87,11 +85,14 @@ def _loaded(plugin: EntryPoint) -> Iterator[str]:
                 yield f"{who} has another {called}, which is left out"
 
 
-def _families(above: type[Kind]) -> Iterator[type[Kind]]:
-    for family in above.__subclasses__():
+def families(above: type[Kind] | None = None) -> Iterator[type[Kind]]:
+    """Every family of kinds that has been declared."""
+    from .declaration import Kind
+
+    for family in (above or Kind).__subclasses__():
         if family.founds_family:
             yield family
-        yield from _families(family)
+        yield from families(family)
 
 
 def _package(plugin: EntryPoint) -> str:
