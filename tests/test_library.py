@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tests import runs
 from trainer import Experiment, Refused, train
@@ -254,3 +256,113 @@ def test_a_secret_reaches_no_file_of_a_run_that_a_program_asked_for(tmp_path):
     found = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert found
     assert not [path for path in found if b"hunter2" in path.read_bytes()]
+
+
+def network(outputs=3, width=8):
+    import keras
+
+    keras.utils.set_random_seed(7)
+    layers = [keras.Input((2,)), keras.layers.Dense(width, "relu"), keras.layers.Dropout(0.2)]
+    return keras.Sequential([*layers, keras.layers.Dense(outputs)])
+
+
+def corners():
+    """Points around three corners, and which."""
+    random = np.random.default_rng(0)
+    which = np.arange(300) % 3
+    return np.array([[0, 0], [3, 0], [0, 3]])[which] + random.normal(size=(300, 2)) / 2, which
+
+
+GIVEN = ("run.length=40", "run.compile=graph", "schedule.initial_value=0.1", "log.every=1")
+
+
+def test_a_model_and_arrays_of_a_program_are_trained(tmp_path):
+    mine = network()
+    outcome = train(Experiment.composed(*GIVEN), tmp_path, model=mine, data=corners(), quiet=True)
+    assert outcome.model is mine
+    assert outcome.metrics["eval_accuracy"] > 0.9
+    declared = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert declared["model"]["kind"] == declared["data"]["kind"] == "given"
+    assert declared["model"]["parameters"] == 2 * 8 + 8 + 8 * 3 + 3
+
+
+def test_given_again_they_go_on_to_the_bits_of_a_run_that_was_never_stopped(tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    experiment = Experiment.composed(*GIVEN)
+    first = train(experiment, whole, model=network(), data=corners(), quiet=True)
+    early = Experiment.composed(*GIVEN, "run.stop_after=15")
+    train(early, stopped, model=network(), data=corners(), quiet=True)
+    again = train(experiment, stopped, model=network(), data=corners(), quiet=True)
+    assert (again.status, again.steps) == ("done", 40)
+    assert again.result["weights_digest"] == first.result["weights_digest"]
+
+
+def test_others_are_refused_in_the_same_folder(tmp_path):
+    early = Experiment.composed(*GIVEN, "run.stop_after=5")
+    train(early, tmp_path, model=network(), data=corners(), quiet=True)
+    x, y = corners()
+    with pytest.raises(Refused, match=r"data\.digest"):
+        train(early, tmp_path, model=network(), data=(x + 1, y))
+    with pytest.raises(Refused, match=r"model\.digest"):
+        train(early, tmp_path, model=network(width=9), data=corners())
+
+
+def test_going_on_without_them_is_refused_before_tensorflow_is_imported(tmp_path):
+    early = Experiment.composed(*GIVEN, "run.stop_after=5")
+    train(early, tmp_path / "both", model=network(), data=corners(), quiet=True)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "trainer", f"rerun={tmp_path / 'both'}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "data.kind = 'given': was an object of a program" in done.stderr
+    assert not re.search(r"\| +tensorflow$", done.stderr, re.MULTILINE)
+    model = Experiment.composed({"model": {"kind": "given"}})
+    with pytest.raises(Refused, match=r"train\(experiment, model=…\)"):
+        train(model, tmp_path / "model")
+
+
+def test_settings_for_given_data_are_declared_as_for_any(tmp_path):
+    x, y = corners()
+    settings = {"kind": "given", "batch_size": 30, "held_out": {"fraction": 0.5}}
+    declared = Experiment.composed(*GIVEN, {"data": settings}, "model=mlp", "run.length=1 epoch")
+    assert train(declared, tmp_path, data=(x, y), quiet=True).steps == 5
+
+
+def test_examples_to_evaluate_by_can_be_given(tmp_path):
+    x, y = corners()
+    declared = Experiment.composed(*GIVEN, "model=mlp", "data.batch_size=150")
+    outcome = train(declared, tmp_path, data=((x, y), (x[:5], y[:5])), quiet=True)
+    assert outcome.evaluations["epoch"][-1] == 40 * 150 / 300  # none of the pair is held out
+    assert outcome.metrics["eval_accuracy"] * 5 in range(6)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (np.zeros((4, 2)), "is a ndarray of 4, and must be a pair"),
+        ((np.zeros((4, 2)), np.zeros(3, int)), "has 4 inputs and 3 labels"),
+        (([[1.0], [2.0, 3.0]], [0, 1]), "is no array"),
+        ((np.zeros((4, 2)), np.zeros(4, int)), "one class only"),
+        ((np.full((40, 2), np.nan), np.arange(40) % 2), "not finite"),
+    ],
+)
+def test_data_that_can_not_be_learnt_from_is_refused(tmp_path, data, told):
+    with pytest.raises(Refused, match=told):
+        train(Experiment.composed(*GIVEN, "model=mlp", "data.batch_size=2"), tmp_path, data=data)
+
+
+def test_a_model_that_does_not_fit_the_data_is_refused_with_both_shapes(tmp_path):
+    import keras
+
+    experiment = Experiment.composed(*GIVEN)
+    with pytest.raises(Refused, match=r"gives \[4\] for an input, and the data wants \[3\]"):
+        train(experiment, tmp_path / "1", model=network(outputs=4), data=corners(), quiet=True)
+    wide = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+    with pytest.raises(Refused, match=r"shape \[5\], and the data has inputs of shape \[2\]"):
+        train(experiment, tmp_path / "2", model=wide, data=corners(), quiet=True)
+    with pytest.raises(Refused, match="is not built"):
+        train(experiment, model=keras.Sequential([keras.layers.Dense(3)]), data=corners())
+    with pytest.raises(Refused, match=r"must be a keras\.Model"):
+        train(experiment, model=print, data=corners())

@@ -17,6 +17,7 @@ from schedules.declaration import Declaration
 from schedules.preview import Place, Tried
 from schedules.refusal import joined, refuse, within
 
+from . import given  # noqa: F401  # registers its kinds
 from .averages import Ema
 from .cadence import Cadence, Either
 from .data import Data

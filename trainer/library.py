@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -13,7 +14,7 @@ from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from schedules.refusal import ABSENT, refuse
 from .checkpoint import Checkpoints
 from .experiment import Experiment
 from .folder import Folder
+from .given import Arrays, GivenData, GivenModel
 from .hidden import hidden
 from .outcome import Outcome
 from .preface import looked_over, preface
@@ -69,6 +71,8 @@ def train(
     experiment: Experiment,
     folder: str | os.PathLike[str] | None = None,
     *,
+    model: keras.Model | None = None,
+    data: Arrays | tuple[Arrays, Arrays] | None = None,
     callback: Callback | None = None,
     quiet: bool = False,
 ) -> Outcome:
@@ -76,6 +80,10 @@ def train(
 
     The folder is that of `python -m trainer`, byte for byte, and either may go on with the other's
     run. Without one, a new one is made under `outputs/` as the command line would name it.
+
+    `model` is a network of Keras in place of the declared one, and is trained in place; `data` are
+    inputs and labels, or two such pairs of which the second one is evaluated by, in place of the
+    declared data, whose batch size stays. The config tells them from others by their digests.
 
     `callback` is called after each call into TensorFlow; with `Call.stop` it may end the run. What
     it raises ends it too, and comes out here. With `quiet` nothing is printed but what it prints;
@@ -93,6 +101,7 @@ def train(
     if experiment.mode != "train":
         hint = "python -m trainer mode=lr_find, in a terminal"
         raise refuse("mode", experiment.mode, "is for the command line", hint)
+    experiment = _given(experiment, model, data)
     curves = experiment.curves()
     experiment.run.score()
     findings = looked_over(experiment, curves)
@@ -118,7 +127,8 @@ def train(
             place.picture.write_text(svg, encoding="utf-8")
             stop = Interruption()
             try:
-                perform(experiment, place, stop, watch.of)
+                with _undisturbed():
+                    perform(experiment, place, stop, watch.of)
             except Unable as unable:
                 print(unable, file=sys.stderr)
                 return watch.outcome(experiment, place, str(unable))
@@ -171,6 +181,28 @@ class _Watch(Progress):
         )
 
 
+def _given(
+    experiment: Experiment,
+    model: keras.Model | None,
+    data: Arrays | tuple[Arrays, Arrays] | None,
+) -> Experiment:
+    """The experiment with what a program gives in the place of what is declared."""
+    parts: dict[str, Any] = {}
+    if data is not None:
+        before = experiment.data
+        if not isinstance(before, GivenData):
+            before = GivenData(batch_size=before.batch_size)
+        parts["data"] = before.with_arrays(data)
+    if model is not None:
+        parts["model"] = GivenModel.of(model)
+    if not parts:
+        return experiment
+    fields = {name: getattr(experiment, name) for name in type(experiment).model_fields}
+    given = type(experiment).declared({**fields, **parts})
+    given._instead.update(experiment._instead)
+    return given
+
+
 def _made(folder: str | os.PathLike[str] | None) -> Path:
     """The folder, there or made; a new one as the command line names it where none is given."""
     now = datetime.now()
@@ -185,6 +217,18 @@ def _silence(quiet: bool) -> Iterator[TextIO]:
     aloud = sys.stdout
     with redirect_stdout(StringIO() if quiet else aloud):
         yield aloud
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keeps TensorFlow from taking the programs of several runs for one that is traced too often."""
+    log = logging.getLogger("tensorflow")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _saved(experiment: Experiment, folder: Folder) -> keras.Model:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from schedules.refusal import refuse
+from schedules.refusal import Refused, refuse
 
 from .averages import Average
 from .experiment import Experiment
@@ -55,6 +55,8 @@ class Network:
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras 3.12 finds fault with less than nothing only
                     raise ValueError(f"{weight.path} would have no entries")
+        except Refused:
+            raise
         except ValueError as error:  # what Keras says of shapes that don't fit
             told = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
             why = next((line for line in told[1:] if line), told[0]).partition(" for '")[0]

@@ -10,6 +10,7 @@ from schedules.refusal import ABSENT, Problem, Refused, within
 from schedules.terminal import spark
 
 from .experiment import Experiment
+from .given import GivenModel
 
 
 def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Finding]:
@@ -22,6 +23,8 @@ def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Fin
     with within("optimizer"):
         experiment.optimizer.check_installed()
     experiment.log.check()
+    if isinstance(experiment.model, GivenModel):
+        experiment.model.check()
     places = experiment.places()
     findings = lint(curves, experiment.clock(), places)
     refused = [finding for finding in findings if finding.severity == "refused"]

@@ -1,0 +1,234 @@
+"""Models and data that a program gives as Python objects, and what a run records of them.
+
+Its `config.yaml` can't hold them; it holds what tells them from others, so that going on with
+others is refused. Only a program that gives them again can go on with such a run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import PrivateAttr
+from typing_extensions import Self
+
+from schedules.refusal import ABSENT, Refused, refuse
+
+from .data.brought import Brought, Found, Part
+from .models import Model
+
+if TYPE_CHECKING:
+    import keras
+
+    from .live import Dials
+
+Arrays = tuple[Any, Any]
+"""Inputs `[n, ...]` and labels, as anything that numpy makes arrays of."""
+
+
+def missing(word: str, kind: str) -> Refused:
+    """Why a run can't be made whose objects nobody gave."""
+    rule = "was an object of a program, and no file has it"
+    return refuse(f"{word}.kind", kind, rule, f"train(experiment, {word}=…) gives it again")
+
+
+class GivenData(Brought):
+    """Arrays that a program gives: `train(experiment, data=(inputs, labels))`.
+
+    Settings such as `normalise` and `held_out` are declared as for any data, under
+    `data={kind: given, …}`. Test examples are given as a second pair, or held out.
+    """
+
+    kind: Literal["given"] = "given"
+    digest: str | None = None
+    """A fingerprint of the arrays, raw as they were given."""
+    _pairs: tuple[Part, ...] = PrivateAttr(default=())
+
+    def with_arrays(self, data: Arrays | tuple[Arrays, Arrays]) -> Self:
+        """The same settings, for these arrays.
+
+        Raises:
+            Refused: when they are not a pair of inputs and labels, or two such pairs.
+        """
+        pairs = _pairs(data)
+        digest = sha256()
+        for array in (np.asarray(array) for pair in pairs for array in pair):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            plain = array.astype(str) if array.dtype.hasobject else array
+            digest.update(np.ascontiguousarray(plain).tobytes())
+        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        given = type(self).declared({**settings, "digest": digest.hexdigest()})
+        given._pairs = pairs
+        return given
+
+    def given(self) -> bool:
+        return len(self._pairs) == 2
+
+    @property
+    def labelled(self) -> tuple[str, object]:
+        return "labels", ABSENT
+
+    def found(self) -> Found:
+        if not self._pairs:
+            raise missing("data", self.kind)
+        train, *test = self._pairs
+        return Found(train, test[0] if test else None)
+
+
+def _pairs(data: Any) -> tuple[Part, ...]:
+    hint = "data=(inputs, labels), or data=((inputs, labels), (test_inputs, test_labels))"
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        found = f"a {type(data).__name__}" + (
+            f" of {len(data)}" if hasattr(data, "__len__") else ""
+        )
+        raise refuse("data", ABSENT, f"is {found}, and must be a pair", hint)
+    two = all(isinstance(part, (tuple, list)) and len(part) == 2 for part in data)
+    if two and any(np.ndim(part[0]) == 0 for part in data):
+        two = False  # two lists of two numbers each
+    return tuple(Part(*map(_array, pair)) for pair in (data if two else (data,)))
+
+
+def _array(given: Any) -> Any:
+    try:
+        return np.asarray(given)
+    except ValueError as error:  # ragged lists
+        raise refuse(
+            "data", ABSENT, f"is no array: {error}", "give every input one shape"
+        ) from None
+
+
+class GivenModel(Model):
+    """A Keras model that a program gives: `train(experiment, model=model)`.
+
+    It is trained in place, as `fit` does, from the weights that it has; where a run goes on, from
+    those of its checkpoint. Its variables are renamed, by their place in it, so that a checkpoint
+    fits whatever else the process has built before.
+    """
+
+    kind: Literal["given"] = "given"
+    name: str | None = None
+    """What its class is called."""
+    parameters: int | None = None
+    """How many numbers it has to learn."""
+    digest: str | None = None
+    """A fingerprint of the architecture, the shapes of all weights included, their values not."""
+    _model: Any = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Self:
+        """The declaration that stands for a model.
+
+        Raises:
+            Refused: when it is no model of Keras, or is not built.
+        """
+        import keras
+
+        if not isinstance(model, keras.Model):
+            found = f"is a {type(model).__name__}, and must be a keras.Model"
+            raise refuse("model", ABSENT, found, "model=keras.Sequential([…])")
+        if not model.built:
+            rule = "is not built, so that its weights are not known"
+            raise refuse("model", ABSENT, rule, "begin with keras.Input(shape), or call it once")
+        _rename(model)
+        declared = cls.declared(
+            {
+                "name": type(model).__qualname__,
+                "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_variables),
+                "digest": _architecture(model),
+            }
+        )
+        declared._model = model
+        return declared
+
+    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+        import tensorflow as tf
+
+        self.check()
+        model = self._model
+        wanted = f"and the data has inputs of shape {list(shape)}"
+        try:
+            found = model(tf.zeros([1, *shape]), training=False)
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            takes = getattr(model, "input_shape", None)
+            if not isinstance(takes, tuple) or not all(isinstance(n, int) for n in takes[1:]):
+                raise refuse("model", self.name, f"{error}, {wanted}") from None
+            rule = f"takes inputs of shape {list(takes[1:])}, {wanted}"
+            hint = f"begin with keras.Input({shape})"
+            raise refuse("model", self.name, rule, hint) from None
+        if getattr(found, "shape", None) != (1, outputs):
+            gives = f"gives {type(found).__name__}"
+            if isinstance(found, tf.Tensor):
+                gives = f"gives {list(found.shape[1:])} for an input"
+            rule = f"{gives}, and the data wants [{outputs}]: a logit a class, or as many numbers"
+            raise refuse("model", self.name, rule, f"end with keras.layers.Dense({outputs})")
+        return model
+
+    def check(self) -> None:
+        """Whether a program has given it.
+
+        Raises:
+            Refused: when it is only the declaration of a model that was given once.
+        """
+        if self._model is None:
+            raise missing("model", self.kind)
+
+
+def canonical(paths: Sequence[str]) -> list[str]:
+    """The same paths, with numbers that Keras gave counted from the first one in here.
+
+    >>> canonical(["dense_7/kernel", "dense_7/bias", "dense_8/kernel", "head/kernel"])
+    ['dense/kernel', 'dense/bias', 'dense_1/kernel', 'head/kernel']
+    """
+    known: dict[tuple[str, str], str] = {}
+    counts: dict[tuple[str, str], int] = {}
+    renamed = []
+    for path in paths:
+        above = ""
+        for part in path.split("/"):
+            if (above, part) not in known:
+                stem = re.sub(r"_\d+$", "", part)
+                count = counts.get((above, stem), 0)
+                counts[above, stem] = count + 1
+                known[above, part] = f"{stem}_{count}" if count else stem
+            above = f"{above}/{known[above, part]}".lstrip("/")
+        renamed.append(above)
+    return renamed
+
+
+def _rename(model: keras.Model) -> None:
+    """Gives every variable a path that hangs on the model alone.
+
+    Keras numbers layers through a whole process, and has no public way to change a path.
+    """
+    paths = canonical([variable.path for variable in model.variables])
+    for variable, path in zip(model.variables, paths, strict=True):
+        variable._path = path
+
+
+def _architecture(model: keras.Model) -> str:
+    """A fingerprint that two models share where they are built alike, in whatever process."""
+    import keras
+
+    try:
+        told = keras.saving.serialize_keras_object(model)
+    except Exception:  # a class of the user's may not know how
+        told = {"class_name": type(model).__qualname__}
+    names = [layer.name for layer in model._flatten_layers()]
+    renamed = dict(zip(names, canonical(names), strict=True))
+    weights = [(w.path, list(w.shape), str(w.dtype), w.trainable) for w in model.variables]
+    text = json.dumps([_plain(told, renamed), weights], sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()
+
+
+def _plain(told: Any, renamed: dict[str, str]) -> Any:
+    """A serialised layer without what hangs on the process: names that count, and addresses."""
+    passing = ("compile_config", "shared_object_id")
+    if isinstance(told, dict):
+        return {k: _plain(v, renamed) for k, v in told.items() if k not in passing}
+    if isinstance(told, (list, tuple)):
+        return [_plain(part, renamed) for part in told]
+    return renamed.get(told, told) if isinstance(told, str) else told
