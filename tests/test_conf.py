@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests import records
 from trainer.configuration import CONF, compose
 from trainer.experiment import Experiment
 
@@ -18,6 +19,8 @@ ASKS = {
     "data=npz": ("data.path={here}/a.npz",),
     "data=npy": ("data.inputs={here}/x.npy", "data.labels={here}/y.npy"),
     "data=csv": ("data.path={here}/a.csv", "data.target=label"),
+    "data=image_folder": ("data.path={here}/images",),
+    "data=tfrecord": ("data.path={here}/a.tfrecord", "data.inputs=x"),
 }
 """What must be said besides, by the options that ask for something of the user's own."""
 
@@ -31,6 +34,11 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "x.npy", inputs)
     np.save(folder / "y.npy", labels)
     (folder / "a.csv").write_text("one,label\n" + "1.5,0\n2.5,1\n" * 50)
+    for i, label in enumerate(labels):
+        image = folder / "images" / f"class_{label}" / f"{i}.bmp"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.write_bytes(b"BM" + bytes(16) + (8).to_bytes(4, "little") * 2)
+    records.write(folder / "a.tfrecord", [{"x": [0.5, 1.5], "label": int(i)} for i in labels])
     return folder
 
 

@@ -39,6 +39,10 @@ class Found(NamedTuple):
     columns: tuple[str, ...] | None = None
     """What the entries of an input are called, where that is known."""
 
+    @property
+    def parts(self) -> list[Part]:
+        return [self.train] if self.test is None else [self.train, self.test]
+
 
 class Brought(Data):
     """Raw inputs with a label each, some of them to be held out, all of them to be prepared."""
@@ -68,10 +72,10 @@ class Brought(Data):
         """The override that says where labels are: its path and its value."""
 
     def facts(self) -> Facts:
-        return self._known[2]
+        return self.known[2]
 
     def load(self) -> Split:
-        found, labels, facts = self._known
+        found, labels, facts = self.known
         inputs: Inputs = np.asanyarray(found.train.inputs[:])
         chosen: list[tuple[Inputs, NDArray[Any]]]
         if found.test is None:
@@ -98,14 +102,15 @@ class Brought(Data):
             yield Problem("classes", self.classes, rule, "leave it out")
 
     @cached_property
-    def _known(self) -> tuple[Found, Labels, Facts]:
+    def known(self) -> tuple[Found, Labels, Facts]:
         """What was found, what its labels mean, and the facts; looked up once."""
         found = self.found()
-        parts = [found.train] if found.test is None else [found.train, found.test]
-        for name, part in zip(("train", "test"), parts, strict=False):
+        for name, part in zip(("train", "test"), found.parts, strict=False):
             _check(name, part, found.train)
         path, value = self.labelled
-        labels = understood([part.labels for part in parts], path, value, self.task, self.classes)
+        labels = understood(
+            [part.labels for part in found.parts], path, value, self.task, self.classes
+        )
         shape = shape_of("inputs", tuple(found.train.inputs.shape[1:]), self.shape)
         examples = len(labels.parts[0])
         if found.test is None:
