@@ -221,7 +221,7 @@ def _silence(quiet: bool) -> Iterator[TextIO]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keeps TensorFlow from taking the programs of several runs for one that is traced too often."""
+    """Lets TensorFlow not take the programs of several runs for one that is traced too often."""
     log = logging.getLogger("tensorflow")
     before = log.level
     log.setLevel(logging.ERROR)
