@@ -16,6 +16,7 @@ from schedules.lint import Finding
 
 from .checked import checked
 from .experiment import Experiment
+from .export import leave
 from .finding import find
 from .folder import Folder
 from .preface import preface
@@ -81,12 +82,13 @@ class Assignment:
         """Trains, or tries out learning rates, in this process; gives the exit code."""
         if self.experiment.mode == "lr_find":
             return find(self.experiment, self.folder)
-        if self.done():
-            return 0
-        self.begin()
-        code = run(self.experiment, self.folder)
-        self.compare()
-        return code
+        if not self.done():
+            self.begin()
+            code = run(self.experiment, self.folder)
+            self.compare()
+            if code:
+                return code
+        return leave(self.experiment, self.folder)
 
     def compare(self) -> None:
         """Says whether it is the run that it was to run again."""

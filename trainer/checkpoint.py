@@ -96,12 +96,12 @@ class Checkpoints:
         return final
 
     def newest(
-        self, among: Callable[[int], bool] = lambda step: True
+        self, among: Callable[[int], bool] = lambda step: True, *, set_aside: bool = True
     ) -> tuple[Saved | None, list[str]]:
         """The newest whole checkpoint of the steps `among`, and what was wrong with newer ones.
 
-        Damaged ones are set aside under another name, so that they neither count as kept nor
-        stand in the way of the same step's next one.
+        Damaged ones are `set_aside` under another name, so that they neither count as kept nor
+        stand in the way of the same step's next one; whoever only reads leaves them.
         """
         damaged: list[str] = []
         for path, at in self._found().items():
@@ -111,7 +111,8 @@ class Checkpoints:
                 return read(path), damaged
             except Damaged as reason:
                 damaged.append(f"{path.name}: {reason}")
-                path.rename(path.with_name(f"damaged-{path.name}-{secrets.token_hex(3)}"))
+                if set_aside:
+                    path.rename(path.with_name(f"damaged-{path.name}-{secrets.token_hex(3)}"))
         return None, damaged
 
     def step(self) -> int:

@@ -22,6 +22,7 @@ from .averages import Ema
 from .cadence import Cadence, Either
 from .data import Data
 from .devices import Device
+from .exports import Export
 from .hidden import Path as At
 from .losses import CrossEntropy, Loss
 from .models import Model
@@ -72,6 +73,8 @@ class Experiment(Declaration):
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
     resume: Resume = Resume()
+    export: Export | None = None
+    """A file with the model, written at the end; null for none."""
     allow_code: Annotated[bool | tuple[str, ...], BeforeValidator(_allowed)] = False
     """Whether functions that it names may be imported and run; or the modules whose may."""
 
@@ -117,6 +120,16 @@ class Experiment(Declaration):
         from .composition import from_file
 
         return cls.composed(from_file(path), *asked, config_dir=config_dir)
+
+    def check_export(self) -> None:
+        """Whether the run can leave the file that it is to leave.
+
+        Raises:
+            Refused: with what to set, or to install.
+        """
+        if self.export is not None:
+            with within("export"):
+                self.export.check(self.ema is not None, self.checkpoint.keep_best is not None)
 
     def summary(self) -> str:
         """What is about to happen, in a line."""

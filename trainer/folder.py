@@ -23,7 +23,14 @@ from .experiment import Experiment
 from .hidden import Path as At
 from .hidden import concealed
 
-FREE = ("run.stop_after", "run.steps_per_call", "checkpoint.", "resume.", "log.")
+FREE = (
+    "run.stop_after",
+    "run.steps_per_call",
+    "checkpoint.",
+    "resume.",
+    "log.",
+    "export",
+)
 """What may change between a stop and going on, since no update depends on it."""
 BOUND = ("log.every",)
 """What may not all the same: the rows from before would be others than those to come."""
@@ -155,6 +162,7 @@ class Folder:
                 "run": before.run.model_copy(update=free),
                 "checkpoint": now.checkpoint,
                 "resume": now.resume,
+                "export": now.export,
                 "log": now.log.model_copy(update={"every": before.log.every}),
             }
         )
@@ -206,6 +214,12 @@ def _table(differences: list[Difference]) -> str:
         said.append(Difference(found.path, before, now))
     first, second = (max(len(row[i]) for row in said) for i in (0, 1))
     return "\n".join(f"  {path:<{first}}  {old:<{second}}  {new}" for path, old, new in said)
+
+
+def near(path: Path) -> Path:
+    """A path as it is best told: from the folder one stands in, where it is inside."""
+    path, here = path.resolve(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def flat(tree: Any, path: str = "") -> dict[str, Any]:

@@ -26,6 +26,7 @@ from schedules.refusal import ABSENT, refuse
 
 from .checkpoint import Checkpoints
 from .experiment import Experiment
+from .export import leave
 from .folder import Folder
 from .given import Arrays, GivenData, GivenModel
 from .hidden import hidden
@@ -119,6 +120,7 @@ def train(
             ended = place.ended()
             if ended and ended["status"] == "done" and ended["steps"] == experiment.total_steps():
                 tell(ended, place)
+                leave(experiment, place)
                 return watch.outcome(experiment, place)
             print(preface(experiment, curves), *findings, sep="\n")
             for _, name in experiment.code():
@@ -132,6 +134,7 @@ def train(
             except Unable as unable:
                 print(unable, file=sys.stderr)
                 return watch.outcome(experiment, place, str(unable))
+            leave(experiment, place)
     finally:
         _TRAINING.release()
     if stop.signal is not None:

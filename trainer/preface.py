@@ -17,14 +17,15 @@ def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Fin
     """Looks at every scheduled value over the whole run, and gives what is worth a warning.
 
     Raises:
-        Refused: when the optimizer or a tracker needs what is not installed, or a value can't
-            train, with the first step at which it can't.
+        Refused: when the optimizer, a tracker or the export needs what is not installed, or a
+            value can't train, with the first step at which it can't.
     """
     with within("optimizer"):
         experiment.optimizer.check_installed()
     experiment.log.check()
     if isinstance(experiment.model, GivenModel):
         experiment.model.check()
+    experiment.check_export()
     places = experiment.places()
     findings = lint(curves, experiment.clock(), places)
     refused = [finding for finding in findings if finding.severity == "refused"]

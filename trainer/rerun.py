@@ -14,7 +14,7 @@ from schedules.files import bounded, mapping
 from schedules.refusal import refuse
 
 from .durable import write
-from .folder import Folder
+from .folder import Folder, flat, is_free
 
 COMPARED = ("steps", "compile", "device", "cores", "data_digest", "git")
 """What else the bits of the weights hang on, besides the config and the versions."""
@@ -78,7 +78,7 @@ def compare(source: Path, folder: Folder) -> str | None:
     before, now = first.ended(), second.ended()
     if before is None or now is None or before["status"] != now["status"]:
         return None
-    if mapping(first.config) != mapping(second.config):
+    if _bound(first) != _bound(second):
         return None
     same = before["weights_digest"] == now["weights_digest"]
     differences = list(_differences(before, now))
@@ -88,6 +88,12 @@ def compare(source: Path, folder: Folder) -> str | None:
         return f"the same run as {source}: every bit of the weights is equal"
     told = differences or ["nothing that was recorded; is an operation not deterministic?"]
     return "\n  ".join([f"not the same run as {source}: the weights differ. What differs:", *told])
+
+
+def _bound(folder: Folder) -> dict[str, Any]:
+    """What makes a run the run it is."""
+    values = flat(mapping(folder.config))
+    return {path: value for path, value in values.items() if not is_free(path)}
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

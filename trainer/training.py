@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .couriers import HURRIED, PATIENCE
 from .durable import Unwritten, write
 from .experiment import Experiment
-from .folder import Folder
+from .folder import Folder, near
 from .provenance import provenance
 from .signals import Stop, requeue
 
@@ -147,9 +147,7 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
 def tell(result: dict[str, Any], folder: Folder) -> None:
     """One line on how it ended and where it all is."""
     metrics = "  ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
-    here = folder.path.resolve()
-    here = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
-    print(f"{result['status']} at step {result['steps']}  {metrics}  in {here}")
+    print(f"{result['status']} at step {result['steps']}  {metrics}  in {near(folder.path)}")
 
 
 def versions() -> dict[str, str]:

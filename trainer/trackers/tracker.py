@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
 from schedules.declaration import Kind
 from schedules.refusal import ABSENT, refuse
+
+from ..installed import missing
 
 Row = Mapping[str, Any]
 """A row of `metrics.jsonl`: an update's, or with `eval_…` that of the state after `step`."""
@@ -93,10 +94,7 @@ class Tracker(Kind, family=True):
         Raises:
             Refused: with what to install.
         """
-        if self.extra:
-            try:
-                version(self.extra)
-            except PackageNotFoundError:
-                rule = f"needs the package {self.extra}, which is not installed"
-                hint = f"pip install 'scheduled-training[{self.extra}]'"
-                raise refuse("", ABSENT, rule, hint) from None
+        if self.extra and missing(self.extra):
+            rule = f"needs the package {self.extra}, which is not installed"
+            hint = f"pip install 'scheduled-training[{self.extra}]'"
+            raise refuse("", ABSENT, rule, hint)

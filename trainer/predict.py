@@ -1,0 +1,193 @@
+"""`python -m trainer.predict RUN_DIR [data=…]`: what the network of a run says of examples."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedules.refusal import ABSENT, Refused, refuse
+
+from .data import Examples, Facts, Split
+from .experiment import Experiment
+from .exports import Weights
+from .folder import Folder
+from .restored import Restored, declared
+from .training import diverted
+
+if TYPE_CHECKING:
+    from .network import Network
+
+DONE, FAILED, REFUSED = 0, 1, 2
+FORMATS = (".csv", ".npy")
+PARTS = ("test", "train", "all")
+
+
+class Predicted(NamedTuple):
+    """What was predicted of examples, and how good that is."""
+
+    outputs: NDArray[np.float32]
+    """What the network gives, `[n, outputs]`: a probability for each class, or the numbers."""
+    labels: NDArray[Any]
+    metrics: dict[str, float]
+
+    def save(self, path: Path) -> None:
+        """Writes a row for each example, or in `.npy` the outputs alone.
+
+        Raises:
+            Refused: when the file can't be written.
+        """
+        try:
+            if path.suffix == ".npy":
+                np.save(path, self.outputs, allow_pickle=False)
+            else:
+                with path.open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file, lineterminator="\n").writerows(self._rows())
+        except OSError as error:
+            rule = f"can't be written: {error.strerror}"
+            raise refuse("--output", str(path), rule) from None
+
+    def _rows(self) -> Iterator[list[Any]]:
+        """A heading, then of each example its index, what is predicted, and its label.
+
+        Numbers are written so that they read back to the same float32.
+        """
+        count = self.outputs.shape[1]
+        if self.labels.ndim == 1:
+            names = [f"probability_{i}" for i in range(count)]
+            yield ["index", "prediction", "label", *names]
+            for i, (outputs, label) in enumerate(zip(self.outputs, self.labels, strict=True)):
+                yield [i, int(outputs.argmax()), int(label), *map(_short, outputs)]
+            return
+        places = [""] if count == 1 else [f"_{i}" for i in range(count)]
+        yield ["index", *(f"{word}{place}" for word in ("prediction", "label") for place in places)]
+        for i, (outputs, label) in enumerate(zip(self.outputs, self.labels, strict=True)):
+            yield [i, *map(_short, outputs), *map(_short, label)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Predicts, writes it down, prints how good it is; gives the exit code: 0, 1 or 2."""
+    parser = argparse.ArgumentParser(
+        "python -m trainer.predict",
+        description="Tell what the network of a run says of its data, or of others of that shape.",
+    )
+    parser.add_argument("run", type=Path, help="the folder of the run", metavar="RUN_DIR")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="override", help="data=… for other data, device=cpu"
+    )
+    parser.add_argument(
+        "--weights",
+        help="final, best or ema; those that the last evaluation looked at, if left out",
+    )
+    parser.add_argument("--part", default="test", help="test, train or all (%(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("predictions.csv"), help=".csv or .npy (%(default)s)"
+    )
+    asked = parser.parse_intermixed_args(arguments)
+    try:
+        return _told(asked.run, asked.overrides, asked.weights, asked.part, asked.output)
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        return REFUSED
+
+
+def _told(run: Path, overrides: Sequence[str], weights: Any, part: str, output: Path) -> int:
+    _among("--weights", weights, (None, *get_args(Weights)))
+    _among("--part", part, PARTS)
+    _among("--output", output.suffix, FORMATS)
+    if not output.absolute().parent.is_dir():
+        raise refuse("--output", str(output), "is in a folder that is not there")
+    before = declared(run, (), ())
+    experiment = declared(run, overrides, ["data", "device"])
+    _compare(before.data.facts(), experiment.data.facts())
+    this = Restored.of(before, Folder(run), weights)
+    print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
+    try:
+        with diverted(Folder(run).chatter):
+            predicted = predict(this, experiment, part)
+    except ValueError as error:
+        if isinstance(error, Refused):
+            raise
+        print(f"the checkpoint in {run} does not fit: {error}", file=sys.stderr)
+        return FAILED
+    predicted.save(output)
+    metrics = "  ".join(f"{name} {value:.6g}" for name, value in predicted.metrics.items())
+    of = f"{len(predicted.labels):,} examples of {experiment.data.kind} ({part})"
+    print(f"{metrics}  on {of}, in {output}")
+    return DONE
+
+
+def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predicted:
+    """What the network of a run says of a part of an experiment's data: test, train or all."""
+    from .feed import Resident
+    from .program import Program
+    from .stream import Stream
+
+    data = experiment.data.load()
+    data.check(experiment.data.facts())
+    examples = _part(data, part)
+    network = this.network()
+    feed = Resident(Split(data.train, examples, data.preparation), Stream(1, len(data.train), 1))
+    # The very function that evaluates while training, so that the same data gives the same number.
+    metrics = Program(network, feed, "graph", 1).evaluate()
+    outputs = np.concatenate([_outputs(network, inputs) for inputs, _ in feed.tests()])
+    if experiment.data.facts().classes is not None:
+        outputs = _softmax(outputs)
+    return Predicted(
+        outputs, examples.labels, {f"eval_{name}": value for name, value in metrics.items()}
+    )
+
+
+def _part(data: Split, part: str) -> Examples:
+    if part != "all":
+        return data.train if part == "train" else data.test
+    parts = data.train, data.test
+    return Examples(
+        np.concatenate([examples.inputs for examples in parts]),
+        np.concatenate([examples.labels for examples in parts]),
+    )
+
+
+def _outputs(network: Network, inputs: Any) -> NDArray[np.float32]:
+    return np.asarray(network.outputs(inputs), np.float32)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares.astype(np.float32)
+
+
+def _short(value: np.float32) -> str:
+    return str(np.float32(value))
+
+
+def _among(option: str, value: Any, known: Sequence[Any]) -> None:
+    if value not in known:
+        raise refuse(option, value, f"must be one of {', '.join(filter(None, known))}")
+
+
+def _compare(run: Facts, now: Facts) -> None:
+    """Whether a network made for one data set fits another.
+
+    Raises:
+        Refused: with what either has.
+    """
+    for what, before, here in (
+        ("inputs of shape", list(run.shape), list(now.shape)),
+        ("outputs", run.outputs, now.outputs),
+        ("classes", run.classes, now.classes),
+    ):
+        if before != here:
+            rule = f"has {what} {here}, and the run's network was made for {before}"
+            raise refuse("data", ABSENT, rule, "data of the same shape as the run's")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
