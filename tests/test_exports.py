@@ -15,6 +15,7 @@ import pytest
 from schedules import Refused
 from trainer import export, predict
 from trainer.assignment import Assignment
+from trainer.data.embedded import EMBEDDED
 from trainer.experiment import Experiment
 from trainer.exports import Keras
 from trainer.folder import Folder
@@ -75,8 +76,9 @@ np.save("outputs.npy", outputs)
 
 
 def elsewhere(file: Path, folder: Path) -> Any:
-    """What a file says of the test examples of the digits, in a process without this package."""
-    np.save(folder / "inputs.npy", experiment().data.load().test.inputs)
+    """What a file says of the digits as they are read, in a process without this package."""
+    with np.load(EMBEDDED / "digits.npz") as arrays:
+        np.save(folder / "inputs.npy", arrays["test_inputs"].reshape(-1, 8, 8, 1).astype("f4"))
     command = [sys.executable, "-I", "-c", ELSEWHERE, str(file.resolve())]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return np.load(folder / "outputs.npy")
@@ -107,6 +109,7 @@ def test_a_file_does_elsewhere_what_the_network_does_here(
     told = json.loads((live / "export" / f"{name}.json").read_text())
     assert told["max_difference"] <= 1e-5
     assert told["compared_on"] == 256
+    assert (told["takes"], told["preparation"]) == ("raw", {"shift": [0.0], "scale": [16.0]})
     assert told["inputs"]["shape"] == [None, 8, 8, 1]
     assert told["step"] == (result(live)["best"]["step"] if weights == "best" else 60)
     assert not list(live.glob("export/.*"))
@@ -146,7 +149,7 @@ def test_a_file_that_does_something_else_fails_loudly_and_is_not_left(
     save = Keras.save
 
     def spoilt(self: Keras, model: Any, path: Path) -> None:
-        model.layers[-1].bias.assign_add([0.01] * 10)
+        model.weights[-1].assign_add([0.01] * 10)
         save(self, model, path)
 
     monkeypatch.setattr(Keras, "save", spoilt)
@@ -251,7 +254,7 @@ def test_other_parts_and_other_data_of_the_shape(plain: Path, tmp_path: Path) ->
     ("asked", "told"),
     [
         (["data=mnist5k"], "data: has inputs of shape [28, 28, 1], and the run's network was made "
-                           "for [8, 8, 1]"),
+                           "for [8, 8, 1]\n  hint: data of the same shape"),
         (["model=mlp"], "model = 'mlp': is not what this run was; free is data and device"),
         (["--weights", "ema"], "weights = 'ema': is not kept by this run"),
         (["--weights", "best"], "weights = 'best': is not kept by this run"),
@@ -266,6 +269,55 @@ def test_what_can_not_be_predicted_is_refused(
 ) -> None:
     assert predict.main([str(plain), *asked]) == 2
     assert capsys.readouterr().err.startswith(told)
+
+
+FLOWERS = {"rose": (900.0, 1.0), "tulip": (100.0, 3.0), "aster": (500.0, 9.0)}
+
+
+def flowers(path: Path, kinds: list[str], seed: int) -> None:
+    """A table whose columns tell kinds apart, by far and by little."""
+    random = np.random.default_rng(seed)
+    lines = ["kind,height,width"]
+    for i in range(60):
+        kind = kinds[i % len(kinds)]
+        height, width = FLOWERS[kind]
+        lines.append(f"{kind},{height + random.normal()},{width + random.normal() / 100}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_other_tables_are_prepared_and_numbered_as_the_runs_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table with other means and without one of the classes would be, by itself, otherwise."""
+    flowers(tmp_path / "all.csv", list(FLOWERS), 1)
+    flowers(tmp_path / "some.csv", ["tulip", "rose"], 2)
+    flowers(tmp_path / "odd.csv", ["tulip", "rose"], 2)
+    odd = (tmp_path / "odd.csv").read_text().replace("tulip", "violet")
+    (tmp_path / "odd.csv").write_text(odd)
+    table = ["data=csv", "data.target=kind", "data.normalise=standardise", "data.batch_size=8"]
+    asked = [*table, f"data.path={tmp_path}/all.csv", "run.length=60", "schedule.initial_value=0.1"]
+    assert trained(tmp_path / "run", *asked) == 0
+    assert result(tmp_path / "run")["metrics"]["eval_accuracy"] == 1
+
+    run, output = str(tmp_path / "run"), f"--output={tmp_path}/said.csv"
+    other = f"data.path={tmp_path}/some.csv"
+    assert predict.main([run, other, "--part=all", output]) == 0
+    with (tmp_path / "said.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["label"] for row in rows} == {"tulip", "rose"}
+    assert [row["prediction"] for row in rows] == [row["label"] for row in rows]
+    assert list(rows[0])[3:] == ["probability_aster", "probability_rose", "probability_tulip"]
+
+    capsys.readouterr()
+    assert predict.main([run, f"data.path={tmp_path}/odd.csv", output]) == 2
+    assert capsys.readouterr().err.startswith(
+        "data: has classes that the run's has not: violet\n  hint: the run's are aster, rose, tulip"
+    )
+    assert export.main([run, "export=keras"]) == 0
+    told = json.loads((tmp_path / "run/export/final.keras.json").read_text())
+    assert told["classes"] == ["aster", "rose", "tulip"]
+    assert len(told["preparation"]["scale"]) == 2
+    assert told["max_difference"] < 1e-4
 
 
 def test_a_folder_without_run_or_checkpoint_is_refused_without_tensorflow(
@@ -298,7 +350,7 @@ def test_a_folder_without_run_or_checkpoint_is_refused_without_tensorflow(
 def test_reading_leaves_damaged_checkpoints_where_they_are(plain: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoints" / "step-0000000020"
     checkpoint.mkdir(parents=True)
-    for file in ("config.yaml", "checkpoints/step-0000000020/manifest.json"):
+    for file in ("config.yaml", "preparation.json", "checkpoints/step-0000000020/manifest.json"):
         (tmp_path / file).write_text((plain / file).read_text())
     with pytest.raises(Refused, match="has only damaged checkpoints: step-0000000020"):
         Restored.of(experiment(), Folder(tmp_path), None)

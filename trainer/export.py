@@ -107,7 +107,12 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
         this = Restored.of(experiment, folder, export.weights)
     path = folder.path / "export" / f"{this.weights}{export.suffix}"
     about = path.with_name(f"{path.name}.json")
-    made_of = {"weights": this.weights, "step": this.saved.step, "state": this.digest()}
+    made_of = {
+        "weights": this.weights,
+        "step": this.saved.step,
+        "state": this.digest(),
+        "takes": export.inputs,
+    }
     if path.exists() and about.exists():
         told = json.loads(about.read_text(encoding="utf-8"))
         if made_of.items() <= told.items():
@@ -130,6 +135,11 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
         "compared_on": count,
         "inputs": {"shape": [None, *facts.shape], "dtype": "float32"},
         "outputs": {"shape": [None, facts.outputs], "are": _meaning(facts.classes)},
+        "preparation": {
+            "shift": list(this.preparation.shift),
+            "scale": list(this.preparation.scale),
+        },
+        "classes": list(this.preparation.names or []) or None,
         "versions": versions(),
     }
     write(about, json.dumps(told, indent=1) + "\n")
@@ -143,21 +153,24 @@ def _written(export: Export, this: Restored, data: Split, draft: Path) -> tuple[
 
     inputs = data.test.inputs[:COMPARED]
     wanted = np.asarray(this.network().outputs(tf.constant(inputs)))
+    raw = export.inputs == "raw"
+    given = data.preparation.undo(inputs).astype(np.float32) if raw else inputs
     try:
         with warnings.catch_warnings():
             # Keras and tf2onnx call numpy in ways that it has told them to leave.
             warnings.simplefilter("ignore")
-            export.save(this.model(), draft)
-            found = export.load(draft)(inputs)
+            export.save(this.model_of_raw() if raw else this.model(), draft)
+            found = export.load(draft)(given)
     except Exception as error:  # whatever a format's library raises
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ExportFailed(f"export={export.kind} failed: {why}") from error
     scale = max(1.0, float(np.abs(wanted).max()))
     difference = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
     if not difference <= TOLERANCE[this.experiment.run.precision] * scale:
+        hint = "\n  hint: export.inputs=prepared" if raw else ""
         raise ExportFailed(
             f"export={export.kind} failed: read back, its outputs for test examples are off by "
-            f"{difference:.3g}, where the network's reach {scale:.3g}"
+            f"{difference:.3g}, where the network's reach {scale:.3g}{hint}"
         )
     return difference, len(inputs)
 

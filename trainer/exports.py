@@ -37,6 +37,8 @@ class Export(Kind, family=True):
 
     Else those that the last evaluation looked at: `ema` where there is one, and `final`.
     """
+    inputs: Literal["raw", "prepared"] = "raw"
+    """What it takes: what the data was read as, or what `preparation.json` makes of that."""
     suffix: ClassVar[str]
     """How its name ends."""
     packages: ClassVar[tuple[str, ...]] = ()

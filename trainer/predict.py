@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from schedules.refusal import ABSENT, Refused, refuse
 
-from .data import Examples, Facts, Split
+from .data import Examples, Facts, Preparation, Split
 from .experiment import Experiment
 from .exports import Weights
 from .folder import Folder
@@ -36,6 +36,8 @@ class Predicted(NamedTuple):
     """What the network gives, `[n, outputs]`: a probability for each class, or the numbers."""
     labels: NDArray[Any]
     metrics: dict[str, float]
+    names: tuple[str, ...] | None = None
+    """What the classes are called, where they are not called 0, 1, 2 …"""
 
     def save(self, path: Path) -> None:
         """Writes a row for each example, or in `.npy` the outputs alone.
@@ -60,10 +62,10 @@ class Predicted(NamedTuple):
         """
         count = self.outputs.shape[1]
         if self.labels.ndim == 1:
-            names = [f"probability_{i}" for i in range(count)]
-            yield ["index", "prediction", "label", *names]
+            names = self.names or [str(i) for i in range(count)]
+            yield ["index", "prediction", "label", *(f"probability_{name}" for name in names)]
             for i, (outputs, label) in enumerate(zip(self.outputs, self.labels, strict=True)):
-                yield [i, int(outputs.argmax()), int(label), *map(_short, outputs)]
+                yield [i, names[outputs.argmax()], names[label], *map(_short, outputs)]
             return
         places = [""] if count == 1 else [f"_{i}" for i in range(count)]
         yield ["index", *(f"{word}{place}" for word in ("prediction", "label") for place in places)]
@@ -131,7 +133,7 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
 
     data = experiment.data.load()
     data.check(experiment.data.facts())
-    examples = _part(data, part)
+    examples = _as_the_run_had_it(_part(data, part), data.preparation, this.preparation)
     network = this.network()
     feed = Resident(Split(data.train, examples, data.preparation), Stream(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
@@ -139,9 +141,8 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     outputs = np.concatenate([_outputs(network, inputs) for inputs, _ in feed.tests()])
     if experiment.data.facts().classes is not None:
         outputs = _softmax(outputs)
-    return Predicted(
-        outputs, examples.labels, {f"eval_{name}": value for name, value in metrics.items()}
-    )
+    told = {f"eval_{name}": value for name, value in metrics.items()}
+    return Predicted(outputs, examples.labels, told, this.preparation.names)
 
 
 def _part(data: Split, part: str) -> Examples:
@@ -152,6 +153,33 @@ def _part(data: Split, part: str) -> Examples:
         np.concatenate([examples.inputs for examples in parts]),
         np.concatenate([examples.labels for examples in parts]),
     )
+
+
+def _as_the_run_had_it(examples: Examples, now: Preparation, run: Preparation) -> Examples:
+    """The examples prepared as the run's own, and their classes numbered like its own.
+
+    Raises:
+        Refused: when they have other columns, or a class that the run knows nothing of.
+    """
+    inputs, labels = examples.inputs, examples.labels
+    if now.columns != run.columns:
+        rule = f"has the columns {_listed(now.columns)}, and the run's were {_listed(run.columns)}"
+        raise refuse("data", ABSENT, rule)
+    if (now.shift, now.scale) != (run.shift, run.scale):
+        inputs = run.apply(now.undo(inputs))
+    if now.names != run.names:
+        unknown = [name for name in now.names or ("numbers",) if name not in (run.names or ())]
+        if unknown:
+            rule = f"has classes that the run's has not: {_listed(unknown)}"
+            raise refuse("data", ABSENT, rule, f"the run's are {_listed(run.names)}")
+        assert now.names
+        assert run.names
+        labels = np.array([run.names.index(name) for name in now.names], np.int32)[labels]
+    return Examples(inputs, labels)
+
+
+def _listed(names: Sequence[str] | None) -> str:
+    return ", ".join(names) if names else "not named"
 
 
 def _outputs(network: Network, inputs: Any) -> NDArray[np.float32]:
@@ -179,14 +207,22 @@ def _compare(run: Facts, now: Facts) -> None:
     Raises:
         Refused: with what either has.
     """
-    for what, before, here in (
-        ("inputs of shape", list(run.shape), list(now.shape)),
-        ("outputs", run.outputs, now.outputs),
-        ("classes", run.classes, now.classes),
-    ):
-        if before != here:
-            rule = f"has {what} {here}, and the run's network was made for {before}"
-            raise refuse("data", ABSENT, rule, "data of the same shape as the run's")
+    if now.shape != run.shape:
+        here, before = f"inputs of shape {list(now.shape)}", str(list(run.shape))
+    elif _labels(now) != _labels(run):
+        here, before = f"{_labels(now)} for labels", _labels(run)
+    elif (now.classes or 0) > (run.classes or 0):
+        here, before = f"{now.classes} classes", str(run.classes)
+    else:
+        return
+    rule = f"has {here}, and the run's network was made for {before}"
+    raise refuse("data", ABSENT, rule, "data of the same shape as the run's")
+
+
+def _labels(facts: Facts) -> str:
+    if facts.classes is not None:
+        return "classes"
+    return "a number" if facts.targets == 1 else f"{facts.targets} numbers"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from schedules.refusal import refuse
 
 from .checkpoint import Checkpoints, Saved
 from .configuration import compose
+from .data import Preparation
 from .experiment import Experiment
 from .exports import Weights
 from .folder import Folder
@@ -34,6 +35,8 @@ class Restored:
     experiment: Experiment
     saved: Saved
     weights: Weights
+    preparation: Preparation
+    """What raw inputs went through before the run's network saw them."""
 
     @classmethod
     def of(cls, experiment: Experiment, folder: Folder, weights: Weights | None) -> Self:
@@ -63,7 +66,7 @@ class Restored:
                 hint = "train with checkpoint.keep_best={metric: eval_loss}"
                 raise refuse("weights", weights, rule, hint)
             saved = kept
-        return cls(experiment, saved, weights)
+        return cls(experiment, saved, weights, Preparation.read(folder.preparation))
 
     def digest(self) -> str:
         """A fingerprint of the whole state, equal only where every bit is."""
@@ -109,6 +112,24 @@ class Restored:
             meant = None if self.weights == "final" else average
             weight.assign(self.saved.arrays[f"model/{weight.path}"] if meant is None else meant)
         return model
+
+    def model_of_raw(self) -> keras.Model:
+        """The same with what prepares its inputs as its first layers."""
+        import keras
+
+        model, shift, scale = self.model(), self.preparation.shift, self.preparation.scale
+        if set(shift) == {0} and set(scale) == {1}:
+            return model
+        features = max(len(shift), len(scale))
+        factors = np.broadcast_to([1 / x for x in scale], features).tolist()
+        offsets = np.broadcast_to([-x for x in shift], features).tolist()
+        if features == 1:
+            (factors,), (offsets,) = factors, offsets
+        # One after the other: what is taken off may be far greater than what is left.
+        moved = keras.layers.Rescaling(1.0, offsets, name="preparation_shift")
+        scaled = keras.layers.Rescaling(factors, name="preparation_scale")
+        inputs = keras.Input(model.input_shape[1:], name="inputs")
+        return keras.Model(inputs, model(scaled(moved(inputs))), name=f"prepared_{model.name}")
 
 
 def _settled(experiment: Experiment) -> Model:

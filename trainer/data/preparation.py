@@ -73,6 +73,14 @@ class Preparation:
         values /= np.asarray(self.scale, wide)
         return values.astype(np.float32, copy=False)
 
+    def undo(self, prepared: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Raw inputs from prepared ones, as far as float32 could hold them.
+
+        >>> Preparation((1,), shift=(5.0,), scale=(2.0,)).undo(np.float32([[-1.0], [0.5]])).tolist()
+        [[3.0], [6.0]]
+        """
+        return prepared.astype(np.float64) * self.scale + self.shift
+
     def called(
         self, names: tuple[str, ...] | None, columns: tuple[str, ...] | None = None
     ) -> Preparation:
