@@ -310,6 +310,8 @@ class Search:
     def _command(self, trial: optuna.trial.FrozenTrial) -> str:
         """A command that trains what a trial did."""
         overrides = list(_typed(self._job(trial).overrides))
+        if any(override.startswith("experiment=") for override in overrides):
+            overrides.append("hydra.mode=RUN")  # it may say that it is a search
         return shlex.join(["python", "-m", "trainer", *surroundings(self._config), *overrides])
 
     def _tell_all(self) -> None:
