@@ -25,7 +25,8 @@ class Trained:
         keras.utils.set_random_seed(self.declared.run.seed)
         data = self.declared.data.load()
         self.curves = self.declared.curves()
-        self.network = Network.declared(self.declared, list(self.curves))
+        names = list(self.curves)
+        self.network = Network.declared(self.declared, names, data.train.labels)
         batch = self.declared.data.batch_size
         self.stream = Stream(self.declared.run.seed, len(data.train), batch)
         parts = self.declared.run.micro_batches

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 
 import keras
 import tensorflow as tf
 
-from schedules.refusal import did_you_mean, refuse, within
+from schedules.refusal import within
 
 from .checkpoint import Checkpoints, Saved
 from .choice import Chosen, Pace, measured
@@ -137,7 +136,7 @@ class Start:
         """
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(self.experiment.run.seed)
-        return Network.declared(self.experiment, self.tape.names)
+        return Network.declared(self.experiment, self.tape.names, self.data.train.labels)
 
     def chosen(self) -> Chosen | None:
         """How to compile, where the config or an earlier process on this folder decided.
@@ -191,7 +190,9 @@ class Start:
             },
             trial=Trial.of(folder.path),
         )
-        _check_metrics(session)
+        experiment.check_metrics()
+        if session.trial:
+            session.trial.check(experiment.evaluated())
         for reason in self.damaged:
             session.say("damaged", f"left out a damaged checkpoint, {reason}")
         _go_on(session, self.saved)
@@ -212,21 +213,3 @@ def _go_on(session: Session, saved: Saved | None) -> None:
             raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
     session.restore(saved, again=True)
     session.events.add(session.step, "went on")
-
-
-def _check_metrics(session: Session) -> None:
-    """Whether every metric that something waits for is one that evaluations will find."""
-    experiment = session.experiment
-    facts = experiment.data.facts()
-    label = tf.zeros([1, facts.targets]) if facts.classes is None else tf.zeros([1], tf.int32)
-    told = experiment.loss.evaluation(tf.zeros([1, facts.outputs]), label)
-    found = {f"eval_{name}": 0.0 for name in told}
-    for curve in session.tape.curves.values():
-        deepcopy(curve).observe(found)
-    if session.trial:
-        session.trial.check(found)
-    best = experiment.checkpoint.keep_best
-    if best and best.metric not in found:
-        rule = f"is not among what is evaluated: {', '.join(found)}"
-        hint = did_you_mean(best.metric, found)
-        raise refuse("checkpoint.keep_best.metric", best.metric, rule, hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from math import ceil
 from os import PathLike
 from typing import Annotated, Any, Literal
@@ -15,7 +16,7 @@ from schedules import Clock, Curve, Problem, Schedule
 from schedules.compose import Part, Wrapped
 from schedules.declaration import Declaration
 from schedules.preview import Place, Tried
-from schedules.refusal import joined, refuse, within
+from schedules.refusal import did_you_mean, joined, refuse, within
 
 from . import given  # noqa: F401  # registers its kinds
 from .averages import Ema
@@ -24,7 +25,8 @@ from .data import Data
 from .devices import Device
 from .exports import Export
 from .hidden import Path as At
-from .losses import CrossEntropy, Loss
+from .losses import Auto, Loss
+from .metrics import Metrics
 from .models import Model
 from .optimizers import Optimizer
 from .range_test import RangeTest
@@ -64,7 +66,9 @@ class Experiment(Declaration):
     optimizer: Optimizer
     ema: Ema | None = None
     """A running mean of the weights, by which evaluations are made; null for none."""
-    loss: Loss = CrossEntropy()
+    loss: Loss = Auto()
+    metrics: Metrics = Field(default_factory=lambda: Metrics.declared({}))
+    """What evaluations tell besides the loss, and besides what they always do."""
     model: Model
     data: Data
     device: Device
@@ -201,6 +205,32 @@ class Experiment(Declaration):
             values |= {f"ema_{name}": value for name, value in driven(self.ema, "ema").items()}
         return values
 
+    def evaluated(self) -> list[str]:
+        """The numbers that an evaluation will find, by their names in rows.
+
+        Raises:
+            Refused: when loss or metrics don't fit the data.
+        """
+        facts = self.data.facts()
+        with within("loss"):
+            self.loss.fitting(facts)
+        return [f"eval_{name}" for name in ("loss", *self.metrics.told(facts))]
+
+    def check_metrics(self) -> None:
+        """Whether everything that waits for a metric waits for one that evaluations will find.
+
+        Raises:
+            Refused: when it doesn't, or loss or metrics don't fit the data.
+        """
+        found = dict.fromkeys(self.evaluated(), 0.0)
+        for curve in self.curves().values():
+            deepcopy(curve).observe(found)  # which a plateau would remember
+        best = self.checkpoint.keep_best
+        if best and best.metric not in found:
+            rule = f"is not among what is evaluated: {', '.join(found)}"
+            hint = did_you_mean(best.metric, found)
+            raise refuse("checkpoint.keep_best.metric", best.metric, rule, hint)
+
     def places(self) -> dict[str, Place]:
         """Where the config has each scheduled value, and what it may be, by name."""
         return {
@@ -221,7 +251,7 @@ class Experiment(Declaration):
             for path, name in value.schedule.code():
                 if name != OURS:
                     yield joined(*value.path, path), name
-        for part in ("loss", "model", "data"):
+        for part in ("loss", "metrics", "model", "data"):
             for path, name in getattr(self, part).code():
                 yield joined(part, path), name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,18 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+<<<<<<< HEAD
 from schedules.refusal import Refused, refuse
+=======
+from schedules.refusal import refuse, within
+>>>>>>> debb0cf (Choose losses and metrics by name, the ones that suit the data by default)
 
 from .averages import Average
 from .experiment import Experiment
 from .groups import Groups
 from .live import Dials
-from .losses import Loss
+from .losses.loss import Labels, Loss
+from .metrics import Metric, rehearse
 from .precision import Scaling, computing
 
 if TYPE_CHECKING:
@@ -38,17 +43,28 @@ class Network:
     global_step: tf.Variable
     scaling: Scaling | None = None
     """What scales the loss, where layers compute in float16."""
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """What evaluations tell besides the loss."""
 
     @classmethod
-    def declared(cls, experiment: Experiment, names: Sequence[str]) -> Self:
+    def declared(
+        cls, experiment: Experiment, names: Sequence[str], labels: Labels | None = None
+    ) -> Self:
         """The network of an experiment as it is before its first update.
 
-        `names` are those of the tape. The weights are drawn from Keras' global seed.
+        `names` are those of the tape; `labels`, those that train, may be left out where the loss
+        asks for nothing of them. The weights are drawn from Keras' global seed.
 
         Raises:
-            Refused: when the model does not fit the data, or a parameter group means no weight.
+            Refused: when model, loss or metrics don't fit the data, or a parameter group means no
+                weight.
         """
         facts, dials = experiment.data.facts(), Dials(names)
+        with within("loss"):
+            loss = experiment.loss.fitting(facts)
+            loss = loss if labels is None else loss.seen(labels, facts)
+        metrics = experiment.metrics.told(facts)
+        rehearse(loss, metrics, facts)
         try:
             with computing(experiment.run.precision):
                 model = experiment.model.build(facts.shape, facts.outputs, dials)
@@ -67,7 +83,7 @@ class Network:
         average = Average(ema, model.trainable_variables, dials) if ema else None
         step = tf.Variable(0, dtype=tf.int64, name="global_step")
         scaling = Scaling() if experiment.run.precision == "mixed_float16" else None
-        return cls(model, experiment.loss, groups, average, dials, step, scaling)
+        return cls(model, loss, groups, average, dials, step, scaling, metrics)
 
     def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
         """What the model says outside of training, by the averaged weights where there are any."""

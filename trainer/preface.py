@@ -26,6 +26,7 @@ def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Fin
     if isinstance(experiment.model, GivenModel):
         experiment.model.check()
     experiment.check_export()
+    experiment.check_metrics()
     places = experiment.places()
     findings = lint(curves, experiment.clock(), places)
     refused = [finding for finding in findings if finding.severity == "refused"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from schedules.moments import Values
 
 from .feed import Batch, Feed
+from .metrics import Tally, parts
 from .network import Network
 
 Compiled = Literal["graph", "xla"]
@@ -83,14 +84,11 @@ class Program:
         return Updates(losses, finite)
 
     def evaluate(self) -> dict[str, float]:
-        """The means over all test examples of what the loss tells of each."""
-        total = 0
-        sums: dict[str, float] = {}
+        """The mean loss over all test examples, and every metric of them."""
+        tally = Tally(self.network.metrics)
         for inputs, labels in self._feed.tests():
-            total += len(labels)
-            for name, part in self._evaluate(inputs, labels).items():
-                sums[name] = sums.get(name, 0.0) + float(part)
-        return {name: part / total for name, part in sums.items()}
+            tally.add(self._evaluate(inputs, labels), len(labels))
+        return tally.found()
 
     def _loop(
         self, rows: tf.Tensor, handed: Any, count: tf.Tensor
@@ -180,8 +178,8 @@ class Program:
         return [loss, *tape.gradient(scaled, weights)]
 
     def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        told = self.network.loss.evaluation(self.network.outputs(inputs), labels)
-        return {name: tf.reduce_sum(values) for name, values in told.items()}
+        network = self.network
+        return parts(network.loss, network.metrics, network.outputs(inputs), labels)
 
 
 def finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor], *, xla: bool) -> tf.Tensor:

@@ -38,7 +38,7 @@ def sweep(experiment: Experiment) -> Reading:
     # XLA takes longer to compile than it saves in so few updates.
     compiled: Compiled = "xla" if experiment.run.compile == "xla" else "graph"
     with tf.device(experiment.device.choose()):
-        network = Network.declared(experiment, tape.names)
+        network = Network.declared(experiment, tape.names, data.train.labels)
         parts = experiment.run.micro_batches
         program = Program(network, Resident(data, stream), compiled, AT_ONCE, parts)
     updates = len(horizon(tape.curves["learning_rate"].clock))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,11 @@ class Facts(NamedTuple):
     """How many classes the labels name, from 0 on; None where labels are numbers to predict."""
     targets: int = 1
     """How many numbers a label is, where it names no class."""
+
+    @property
+    def task(self) -> Literal["classes", "numbers"]:
+        """What the labels are."""
+        return "numbers" if self.classes is None else "classes"
 
     @property
     def outputs(self) -> int:

@@ -1,0 +1,54 @@
+"""The loss that suits the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from schedules import Schedule
+from schedules.declaration import Flag
+from schedules.refusal import refuse
+
+from ..data import Facts
+from ..scheduled import Bounds, Value
+from .classes import ClassWeights, CrossEntropy
+from .distances import MeanSquaredError
+from .loss import Loss
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from ..live import Dials
+
+
+class Auto(Loss):
+    """`cross_entropy` where labels name a class, `mean_squared_error` where they are numbers."""
+
+    activation: ClassVar[str | None] = CrossEntropy.activation
+
+    kind: Literal["auto"] = "auto"
+    label_smoothing: Annotated[Value, Bounds(ge=0, lt=1)] = 0.0
+    """For classes: the share of each label that is spread evenly over all of them."""
+    class_weights: ClassWeights = None
+    """For classes: what an example of each counts for in training; or `balanced`."""
+    from_logits: Flag = True
+    """For classes: whether the network gives logits; false for one that ends in a softmax."""
+
+    def fitting(self, facts: Facts) -> Loss:
+        settings: dict[str, Any] = {
+            "label_smoothing": self.label_smoothing,
+            "class_weights": self.class_weights,
+        }
+        if facts.task == "classes":
+            return CrossEntropy(from_logits=self.from_logits, **settings).fitting(facts)
+        for name, value in settings.items():
+            if value not in (0, None):
+                shown = value.kind if isinstance(value, Schedule) else value
+                rule = "is for labels that are classes, and the labels are numbers"
+                raise refuse(name, shown, rule, f"leave {name} out")
+        return MeanSquaredError()
+
+    def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        raise TypeError("it is `fitting` that gives the loss to use")
+
+    def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        raise TypeError("it is `fitting` that gives the loss to use")

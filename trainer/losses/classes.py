@@ -1,0 +1,248 @@
+"""Losses for labels that name a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+from schedules.declaration import Flag
+from schedules.refusal import refuse
+
+from ..data import Facts
+from ..scheduled import Bounds, Value
+from .loss import Labels, Loss, Tasks
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from ..live import Dials
+
+SMALLEST = 1e-7
+"""The least probability whose logarithm is taken, where a network gives probabilities: Keras'."""
+
+
+def _weights(written: object) -> object:
+    if written is None or written == "balanced":
+        return written
+    hint = {"hint": "{0: 1.0, 7: 2.5}, or balanced; a class that is left out weighs 1"}
+    if not isinstance(written, Mapping) or not written:
+        rule = "must be a weight for some classes by their numbers, or balanced"
+        raise PydanticCustomError("weights", rule, hint)
+    read: dict[int, float] = {}
+    for name, weight in written.items():
+        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        if not str(name).isdecimal() or not number or not 0 <= weight < np.inf:
+            rule = "must have numbers from 0 on for classes and weights, and has {name}: {weight}"
+            raise PydanticCustomError("weights", rule, {"name": name, "weight": weight, **hint})
+        read[int(str(name))] = float(weight)
+    if not any(read.values()):
+        raise PydanticCustomError("weights", "must leave some class a weight above 0", hint)
+    return read
+
+
+def _by_number(weights: Any) -> Any:
+    """As a config file writes them, in the order of the classes."""
+    if not isinstance(weights, Mapping):
+        return weights
+    return {str(k): weights[k] for k in sorted(weights)}
+
+
+ClassWeights = Annotated[
+    Mapping[int, float] | Literal["balanced"] | None,
+    BeforeValidator(_weights),
+    PlainSerializer(_by_number),
+]
+"""What examples of each class count for while training."""
+
+
+class OfClasses(Loss):
+    """What losses of classes share: weights, and what the network's outputs are.
+
+    With class weights the loss of an example of class k is multiplied by `w[k]`, 1 where none is
+    given, and a batch's loss stays the mean over its examples: Keras' `class_weight`. (torch's
+    `weight` divides by the sum of the weights instead.) `balanced` is scikit-learn's
+    `n / (K * count[k])` of the examples that train, whose mean over them is 1. Evaluations are
+    unweighted.
+    """
+
+    tasks: ClassVar[Tasks] = ("classes",)
+    activation: ClassVar[str | None] = "softmax"
+
+    class_weights: ClassWeights = None
+    """What an example of each class counts for in training, by its number; or `balanced`."""
+    from_logits: Flag = True
+    """Whether the network gives logits; false for one that ends in a softmax (or sigmoid)."""
+
+    def fitting(self, facts: Facts) -> Loss:
+        super().fitting(facts)
+        weights = self.class_weights
+        if weights is None:
+            return self
+        hint = f"weigh classes 0 to {(facts.classes or 0) - 1}"
+        if facts.classes is None:
+            raise refuse("class_weights", weights, "needs labels that name one class each")
+        if weights != "balanced" and max(weights) >= facts.classes:
+            rule = f"weighs class {max(weights)}, and there are {facts.classes}"
+            raise refuse("class_weights", dict(weights), rule, hint)
+        return self
+
+    def seen(self, labels: Labels, facts: Facts) -> Loss:
+        if self.class_weights != "balanced" or facts.classes is None:
+            return self
+        counts = np.bincount(labels.astype(np.int64), minlength=facts.classes)
+        if not counts.all():
+            rule = f"can't be worked out: class {counts.argmin()} has no example that trains"
+            raise refuse("class_weights", "balanced", rule, "loss.class_weights={0: 2.0}")
+        weights = len(labels) / (facts.classes * counts)
+        return self.model_copy(update={"class_weights": dict(enumerate(weights.tolist()))})
+
+    def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        import tensorflow as tf
+
+        loss = self.unweighted(self.logits(outputs), labels, dials)
+        if self.class_weights is None:
+            return loss
+        if self.class_weights == "balanced":
+            raise ValueError("balanced weights are known once the labels are seen")
+        classes = outputs.shape[-1]
+        weights = tf.constant([self.class_weights.get(k, 1.0) for k in range(classes)], loss.dtype)
+        return tf.gather(weights, labels) * loss
+
+    def unweighted(self, logits: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        """The loss of each example as it trains, whatever its class."""
+        raise NotImplementedError
+
+    def logits(self, outputs: tf.Tensor) -> tf.Tensor:
+        """The logits that outputs are, or come from."""
+        import tensorflow as tf
+
+        return outputs if self.from_logits else tf.math.log(tf.maximum(outputs, SMALLEST))
+
+    def predictions(self, outputs: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.nn.softmax(outputs) if self.from_logits else outputs
+
+
+class CrossEntropy(OfClasses):
+    """`-log p(label)` of a softmax over the logits; with label smoothing s and K classes,
+    `(1 - s) * -log p(label) + s * mean(-log p(k) for all K)`.
+
+    Source: Szegedy et al. 2015, arXiv 1512.00567; the same as Keras'
+    `CategoricalCrossentropy(from_logits=True, label_smoothing=s)`, which smooths in evaluations
+    too. Here those have the plain loss.
+    """
+
+    kind: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Annotated[Value, Bounds(ge=0, lt=1)] = 0.0
+    """The share of each label that is spread evenly over all classes."""
+
+    def unweighted(self, logits: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        import tensorflow as tf
+
+        plain = _negative_log_likelihood(logits, labels)
+        if self.label_smoothing == 0:
+            return plain
+        s = dials.live("label_smoothing", self.label_smoothing)
+        return (1 - s) * plain + s * tf.reduce_mean(-tf.nn.log_softmax(logits), axis=-1)
+
+    def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return _negative_log_likelihood(self.logits(outputs), labels)
+
+
+class Focal(OfClasses):
+    """`(1 - p(label))**gamma * -log p(label)` of a softmax: what is learnt already counts less.
+
+    Source: Lin et al. 2017, arXiv 1708.02002, for a softmax as in Keras'
+    `CategoricalFocalCrossentropy(alpha=1, from_logits=True)`; the paper's alpha is
+    `class_weights` here. Evaluations have the plain cross entropy.
+    """
+
+    kind: Literal["focal"] = "focal"
+    gamma: Annotated[Value, Bounds(ge=0)] = 2.0
+    """How much less; 0 is cross entropy."""
+
+    def unweighted(self, logits: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        import tensorflow as tf
+
+        plain = _negative_log_likelihood(logits, labels)
+        # A power of 0 has no finite gradient where gamma is below 1.
+        missed = tf.maximum(-tf.math.expm1(-plain), SMALLEST)
+        gamma = tf.convert_to_tensor(dials.live("gamma", self.gamma), plain.dtype)
+        return missed**gamma * plain
+
+    def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return _negative_log_likelihood(self.logits(outputs), labels)
+
+
+class BinaryCrossEntropy(OfClasses):
+    """The mean over all outputs z of `-y * log(sigmoid(z)) - (1 - y) * log(1 - sigmoid(z))`.
+
+    Where labels name a class, y is 1 for that class and 0 for the others: one against the rest,
+    as in Wightman et al. 2021, arXiv 2110.00476. Where they are numbers, y is these, which must
+    be from 0 to 1: several classes may be right at a time. With label smoothing s, training has
+    `(1 - s) * y + s / 2` for y, and evaluations have not. The same as Keras'
+    `BinaryCrossentropy(from_logits=True, label_smoothing=s)`.
+    """
+
+    kind: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    tasks: ClassVar[Tasks] = ("classes", "numbers")
+    activation: ClassVar[str | None] = "sigmoid"
+    label_smoothing: Annotated[Value, Bounds(ge=0, lt=1)] = 0.0
+    """The share of each label that is taken half way between no and yes."""
+
+    def seen(self, labels: Labels, facts: Facts) -> Loss:
+        odd = (labels < 0) | (labels > 1)
+        if facts.classes is None and odd.any():
+            rule = f"takes labels from 0 to 1, and there is {labels[odd][0]:g} among them"
+            raise refuse("kind", self.kind, rule, "loss=mean_squared_error")
+        return super().seen(labels, facts)
+
+    def unweighted(self, logits: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        y = _each(logits, labels)
+        if self.label_smoothing != 0:
+            s = dials.live("label_smoothing", self.label_smoothing)
+            y = (1 - s) * y + s / 2
+        return _mean_sigmoid(logits, y)
+
+    def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return _mean_sigmoid(self.logits(outputs), _each(outputs, labels))
+
+    def logits(self, outputs: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        if self.from_logits:
+            return outputs
+        p = tf.clip_by_value(outputs, SMALLEST, 1 - SMALLEST)
+        return tf.math.log(p) - tf.math.log1p(-p)
+
+    def predictions(self, outputs: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.sigmoid(outputs) if self.from_logits else outputs
+
+
+def _negative_log_likelihood(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    import tensorflow as tf
+
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def _each(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """A label for each output: 1 for the class that is named, or the numbers that labels are."""
+    import tensorflow as tf
+
+    if labels.dtype.is_floating:
+        return labels
+    return tf.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)
+
+
+def _mean_sigmoid(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    import tensorflow as tf
+
+    each = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+    return tf.reduce_mean(each, axis=-1)

@@ -1,0 +1,144 @@
+"""Losses for labels that are numbers: how far from them the outputs are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from schedules import Schedule
+from schedules.declaration import Number
+from schedules.refusal import refuse
+
+from ..data import Facts
+from ..scheduled import Bounds, Value
+from .loss import Labels, Loss, Tasks
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from ..live import Dials
+
+
+class Distance(Loss):
+    """The mean over the numbers of a label of something worked out for each of them."""
+
+    tasks: ClassVar[Tasks] = ("numbers",)
+
+    def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        return self.evaluation(outputs, labels)
+
+    def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.reduce_mean(self.of(outputs, labels), axis=-1)
+
+    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """What there is between each output and its label."""
+        raise NotImplementedError
+
+
+class MeanSquaredError(Distance):
+    """`(y - f)**2`, whose best answer is the mean."""
+
+    kind: Literal["mean_squared_error"] = "mean_squared_error"
+
+    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.math.squared_difference(labels, outputs)
+
+
+class MeanAbsoluteError(Distance):
+    """`|y - f|`, whose best answer is the median; it minds single outliers little."""
+
+    kind: Literal["mean_absolute_error"] = "mean_absolute_error"
+
+    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.abs(labels - outputs)
+
+
+class Huber(Distance):
+    """`x**2 / 2` for `x = |y - f|` up to delta, `delta * (x - delta / 2)` beyond.
+
+    Source: Huber 1964; the same as Keras' `Huber(delta)`. (torch's `SmoothL1Loss(beta)` is that
+    divided by beta.) Evaluations have the delta that is declared, and 1 where it is scheduled, so
+    that they can be compared over a run.
+    """
+
+    kind: Literal["huber"] = "huber"
+    delta: Annotated[Value, Bounds(gt=0)] = 1.0
+    """How far off an output is an outlier."""
+
+    def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        return self._beyond(dials.live("delta", self.delta), outputs, labels)
+
+    def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        delta = 1.0 if isinstance(self.delta, Schedule) else self.delta
+        return self._beyond(delta, outputs, labels)
+
+    def _beyond(self, delta: Any, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        x = tf.abs(labels - outputs)
+        delta = tf.convert_to_tensor(delta, x.dtype)
+        near = tf.minimum(x, delta)
+        return tf.reduce_mean(near * (x - near / 2), axis=-1)
+
+
+class LogCosh(Distance):
+    """`log(cosh(y - f))`: about `x**2 / 2` near 0 and `|x| - log 2` far off, smooth throughout."""
+
+    kind: Literal["log_cosh"] = "log_cosh"
+
+    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        x = outputs - labels
+        return x + tf.math.softplus(-2.0 * x) - tf.math.log(2.0)
+
+
+class Poisson(Distance):
+    """`exp(f) - y * f`, for counts: outputs are logarithms of rates, and `exp(f)` is predicted.
+
+    The same as torch's `PoissonNLLLoss`. Differs from Keras' `Poisson`, whose network has to give
+    the rate itself, and must see to it that it is above 0.
+    """
+
+    kind: Literal["poisson"] = "poisson"
+
+    def seen(self, labels: Labels, facts: Facts) -> Loss:
+        if (labels < 0).any():
+            rule = f"is for counts, and there is {labels.min():g} among the labels"
+            raise refuse("kind", self.kind, rule, "loss=mean_squared_error")
+        return self
+
+    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.exp(outputs) - labels * outputs
+
+    def predictions(self, outputs: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.exp(outputs)
+
+
+class Quantile(Distance):
+    """`max(q * x, (q - 1) * x)` for `x = y - f`: the best answer is what a share q lies below.
+
+    Source: Koenker and Bassett 1978; scikit-learn's `mean_pinball_loss`. At 0.5 it is half the
+    absolute error.
+    """
+
+    kind: Literal["quantile"] = "quantile"
+    quantile: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    """The share of labels that are to lie below the output."""
+
+    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        x = labels - outputs
+        return tf.maximum(self.quantile * x, (self.quantile - 1) * x)

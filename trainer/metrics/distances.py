@@ -1,0 +1,92 @@
+"""Metrics of labels that are numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from ..losses.loss import Tasks
+from .metric import Judged, Mean, Metric, Parts
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class Squared(Mean):
+    """What is made of the mean of `(y - f)**2` over the examples and the numbers of a label."""
+
+    tasks: ClassVar[Tasks] = ("numbers",)
+
+    def of(self, judged: Judged) -> tf.Tensor:
+        import tensorflow as tf
+
+        away = tf.math.squared_difference(judged.labels, judged.predictions)
+        return tf.reduce_mean(away, axis=-1)
+
+
+class MeanSquaredError(Squared):
+    """The mean of `(y - f)**2` over the examples and the numbers of a label."""
+
+    kind: Literal["mean_squared_error"] = "mean_squared_error"
+
+
+class RootMeanSquaredError(Squared):
+    """The square root of the mean squared error, in the unit of the labels."""
+
+    kind: Literal["root_mean_squared_error"] = "root_mean_squared_error"
+
+    def value(self, parts: Parts, count: int) -> float:
+        return float(np.sqrt(super().value(parts, count)))
+
+
+class MeanAbsoluteError(Mean):
+    """The mean of `|y - f|` over the examples and the numbers of a label."""
+
+    tasks: ClassVar[Tasks] = ("numbers",)
+
+    kind: Literal["mean_absolute_error"] = "mean_absolute_error"
+
+    def of(self, judged: Judged) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.reduce_mean(tf.abs(judged.labels - judged.predictions), axis=-1)
+
+
+class MeanAbsolutePercentageError(Mean):
+    """The mean of `100 * |y - f| / |y|`; infinite where a label is 0, as it should be."""
+
+    tasks: ClassVar[Tasks] = ("numbers",)
+
+    kind: Literal["mean_absolute_percentage_error"] = "mean_absolute_percentage_error"
+
+    def of(self, judged: Judged) -> tf.Tensor:
+        import tensorflow as tf
+
+        share = tf.abs((judged.labels - judged.predictions) / judged.labels)
+        return 100 * tf.reduce_mean(share, axis=-1)
+
+
+class R2(Metric):
+    """`1 - sum((y - f)**2) / sum((y - mean(y))**2)`, the mean over the numbers of a label.
+
+    1 is perfect, 0 is as good as the mean of the test labels. The same as scikit-learn's
+    `r2_score`; NaN where a label never changes.
+    """
+
+    tasks: ClassVar[Tasks] = ("numbers",)
+
+    kind: Literal["r2"] = "r2"
+
+    def parts(self, judged: Judged) -> dict[str, tf.Tensor]:
+        import tensorflow as tf
+
+        y, f = (tf.cast(x, tf.float64) for x in (judged.labels, judged.predictions))
+        named = {"y": y, "squares": y**2, "missed": (y - f) ** 2}
+        return {name: tf.reduce_sum(each, axis=0) for name, each in named.items()}
+
+    def value(self, parts: Parts, count: int) -> float:
+        around = parts["squares"] - parts["y"] ** 2 / count
+        # What is left of a label that never changes is rounding.
+        around = np.where(around > 1e-12 * parts["squares"], around, np.nan)
+        return float(np.mean(1 - parts["missed"] / around))
