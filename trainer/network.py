@@ -13,11 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-<<<<<<< HEAD
-from schedules.refusal import Refused, refuse
-=======
-from schedules.refusal import refuse, within
->>>>>>> debb0cf (Choose losses and metrics by name, the ones that suit the data by default)
+from schedules.refusal import Refused, refuse, within
 
 from .averages import Average
 from .experiment import Experiment

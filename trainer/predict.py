@@ -138,9 +138,7 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     feed = Resident(Split(data.train, examples, data.preparation), Stream(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
     metrics = Program(network, feed, "graph", 1).evaluate()
-    outputs = np.concatenate([_outputs(network, inputs) for inputs, _ in feed.tests()])
-    if experiment.data.facts().classes is not None:
-        outputs = _softmax(outputs)
+    outputs = np.concatenate([_predictions(network, inputs) for inputs, _ in feed.tests()])
     told = {f"eval_{name}": value for name, value in metrics.items()}
     return Predicted(outputs, examples.labels, told, this.preparation.names)
 
@@ -182,14 +180,8 @@ def _listed(names: Sequence[str] | None) -> str:
     return ", ".join(names) if names else "not named"
 
 
-def _outputs(network: Network, inputs: Any) -> NDArray[np.float32]:
-    return np.asarray(network.outputs(inputs), np.float32)
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return shares.astype(np.float32)
+def _predictions(network: Network, inputs: Any) -> NDArray[np.float32]:
+    return np.asarray(network.loss.predictions(network.outputs(inputs)), np.float32)
 
 
 def _short(value: np.float32) -> str:

@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 
 
 class Auto(Loss):
-    """`cross_entropy` where labels name a class, `mean_squared_error` where they are numbers."""
+    """`cross_entropy` where labels name a class, `mean_squared_error` where they are numbers.
+
+    What it can be told is for classes, and is refused where labels are numbers.
+    """
 
     activation: ClassVar[str | None] = CrossEntropy.activation
 
     kind: Literal["auto"] = "auto"
     label_smoothing: Annotated[Value, Bounds(ge=0, lt=1)] = 0.0
-    """For classes: the share of each label that is spread evenly over all of them."""
+    """The share of each label that is spread evenly over all classes."""
     class_weights: ClassWeights = None
-    """For classes: what an example of each counts for in training; or `balanced`."""
+    """What an example of each class counts for in training, by its number; or `balanced`."""
     from_logits: Flag = True
-    """For classes: whether the network gives logits; false for one that ends in a softmax."""
+    """Whether the network gives logits; false for one that ends in a softmax."""
 
     def fitting(self, facts: Facts) -> Loss:
         settings: dict[str, Any] = {
