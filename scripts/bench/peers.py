@@ -1,0 +1,338 @@
+"""One way to train one network, in a process of its own, for as long as it is told to.
+
+    python scripts/bench/peers.py PEER JOB
+
+Builds and warms up, says so on stdout, and answers each line on stdin, a number of seconds, by a
+line of JSON: the updates it made and the seconds they took. `table.py` lets several take turns.
+All train the network of the declared job on its own data and batches, by SGD with momentum under a
+cosine. Every peer but Keras' `fit` has the data on the device and gets batches as indices.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CHECKOUT))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from trainer.configuration import compose  # noqa: E402  # from this checkout, installed or not
+from trainer.experiment import Experiment  # noqa: E402
+from trainer.stream import Stream  # noqa: E402
+
+JOBS = {
+    "mlp": ("model=mlp", "data=digits", "run.length=10000000"),
+    "cnn": ("model=cnn", "data=mnist5k", "run.length=10000000"),
+}
+"""Run for longer than anybody waits, so that no run ends by itself."""
+LONGEST = 500
+"""Updates in one call of a hand-written loop."""
+CALL_SECONDS = 0.2
+RATE, MOMENTUM, HORIZON = 0.02, 0.9, 10**6
+
+Made = tuple[int, float]
+"""How many updates, in how many seconds."""
+Run = Callable[[float], Made]
+"""Trains for about as many seconds."""
+
+
+class Enough(Exception):  # noqa: N818  # no error
+    """Ends a `fit` in the middle of an epoch."""
+
+
+class Job(NamedTuple):
+    """What all peers are given."""
+
+    declared: Experiment
+    data: Any
+    stream: Stream
+
+
+def job(name: str, overrides: list[str]) -> Job:
+    """The declared job, its examples, and the order they come in."""
+    declared = Experiment.declared(compose([*JOBS[name], "evaluate.every=100%", *overrides]))
+    data = declared.data.load()
+    return Job(declared, data, Stream(1, len(data.train), declared.data.batch_size))
+
+
+def trainer(given: Job) -> Run:
+    """`python -m trainer`: its loop, with rows, events, checkpoints and progress as declared."""
+    from trainer import assembly, loop
+    from trainer.folder import Folder
+    from trainer.progress import Progress
+    from trainer.signals import Stop
+
+    path = Path(mkdtemp(prefix="bench-"))
+    atexit.register(rmtree, path, ignore_errors=True)
+    folder = Folder(path)
+    session = assembly.begin(folder.declare(given.declared), folder)
+    progress, stop = Progress(given.declared.total_steps()), Stop()
+
+    def run(seconds: float) -> Made:
+        before = session.step
+        wanted = before + max(1, int(session.pace.rate * seconds))
+        declared = session.experiment
+        asked = {"run": declared.run.model_copy(update={"stop_after": _steps(wanted)})}
+        session.experiment = declared.model_copy(update=asked)
+        began = perf_counter()
+        loop.train(session, progress, stop)
+        return session.step - before, perf_counter() - began
+
+    for _ in range(12):  # until the rate is known and a call has its length
+        run(0.2)
+    return run
+
+
+def hand_written(given: Job, *, xla: bool) -> Run:
+    """The best `tf.function` for the same Keras model and optimizer: many updates a call."""
+    import keras
+    import tensorflow as tf
+
+    model = _keras_model(given)
+    optimizer = _sgd()
+    optimizer.build(model.trainable_variables)
+    train = given.data.train
+    inputs, labels = tf.constant(train.inputs), tf.constant(train.labels)
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    @tf.function(jit_compile=xla)
+    def updates(chosen: Any, count: Any) -> Any:
+        def update(i: Any, losses: Any) -> Any:
+            x, y = tf.gather(inputs, chosen[i]), tf.gather(labels, chosen[i])
+            with tf.GradientTape() as tape:
+                loss = loss_of(y, model(x, training=True))
+            weights = model.trainable_variables
+            optimizer.apply(tape.gradient(loss, weights), weights)
+            return i + 1, losses.write(i, loss)
+
+        losses = tf.TensorArray(tf.float32, LONGEST, element_shape=())
+        _, losses = tf.while_loop(lambda i, _: i < count, update, (0, losses))
+        return losses.stack()
+
+    def call(step: int, count: int) -> None:
+        chosen = given.stream.indices(step, count)
+        padded = tf.pad(chosen, [[0, LONGEST - count], [0, 0]])
+        updates(padded, tf.constant(count)).numpy()
+
+    return _adapting(call)
+
+
+def jax_scan(given: Job) -> Run:
+    """`lax.scan` over the updates of a call, with optax. For a network of dense layers."""
+    import jax
+    import optax
+    from jax import numpy as jnp
+
+    train = given.data.train
+    flat = jnp.asarray(train.inputs.reshape(len(train), -1))
+    labels = jnp.asarray(train.labels)
+    widths = [flat.shape[1], *given.declared.model.hidden, int(train.labels.max()) + 1]
+    keys = jax.random.split(jax.random.PRNGKey(1), len(widths))
+    glorot = jax.nn.initializers.glorot_uniform()
+    weights = [
+        (glorot(key, shape), jnp.zeros(shape[1]))
+        for key, shape in zip(keys, pairwise(widths), strict=False)
+    ]
+    rule = optax.sgd(optax.cosine_decay_schedule(RATE, HORIZON), momentum=MOMENTUM)
+
+    def loss_of(weights: Any, x: Any, y: Any) -> Any:
+        for kernel, bias in weights[:-1]:
+            x = jax.nn.relu(x @ kernel + bias)
+        kernel, bias = weights[-1]
+        logits = x @ kernel + bias
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    def update(state: Any, chosen: Any) -> Any:
+        weights, slots = state
+        loss, gradients = jax.value_and_grad(loss_of)(weights, flat[chosen], labels[chosen])
+        changes, slots = rule.update(gradients, slots, weights)
+        return (optax.apply_updates(weights, changes), slots), loss
+
+    updates = jax.jit(lambda state, chosen: jax.lax.scan(update, state, chosen), donate_argnums=0)
+    state = weights, rule.init(weights)
+
+    def call(step: int, count: int) -> None:
+        nonlocal state
+        state, losses = updates(state, jnp.asarray(given.stream.indices(step, count)))
+        losses.block_until_ready()
+
+    return _repeated(call, LONGEST)
+
+
+def torch_eager(given: Job) -> Run:
+    """The loop that torch's tutorials write, with the data in a tensor."""
+    import torch
+    from torch import nn
+
+    declared, train = given.declared.model, given.data.train
+    inputs = torch.from_numpy(train.inputs.transpose(0, 3, 1, 2).copy())
+    labels = torch.from_numpy(train.labels.astype("int64"))
+    layers: list[Any] = []
+    for filters in getattr(declared, "filters", ()):
+        side = declared.kernel_size
+        layers += [nn.LazyConv2d(filters, side, padding="same"), nn.ReLU(), nn.MaxPool2d(2)]
+    layers.append(nn.Flatten())
+    for width in declared.hidden:
+        layers += [nn.LazyLinear(width), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.LazyLinear(int(train.labels.max()) + 1))
+    model(inputs[:1])  # the lazy layers learn their shapes
+    rule = torch.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(rule, HORIZON)
+    loss_of = nn.CrossEntropyLoss()
+
+    def call(step: int, count: int) -> None:
+        for chosen in torch.from_numpy(given.stream.indices(step, count)).long():
+            rule.zero_grad()
+            loss = loss_of(model(inputs[chosen]), labels[chosen])
+            loss.backward()
+            rule.step()
+            schedule.step()
+        loss.item()
+
+    return _adapting(call)
+
+
+def keras_fit(given: Job, *, at_once: int, piped: bool = False) -> Run:
+    """`model.fit` on arrays, or on a cached, shuffled, prefetched `tf.data`; compiled as it likes.
+
+    An epoch of the arrays is as many copies of them as 500 updates need, since each costs extra.
+    """
+    import keras
+    import tensorflow as tf
+
+    model = _keras_model(given)
+    model.compile(
+        _sgd(),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        steps_per_execution=at_once,
+    )
+    train, batch = given.data.train, given.stream.batch_size
+    each = 500
+    if piped:
+        data = tf.data.Dataset.from_tensor_slices((train.inputs, train.labels)).cache()
+        data = data.shuffle(len(train)).repeat().batch(batch, drop_remainder=True)
+        fed = {"x": data.prefetch(tf.data.AUTOTUNE), "steps_per_epoch": each}
+    else:
+        chosen = np.resize(np.arange(len(train)), each * batch)
+        fed = {"x": train.inputs[chosen], "y": train.labels[chosen], "batch_size": batch}
+
+    class Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
+        """Times what comes after the first updates, in which `fit` sets itself up."""
+
+        def __init__(self, seconds: float) -> None:
+            super().__init__()
+            self.seconds, self.updates, self.took = seconds, 0, 0.0
+            self.first, self.before, self.began = 0, 0, 0.0
+
+        def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+            done = self.before + batch + 1
+            if not self.began:
+                self.first, self.began = done, perf_counter()
+                return
+            self.updates, self.took = done - self.first, perf_counter() - self.began
+            if self.took > self.seconds:
+                raise Enough  # `stop_training` is heard at the end of an epoch only
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            self.before += each
+
+    def run(seconds: float) -> Made:
+        clock = Clock(seconds)
+        with suppress(Enough):
+            model.fit(**fed, epochs=10**6, verbose=0, callbacks=[clock])
+        return clock.updates, clock.took
+
+    run(0.5)
+    return run
+
+
+PEERS: dict[str, Callable[[Job], Run]] = {
+    "trainer": trainer,
+    "hand_graph": lambda given: hand_written(given, xla=False),
+    "hand_xla": lambda given: hand_written(given, xla=True),
+    "jax": jax_scan,
+    "torch": torch_eager,
+    "fit": lambda given: keras_fit(given, at_once=1),
+    "fit_50": lambda given: keras_fit(given, at_once=50),
+    "fit_50_piped": lambda given: keras_fit(given, at_once=50, piped=True),
+}
+
+
+def _adapting(call: Callable[[int, int], None]) -> Run:
+    """Calls of about a fifth of a second, of `LONGEST` updates at most."""
+    count = 1
+    while count < LONGEST and _timed(call, count) < CALL_SECONDS / 2:
+        count = min(2 * count, LONGEST)
+    return _repeated(call, count)
+
+
+def _timed(call: Callable[[int, int], None], count: int) -> float:
+    call(0, count)
+    began = perf_counter()
+    call(count, count)
+    return perf_counter() - began
+
+
+def _repeated(call: Callable[[int, int], None], count: int) -> Run:
+    step = 0
+
+    def run(seconds: float) -> Made:
+        nonlocal step
+        first, began = step, perf_counter()
+        while step == first or perf_counter() - began < seconds:
+            call(step, count)
+            step += count
+        return step - first, perf_counter() - began
+
+    run(0.5)
+    return run
+
+
+def _keras_model(given: Job) -> Any:
+    import keras
+
+    from trainer.live import Dials
+
+    keras.utils.set_random_seed(1)
+    facts = given.declared.data.facts()
+    return given.declared.model.build(facts.shape, facts.outputs, Dials([]))
+
+
+def _sgd() -> Any:
+    import keras
+
+    return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(RATE, HORIZON), MOMENTUM)
+
+
+def _steps(count: int) -> Any:
+    from schedules import Duration
+
+    return Duration.parse(count)
+
+
+def main(peer: str, name: str, *overrides: str) -> None:
+    """Answers on what was stdout; whatever the peer itself prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    run = PEERS[peer](job(name, list(overrides)))
+    print("ready", file=answers)
+    for line in sys.stdin:
+        updates, seconds = run(float(line))
+        print(json.dumps({"updates": updates, "seconds": seconds}), file=answers)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,280 @@
+"""How fast the trainer is, beside others, in one table: writes it to BENCHMARKS.md.
+
+    python scripts/bench/table.py [--quick] [--only mlp cnn start memory] [--output FILE]
+
+Takes about ten minutes on two cores. Peers run in processes of their own and take turns; a figure
+is the median over the turns, and a ratio the median of the ratios of one round. A peer that isn't
+installed is left out: `pip install 'scheduled-training[bench]'` and
+`pip install torch --index-url https://download.pytorch.org/whl/cpu` bring them. What stands in the
+file outside of the two marks is written by hand, and stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(CHECKOUT)]
+
+from contest import Entry, contest, ratio  # noqa: E402  # beside this file
+from start_up import COMMANDS, command, first_update, importing  # noqa: E402
+
+from trainer.provenance import git, usable_cores  # noqa: E402  # from this checkout
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+PACKAGES = ("tensorflow", "keras", "numpy", "jax", "optax", "torch")
+NAMES = {
+    "trainer": "**the trainer**, as it is by default",
+    "hand_graph": "hand-written `tf.function`, 500 updates a call",
+    "hand_xla": "the same with `jit_compile=True`",
+    "jax": "JAX `lax.scan` with optax, 500 updates a call",
+    "torch": "torch, eager",
+    "fit": "Keras `model.fit` on arrays",
+    "fit_50": "the same with `steps_per_execution=50`",
+    "fit_50_piped": "that on a cached and prefetched `tf.data`",
+}
+
+
+class Scale(NamedTuple):
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    starts: int
+    updates: int
+
+
+FULL, QUICK = Scale(9, 2.0, 7, 1_000_000), Scale(2, 0.3, 1, 5_000)
+
+
+class Mark(NamedTuple):
+    """One line of the table: what was measured, and what it should be."""
+
+    what: str
+    measured: float | None
+    at_least: float | None = None
+    at_most: float | None = None
+    form: str = "{:.2f}x"
+
+    def cells(self) -> list[str]:
+        """What, measured, mark, and whether it was met."""
+        words = "at least" if self.at_least is not None else "under"
+        bound = self.at_least if self.at_least is not None else self.at_most
+        mark = f"{words} {self.form.format(bound)}"
+        if self.measured is None:
+            return [self.what, "not measured", mark, ""]
+        met = (
+            self.measured >= self.at_least
+            if self.at_least is not None
+            else self.measured < (self.at_most or 0)
+        )
+        return [self.what, self.form.format(self.measured), mark, "yes" if met else "**no**"]
+
+
+class Part(NamedTuple):
+    """What one part of the measurements found."""
+
+    marks: list[Mark]
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def mlp(scale: Scale) -> Part:
+    """The small network, where what is not arithmetic counts most."""
+    ours = Entry("trainer")
+    same = Entry("trainer", ("run.steps_per_call=500",))
+    every = Entry("trainer", ("log.every=1",))
+    unsaved = Entry("trainer", ("checkpoint.every=100%",))
+    others = {peer: Entry(peer) for peer in NAMES if peer != "trainer"}
+    entries = [ours, same, every, unsaved, *others.values()]
+    contest("mlp", entries, scale.rounds, scale.seconds)
+    marks = [
+        Mark("MLP, beside `model.fit`", ratio(ours, others["fit"]), 35),
+        Mark("MLP, beside `steps_per_execution=50`", ratio(ours, others["fit_50"]), 9),
+        Mark("MLP, beside JAX, both 500 updates a call", ratio(same, others["jax"]), 1.0),
+        Mark("MLP, beside the best hand-written loop", _beside_best(ours, others), 0.95),
+        Mark("what `log.every=1` costs", _cost(every, ours), at_most=0.10, form="{:.1%}"),
+        Mark("what a checkpoint every 1,000 updates costs", _cost(ours, unsaved),
+             at_most=0.05, form="{:.1%}"),
+    ]  # fmt: skip
+    title = "Updates a second: MLP 64-128-10 on `digits`, batches of 64"
+    return Part(marks, title, *_rates(entries))
+
+
+def cnn(scale: Scale) -> Part:
+    """The network that is trained where nothing else is said."""
+    ours = Entry("trainer")
+    forced = [Entry("trainer", (f"run.compile={way}",)) for way in ("graph", "xla")]
+    others = {peer: Entry(peer) for peer in NAMES if peer not in ("trainer", "jax")}
+    entries = [ours, *forced, *others.values()]
+    contest("cnn", entries, scale.rounds, scale.seconds)
+    best = max(forced, key=lambda entry: entry.rate or 0)
+    marks = [
+        Mark("CNN, beside `steps_per_execution=50`", ratio(ours, others["fit_50"]), 1.3),
+        Mark("CNN, beside torch", ratio(ours, others["torch"]), 1.2),
+        Mark("CNN, beside the better of graph and XLA", ratio(ours, best), 0.95),
+        Mark("CNN, beside the best hand-written loop", _beside_best(ours, others), 0.95),
+    ]
+    return Part(marks, "Updates a second: CNN on `mnist5k`, batches of 64", *_rates(entries))
+
+
+def start(scale: Scale) -> Part:
+    """How long until something is there."""
+    took: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    tensorflow, cold, warm = "`import tensorflow`", "first update, new config", "first update"
+    took |= {tensorflow: [], cold: [], warm: []}
+    with TemporaryDirectory() as known:
+        for turn in range(scale.starts + 1):
+            found = {name: command(*words) for name, words in COMMANDS.items()}
+            found[tensorflow] = importing()
+            found[warm] = first_update(Path(known))
+            with TemporaryDirectory() as unknown:
+                found[cold] = first_update(Path(unknown))
+            if turn:  # the first one warms the disk's cache, and tells what compiles best
+                for name, seconds in found.items():
+                    took[name].append(seconds)
+    medians = {name: median(seconds) for name, seconds in took.items()}
+    marks = [Mark(name, medians[name], at_most=0.7, form="{:.2f} s") for name in COMMANDS] + [
+        Mark(
+            f"from Enter to the first update of the MLP, beyond {tensorflow}, {told}",
+            median(b - a for a, b in zip(took[tensorflow], took[name], strict=True)),
+            at_most=1.5,
+            form="{:.2f} s",
+        )
+        for name, told in ((warm, "compiled as remembered"), (cold, "measured anew"))
+    ]
+    rows = [[name, f"{medians[name]:.2f}", _spread(took[name], ".2f")] for name in took]
+    return Part(marks, "Seconds until something is there", ["what", "median", "range"], rows)
+
+
+def memory(scale: Scale) -> Part:
+    """What a long run holds."""
+    asked = [sys.executable, str(HERE / "memory.py"), str(scale.updates)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    name = f"over {found['updates']:,} updates"
+    marks = [
+        Mark(f"memory beyond model, optimizer and data, {name}", found["beyond"],
+             at_most=200, form="{:.0f} MB"),
+        Mark(f"its growth {name}, after a tenth of them", found["growth"],
+             at_most=20, form="{:.0f} MB"),
+    ]  # fmt: skip
+    return Part(marks, "", [], [])
+
+
+PARTS: dict[str, Callable[[Scale], Part]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "start": start,
+    "memory": memory,
+}
+
+
+def machine() -> str:
+    """Where, when and with what it was measured."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    installed = []
+    for package in PACKAGES:
+        try:
+            installed.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            installed.append(f"{package} not installed")
+    commit = git(CHECKOUT)
+    told = f"{commit['commit'][:10]}{' and changes' if commit['dirty'] else ''}" if commit else "?"
+    return (
+        f"{time.strftime('%Y-%m-%d')}, commit {told}; {names[0] if names else platform.machine()}, "
+        f"{len(usable_cores())} cores, {platform.platform()}; Python {platform.python_version()}, "
+        f"{', '.join(installed)}. Load at the end: {os.getloadavg()[1]:.1f}."
+    )
+
+
+def written(parts: list[Part]) -> Iterator[str]:
+    """The measured part of the file."""
+    yield machine()
+    yield _table(["what", "measured", "mark", "met"], [m.cells() for p in parts for m in p.marks])
+    for part in parts:
+        if part.rows:
+            yield f"### {part.title}"
+            yield _table(part.header, part.rows)
+
+
+def put(path: Path, text: str) -> None:
+    """Puts the text between the marks of a file, and leaves the rest of it as it is."""
+    before = (
+        path.read_text(encoding="utf-8") if path.exists() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
+    )
+    head, _, rest = before.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    path.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+
+
+def _beside_best(ours: Entry, others: dict[str, Entry]) -> float | None:
+    hands = [others["hand_graph"], others["hand_xla"]]
+    return ratio(ours, max(hands, key=lambda entry: entry.rate or 0))
+
+
+def _cost(dearer: Entry, cheaper: Entry) -> float | None:
+    """The share of an update's time that is more."""
+    found = ratio(cheaper, dearer)
+    return None if found is None else found - 1
+
+
+def _rates(entries: list[Entry]) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for entry in entries:
+        name = NAMES[entry.peer]
+        if entry.overrides:
+            name = f"the trainer, `{' '.join(entry.overrides)}`"
+        told = [entry.absent, ""]
+        if entry.rate is not None:
+            form = ",.0f" if entry.rate >= 100 else ".1f"
+            told = [f"{entry.rate:{form}}", _spread(entry.rates, form)]
+        rows.append([name, *told])
+    return ["", "median", "range"], rows
+
+
+def _spread(found: list[float], form: str) -> str:
+    return f"{min(found):{form}} – {max(found):{form}}"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, says what it finds as it goes, and writes it down."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
+    options.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--output", type=Path, default=CHECKOUT / "BENCHMARKS.md")
+    asked = options.parse_args(arguments)
+    parts = []
+    with TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache  # what this machine remembers is not to count
+        for name in asked.only:
+            parts.append(PARTS[name](QUICK if asked.quick else FULL))
+            for mark in parts[-1].marks:
+                print(*mark.cells(), sep="  ", flush=True)
+    put(asked.output, "\n\n".join(written(parts)))
+    print(f"written to {asked.output}")
+
+
+if __name__ == "__main__":
+    main()
