@@ -7,9 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from trainer.multirun import Job, outlived
 
 from .runs import SMALL, result
 from .sweeps import ENVIRONMENT, command, multirun, table
@@ -126,3 +130,46 @@ def _wait_for(path: Path, process: subprocess.Popen) -> None:  # type: ignore[ty
     while not (path.exists() and path.stat().st_size):
         assert process.poll() is None
         time.sleep(0.05)
+
+
+@contextmanager
+def held(folder: Path, seconds: float) -> Iterator[None]:
+    """Another process that writes to a folder."""
+    folder.mkdir(parents=True)
+    program = (
+        "import sys, time; from pathlib import Path; from trainer.folder import Folder\n"
+        "with Folder(Path(sys.argv[1])).locked(): print(flush=True); time.sleep(float(sys.argv[2]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, folder, str(seconds)], env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout
+    process.stdout.readline()
+    with process.stdout:
+        yield
+    process.kill()
+    process.wait()
+
+
+def test_a_job_that_outlived_a_killed_sweep_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = Job(("run.seed=1",), "run.seed=1", tmp_path / "0")
+    with held(job.path, seconds=1):
+        began = time.monotonic()
+        outlived(job)
+        assert time.monotonic() - began > 0.4
+    told = capsys.readouterr().out
+    assert told.startswith("waiting for process")
+    assert told.endswith("which still runs the job 0  run.seed=1\n")
+    outlived(job)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_has_one_sweep_at_a_time(tmp_path: Path) -> None:
+    with held(tmp_path / "all", seconds=60):
+        refused = multirun(tmp_path, "run.seed=1,2")
+    assert refused.returncode == 2
+    assert "hydra.sweep.dir = 'all': is being written to by process" in refused.stderr
+    assert not (tmp_path / "all" / "0").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,9 +26,12 @@ from .configuration import explaining, widened
 from .durable import write
 from .folder import Folder
 from .report import refresh
+from .study import JOURNAL
 
 SUBDIR = "hydra.sweep.subdir="
 """How a launcher is told the folder of each job."""
+LOOK_SECONDS = 0.5
+"""How often it is seen whether a job that outlived its sweep has ended."""
 INDEX = "sweep.json"
 """The file in a sweep's folder that knows the folder of each job."""
 ENDED = ("done", "stopped", "pruned")
@@ -74,13 +78,22 @@ class Multirun:
         """Runs every job that is not done yet, and writes the report.
 
         Raises:
-            Refused: before any job starts, naming every job that can't be honoured.
+            Refused: before any job starts, naming every job that can't be honoured; or when
+                another process runs a sweep in the folder.
             SweepFailed: at the end, naming every job that failed, and why.
         """
         setup_globals()
         with explaining(arguments):
             combined = combinations([*wanted(params, arguments), *arguments], self._loader)
         self._check(combined)
+        if (self.path / JOURNAL).exists():
+            rule = "holds a search, and would hold a sweep besides"
+            raise refuse("hydra.sweep.dir", str(self.path), rule, "hydra.sweep.dir=… is another")
+        self.path.mkdir(parents=True, exist_ok=True)
+        with Folder(self.path).locked("hydra.sweep.dir"):
+            return self._run(combined, launcher)
+
+    def _run(self, combined: Sequence[Sequence[str]], launcher: Launcher) -> Sequence[JobReturn]:
         jobs = self._placed(combined)
         waiting = [job for job in jobs if job.status != "done"]
         done = f", {len(jobs) - len(waiting)} of them done already" if jobs != waiting else ""
@@ -150,6 +163,8 @@ def launched(jobs: Sequence[Job], launcher: Launcher, first: int = 0) -> Sequenc
     Raises:
         KeyboardInterrupt: when interrupted.
     """
+    for job in jobs:
+        outlived(job)
     began = {job: _changed(job) for job in jobs}
     returned: Sequence[JobReturn] = []
     gave_up: Exception | None = None
@@ -163,6 +178,14 @@ def launched(jobs: Sequence[Job], launcher: Launcher, first: int = 0) -> Sequenc
             if _changed(job) == began[job]:
                 _note(job, back, gave_up)
     return returned
+
+
+def outlived(job: Job) -> None:
+    """Waits for a process that still runs the job, of a sweep that was killed."""
+    if owner := Folder(job.path).owner():
+        print(f"waiting for {owner}, which still runs the job {job}", flush=True)
+        while Folder(job.path).owner():
+            time.sleep(LOOK_SECONDS)
 
 
 def surroundings(config: DictConfig) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -33,6 +32,7 @@ from .multirun import (
     launched,
     listed,
     note_failure,
+    outlived,
     surroundings,
     wanted,
 )
@@ -51,8 +51,6 @@ BEST = "best.yaml"
 """The file that tells of the best trial so far."""
 TRIED = 16
 """Of so many random proposals one must be honoured, or the search does not begin."""
-LOOK_SECONDS = 0.5
-"""How often it is seen whether a run that outlived its search has ended."""
 DRAWN, DECLARED = "drawn", "declared"
 """Where the journal keeps what a trial tries, and what the search is."""
 
@@ -225,7 +223,7 @@ class Search:
                 continue
             job.path.mkdir(exist_ok=True)
             announce(job.path, trial.number, self._asked.metric, self._asked.pruner)
-            _outlived(job)
+            outlived(job)
             if job.status in (*ENDED, "failed"):  # by a search that did not get to noting it
                 continue
             try:
@@ -342,14 +340,6 @@ def _at_once(launcher: Launcher, config: DictConfig) -> int:
     found = getattr(launcher, "at_once", None) or declared.get("n_jobs")
     found = found or declared.get("array_parallelism") or 1
     return int(found) if int(found) > 0 else len(usable_cores())
-
-
-def _outlived(job: Job) -> None:
-    """Waits for a process that still runs the job, of a search that was killed."""
-    if owner := Folder(job.path).owner():
-        print(f"trial {job.path.name}  waiting for {owner}, which runs it", flush=True)
-        while Folder(job.path).owner():
-            time.sleep(LOOK_SECONDS)
 
 
 def _typed(overrides: Sequence[str]) -> Iterator[str]:
