@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -17,13 +19,14 @@ from .data import Split
 from .durable import write
 from .events import Events
 from .experiment import Experiment
-from .feed import Resident
+from .feed import Feed, Resident
 from .folder import Folder
 from .live import probe
 from .network import Network
 from .orders import Mail
 from .program import Compiled, Program
 from .record import Record
+from .replicas import Replicas
 from .saving import Saving
 from .session import Session, Trains, Unfit
 from .stream import Stream
@@ -45,15 +48,11 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
         Unfit: when the checkpoint does not fit the network.
     """
     run = experiment.run
+    strategy = experiment.device.strategy()
     device = settled(experiment)
     start = Start.of(experiment, folder, loaded(experiment), device)
     with tf.device(device):
-        network = start.network()
-        feed = Resident(start.data, start.stream)
-
-        def build(compiled: Compiled) -> Program:
-            skips = run.on_nonfinite == "skip"
-            return Program(network, feed, compiled, start.longest, run.micro_batches, skips)
+        network, build = start.built(strategy)
 
         def ask(program: Program, count: int) -> None:
             program.update(start.tape.read(0, count), 0)
@@ -138,6 +137,30 @@ class Start:
         keras.utils.set_random_seed(self.experiment.run.seed)
         return Network.declared(self.experiment, self.tape.names, self.data.train.labels)
 
+    def built(
+        self, strategy: tf.distribute.Strategy | None
+    ) -> tuple[Network, Callable[[Compiled], Program]]:
+        """The network on its device, or on those of a strategy, and what makes a program of it.
+
+        Raises:
+            Refused: as `network` and `Replicas` say.
+        """
+        run = self.experiment.run
+
+        def feed() -> Feed:
+            return Resident(self.data, self.stream)
+
+        if strategy is not None:
+            replicas = Replicas(self.experiment, strategy, self.network, feed)
+            return replicas.network, partial(replicas.program, longest=self.longest)
+        network, examples = self.network(), feed()
+
+        def build(compiled: Compiled) -> Program:
+            skips = run.on_nonfinite == "skip"
+            return Program(network, examples, compiled, self.longest, run.micro_batches, skips)
+
+        return network, build
+
     def chosen(self) -> Chosen | None:
         """How to compile, where the config or an earlier process on this folder decided.
 
@@ -187,6 +210,7 @@ class Start:
                 "data": self.data.digest,
                 "seed": experiment.run.seed,
                 "compile": chosen.compile,
+                "replicas": network.replicas,
             },
             trial=Trial.of(folder.path),
         )
@@ -207,9 +231,13 @@ def _go_on(session: Session, saved: Saved | None) -> None:
         if session.experiment.run.on_nonfinite == "rewind":
             session.save()
         return
-    free = ("data", "seed", "compile") if session.experiment.resume.policy == "config" else ()
+    free = ("data", "seed", "compile", "replicas")
     for name, value in session.identity.items():
-        if saved.about[name] != value and name not in free:
-            raise Unfit(f"its {name} is {saved.about[name]}, and this run's is {value}")
+        if saved.about[name] != value:
+            differs = f"its {name} is {saved.about[name]}, and this run's is {value}"
+            if name not in free:
+                raise Unfit(differs)
+            if session.experiment.resume.policy != "config":
+                raise Unfit(f"{differs}\n  hint: resume.policy=config goes on all the same")
     session.restore(saved, again=True)
     session.events.add(session.step, "went on")

@@ -138,9 +138,11 @@ class Experiment(Declaration):
     def summary(self) -> str:
         """What is about to happen, in a line."""
         parts = (self.schedule.kind, self.optimizer.kind, self.model.kind)
+        batch, replicas = self.data.batch_size, self.device.replicas()
+        shared = f", {batch // replicas} on each of {replicas} devices" if replicas > 1 else ""
         return (
             f"{' · '.join(parts)} on {self.data.kind}: {self.total_steps():,} updates "
-            f"of {self.data.batch_size} examples ({self.run.length})"
+            f"of {batch} examples{shared} ({self.run.length})"
         )
 
     def total_steps(self) -> int:
@@ -281,4 +283,16 @@ class Experiment(Declaration):
             hint = f"known: {', '.join(map(str, parts))}"
             rule = f"must divide data.batch_size = {batch}"
             raise refuse("run.micro_batches", self.run.micro_batches, rule, hint)
+        self.check_parts(self.device.replicas())
         return Clock(batch_size=batch, examples_per_epoch=examples)
+
+    def check_parts(self, replicas: int) -> None:
+        """Refuses a batch that so many replicas can't share out equally."""
+        batch, micro = self.data.batch_size, self.run.micro_batches
+        parts = replicas * micro
+        if batch % parts:
+            each = f"{replicas} replicas" + (f" times {micro} micro-batches" if micro > 1 else "")
+            less = batch // parts * parts
+            near = [n for n in (less, less + parts) if 0 < n <= self.data.facts().examples]
+            hint = " or ".join(f"data.batch_size={n}" for n in near)
+            raise refuse("data.batch_size", batch, f"must be a multiple of {parts}: {each}", hint)

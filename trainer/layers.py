@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -33,9 +34,43 @@ class LiveDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
             return inputs
-        rate = tf.cast(self._rate(), inputs.dtype)
-        drawn = keras.random.uniform(tf.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator)
-        return tf.where(drawn >= rate, inputs / (1 - rate), 0)
+        return _dropped(inputs, tf.cast(self._rate(), inputs.dtype), self.seed_generator)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape
+
+
+def share_masks(model: keras.Model) -> None:
+    """Lets every dropout of a model draw one mask for the whole batch, whatever the replicas.
+
+    Of several replicas, each draws it all and takes the part that is for its examples. Layers of
+    other kinds that draw random numbers can't be asked to.
+    """
+    for layer in model._flatten_layers():
+        if type(layer) is keras.layers.Dropout and shares_masks(layer):
+            layer.call = partial(_shared, layer)
+
+
+def shares_masks(layer: keras.layers.Layer) -> bool:
+    """Whether a layer draws one mask for the whole batch, after `share_masks`."""
+    plain = type(layer) is keras.layers.Dropout and layer.noise_shape is None and layer.rate > 0
+    return plain or isinstance(layer, LiveDropout)
+
+
+def _shared(layer: keras.layers.Dropout, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+    return _dropped(inputs, layer.rate, layer.seed_generator) if training else inputs
+
+
+def _dropped(
+    inputs: tf.Tensor, rate: tf.Tensor | float, seed: keras.random.SeedGenerator
+) -> tf.Tensor:
+    """Inputs with a share of them left out, and the others scaled up."""
+    shape, context = tf.shape(inputs), tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas > 1:
+        here = int(tf.get_static_value(context.replica_id_in_sync_group)) * shape[0]
+        shape = tf.concat([shape[:1] * replicas, shape[1:]], 0)
+    drawn = keras.random.uniform(shape, dtype=inputs.dtype, seed=seed)
+    if replicas > 1:
+        drawn = drawn[here : here + tf.shape(inputs)[0]]
+    return tf.where(drawn >= rate, inputs / (1 - rate), 0)

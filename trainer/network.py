@@ -81,6 +81,11 @@ class Network:
         scaling = Scaling() if experiment.run.precision == "mixed_float16" else None
         return cls(model, loss, groups, average, dials, step, scaling, metrics)
 
+    @property
+    def replicas(self) -> int:
+        """How many of it there are, on as many devices."""
+        return 1
+
     def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
         """What the model says outside of training, by the averaged weights where there are any."""
         if self.average is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +34,9 @@ class Program:
     is not, so that one compilation serves every call. An update whose loss or gradients are not
     finite ends the call, or with `skips` leaves weights, slots and averages as they were.
     """
+
+    unrolled = False
+    """Whether micro-batches are written out one by one, in place of a loop over them."""
 
     def __init__(
         self,
@@ -110,63 +113,92 @@ class Program:
 
     def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss, and whether it and all gradients are finite."""
-        others = self.network.model.non_trainable_weights
         with self.network.dials.showing(row):
-            before = [weight.value for weight in others]
-            (loss, *gradients), sound = self._judged(handed, i)
+            before = self.kept()
+            return self.concluded(*self._judged(handed, i), before)
 
-            def apply() -> tf.Tensor:
-                self.network.groups.apply(gradients)
-                if self.network.average:
-                    self.network.average.follow()
-                return sound
+    def kept(self) -> list[tf.Tensor]:
+        """What the model keeps of its inputs, such as their mean."""
+        # What Keras calls the value of a weight is the variable, which is read when it is used.
+        return [tf.identity(w.value) for w in self.network.model.non_trainable_weights]
 
-            def skip() -> tf.Tensor:
-                # What a model keeps of its inputs, such as their mean, has seen them already.
-                for weight, value in zip(others, before, strict=True):
-                    weight.assign(value)
-                return sound
+    def concluded(
+        self, told: Sequence[tf.Tensor], sound: tf.Tensor, before: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Makes the update by the loss and gradients `told`, unless they are not `sound`.
 
-            tf.cond(sound, apply, skip) if self._skips else apply()
+        `before` is what `kept` gave before the model saw the batch. Gives the loss, and `sound`.
+        """
+        loss, *gradients = told
+
+        def apply() -> tf.Tensor:
+            self.network.groups.apply(gradients)
+            if self.network.average:
+                self.network.average.follow()
+            return sound
+
+        def skip() -> tf.Tensor:
+            for weight, value in zip(self.network.model.non_trainable_weights, before, strict=True):
+                weight.assign(value)
+            return sound
+
+        tf.cond(sound, apply, skip) if self._skips else apply()
         return loss, sound
 
     def _judged(self, handed: Any, i: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The loss and its gradients, and whether all are finite."""
-        model, scaling = self.network.model, self.network.scaling
+        scaling = self.network.scaling
         judged = partial(finite, xla=self._xla)
         if scaling is None:
-            loss, *gradients = told = self._accumulated(handed, i)
+            loss, *gradients = told = self.accumulated(handed, i)
             return told, judged(loss, gradients)
-        others = model.non_trainable_variables
-        before = [tf.identity(variable.value) for variable in others]
+        undo = self.undoing()
 
         def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
-            # Another try draws the same random numbers, and counts the inputs once.
+            undo()
+            return self.accumulated(handed, i, scale)
+
+        return scaling.tried(scaled, judged, self.shapes)
+
+    def undoing(self) -> Callable[[], None]:
+        """What lets the model draw the same random numbers again, and count its inputs once."""
+        others = self.network.model.non_trainable_variables
+        before = [tf.identity(variable.value) for variable in others]
+
+        def undo() -> None:
             for variable, value in zip(others, before, strict=True):
                 variable.assign(value)
-            return self._accumulated(handed, i, scale)
 
-        return scaling.tried(scaled, judged, [weight.shape for weight in model.trainable_variables])
+        return undo
 
-    def _accumulated(
+    @property
+    def shapes(self) -> list[tf.TensorShape]:
+        """Those of all gradients."""
+        return [weight.shape for weight in self.network.model.trainable_variables]
+
+    def accumulated(
         self, handed: Any, i: tf.Tensor, scale: tf.Tensor | None = None
     ) -> list[tf.Tensor]:
         """The mean loss over a batch, and the gradients of its `scale`-fold, in micro-batches."""
         parts = self._micro_batches
         if parts == 1:
-            return self._differentiated(self._feed.batch(handed, i, 0, 1), scale)
-        shapes = [(), *(weight.shape for weight in self.network.model.trainable_variables)]
+            return self.differentiated(self._feed.batch(handed, i, 0, 1), scale)
 
         def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            told = self._differentiated(self._feed.batch(handed, i, k, parts), scale)
+            told = self.differentiated(self._feed.batch(handed, i, k, parts), scale)
             found = map(tf.convert_to_tensor, told)
             return k + 1, [total + x for total, x in zip(sums, found, strict=True)]
 
-        start = (0, [tf.zeros(shape) for shape in shapes])
-        _, sums = tf.while_loop(lambda k, _: k < parts, add, start)
+        k, sums = 0, [tf.zeros(shape) for shape in ((), *self.shapes)]
+        if self.unrolled:
+            while k < parts:
+                k, sums = add(k, sums)
+        else:
+            _, sums = tf.while_loop(lambda k, _: k < parts, add, (k, sums))
         return [total / parts for total in sums]
 
-    def _differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
+    def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
+        """The mean loss over a batch, and the gradients of its `scale`-fold."""
         inputs, labels = batch
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]

@@ -128,6 +128,7 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
         "compile_measured": this.chosen.why,
         "steps_per_call": this.pace.steps_per_call,
         "device": this.device,
+        "replicas": this.network.replicas,
         "data_digest": this.data.digest,
         "command": sys.argv,
         **provenance(this.experiment),
