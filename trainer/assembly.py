@@ -32,6 +32,7 @@ from .session import Session, Trains, Unfit
 from .stream import Stream
 from .tape import Tape
 from .trial import Trial
+from .verdicts import remember, remembered
 
 TooLarge = tf.errors.ResourceExhaustedError
 
@@ -57,9 +58,10 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
         def ask(program: Program, count: int) -> None:
             program.update(start.tape.read(0, count), 0)
 
-        chosen = start.chosen()
+        chosen = start.chosen() or remembered(experiment, device)
         if chosen is None:
             chosen, program = measured(build, ask)
+            chosen = remember(experiment, device, chosen)
         else:
             program = build(chosen.compile)
             ask(program, 0)  # compiles, so that the first updates are as fast as the rest
@@ -174,7 +176,7 @@ class Start:
                 return Chosen(**json.loads(self.folder.chosen.read_text(encoding="utf-8")))
             except (TypeError, ValueError) as error:
                 raise Unfit(f"{self.folder.chosen.name} can't be read: {error}") from None
-        return Chosen(self.saved.about["compile"], {}) if self.saved else None
+        return Chosen(self.saved.about["compile"], {}, "as it began") if self.saved else None
 
     def session(self, network: Network, program: Trains, chosen: Chosen, pace: Pace) -> Session:
         """The run, at its newest checkpoint or at the beginning.

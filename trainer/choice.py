@@ -27,6 +27,8 @@ class Chosen:
     compile: Compiled
     why: dict[str, str]
     """What each way was measured at; empty where the config had decided."""
+    origin: str = "declared"
+    """Where the decision is from: the config, this run's measurement, or an earlier run's."""
 
 
 def measured(

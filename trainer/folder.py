@@ -26,6 +26,7 @@ from .hidden import concealed
 FREE = (
     "run.stop_after",
     "run.steps_per_call",
+    "run.compile_cache",
     "checkpoint.",
     "resume.",
     "log.",

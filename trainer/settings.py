@@ -43,6 +43,8 @@ class Run(Declaration):
     """
     compile: Literal["auto", "graph", "xla"] = "auto"
     """How the loop is compiled; `auto` measures both on the actual model."""
+    compile_cache: Flag = True
+    """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """What layers compute in; weights, loss and scheduled values are float32 whatever it is.
 

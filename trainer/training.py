@@ -125,6 +125,7 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
         **({"average_digest": average} if average else {}),
         "seconds": round(seconds, 3),
         "compile": this.chosen.compile,
+        "compile_origin": this.chosen.origin,
         "compile_measured": this.chosen.why,
         "steps_per_call": this.pace.steps_per_call,
         "device": this.device,

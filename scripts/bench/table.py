@@ -5,7 +5,7 @@
 Takes about ten minutes on two cores. Peers run in processes of their own and take turns; a figure
 is the median over the turns, and a ratio the median of the ratios of one round. A peer that isn't
 installed is left out: `pip install 'scheduled-training[bench]'` and
-`pip install torch --index-url https://download.pytorch.org/whl/cpu` bring them. What stands in the
+`pip install torch` bring them. What stands in the
 file outside of the two marks is written by hand, and stays.
 """
 
