@@ -106,6 +106,13 @@ class Task:
         self.back.status = JobStatus.FAILED if code else JobStatus.COMPLETED
         return True
 
+    @property
+    def said(self) -> str:
+        """What it said last, or why it failed, in a line."""
+        if self.back.status == JobStatus.FAILED:
+            return f"failed: {self.back._return_value}".splitlines()[0]
+        return self.last_words()
+
     def last_words(self, count: int = 1, file: str = OUTPUT) -> str:
         """The last lines that it printed."""
         path = self.folder / file
@@ -186,7 +193,7 @@ class Machine:
                 for task in [task for task in running if task.look()]:
                     running.remove(task)
                     free.append(task.place)
-                    board.tell(f"{task.name}  {task.last_words()}")
+                    board.tell(f"{task.name}  {task.said}")
                     refresh(sweep, every=REPORT_SECONDS)
                 board.show()
         if asked:
@@ -231,7 +238,7 @@ def table(tasks: Sequence[Task], room: int) -> Table:
     shown = sorted(ranked if len(tasks) <= room else ranked[: max(room - 1, 0)])
     for task in (tasks[i] for i in shown):
         place = str(task.place) if task.state == "running" else ""
-        rows.add_row(task.name, task.told, task.state, place, task.last_words())
+        rows.add_row(task.name, task.told, task.state, place, task.said)
     if others := Counter(tasks[i].state for i in set(ranked) - set(shown)):
         told = ", ".join(f"{others[state]} {state}" for state in URGENCY if others[state])
         rows.add_row("…", f"and {told}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra._internal.core_plugins import file_config_source as theirs
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 
@@ -38,3 +39,5 @@ def bind() -> None:
     warnings.filterwarnings("ignore", ".*\n'hydra/launcher/.*is validated against ConfigStore")
     Plugins.instance()  # registers Hydra's own sources first
     SourcesRegistry.instance().types["file"] = FileConfigSource
+    # Where hydra-optuna-sweeper is installed too, its schema would refuse what ours can do.
+    ConfigStore.instance().repo["hydra"].get("sweeper", {}).pop("optuna.yaml", None)
