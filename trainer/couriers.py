@@ -16,6 +16,8 @@ from .trackers.table import made
 
 HELD = 50_000
 """The rows that wait for a tracker; with more of them, it gets every second update's."""
+AT_ONCE = 1000
+"""The rows that a tracker is told of at a time."""
 SHOWN_SECONDS = 5.0
 """How long a reader may have to wait for what is written down."""
 SILENT_SECONDS = 60.0
@@ -116,7 +118,7 @@ class Courier:
                 self._changed.wait_for(lambda: self._waiting or self._over, due)
                 if self._over:
                     return
-                entry = self._waiting.pop(0) if self._waiting else None
+                entry = self._next()
                 self._busy_since = monotonic()
             if isinstance(entry, list):
                 yield _writing(entry)
@@ -126,6 +128,14 @@ class Courier:
             if unseen and monotonic() >= shown + SHOWN_SECONDS:
                 yield lambda book: book.show()
                 shown, unseen = monotonic(), False
+
+    def _next(self) -> Act | list[Row] | None:
+        """What has waited longest; of many rows the first, so that one can tell it comes back."""
+        first = self._waiting[0] if self._waiting else None
+        if isinstance(first, list) and len(first) > AT_ONCE:
+            self._waiting[0] = first[AT_ONCE:]
+            return first[:AT_ONCE]
+        return self._waiting.pop(0) if self._waiting else None
 
     def _add(self, act: Act) -> None:
         with self._changed:
