@@ -366,3 +366,19 @@ def test_a_model_that_does_not_fit_the_data_is_refused_with_both_shapes(tmp_path
         train(experiment, model=keras.Sequential([keras.layers.Dense(3)]), data=corners())
     with pytest.raises(Refused, match=r"must be a keras\.Model"):
         train(experiment, model=print, data=corners())
+
+
+def test_an_export_of_averages_leaves_the_given_model_as_training_left_it(tmp_path):
+    import keras
+
+    mine = network()
+    declared = Experiment.composed(*GIVEN, "export=keras", "ema={momentum: 0.9}")
+    outcome = train(declared, tmp_path, model=mine, data=corners(), quiet=True)
+    final = [weight.numpy().copy() for weight in mine.weights]
+    [file] = tmp_path.glob("export/*.keras")
+    averaged = keras.saving.load_model(file)
+    assert any(not np.array_equal(a, b) for a, b in zip(averaged.weights, final, strict=True))
+    again = train(declared, tmp_path, model=network(), data=corners(), quiet=True)
+    assert again.result == outcome.result
+    for left, read in zip(final, again.model.weights, strict=True):
+        np.testing.assert_array_equal(left, read)

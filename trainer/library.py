@@ -24,7 +24,6 @@ from schedules import picture
 from schedules.moments import Values
 from schedules.refusal import ABSENT, refuse
 
-from .checkpoint import Checkpoints
 from .experiment import Experiment
 from .export import leave
 from .folder import Folder
@@ -33,8 +32,9 @@ from .hidden import hidden
 from .outcome import Outcome
 from .preface import looked_over, preface
 from .progress import Progress
+from .restored import Restored
 from .signals import Interruption
-from .training import Unable, diverted, perform, tell
+from .training import Unable, perform, tell
 
 if TYPE_CHECKING:
     import keras
@@ -120,7 +120,7 @@ def train(
             ended = place.ended()
             if ended and ended["status"] == "done" and ended["steps"] == experiment.total_steps():
                 tell(ended, place)
-                leave(experiment, place)
+                _leave(experiment, place, model)
                 return watch.outcome(experiment, place)
             print(preface(experiment, curves), *findings, sep="\n")
             for _, name in experiment.code():
@@ -134,7 +134,7 @@ def train(
             except Unable as unable:
                 print(unable, file=sys.stderr)
                 return watch.outcome(experiment, place, str(unable))
-            leave(experiment, place)
+            _leave(experiment, place, model)
     finally:
         _TRAINING.release()
     if stop.signal is not None:
@@ -234,20 +234,23 @@ def _undisturbed() -> Iterator[None]:
         log.setLevel(before)
 
 
+def _leave(experiment: Experiment, folder: Folder, model: keras.Model | None) -> None:
+    """Exports what is declared; a model that was given for training keeps its weights."""
+    if experiment.export is None or model is None:
+        leave(experiment, folder)
+        return
+    before = [variable.numpy().copy() for variable in model.variables]
+    try:
+        leave(experiment, folder)
+    finally:
+        for variable, value in zip(model.variables, before, strict=True):
+            variable.assign(value)
+
+
 def _saved(experiment: Experiment, folder: Folder) -> keras.Model:
     """The network of a run as its newest checkpoint has it.
 
     Raises:
         Refused: when there is none that could be read.
     """
-    with diverted(folder.chatter):
-        import keras
-    from .network import Network
-
-    saved, _ = Checkpoints(folder.checkpoints, experiment.checkpoint.keep).newest()
-    if saved is None:
-        raise refuse("folder", str(folder.checkpoints), "has no checkpoint that could be read")
-    keras.utils.clear_session(free_memory=False)  # names count from here
-    network = Network.declared(experiment, list(experiment.driven()))
-    network.restore(saved.arrays)
-    return network.model
+    return Restored.of(experiment, folder, "final").network().model
