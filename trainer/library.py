@@ -29,6 +29,7 @@ from .export import leave
 from .folder import Folder
 from .given import Arrays, GivenData, GivenModel
 from .hidden import hidden
+from .losses.step import Given as GivenStep
 from .outcome import Outcome
 from .preface import looked_over, preface
 from .progress import Progress
@@ -38,6 +39,7 @@ from .training import Unable, perform, tell
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from .session import Session
 
@@ -74,6 +76,7 @@ def train(
     *,
     model: keras.Model | None = None,
     data: Arrays | tuple[Arrays, Arrays] | None = None,
+    loss: Callable[[keras.Model, tuple[tf.Tensor, tf.Tensor]], tf.Tensor] | None = None,
     callback: Callback | None = None,
     quiet: bool = False,
 ) -> Outcome:
@@ -84,7 +87,9 @@ def train(
 
     `model` is a network of Keras in place of the declared one, and is trained in place; `data` are
     inputs and labels, or two such pairs of which the second one is evaluated by, in place of the
-    declared data, whose batch size stays. The config tells them from others by their digests.
+    declared data, whose batch size stays. `loss(model, (inputs, labels))` is a training step: what
+    it returns, for the batch or for each example, is made small, as `loss=step` tells; evaluations
+    stay with the declared loss. The config tells all three from others by their digests.
 
     `callback` is called after each call into TensorFlow; with `Call.stop` it may end the run. What
     it raises ends it too, and comes out here. With `quiet` nothing is printed but what it prints;
@@ -102,7 +107,7 @@ def train(
     if experiment.mode != "train":
         hint = "python -m trainer mode=lr_find, in a terminal"
         raise refuse("mode", experiment.mode, "is for the command line", hint)
-    experiment = _given(experiment, model, data)
+    experiment = _given(experiment, model, data, loss)
     curves = experiment.curves()
     experiment.run.score()
     findings = looked_over(experiment, curves)
@@ -188,6 +193,7 @@ def _given(
     experiment: Experiment,
     model: keras.Model | None,
     data: Arrays | tuple[Arrays, Arrays] | None,
+    loss: Callable[..., Any] | None,
 ) -> Experiment:
     """The experiment with what a program gives in the place of what is declared."""
     parts: dict[str, Any] = {}
@@ -198,6 +204,11 @@ def _given(
         parts["data"] = before.with_arrays(data)
     if model is not None:
         parts["model"] = GivenModel.of(model)
+        if (policy := model.dtype_policy.name) != experiment.run.precision:
+            rule = f"is not that of the given model, which is {policy}"
+            raise refuse("run.precision", experiment.run.precision, rule, f"run.precision={policy}")
+    if loss is not None:
+        parts["loss"] = GivenStep.of(loss, experiment.loss)
     if not parts:
         return experiment
     fields = {name: getattr(experiment, name) for name in type(experiment).model_fields}

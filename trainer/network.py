@@ -74,6 +74,7 @@ class Network:
             why = next((line for line in told[1:] if line), told[0]).partition(" for '")[0]
             rule = f"does not fit inputs of shape {list(facts.shape)}: {why}"
             raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
+        loss.try_step(model, facts, dials)
         groups = Groups(experiment.optimizer, model, dials)
         ema = experiment.ema
         average = Average(ema, model.trainable_variables, dials) if ema else None

@@ -11,6 +11,7 @@ from schedules.terminal import spark
 
 from .experiment import Experiment
 from .given import GivenModel
+from .losses.step import Given as GivenStep
 
 
 def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Finding]:
@@ -23,8 +24,9 @@ def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Fin
     with within("optimizer"):
         experiment.optimizer.check_installed()
     experiment.log.check()
-    if isinstance(experiment.model, GivenModel):
-        experiment.model.check()
+    for part in (experiment.model, experiment.loss):
+        if isinstance(part, GivenModel | GivenStep):
+            part.check()
     experiment.check_export()
     experiment.check_metrics()
     places = experiment.places()

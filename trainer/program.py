@@ -199,15 +199,15 @@ class Program:
 
     def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
         """The mean loss over a batch, and the gradients of its `scale`-fold."""
-        inputs, labels = batch
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]
         with tf.GradientTape() as tape:
             tape.watch(weights)  # within a Keras scope they may be tensors
-            outputs = tf.cast(model(inputs, training=True), tf.float32)
-            loss = tf.reduce_mean(self.network.loss.training(outputs, labels, dials))
+            loss = tf.reduce_mean(self.network.loss.step(model, batch, dials))
             scaled = loss if scale is None else loss * scale
-        return [loss, *tape.gradient(scaled, weights)]
+        # A step of the user's own may leave some weight out.
+        unused = tf.UnconnectedGradients.ZERO
+        return [loss, *tape.gradient(scaled, weights, unconnected_gradients=unused)]
 
     def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         network = self.network

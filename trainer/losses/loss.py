@@ -14,6 +14,7 @@ from schedules.refusal import refuse
 from ..data import Facts
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
     from ..live import Dials
@@ -54,6 +55,25 @@ class Loss(Kind, family=True):
             Refused: when it is not worked out for such labels.
         """
         return self
+
+    def step(
+        self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor], dials: Dials
+    ) -> tf.Tensor:
+        """The loss of each example of a batch of inputs and labels, or one number for all.
+
+        It runs the network, in training, within `dials.showing(row)`.
+        """
+        import tensorflow as tf
+
+        inputs, labels = batch
+        return self.training(tf.cast(model(inputs, training=True), tf.float32), labels, dials)
+
+    def try_step(self, model: keras.Model, facts: Facts, dials: Dials) -> None:
+        """Tries out what is not our own in `step`, without any effect on the model.
+
+        Raises:
+            Refused: when it gives something else than it should.
+        """
 
     @abstractmethod
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
