@@ -19,7 +19,8 @@ from .data import Split
 from .durable import write
 from .events import Events
 from .experiment import Experiment
-from .feed import Feed, Resident
+from .feed import Feed
+from .feeding import feeding, limited
 from .folder import Folder
 from .live import probe
 from .network import Network
@@ -127,7 +128,8 @@ class Start:
     def longest(self) -> int:
         """The most updates of a call."""
         asked = self.experiment.run.steps_per_call
-        return min(LONGEST if asked == "auto" else asked, self.experiment.total_steps())
+        longest = min(LONGEST if asked == "auto" else asked, self.experiment.total_steps())
+        return limited(self.experiment.data, self.data, longest)
 
     def network(self) -> Network:
         """The network before its first update, drawn from the run's seed.
@@ -150,7 +152,7 @@ class Start:
         run = self.experiment.run
 
         def feed() -> Feed:
-            return Resident(self.data, self.stream)
+            return feeding(self.experiment.data, self.data, self.stream)
 
         if strategy is not None:
             replicas = Replicas(self.experiment, strategy, self.network, feed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +15,18 @@ from .stream import Stream
 
 EVALUATED_AT_ONCE = 500
 """Test examples in one call: enough to keep the device busy, few enough for its memory."""
+EVALUATED_BYTES = 2**26
+"""What their inputs may take, which makes them fewer where they are large."""
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 """Inputs and labels."""
+Handed = Any
+"""What a feed hands to the program for a call: a nest of tensors."""
+
+
+def at_once(shape: tuple[int, ...]) -> int:
+    """How many test examples with inputs of a shape are looked at together."""
+    return max(1, min(EVALUATED_AT_ONCE, EVALUATED_BYTES // (4 * math.prod(shape))))
 
 
 class Feed(ABC):
@@ -26,15 +36,19 @@ class Feed(ABC):
         self.stream = stream
 
     @abstractmethod
-    def hand(self, step: int, count: int, longest: int) -> Any:
+    def signature(self, rows: int | None) -> Handed:
+        """The shapes and types of what is handed for `rows` updates; None for any number."""
+
+    @abstractmethod
+    def hand(self, step: int, count: int, longest: int) -> Handed:
         """What the program needs for updates `step` to `step + count - 1`: tensors, on the host.
 
         Their shapes are those of `longest` updates whatever the `count`, so that one compilation
-        serves every call.
+        serves every call. What is handed may be overwritten by the call after the next.
         """
 
     @abstractmethod
-    def batch(self, handed: Any, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+    def batch(self, handed: Handed, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
         """In the program: the examples of the `i`-th update of a call, or one equal part of them.
 
         The parts of a batch follow one another: part 0 of 4 is its first quarter.
@@ -54,6 +68,9 @@ class Resident(Feed):
         self._train = tf.constant(data.train.inputs), tf.constant(data.train.labels)
         self._test = tf.constant(data.test.inputs), tf.constant(data.test.labels)
 
+    def signature(self, rows: int | None) -> Handed:
+        return tf.TensorSpec((rows, self.stream.batch_size), tf.int32)
+
     def hand(self, step: int, count: int, longest: int) -> tf.Tensor:
         chosen = np.zeros((longest, self.stream.batch_size), np.int32)
         chosen[:count] = self.stream.indices(step, count)
@@ -68,6 +85,7 @@ class Resident(Feed):
 
     def tests(self) -> Iterator[Batch]:
         inputs, labels = self._test
-        for start in range(0, len(labels), EVALUATED_AT_ONCE):
-            chosen = slice(start, start + EVALUATED_AT_ONCE)
+        count = at_once(tuple(inputs.shape[1:]))
+        for start in range(0, len(labels), count):
+            chosen = slice(start, start + count)
             yield inputs[chosen], labels[chosen]

@@ -31,6 +31,7 @@ FREE = (
     "resume.",
     "log.",
     "export",
+    "data.keep",
 )
 """What may change between a stop and going on, since no update depends on it."""
 BOUND = ("log.every",)

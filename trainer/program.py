@@ -54,7 +54,12 @@ class Program:
         self._values = len(network.dials.names)
         self._feed = feed
         self._xla = compiled == "xla"
-        self._updates = tf.function(self._loop, jit_compile=self._xla)
+        signature = [
+            tf.TensorSpec([longest, self._values], tf.float32),
+            feed.signature(longest if self._xla else None),
+            tf.TensorSpec([], tf.int32),
+        ]
+        self._updates = tf.function(self._loop, signature, jit_compile=self._xla)
         self._evaluate = tf.function(self._judge, reduce_retracing=True)
 
     @property
@@ -74,7 +79,8 @@ class Program:
         rows = np.zeros((self.longest, self._values), np.float32)
         rows[:count] = table
         before = int(self.network.global_step)
-        handed = self._feed.hand(step, count, self.longest)
+        # A shape is part of what XLA compiles.
+        handed = self._feed.hand(step, count, self.longest if self._xla else count)
         done, *told = self._updates(tf.constant(rows), handed, tf.constant(count, tf.int32))
         losses, finite = (np.asarray(part)[: int(done)] for part in told)
         after, applied = int(self.network.global_step), self.network.groups.applied()

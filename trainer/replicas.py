@@ -22,7 +22,7 @@ from schedules.refusal import refuse
 
 from .devices import Several
 from .experiment import Experiment
-from .feed import Batch, Feed
+from .feed import Batch, Feed, Handed
 from .layers import share_masks, shares_masks
 from .network import Network
 from .program import Compiled, Program, Updates, finite
@@ -46,10 +46,13 @@ class Share(Feed):
         super().__init__(feed.stream)
         self._feed, self._rank, self._of = feed, rank, of
 
-    def hand(self, step: int, count: int, longest: int) -> Any:
+    def signature(self, rows: int | None) -> Handed:
+        return self._feed.signature(rows)
+
+    def hand(self, step: int, count: int, longest: int) -> Handed:
         return self._feed.hand(step, count, longest)
 
-    def batch(self, handed: Any, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+    def batch(self, handed: Handed, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
         return self._feed.batch(handed, i, part * self._of + self._rank, parts * self._of)
 
     def tests(self) -> Iterator[Batch]:

@@ -7,13 +7,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+PERMUTED = 10**7
+"""The most examples whose permutation is drawn as a whole: 80 MB, in a quarter of a second."""
+
 
 class Stream:
     """Epoch after epoch of permutations, each a pure function of `(seed, epoch)`.
 
     Update t takes `stream[t * B : (t + 1) * B]`. A batch may reach over the end of an epoch, so
     no example is dropped, every batch has the same shape, and going on from any step needs
-    nothing but that step.
+    nothing but that step. More than ten million examples are permuted by a cipher, which needs no
+    memory for it: see `Cipher`.
 
     >>> row = Stream(seed=1, examples=5, batch_size=2).indices(0, 5).ravel()
     >>> sorted(row[:5].tolist()), sorted(row[5:].tolist())
@@ -26,9 +30,11 @@ class Stream:
         self.batch_size = batch_size
         self._permutation = lru_cache(maxsize=2)(self._drawn)
 
-    def indices(self, step: int, count: int) -> NDArray[np.int32]:
+    def indices(self, step: int, count: int) -> NDArray[np.int32] | NDArray[np.int64]:
         """Which examples updates `step` to `step + count - 1` learn from: `[count, batch_size]`."""
         start, stop = step * self.batch_size, (step + count) * self.batch_size
+        if self.examples > PERMUTED:
+            return self._ciphered(start, stop).reshape(count, self.batch_size)
         first, last = start // self.examples, -(-stop // self.examples)
         row = np.concatenate(
             [self._permutation(epoch) for epoch in range(first, max(last, first + 1))]
@@ -36,6 +42,63 @@ class Stream:
         begin = start - first * self.examples
         return row[begin : begin + stop - start].reshape(count, self.batch_size)
 
+    def _ciphered(self, start: int, stop: int) -> NDArray[np.int64]:
+        place = np.arange(start, stop)
+        epochs = place // self.examples
+        row = np.empty(stop - start, np.int64)
+        for epoch in range(start // self.examples, -(-stop // self.examples)):
+            here = epochs == epoch
+            cipher = Cipher(self.seed, epoch, self.examples)
+            row[here] = cipher(place[here] - epoch * self.examples)
+        return row
+
     def _drawn(self, epoch: int) -> NDArray[np.int32]:
         random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         return random.permutation(self.examples).astype(np.int32)
+
+
+class Cipher:
+    """A permutation of `0 … n - 1` that can be asked for any of its entries alone.
+
+    A Feistel network of eight rounds over the least number of bits that hold n, whose round
+    function is the finalizer of MurmurHash3 with keys drawn from `(seed, epoch)`; what comes out at
+    n or above goes in again. As `tf.random.experimental.index_shuffle` does with another cipher.
+
+    >>> sorted(Cipher(seed=1, epoch=0, n=5)(np.arange(5)).tolist())
+    [0, 1, 2, 3, 4]
+    """
+
+    ROUNDS = 8
+
+    def __init__(self, seed: int, epoch: int, n: int) -> None:
+        self.n = n
+        bits = max(2, (n - 1).bit_length())
+        self._left, self._right = np.uint64(bits // 2), np.uint64(bits - bits // 2)
+        random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+        self._keys = random.integers(0, 2**64, self.ROUNDS, np.uint64)
+
+    def __call__(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The entries at some places."""
+        values = self._once(places.astype(np.uint64))
+        while (out := values >= self.n).any():
+            values[out] = self._once(values[out])
+        return values.astype(np.int64)
+
+    def _once(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        left, right = self._left, self._right
+        one = np.uint64(1)
+        for key in self._keys:
+            # The halves change places each round, and with them their widths.
+            high, low = values >> right, values & ((one << right) - one)
+            high ^= _mixed(low ^ key) & ((one << left) - one)
+            values = (low << left) | high
+            left, right = right, left
+        return values
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The 64-bit finalizer of MurmurHash3 (Appleby 2011)."""
+    shift = np.uint64(33)
+    x = (x ^ (x >> shift)) * np.uint64(0xFF51AFD7ED558CCD)
+    x = (x ^ (x >> shift)) * np.uint64(0xC4CEB9FE1A85EC53)
+    return x ^ (x >> shift)

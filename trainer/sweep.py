@@ -11,7 +11,7 @@ import tensorflow as tf
 from schedules.preview import horizon
 
 from .experiment import Experiment
-from .feed import Resident
+from .feeding import feeding, limited
 from .network import Network
 from .program import Compiled, Program
 from .range_test import Reading
@@ -33,6 +33,7 @@ def sweep(experiment: Experiment) -> Reading:
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(experiment.run.seed)
     data = experiment.data.load()
+    most = limited(experiment.data, data, AT_ONCE)
     tape = Tape(experiment.curves())
     stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
     # XLA takes longer to compile than it saves in so few updates.
@@ -40,11 +41,12 @@ def sweep(experiment: Experiment) -> Reading:
     with tf.device(experiment.device.choose()):
         network = Network.declared(experiment, tape.names, data.train.labels)
         parts = experiment.run.micro_batches
-        program = Program(network, Resident(data, stream), compiled, AT_ONCE, parts)
+        feed = feeding(experiment.data, data, stream)
+        program = Program(network, feed, compiled, most, parts)
     updates = len(horizon(tape.curves["learning_rate"].clock))
     reading = Reading()
-    for step in range(0, updates, AT_ONCE):
-        count = min(AT_ONCE, updates - step)
+    for step in range(0, updates, most):
+        count = min(most, updates - step)
         table = tape.read(step, count)
         losses, finite = program.update(table, step)
         reading = reading.followed_by(table[: len(losses), 0], losses.astype(np.float64))

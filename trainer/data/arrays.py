@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 from schedules.refusal import ABSENT, Problem, Refused, did_you_mean, refuse
 
 from .brought import Brought, Found, Part
 from .files import File, reading, unreadable
-from .inputs import Inputs, Key
+from .inputs import Inputs, Packed
 
 
 class Npz(Brought):
@@ -133,26 +131,6 @@ class Npy(Brought):
                 raise
             except ValueError as error:
                 raise unreadable(field, file, error) from None
-
-
-class Packed:
-    """An array of an archive that must be unpacked as a whole."""
-
-    def __init__(self, file: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.file = file
-        self.name = name
-        self.shape = shape
-        self.dtype = dtype
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Key) -> NDArray[Any]:
-        try:
-            with zipfile.ZipFile(self.file) as archive, archive.open(self.name) as member:
-                return np.asarray(npy.read_array(member, allow_pickle=False)[key])
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise unreadable("path", self.file, error) from None
 
 
 def header(member: Any, field: str, name: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:

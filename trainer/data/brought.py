@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
+from math import prod
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -18,9 +19,10 @@ from .data import Data
 from .examples import Examples, Facts, Split
 from .files import shape_of
 from .held_out import HeldOut
-from .inputs import Chosen, Inputs
+from .inputs import Chosen, Inputs, Packed
 from .labels import Labels, Task, understood
 from .preparation import Normalise, fitted
+from .stored import Stored, fits
 
 
 class Part(NamedTuple):
@@ -76,18 +78,29 @@ class Brought(Data):
 
     def load(self) -> Split:
         found, labels, facts = self.known
-        inputs: Inputs = np.asanyarray(found.train.inputs[:])
+        streams = self._streams()
+        inputs, *more = (_at_hand(part.inputs, streams) for part in found.parts)
         chosen: list[tuple[Inputs, NDArray[Any]]]
         if found.test is None:
             classes = None if labels.classes is None else labels.parts[0].astype(np.int32)
             numbers = (self.held_out or HeldOut()).parts(len(labels.parts[0]), classes)
             chosen = [(Chosen(inputs, n), labels.parts[0][n]) for n in numbers]
         else:
-            chosen = list(zip((inputs, found.test.inputs), labels.parts, strict=True))
+            chosen = list(zip((inputs, *more), labels.parts, strict=True))
         preparation = fitted(self.normalise, chosen[0][0], facts.shape)
         preparation = preparation.called(labels.names, found.columns)
-        train, test = (Examples(preparation.apply(raw[:]), label) for raw, label in chosen)
+        train, test = (
+            Examples(Stored(raw, preparation) if streams else preparation.apply(raw[:]), label)
+            for raw, label in chosen
+        )
         return Split(train, test, preparation)
+
+    def _streams(self) -> bool:
+        """Whether the inputs stay where they are."""
+        if self.keep != "auto":
+            return self.keep == "stream"
+        parts, shape = self.known[0].parts, self.known[2].shape
+        return not fits(sum(len(part.inputs) for part in parts) * prod(shape))
 
     def given(self) -> bool:
         """Whether the data brings test examples of its own."""
@@ -120,6 +133,13 @@ class Brought(Data):
                 raise refuse("held_out.fraction", ABSENT, rule, "bring more, or another share")
             examples -= held
         return found, labels, Facts(examples, shape, labels.classes, labels.targets)
+
+
+def _at_hand(inputs: Inputs, streams: bool) -> Inputs:
+    """The inputs in memory, unless they stream from where they are."""
+    if streams and not isinstance(inputs, Packed):
+        return inputs
+    return np.asanyarray(inputs[:])
 
 
 def _check(name: str, part: Part, train: Part) -> None:

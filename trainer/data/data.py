@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,13 @@ class Data(Kind, family=True):
 
     batch_size: Annotated[Whole, Field(ge=1)] = 64
     """Examples an update."""
+
+    keep: Literal["auto", "device", "stream"] = "auto"
+    """Where the examples are: on the device, or read while it is at work, for more than it holds.
+
+    `auto`: on the device where they take less than a quarter of the free memory. Both give the
+    same bits.
+    """
 
     @abstractmethod
     def facts(self) -> Facts:

@@ -1,0 +1,25 @@
+"""Which feed brings the examples of a run to its device."""
+
+from __future__ import annotations
+
+from .data import Data, Split
+from .data.stored import Stored
+from .feed import Feed, Resident
+from .stream import Stream
+from .streaming import Streaming, fitting
+
+
+def feeding(declared: Data, data: Split, stream: Stream) -> Feed:
+    """The feed that `data.keep` asks for, or that the examples were loaded for."""
+    return Streaming(data, stream) if _streams(declared, data) else Resident(data, stream)
+
+
+def limited(declared: Data, data: Split, longest: int) -> int:
+    """How many updates a call may make, of `longest` that are wanted: memory has bounds."""
+    if not _streams(declared, data):
+        return longest
+    return min(longest, fitting(data.train, declared.batch_size))
+
+
+def _streams(declared: Data, data: Split) -> bool:
+    return declared.keep == "stream" or isinstance(data.train.inputs, Stored)
