@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from schedules.refusal import ABSENT, Refused, refuse
 
 from .data import Examples, Facts, Preparation, Split
+from .data.stored import Stored
 from .experiment import Experiment
 from .exports import Weights
 from .folder import Folder
@@ -127,7 +128,7 @@ def _told(run: Path, overrides: Sequence[str], weights: Any, part: str, output: 
 
 def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predicted:
     """What the network of a run says of a part of an experiment's data: test, train or all."""
-    from .feed import Resident
+    from .feeding import feeding
     from .program import Program
     from .stream import Stream
 
@@ -135,7 +136,8 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     data.check(experiment.data.facts())
     examples = _as_the_run_had_it(_part(data, part), data.preparation, this.preparation)
     network = this.network()
-    feed = Resident(Split(data.train, examples, data.preparation), Stream(1, len(data.train), 1))
+    split = Split(data.train, examples, data.preparation)
+    feed = feeding(experiment.data, split, Stream(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
     metrics = Program(network, feed, "graph", 1).evaluate()
     outputs = np.concatenate([_predictions(network, inputs) for inputs, _ in feed.tests()])
@@ -148,7 +150,7 @@ def _part(data: Split, part: str) -> Examples:
         return data.train if part == "train" else data.test
     parts = data.train, data.test
     return Examples(
-        np.concatenate([examples.inputs for examples in parts]),
+        np.concatenate([np.asarray(examples.inputs) for examples in parts]),
         np.concatenate([examples.labels for examples in parts]),
     )
 
@@ -164,7 +166,10 @@ def _as_the_run_had_it(examples: Examples, now: Preparation, run: Preparation) -
         rule = f"has the columns {_listed(now.columns)}, and the run's were {_listed(run.columns)}"
         raise refuse("data", ABSENT, rule)
     if (now.shift, now.scale) != (run.shift, run.scale):
-        inputs = run.apply(now.undo(inputs))
+        if isinstance(inputs, Stored):
+            inputs = Stored(inputs.raw, run)
+        else:
+            inputs = run.apply(now.undo(inputs))
     if now.names != run.names:
         unknown = [name for name in now.names or ("numbers",) if name not in (run.names or ())]
         if unknown:

@@ -34,6 +34,9 @@ class Stored:
     def __getitem__(self, key: Key) -> NDArray[np.float32]:
         return self.preparation.apply(self.raw[key])
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:] if dtype is None else self[:].astype(dtype)
+
 
 def fits(values: int) -> bool:
     """Whether so many float32 numbers fit into memory without crowding it."""
