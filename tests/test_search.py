@@ -266,6 +266,7 @@ def test_what_can_not_be_searched_is_refused(asked: str, told: str) -> None:
         ({"sampler": {"kind": "tpe", "n_startup": 3}}, "did you mean n_startup_trials?"),
         ({"pruner": {"kind": "hyperband", "reduction_factor": 1}}, "can't judge trials"),
         ({"metric": "eval_beauty"}, "hydra.sweeper.direction=minimize, or maximize"),
+        ({"metric": "eval_acuracy", "direction": "maximize"}, "did you mean eval_accuracy?"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_before_anything_is_made(

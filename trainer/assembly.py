@@ -219,8 +219,6 @@ class Start:
             trial=Trial.of(folder.path),
         )
         experiment.check_metrics()
-        if session.trial:
-            session.trial.check(experiment.evaluated())
         for reason in self.damaged:
             session.say("damaged", f"left out a damaged checkpoint, {reason}")
         _go_on(session, self.saved)

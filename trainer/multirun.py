@@ -24,6 +24,7 @@ from schedules.refusal import Problem, Refused, refuse
 from .checked import checked
 from .configuration import explaining, widened
 from .durable import write
+from .experiment import Experiment
 from .folder import Folder
 from .report import refresh
 from .study import JOURNAL
@@ -145,7 +146,7 @@ class Multirun:
         return list(dict.fromkeys(jobs))
 
 
-def check(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) -> None:
+def check(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) -> Experiment:
     """Composes and validates one job of the sweep that `config` declares.
 
     Raises:
@@ -154,7 +155,7 @@ def check(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) ->
     with explaining(overrides):
         composed = loader.load_sweep_config(config, list(overrides))
     ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    checked(ours, composed.hydra)
+    return checked(ours, composed.hydra).experiment
 
 
 def launched(jobs: Sequence[Job], launcher: Launcher, first: int = 0) -> Sequence[JobReturn]:

@@ -18,7 +18,7 @@ from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from schedules.refusal import Refused, refuse, within
+from schedules.refusal import Refused, did_you_mean, refuse, within
 
 from .configuration import explaining
 from .durable import write
@@ -73,8 +73,8 @@ class Search:
         """Runs trials until there are as many as were asked for, and tells of the best one.
 
         Raises:
-            Refused: before any trial starts, when no proposal can be honoured, or the folder
-                holds another search; or once the first one finds no such metric.
+            Refused: before any trial starts, when no proposal can be honoured, no evaluation
+                will find the metric, or the folder holds another search.
             SweepFailed: at the end, when no trial measured what is searched for.
         """
         setup_globals()
@@ -121,11 +121,23 @@ class Search:
         for _ in range(TRIED):
             values = {part.name: part.at(draws.random()) for part in self._space.searched}
             try:
-                return check(self._config, self._loader, self._space.overrides(values))
+                return self._check(self._space.overrides(values))
             except Refused as refused:
                 first = first or refused
         assert first
         raise first
+
+    def _check(self, overrides: Sequence[str]) -> None:
+        """Validates a proposal.
+
+        Raises:
+            Refused: when it can't be honoured, or would not measure what is searched for.
+        """
+        found = check(self._config, self._loader, overrides).evaluated()
+        if self._asked.metric not in found:
+            rule = f"is not among what is evaluated: {', '.join(found)}"
+            hint = did_you_mean(self._asked.metric, found)
+            raise refuse("hydra.sweeper.metric", self._asked.metric, rule, hint)
 
     def _check_folder(self) -> None:
         """Refuses a folder that holds runs of something else."""
@@ -227,7 +239,7 @@ class Search:
             if job.status in (*ENDED, "failed"):  # by a search that did not get to noting it
                 continue
             try:
-                check(self._config, self._loader, job.overrides)
+                self._check(job.overrides)
             except Refused as refused:
                 note_failure(job, str(refused))
             else:
@@ -243,11 +255,7 @@ class Search:
         return returned
 
     def _tell(self, trial: optuna.trial.Trial, job: Job) -> str:
-        """Tells the study how a trial went, and gives it in words.
-
-        Raises:
-            Refused: when there is no such metric.
-        """
+        """Tells the study how a trial went, and gives it in words."""
         import optuna
 
         states, metric = optuna.trial.TrialState, self._asked.metric
@@ -256,29 +264,25 @@ class Search:
                 trial.report(found, count)
         ended = Folder(job.path).ended() or {}
         value = ended.get("metrics", {}).get(metric)
-        reason = str(ended.get("reason", ""))
+        worst = inf if self._asked.toward() == "minimize" else -inf
         match ended.get("status"):
-            case "done" | "stopped" if value is not None:
+            case "done" | "stopped" if value is not None and isfinite(value):
                 self._study.tell(trial, value)
                 return f"{metric} {value:.6g}"
             case "pruned":
                 self._study.tell(trial, state=states.PRUNED)
                 return f"pruned at step {ended['steps']}"
-            case "failed" if ended.get("diverged"):
-                # The worst there is, so that the search keeps away from there.
-                self._study.tell(trial, inf if self._asked.toward() == "minimize" else -inf)
-            case "failed":
-                about, _, rule = reason.partition(" = ")
-                if about == "hydra.sweeper.metric":
-                    raise refuse(about, metric, rule.partition(": ")[2])
-                self._study.tell(trial, state=states.FAIL)
-            case "done" | "stopped":
-                reason = f"measured no {metric}"
+            case "done" | "stopped" if value is not None:
+                self._study.tell(trial, worst)
+            case "failed" if ended.get("diverged"):  # the search is to keep away from there
+                self._study.tell(trial, worst)
+            case "done" | "stopped" | "failed":
                 self._study.tell(trial, state=states.FAIL)
             case _:
                 self._left.add(trial.number)
                 return "was left unfinished; the same command goes on with it"
-        return f"failed: {reason.splitlines()[0] if reason else 'it left no word'}"
+        reason = str(ended.get("reason") or f"measured no {metric} that is a number")
+        return f"failed: {reason.splitlines()[0]}"
 
     def _best(self) -> optuna.trial.FrozenTrial | None:
         """The trial whose run ended best."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from schedules.refusal import did_you_mean, refuse
 
 from .durable import write
 from .study import JOURNAL, opened, pruner, required
@@ -54,13 +52,6 @@ class Trial:
             return None
         trial = optuna.trial.Trial(study, found._trial_id)
         return cls(about["metric"], trial, set(found.intermediate_values))
-
-    def check(self, found: Iterable[str]) -> None:
-        """Refuses a metric that no evaluation will find."""
-        if self.metric not in (found := list(found)):
-            rule = f"is not among what is evaluated: {', '.join(found)}"
-            hint = did_you_mean(self.metric, found)
-            raise refuse("hydra.sweeper.metric", self.metric, rule, hint)
 
     def hear(self, metrics: Mapping[str, float], count: int) -> None:
         """Reports the evaluation number `count`, and notes whether that is enough.
