@@ -19,7 +19,7 @@ from trainer.data.embedded import EMBEDDED
 from trainer.experiment import Experiment
 from trainer.exports import Keras
 from trainer.folder import Folder
-from trainer.restored import Restored
+from trainer.restored import Restored, declared
 
 from .runs import experiment, result, trained
 
@@ -237,6 +237,16 @@ def test_predictions_of_its_own_test_examples_are_as_good_as_the_run_said(
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
     right = np.mean([row["prediction"] == row["label"] for row in rows])
     assert right == pytest.approx(result(folder)["metrics"]["eval_accuracy"])
+
+
+def test_secrets_that_are_not_here_are_not_asked_for(plain: Path, tmp_path: Path) -> None:
+    """A tracker's address has nothing to do with what the network says."""
+    config = (plain / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(
+        config.replace("log:\n", "log:\n  mlflow: {kind: mlflow, uri: '${oc.env:NOT_HERE}'}\n")
+    )
+    assert "NOT_HERE" in (tmp_path / "config.yaml").read_text()
+    assert declared(tmp_path, ["data.batch_size=7"], ["data"]).data.batch_size == 7
 
 
 def test_other_parts_and_other_data_of_the_shape(plain: Path, tmp_path: Path) -> None:

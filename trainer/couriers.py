@@ -87,7 +87,7 @@ class Courier:
     def news(self) -> list[str]:
         """What somebody should hear of, each thing once."""
         with self._changed:
-            if self._is_silent() and not self._silent:
+            if self._is_silent() and not self._silent and not self._over:
                 self._silent = True
                 self._say("has not come back for a while; training goes on without it")
             news, self._news = self._news, []

@@ -6,12 +6,15 @@ import fcntl
 import json
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from ..durable import write
 from .tracker import Book, Row, Tracked, Tracker
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 STATUS = {"done": "FINISHED", "stopped": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 ENTRIES, METRICS, LONGEST = 100, 1000, 6000
 """MLflow's limits: parameters or tags in a request, metrics in a request, letters in a value."""
+
+REACHED_SECONDS = 10.0
+"""How long a server may take until it accepts a connection."""
 
 T = TypeVar("T")
 
@@ -60,6 +66,7 @@ class Mlflow(Tracker):
         # One may go on with a run from another folder than the one in which it began.
         home = run.sweep or Path(_read(kept).get("home", Path.cwd()))
         local = None if uri else home
+        _reach(uri or "")
         # Two processes must not both make the tables, the experiment, or the parent.
         with _alone(home / f".{run.called}.lock") if local or run.sweep else nullcontext():
             client = mlflow.MlflowClient(tracking_uri=uri or f"sqlite:///{home / 'mlflow.db'}")
@@ -143,6 +150,20 @@ class _Run(Book):
     def _artifact(self, name: str) -> None:
         if (self._folder / name).exists():
             self._client.log_artifact(self._id, str(self._folder / name))
+
+
+def _reach(uri: str) -> None:
+    """Finds out at once whether anybody is there: MLflow's own tries take two minutes.
+
+    Later on these are welcome, since a server may be started anew while a run goes.
+
+    Raises:
+        OSError: when nobody is.
+    """
+    server = urlsplit(uri)
+    if server.scheme in ("http", "https") and server.hostname and not getproxies():
+        port = server.port or (443 if server.scheme == "https" else 80)
+        socket.create_connection((server.hostname, port), REACHED_SECONDS).close()
 
 
 def _experiment(client: MlflowClient, name: str, local: Path | None) -> str:
