@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,23 @@ def test_a_loss_that_diverged_leaves_its_chart_an_axis_that_can_be_read(sweep: P
     text = page(found([sweep]), sweep)
     (loss,) = re.findall(r'<svg[^>]*data-name="loss".*?</svg>', text)
     assert 3 <= loss.count('class="grid"') <= 8
+
+
+def test_a_number_that_takes_many_values_is_drawn_with_a_point_for_each_run(
+    tmp_path: Path,
+) -> None:
+    for number in range(6):
+        run(tmp_path / str(number), "cosine", 10.0 ** (-number / 2), 1, rows=30)
+    (tmp_path / "3" / "result.json").write_text('{"status": "pruned", "steps": 30}')
+    text = page(found([tmp_path]), tmp_path)
+    (chart,) = re.findall(r'<svg[^>]*data-name="loss over [^"]*".*?</svg>', text)
+    assert 'data-name="loss over schedule.initial_value"' in chart
+    places = [float(x) for x in re.findall(r'<circle class="fill0" cx="([\d.]+)"', chart)]
+    steps = {round(a - b, 1) for a, b in pairwise(places)}
+    assert len(places) == 5, "the pruned one is hollow"
+    assert steps == {min(steps), 2 * min(steps)}, "equal ratios lie equally far apart"
+    assert "3: schedule.initial_value 0.0316228, loss 0.06667, pruned" in chart
+    assert "<h2>Values</h2>" not in page(found([tmp_path])[:4], tmp_path)
 
 
 def test_the_door_writes_where_it_is_told_and_refuses_folders_without_runs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from math import ceil, floor, log10
 from typing import NamedTuple
@@ -36,6 +36,38 @@ class Curve(NamedTuple):
     high: Values
 
 
+class Axis(NamedTuple):
+    """Where values are placed: linearly, or by their logarithms where they span a lot."""
+
+    scale: Scale
+    logarithmic: bool
+
+    @classmethod
+    def around(cls, values: Values, start: float, stop: float) -> Axis:
+        """An axis on which all of `values` lie between two places."""
+        if not (values.min() > 0 and values.max() > LOGARITHMIC * values.min()):
+            return cls(Scale.around(values, start, stop), False)
+        powers = np.log10(values)
+        margin = (powers.max() - powers.min()) / 16
+        return cls(Scale(powers.min() - margin, powers.max() + margin, start, stop), True)
+
+    def __call__(self, values: Values) -> Values:
+        """The places of some values."""
+        return self.scale(np.log10(values) if self.logarithmic else values)
+
+    def marks(self) -> Iterator[tuple[float, str]]:
+        """The places of some round values, and how these are written."""
+        low, high = self.scale.low, self.scale.high
+        if not self.logarithmic:
+            yield from ((self.scale(value), written(value)) for value in ticks(low, high, 4))
+            return
+        powers = range(ceil(low), floor(high) + 1)
+        thinned: list[float] = list(powers[:: len(powers) // 7 + 1])
+        finer = (p + log10(m) for p in range(floor(low), ceil(high)) for m in (1, 2, 5))
+        places = thinned if len(powers) > 1 else [p for p in finer if low <= p <= high]
+        yield from ((self.scale(p), written(10.0**p)) for p in places)
+
+
 def style(setting: int) -> tuple[int, str]:
     """The colour and the dashes of a setting's line."""
     return setting % len(COLOURS), DASHES[setting // len(COLOURS) % len(DASHES)]
@@ -56,24 +88,13 @@ def chart(name: str, curves: Sequence[Curve], told: str = "") -> str:
     values = np.concatenate([part for curve in curves for part in (curve.low, curve.high)])
     last = max(float(curve.steps[-1]) for curve in curves) or 1.0
     x = Scale(0.0, last, LEFT, RIGHT)
-    logarithmic = values.min() > 0 and values.max() > LOGARITHMIC * values.min()
-    place = np.log10 if logarithmic else np.asarray
-    y = _around(place(values)) if logarithmic else Scale.around(values, FLOOR, TOP)
-    body = [
-        f'<text class="ink name" x="{LEFT:.0f}" y="18">{escape(name)}'
-        f'<tspan class="muted tick" dx="8">{escape(told)}</tspan></text>',
-        *_grid(y, logarithmic),
-        f'<path class="axis" d="M{LEFT},{FLOOR}H{RIGHT}"/>',
-    ]
-    for step in ticks(0, last, 5, whole=True):
-        body.append(
-            f'<text class="muted tick" x="{x(step):.1f}" y="{FLOOR + 18}"'
-            f' text-anchor="middle">{counted(step)}</text>'
-        )
+    y = Axis.around(values, FLOOR, TOP)
+    steps = ((x(step), counted(step)) for step in ticks(0, last, 5, whole=True))
+    body = list(frame(name, told, steps, y.marks()))
     for curve in curves:
         colour, dash = style(curve.setting)
         xs = x(curve.steps)
-        mean, low, high = (y(place(part)) for part in (curve.mean, curve.low, curve.high))
+        mean, low, high = (y(part) for part in (curve.mean, curve.low, curve.high))
         spread = [*zip(xs, high, strict=True), *zip(xs[::-1], low[::-1], strict=True)]
         body.append(f'<g class="s{curve.setting}"><title>{escape(curve.label)}</title>')
         if np.any(high != low):
@@ -84,9 +105,39 @@ def chart(name: str, curves: Sequence[Curve], told: str = "") -> str:
             line = _path(list(zip(xs, mean, strict=True)))
             body.append(f'<path class="curve line{colour}" stroke-dasharray="{dash}" d="M{line}"/>')
         body.append("</g>")
+    return drawn(name, f"{name} over the steps", body)
+
+
+def frame(
+    name: str,
+    told: str,
+    across: Iterable[tuple[float, str]],
+    upwards: Iterable[tuple[float, str]],
+) -> Iterator[str]:
+    """What a chart has before anything is drawn into it: its name and its axes."""
+    yield (
+        f'<text class="ink name" x="{LEFT:.0f}" y="18">{escape(name)}'
+        f'<tspan class="muted tick" dx="8">{escape(told)}</tspan></text>'
+    )
+    for place, label in upwards:
+        yield f'<path class="grid" d="M{LEFT},{place:.1f}H{RIGHT}"/>'
+        yield (
+            f'<text class="muted tick" x="{LEFT - 8}" y="{place + 4:.1f}"'
+            f' text-anchor="end">{label}</text>'
+        )
+    yield f'<path class="axis" d="M{LEFT},{FLOOR}H{RIGHT}"/>'
+    for place, label in across:
+        yield (
+            f'<text class="muted tick" x="{place:.1f}" y="{FLOOR + 18}"'
+            f' text-anchor="middle">{label}</text>'
+        )
+
+
+def drawn(name: str, about: str, body: Iterable[str]) -> str:
+    """An SVG of what is in a chart."""
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" data-name="{escape(name)}"'
-        f' aria-label="{escape(name)} over the steps">{"".join(body)}</svg>'
+        f' aria-label="{escape(about)}">{"".join(body)}</svg>'
     )
 
 
@@ -124,28 +175,6 @@ def _curve(i: int, label: str, series: Sequence[Points], averaged: bool) -> Curv
     found = [at[place] for place in places]
     mean, low, high = (np.array([of(values) for values in found]) for of in (np.mean, min, max))
     return Curve(i, label, np.array(places) * float(width), mean, low, high)
-
-
-def _around(powers: Values) -> Scale:
-    margin = (powers.max() - powers.min()) / 16
-    return Scale(powers.min() - margin, powers.max() + margin, FLOOR, TOP)
-
-
-def _grid(y: Scale, logarithmic: bool) -> Iterator[str]:
-    if logarithmic:
-        powers = range(ceil(y.low), floor(y.high) + 1)
-        thinned: list[float] = list(powers[:: len(powers) // 7 + 1])
-        finer = (p + log10(m) for p in range(floor(y.low), ceil(y.high)) for m in (1, 2, 5))
-        places = thinned if len(powers) > 1 else [p for p in finer if y.low <= p <= y.high]
-        marks = [(p, written(10.0**p)) for p in places]
-    else:
-        marks = [(value, written(value)) for value in ticks(y.low, y.high, 4)]
-    for value, label in marks:
-        yield f'<path class="grid" d="M{LEFT},{y(value):.1f}H{RIGHT}"/>'
-        yield (
-            f'<text class="muted tick" x="{LEFT - 8}" y="{y(value) + 4:.1f}"'
-            f' text-anchor="end">{label}</text>'
-        )
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

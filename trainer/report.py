@@ -20,6 +20,7 @@ from schedules.style import STYLE
 from .charts import charts, style
 from .durable import write
 from .runs import SEED, Run, Setting, found, settings, short, shown, varied
+from .scatter import scatters
 
 REPORT_SECONDS = 10
 """How old a sweep's report may grow while jobs end."""
@@ -77,6 +78,7 @@ def page(runs: Sequence[Run], folder: Path) -> str:
         "failures": "".join(_failures(runs, folder)),
         "settings": "".join(_settings(grouped, names)),
         "charts": "".join(f"<figure>{chart}</figure>" for chart in charts(grouped)),
+        "values": _values(runs),
         "runs": "".join(_runs(runs, folder)),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
@@ -147,6 +149,13 @@ def _settings(grouped: Sequence[Setting], names: Sequence[str]) -> Iterator[str]
             cells.append((f"{values.mean():.4g}{spread}", float(values.mean())))
         yield f'<tr data-setting="{i}">{"".join(_cells(cells))}</tr>'
     yield "</tbody>"
+
+
+def _values(runs: Sequence[Run]) -> str:
+    """What the numbers that vary did to the evaluated loss."""
+    figures = "".join(f"<figure>{chart}</figure>" for chart in scatters(runs))
+    told = "<p>A point is a run; one that did not end is hollow.</p>"
+    return f'<h2>Values</h2>{told}<div id="values">{figures}</div>' if figures else ""
 
 
 def _runs(runs: Sequence[Run], folder: Path) -> Iterator[str]:
