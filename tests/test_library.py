@@ -258,11 +258,11 @@ def test_a_secret_reaches_no_file_of_a_run_that_a_program_asked_for(tmp_path):
     assert not [path for path in found if b"hunter2" in path.read_bytes()]
 
 
-def network(outputs=3, width=8):
+def network(outputs=3, width=8, dropout=0.2):
     import keras
 
     keras.utils.set_random_seed(7)
-    layers = [keras.Input((2,)), keras.layers.Dense(width, "relu"), keras.layers.Dropout(0.2)]
+    layers = [keras.Input((2,)), keras.layers.Dense(width, "relu"), keras.layers.Dropout(dropout)]
     return keras.Sequential([*layers, keras.layers.Dense(outputs)])
 
 
@@ -382,3 +382,32 @@ def test_an_export_of_averages_leaves_the_given_model_as_training_left_it(tmp_pa
     assert again.result == outcome.result
     for left, read in zip(final, again.model.weights, strict=True):
         np.testing.assert_array_equal(left, read)
+
+
+@pytest.mark.slow
+def test_a_notebook_trains_twice_shows_what_is_printed_and_can_be_interrupted(tmp_path):
+    nbformat, client = (pytest.importorskip(name) for name in ("nbformat", "nbclient"))
+    small = 'SMALL = ("data=digits", "model=mlp", "model.hidden=[16]", "run.compile=graph")'
+    cells = [
+        f"from trainer import Experiment, train\n{small}",
+        'first = train(Experiment.composed(*SMALL, "run.length=20"))',
+        'second = train(Experiment.composed(*SMALL, "run.length=20"), quiet=True)\n'
+        "assert first.result['weights_digest'] == second.result['weights_digest']",
+        "import os, signal\n"
+        "def interrupt(call): os.kill(os.getpid(), signal.SIGINT)\n"
+        "try:\n    train(Experiment.composed(*SMALL), 'stopped', callback=interrupt, quiet=True)\n"
+        "except KeyboardInterrupt:\n    print('interrupted')",
+        "print(train(Experiment.composed(*SMALL), 'stopped', quiet=True).status)",
+        "import sys; print('still heard', file=sys.stderr)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    runner = client.NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    )
+    runner.execute(env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
+    printed = ["".join(out.get("text", "") for out in cell.outputs) for cell in notebook.cells]
+    assert "done at step 20" in printed[1]
+    assert printed[2:] == ["", "interrupted\n", "done\n", "still heard\n"]

@@ -1,11 +1,16 @@
 """Training steps of the user's own, from a config and from a program."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import functions, runs
+from tests.test_docs import CHECKOUT
 from tests.test_library import GIVEN, corners, network
 from trainer import Experiment, Refused, train
 
@@ -125,3 +130,34 @@ def test_a_precision_that_a_given_model_does_not_have_is_refused(tmp_path):
     half = Experiment.composed(*GIVEN, "run.precision=mixed_bfloat16")
     with pytest.raises(Refused, match=r"run\.precision=float32"):
         train(half, tmp_path, model=network(), data=corners())
+
+
+@pytest.mark.slow
+def test_a_given_model_and_step_train_on_several_devices_as_on_one(tmp_path):
+    code = """
+import sys, numpy as np, tensorflow as tf
+[cpu] = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests import functions
+from tests.test_library import GIVEN, corners, network
+from trainer import Experiment, train
+ends = []
+for name, device in (("one", "device=cpu"), ("two", ["device=mirrored", "device.logical=2"])):
+    asked = [*GIVEN, "data.batch_size=60", *([device] if isinstance(device, str) else device)]
+    mine = network(dropout=0)
+    loss = functions.mean_cross_entropy
+    outcome = train(Experiment.composed(*asked), name, model=mine, data=corners(), loss=loss, quiet=True)
+    assert outcome.status == "done", outcome.reason
+    assert outcome.model is mine
+    ends.append(mine.get_weights())
+for one, two in zip(*ends, strict=True):
+    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+"""  # noqa: E501
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -149,6 +149,9 @@ class GivenModel(Model):
 
         self.check()
         model = self._model
+        here, there = tf.zeros([]).device, model.variables[0].value.device
+        if here.rpartition(":")[2] != there.rpartition(":")[2]:
+            model = self._copied()  # for a replica on another device
         wanted = f"and the data has inputs of shape {list(shape)}"
         try:
             found = model(tf.zeros([1, *shape]), training=False)
@@ -166,6 +169,22 @@ class GivenModel(Model):
             rule = f"{gives}, and the data wants [{outputs}]: a logit a class, or as many numbers"
             raise refuse("model", self.name, rule, f"end with keras.layers.Dense({outputs})")
         return model
+
+    def _copied(self) -> keras.Model:
+        """The same network again, with variables of its own, by the same names."""
+        import keras
+
+        try:
+            copied = keras.models.clone_model(self._model)
+            if not copied.built:
+                copied.build(self._model.input_shape)
+            copied.set_weights(self._model.get_weights())
+        except Exception as error:  # a class of the user's may not know how
+            rule = f"can't be copied to another device: {error}"
+            hint = "give it a get_config, or train on one device"
+            raise refuse("model", self.name, rule, hint) from error
+        _rename(copied)
+        return copied
 
     def check(self) -> None:
         """Whether a program has given it.

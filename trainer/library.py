@@ -121,7 +121,7 @@ def train(
             declared = place.declare(experiment, instead)
             if declared is not experiment:
                 experiment, curves = declared, declared.curves()
-            watch = _Watch(experiment.total_steps(), callback, aloud)
+            watch = _Watch(experiment.total_steps(), callback, aloud, model)
             ended = place.ended()
             if ended and ended["status"] == "done" and ended["steps"] == experiment.total_steps():
                 tell(ended, place)
@@ -150,8 +150,11 @@ def train(
 class _Watch(Progress):
     """The progress of a run that calls back, and keeps the network."""
 
-    def __init__(self, total: int, callback: Callback | None, aloud: TextIO) -> None:
+    def __init__(
+        self, total: int, callback: Callback | None, aloud: TextIO, given: keras.Model | None
+    ) -> None:
         super().__init__(total)
+        self._given = given
         self._callback = callback
         self._aloud = aloud
         self._model: keras.Model | None = None
@@ -178,6 +181,9 @@ class _Watch(Progress):
         if reason:
             result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
         live = self._model
+        if live is not None and self._given is not None and live is not self._given:
+            self._given.set_weights(live.get_weights())  # it was a copy on another device
+            live = self._given
         return Outcome(
             folder.path,
             result["status"],
@@ -185,7 +191,7 @@ class _Watch(Progress):
             result["metrics"],
             result.get("reason", ""),
             result,
-            lambda: live or _saved(experiment, folder),
+            lambda: _saved(experiment, folder) if live is None else live,
         )
 
 
