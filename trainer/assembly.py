@@ -25,6 +25,7 @@ from .folder import Folder
 from .live import probe
 from .network import Network
 from .orders import Mail
+from .profiling import Profiling
 from .program import Compiled, Program
 from .record import Record
 from .replicas import Replicas
@@ -55,17 +56,13 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
     start = Start.of(experiment, folder, loaded(experiment), device)
     with tf.device(device):
         network, build = start.built(strategy)
-
-        def ask(program: Program, count: int) -> None:
-            program.update(start.tape.read(0, count), 0)
-
         chosen = start.chosen() or remembered(experiment, device)
         if chosen is None:
-            chosen, program = measured(build, ask)
+            chosen, program = measured(build, start.ask)
             chosen = remember(experiment, device, chosen)
         else:
             program = build(chosen.compile)
-            ask(program, 0)  # compiles, so that the first updates are as fast as the rest
+            start.ask(program, 0)  # compiles, so that the first updates are as fast as the rest
     pace = Pace(start.longest, adapts=run.steps_per_call == "auto")
     return start.session(network, program, chosen, pace)
 
@@ -165,6 +162,21 @@ class Start:
 
         return network, build
 
+    def ask(self, program: Program, count: int) -> None:
+        """Makes the first `count` updates."""
+        program.update(self.tape.read(0, count), 0)
+
+    def compared(self, strategy: tf.distribute.Strategy | None) -> Chosen:
+        """What measuring would choose, on a network made for it.
+
+        Raises:
+            Refused: as `built` says.
+        """
+        with tf.device(self.device):
+            _, build = self.built(strategy)
+            chosen, _ = measured(build, self.ask)
+        return chosen
+
     def chosen(self) -> Chosen | None:
         """How to compile, where the config or an earlier process on this folder decided.
 
@@ -207,6 +219,9 @@ class Start:
             saving=Saving(self.checkpoints, lambda step, error: session.saved_or_not(step, error)),
             chosen=chosen,
             pace=pace,
+            profiling=Profiling(
+                experiment.run.profile, folder.path, lambda said: session.say("profile", said)
+            ),
             data=self.data,
             device=self.device,
             identity={

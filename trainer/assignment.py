@@ -15,6 +15,7 @@ from schedules import Curve, Refused, picture
 from schedules.lint import Finding
 
 from .checked import checked
+from .doctor import examine
 from .experiment import Experiment
 from .export import leave
 from .finding import find
@@ -82,6 +83,8 @@ class Assignment:
         """Trains, or tries out learning rates, in this process; gives the exit code."""
         if self.experiment.mode == "lr_find":
             return find(self.experiment, self.folder)
+        if self.experiment.mode == "doctor":
+            return examine(self.experiment, self.folder)
         if not self.done():
             self.begin()
             code = run(self.experiment, self.folder)

@@ -53,8 +53,8 @@ def _allowed(written: object) -> object:
 class Experiment(Declaration):
     """Everything that a run is made of, and nothing that it could do without."""
 
-    mode: Literal["train", "lr_find"] = "train"
-    """Whether to train, or to try out learning rates and suggest one."""
+    mode: Literal["train", "lr_find", "doctor"] = "train"
+    """Whether to train, to try out learning rates and suggest one, or to look at the machine."""
     lr_find: RangeTest = RangeTest()
     """What is swept to find one."""
     schedule: Schedule

@@ -27,6 +27,7 @@ FREE = (
     "run.stop_after",
     "run.steps_per_call",
     "run.compile_cache",
+    "run.profile",
     "checkpoint.",
     "resume.",
     "log.",

@@ -105,7 +105,7 @@ def train(
         OSError: when the folder can't be made or written to.
     """
     if experiment.mode != "train":
-        hint = "python -m trainer mode=lr_find, in a terminal"
+        hint = f"python -m trainer mode={experiment.mode}, in a terminal"
         raise refuse("mode", experiment.mode, "is for the command line", hint)
     experiment = _given(experiment, model, data, loss)
     curves = experiment.curves()

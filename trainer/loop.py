@@ -35,7 +35,8 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
 
         table = session.tape.read(step, count)
         began = perf_counter()
-        losses, finite = session.program.update(table, step)
+        with session.profiling:
+            losses, finite = session.program.update(table, step)
         seconds = perf_counter() - began
 
         bad = np.flatnonzero(~finite)

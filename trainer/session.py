@@ -20,6 +20,7 @@ from .experiment import Experiment
 from .folder import Folder
 from .network import Network
 from .orders import Letter, Mail, Order, Score
+from .profiling import Profiling
 from .program import Updates
 from .record import Record, Row
 from .saving import Saving
@@ -70,6 +71,7 @@ class Session:
     saving: Saving
     chosen: Chosen
     pace: Pace
+    profiling: Profiling
     data: Split
     device: str
     identity: dict[str, Any]
@@ -227,6 +229,7 @@ class Session:
 
     def finish(self) -> None:
         """Sees to it that this very moment is in a checkpoint."""
+        self.profiling.close()
         if self.saved < self.step:
             self.save()
         self.saving.finish()

@@ -24,6 +24,13 @@ def _count(written: object) -> object:
     raise PydanticCustomError("count", "must be a whole number from 1 on, or auto", hint)
 
 
+class Profile(Declaration):
+    """What TensorFlow records of how it spends its time."""
+
+    calls: Annotated[Whole, Field(ge=1)] = 3
+    """How many calls, once the run is warm; each adds megabytes."""
+
+
 class Run(Declaration):
     """How long a run lasts, from which seed, and how its loop is compiled."""
 
@@ -45,6 +52,8 @@ class Run(Declaration):
     """How the loop is compiled; `auto` measures both on the actual model."""
     compile_cache: Flag = True
     """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
+    profile: Profile | None = None
+    """Writes a profile of a few calls for TensorBoard into the run's folder; null for none."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """What layers compute in; weights, loss and scheduled values are float32 whatever it is.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +24,7 @@ from .choice import Chosen
 from .durable import write
 from .experiment import Experiment
 from .program import Compiled
-from .provenance import usable_cores
+from .provenance import processor, usable_cores
 
 MEASURED = "measured at the start of this run"
 
@@ -111,17 +110,9 @@ def _hardware(device: str) -> list[Any]:
     """What computes: a processor and how much of it, or a GPU."""
     import tensorflow as tf
 
-    cpu = [_processor(), len(usable_cores())]
+    cpu = [processor(), len(usable_cores())]
     if "GPU" not in device:
         return cpu
     gpus = tf.config.list_physical_devices("GPU")
     details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
     return [*cpu, *(str(found.get("device_name")) for found in details)]
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
