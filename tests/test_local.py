@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
@@ -64,7 +65,7 @@ def test_a_job_sees_its_gpu_and_as_many_threads_as_it_has_cores(tmp_path: Path) 
 def task(number: int, state: str) -> Task:
     status = {"ended": JobStatus.COMPLETED, "failed": JobStatus.FAILED}
     one = Task(str(number), f"run.seed={number}", Path("/nowhere"), [])
-    one.process = None if state == "waiting" else object()  # type: ignore[assignment]
+    one.process = None if state == "waiting" else SimpleNamespace(returncode=None)  # type: ignore[assignment]
     one.back = JobReturn(status=status.get(state, JobStatus.UNKNOWN))
     return one
 
@@ -82,3 +83,21 @@ def test_where_not_all_jobs_fit_those_that_run_or_failed_are_shown(room: int) ->
     else:
         assert numbers == ["5", "6", "7", "…"]
         assert lines[-1].split("and ")[1].strip() == "4 waiting, 5 ended"
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("echo step 9; echo done at step 10", "done at step 10"),
+        ("echo a curve; echo no GPU >&2; echo hint >&2; exit 1", "failed: no GPU"),
+        ("echo stopped by SIGINT; exit 130", "stopped by SIGINT"),
+        ("kill -9 $$", "failed: killed by SIGKILL"),
+    ],
+)
+def test_how_a_job_ended_is_told_in_a_line(program: str, told: str, tmp_path: Path) -> None:
+    one = Task("0", "", tmp_path, ["sh", "-c", program])
+    one.start(Machine.shared(1, 0).places[0])
+    assert one.process
+    one.process.wait()
+    assert one.look()
+    assert one.said == told

@@ -109,7 +109,8 @@ class Task:
     @property
     def said(self) -> str:
         """What it said last, or why it failed, in a line."""
-        if self.back.status == JobStatus.FAILED:
+        stopped = self.process is not None and (self.process.returncode or 0) > 128
+        if self.back.status == JobStatus.FAILED and not stopped:  # which says so itself
             return f"failed: {self.back._return_value}".splitlines()[0]
         return self.last_words()
 
