@@ -6,6 +6,7 @@ so that a new kind is on its page without further ado.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -157,7 +158,8 @@ def _picture(file: Path) -> str | None:
 
 def _table(member: type[Declaration]) -> Iterator[str]:
     """Every parameter with what it may be."""
-    rows = list(parameters(member))
+    own = inspect.get_annotations(member)
+    rows = sorted(parameters(member), key=lambda row: row[0] not in own)  # what all share, last
     if not rows:
         return
     yield "| parameter | default | |\n|---|---|---|"
