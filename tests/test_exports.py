@@ -178,6 +178,24 @@ def test_a_run_leaves_its_file_at_the_end_and_a_done_one_later(
     assert capsys.readouterr().out.count("exported ") == 2
 
 
+def test_a_model_that_a_program_gave_is_left_as_it_was_trained(tmp_path: Path) -> None:
+    import keras
+
+    from trainer import train
+
+    layers = [keras.Input([8, 8, 1]), keras.layers.Flatten(), keras.layers.Dense(10)]
+    model = keras.Sequential(layers)
+    asked = ("ema.momentum=0.9", "run.length=30", "export=keras", "~log.tensorboard")
+    outcome = train(experiment(*asked), tmp_path / "run", model=model, quiet=True)
+    assert outcome.status == "done"
+    exported = keras.models.load_model(tmp_path / "run" / "export" / "ema.keras")
+    with np.load(tmp_path / "run/checkpoints/step-0000000030/state.npz") as saved:
+        (trained_kernel,) = (saved[name] for name in saved if "model/" in name and "kernel" in name)
+        (averaged,) = (saved[name] for name in saved if "average/" in name and "kernel" in name)
+    np.testing.assert_array_equal(model.weights[0], trained_kernel)
+    np.testing.assert_array_equal(exported.weights[0], averaged)
+
+
 def test_a_run_that_stopped_early_leaves_none(tmp_path: Path) -> None:
     declared = experiment(*PLAIN, "export=keras", "run.stop_after=10")
     folder = Folder(tmp_path)

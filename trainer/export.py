@@ -8,7 +8,8 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from .durable import write
 from .experiment import Experiment
 from .exports import Export
 from .folder import Folder, near
+from .given import GivenModel
+from .models import Model
 from .restored import Restored, declared
 from .training import diverted, versions
 
@@ -62,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "overrides",
         nargs="*",
         metavar="override",
-        help="export=keras, =saved_model or =onnx, and export.weights=best, =ema or =final",
+        help="export=keras, =saved_model or =onnx, export.weights=best, =ema or =final, device=cpu",
     )
     asked = parser.parse_args(arguments)
     try:
-        experiment = declared(asked.run, asked.overrides, ["export"])
+        experiment = declared(asked.run, asked.overrides, ["export", "device"])
         if experiment.export is None:
             hint = did_you_mean("", Export.kinds)
             raise refuse("export", ABSENT, "is required for this run", hint)
@@ -122,7 +125,8 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     try:
         with diverted(folder.chatter):
             data = experiment.data.load()
-            difference, count = _written(export, this, data, draft)
+            with _as_it_is(experiment.model):
+                difference, count = _written(export, this, data, draft)
         _remove(path)
         draft.rename(path)
     finally:
@@ -151,7 +155,7 @@ def _written(export: Export, this: Restored, data: Split, draft: Path) -> tuple[
     import numpy as np
     import tensorflow as tf
 
-    inputs = data.test.inputs[:COMPARED]
+    inputs = np.asarray(data.test.inputs[:COMPARED])
     wanted = np.asarray(this.network().outputs(tf.constant(inputs)))
     raw = export.inputs == "raw"
     given = data.preparation.undo(inputs).astype(np.float32) if raw else inputs
@@ -173,6 +177,18 @@ def _written(export: Export, this: Restored, data: Split, draft: Path) -> tuple[
             f"{difference:.3g}, where the network's reach {scale:.3g}{hint}"
         )
     return difference, len(inputs)
+
+
+@contextmanager
+def _as_it_is(model: Model) -> Iterator[None]:
+    """Leaves a model that a program gave, which is a live one, with the weights that it has."""
+    live = model._model if isinstance(model, GivenModel) else None
+    before = [variable.numpy() for variable in live.variables] if live else []
+    try:
+        yield
+    finally:
+        for variable, value in zip(live.variables if live else [], before, strict=True):
+            variable.assign(value)
 
 
 def _meaning(classes: int | None) -> str:

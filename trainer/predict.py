@@ -109,7 +109,8 @@ def _told(run: Path, overrides: Sequence[str], weights: Any, part: str, output: 
     before = declared(run, (), ())
     experiment = declared(run, overrides, ["data", "device"])
     _compare(before.data.facts(), experiment.data.facts())
-    this = Restored.of(before, Folder(run), weights)
+    here = before.model_copy(update={"device": experiment.device})
+    this = Restored.of(here, Folder(run), weights)
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
     try:
         with diverted(Folder(run).chatter):
