@@ -38,6 +38,7 @@ def test_every_optimizer_goes_on_in_the_same_bits(kind: str, mode: str, tmp_path
         "model.dropout={kind: linear, initial_value: 0.5, end_value: 0.0}",
         "ema={momentum: 0.9}",
         "run.micro_batches=2",
+        "data.augment={flip: horizontal, crop: 1, noise: 0.05}",
     )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     trained(whole, *asked)

@@ -274,7 +274,10 @@ class Experiment(Declaration):
 
     def _units(self) -> Clock:
         with within("data"):
-            examples, batch = self.data.facts().examples, self.data.batch_size
+            facts, batch = self.data.facts(), self.data.batch_size
+            with within("augment"):
+                self.data.augment.check(facts.shape)
+        examples = facts.examples
         if batch > examples:
             rule = f"must not exceed the {examples} training examples"
             raise refuse("data.batch_size", batch, rule, f"data.batch_size={examples}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .augmenting import Augmented
 from .data import Data, Split
 from .data.stored import Stored
 from .feed import Feed, Resident
@@ -11,7 +12,8 @@ from .streaming import Streaming, fitting
 
 def feeding(declared: Data, data: Split, stream: Stream) -> Feed:
     """The feed that `data.keep` asks for, or that the examples were loaded for."""
-    return Streaming(data, stream) if _streams(declared, data) else Resident(data, stream)
+    feed = Streaming(data, stream) if _streams(declared, data) else Resident(data, stream)
+    return Augmented(feed, declared.augment) if declared.augment else feed
 
 
 def limited(declared: Data, data: Split, longest: int) -> int:

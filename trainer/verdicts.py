@@ -78,6 +78,7 @@ def _likeness(experiment: Experiment, device: str) -> dict[str, Any]:
         "ema": _outline(experiment.ema),
         "data": _outline(experiment.data.facts()),
         "batch_size": experiment.data.batch_size,
+        "feed": [experiment.data.keep, _outline(experiment.data.augment)],
         "values": list(experiment.driven()),
         "run": [run.micro_batches, run.precision, run.deterministic, run.on_nonfinite == "skip"],
         "steps_per_call": run.steps_per_call,

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from schedules.declaration import Kind, Whole
 
+from .augment import Augment
 from .examples import Facts, Split
 
 
@@ -24,6 +25,9 @@ class Data(Kind, family=True):
     `auto`: on the device where they take less than a quarter of the free memory. Both give the
     same bits.
     """
+
+    augment: Augment = Augment()
+    """How training inputs are varied; nothing is, unless it is said here."""
 
     @abstractmethod
     def facts(self) -> Facts:

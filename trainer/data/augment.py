@@ -1,0 +1,68 @@
+"""How training inputs are varied, so that a network does not learn them by heart."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schedules.declaration import Declaration, Number, Whole
+from schedules.refusal import refuse
+
+Size = Annotated[Whole, Field(ge=1)]
+Strength = Annotated[Number, Field(gt=0)]
+
+
+class Augment(Declaration):
+    """What is done to the inputs of every update, in the order of these fields; null leaves it out.
+
+    Each example is varied by numbers drawn from `run.seed`, the step and its place in the batch
+    alone, so a continuation repeats them, and so do micro-batches and replicas. It is done after
+    inputs were prepared, on the device, and never to what is evaluated. What comes from beyond the
+    edge of an image is 0.
+    """
+
+    flip: Literal["horizontal", "vertical", "both"] | None = None
+    """Mirrors every other image, on average; `both`: each way by itself."""
+    rotate: Annotated[Number, Field(gt=0, le=180)] | None = None
+    """Turns about the centre by up to so many degrees, either way, between pixels linearly."""
+    crop: Size | None = None
+    """Shifts by up to so many pixels each way: pads with them, and cuts the old size out."""
+    contrast: Annotated[Number, Field(gt=0, le=1)] | None = None
+    """Scales what differs from a channel's mean by 1 - c … 1 + c."""
+    brightness: Strength | None = None
+    """Adds one number from -b … b to the whole image, in the units of what was prepared."""
+    noise: Strength | None = None
+    """Adds normal noise of this standard deviation to every number; inputs need be no images."""
+    cutout: Size | None = None
+    """Blanks a square of so many pixels, its centre anywhere (DeVries & Taylor, 1708.04552)."""
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Whether inputs of a shape can be varied so.
+
+        Raises:
+            Refused: when they are no images and need be, or are smaller than what is done to them.
+        """
+        asked = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(shape) != 3:
+            for name in asked:
+                if name != "noise":
+                    rule = f"is for images [height, width, channels], and inputs are {list(shape)}"
+                    hint = "data.shape gives inputs another shape; data.augment.noise suits any"
+                    raise refuse(name, getattr(self, name), rule, hint)
+            return
+        height, width, _ = shape
+        if self.crop is not None and self.crop >= min(height, width):
+            rule = f"would shift images of {height}x{width} out of sight"
+            raise refuse(
+                "crop", self.crop, rule, f"data.augment.crop={min(height, width) // 8 or 1}"
+            )
+        if self.cutout is not None and self.cutout >= 2 * min(height, width):
+            rule = f"would blank all of an image of {height}x{width}"
+            hint = f"data.augment.cutout={min(height, width) // 3 or 1}"
+            raise refuse("cutout", self.cutout, rule, hint)
+        if self.rotate is not None and min(height, width) < 2:
+            raise refuse("rotate", self.rotate, f"needs more than an image of {height}x{width}")
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) is not None for name in type(self).model_fields)
