@@ -19,7 +19,10 @@ SMALL = ("data=digits", "model=mlp", "model.hidden=[16]", "run.compile=graph", "
 
 def experiment(*overrides: str) -> Experiment:
     """A small experiment, with `overrides` after its own."""
-    return Experiment.declared(compose([*SMALL, *overrides]))
+    chosen = [asked for asked in overrides if asked.startswith("model=")]
+    sized = all("mlp" in asked or "cnn" in asked for asked in chosen)
+    small = [asked for asked in SMALL if sized or not asked.startswith("model.")]
+    return Experiment.declared(compose([*small, *overrides]))
 
 
 def trained(path: Path, *overrides: str) -> int:

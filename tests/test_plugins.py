@@ -230,7 +230,7 @@ class Squares(Loss):
         return (outputs - labels)[:, 0] ** 2
 
     def evaluation(self, outputs, labels):
-        return {"loss": (outputs - labels)[:, 0] ** 2}
+        return (outputs - labels)[:, 0] ** 2
 
 
 class Page(Book):

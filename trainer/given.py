@@ -7,8 +7,6 @@ others is refused. Only a program that gives them again can go on with such a ru
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,8 +16,10 @@ from typing_extensions import Self
 
 from schedules.refusal import ABSENT, Refused, refuse
 
+from .data import Facts
 from .data.brought import Brought, Found, Part
 from .models import Model
+from .models.paths import canonical, rename
 
 if TYPE_CHECKING:
     import keras
@@ -133,7 +133,7 @@ class GivenModel(Model):
         if not model.built:
             rule = "is not built, so that its weights are not known"
             raise refuse("model", ABSENT, rule, "begin with keras.Input(shape), or call it once")
-        _rename(model)
+        rename(model)
         declared = cls.declared(
             {
                 "name": type(model).__qualname__,
@@ -147,7 +147,7 @@ class GivenModel(Model):
     def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
         import tensorflow as tf
 
-        self.check()
+        self.check(Facts(0, shape))
         model = self._model
         here, there = tf.zeros([]).device, model.variables[0].value.device
         if here.rpartition(":")[2] != there.rpartition(":")[2]:
@@ -183,49 +183,13 @@ class GivenModel(Model):
             rule = f"can't be copied to another device: {error}"
             hint = "give it a get_config, or train on one device"
             raise refuse("model", self.name, rule, hint) from error
-        _rename(copied)
+        rename(copied)
         return copied
 
-    def check(self) -> None:
-        """Whether a program has given it.
-
-        Raises:
-            Refused: when it is only the declaration of a model that was given once.
-        """
+    def check(self, facts: Facts) -> None:
+        """Refuses what is only the declaration of a model that a program gave once."""
         if self._model is None:
             raise missing("model", self.kind)
-
-
-def canonical(paths: Sequence[str]) -> list[str]:
-    """The same paths, with numbers that Keras gave counted from the first one in here.
-
-    >>> canonical(["dense_7/kernel", "dense_7/bias", "dense_8/kernel", "head/kernel"])
-    ['dense/kernel', 'dense/bias', 'dense_1/kernel', 'head/kernel']
-    """
-    known: dict[tuple[str, str], str] = {}
-    counts: dict[tuple[str, str], int] = {}
-    renamed = []
-    for path in paths:
-        above = ""
-        for part in path.split("/"):
-            if (above, part) not in known:
-                stem = re.sub(r"_\d+$", "", part)
-                count = counts.get((above, stem), 0)
-                counts[above, stem] = count + 1
-                known[above, part] = f"{stem}_{count}" if count else stem
-            above = f"{above}/{known[above, part]}".lstrip("/")
-        renamed.append(above)
-    return renamed
-
-
-def _rename(model: keras.Model) -> None:
-    """Gives every variable a path that hangs on the model alone.
-
-    Keras numbers layers through a whole process, and has no public way to change a path.
-    """
-    paths = canonical([variable.path for variable in model.variables])
-    for variable, path in zip(model.variables, paths, strict=True):
-        variable._path = path
 
 
 def _architecture(model: keras.Model) -> str:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -21,10 +22,8 @@ from .groups import Groups
 from .live import Dials
 from .losses.loss import Labels, Loss
 from .metrics import Metric, rehearse
+from .models.fit import check_fit
 from .precision import Scaling, computing
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass
@@ -67,6 +66,7 @@ class Network:
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras 3.12 finds fault with less than nothing only
                     raise ValueError(f"{weight.path} would have no entries")
+            check_fit(model, experiment.model.kind, facts, loss)
         except Refused:
             raise
         except ValueError as error:  # what Keras says of shapes that don't fit
@@ -92,8 +92,13 @@ class Network:
         if self.average is None:
             return tf.cast(self.model(inputs, training=False), tf.float32)
         fixed = [variable.value for variable in self.model.non_trainable_variables]
-        outputs, _ = self.model.stateless_call(self.average.values(), fixed, inputs, training=False)
-        return tf.cast(outputs, tf.float32)
+        pairs = [
+            *zip(self.model.trainable_variables, self.average.values(), strict=True),
+            *zip(self.model.non_trainable_variables, fixed, strict=True),
+        ]
+        # Not `stateless_call`, which a model can't follow whose `call` knows no `training`.
+        with keras.StatelessScope(state_mapping=pairs):
+            return tf.cast(self.model(inputs, training=False), tf.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""

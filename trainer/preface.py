@@ -10,7 +10,6 @@ from schedules.refusal import ABSENT, Problem, Refused, within
 from schedules.terminal import spark
 
 from .experiment import Experiment
-from .given import GivenModel
 from .losses.step import Given as GivenStep
 
 
@@ -24,9 +23,9 @@ def looked_over(experiment: Experiment, curves: Mapping[str, Curve]) -> list[Fin
     with within("optimizer"):
         experiment.optimizer.check_installed()
     experiment.log.check()
-    for part in (experiment.model, experiment.loss):
-        if isinstance(part, GivenModel | GivenStep):
-            part.check()
+    experiment.model.check(experiment.data.facts())
+    if isinstance(experiment.loss, GivenStep):
+        experiment.loss.check()
     experiment.check_export()
     experiment.check_metrics()
     places = experiment.places()

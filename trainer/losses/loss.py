@@ -61,12 +61,16 @@ class Loss(Kind, family=True):
     ) -> tf.Tensor:
         """The loss of each example of a batch of inputs and labels, or one number for all.
 
-        It runs the network, in training, within `dials.showing(row)`.
+        It runs the network, in training, within `dials.showing(row)`, and adds the penalties that
+        its layers have on weights and activations.
         """
         import tensorflow as tf
 
         inputs, labels = batch
-        return self.training(tf.cast(model(inputs, training=True), tf.float32), labels, dials)
+        loss = self.training(tf.cast(model(inputs, training=True), tf.float32), labels, dials)
+        for penalty in model.losses:  # of weights or activations, where its layers have some
+            loss += tf.cast(penalty, tf.float32)
+        return loss
 
     def try_step(self, model: keras.Model, facts: Facts, dials: Dials) -> None:
         """Tries out what is not our own in `step`, without any effect on the model.

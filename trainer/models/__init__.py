@@ -1,0 +1,14 @@
+"""What learns: declared kinds of networks, built with Keras."""
+
+from . import (  # noqa: F401  # each registers its kinds
+    applications,
+    convolutional,
+    dense,
+    given,
+    listed,
+    saved,
+    transformer,
+)
+from .model import Model
+
+__all__ = ["Model"]

@@ -1,0 +1,54 @@
+"""Dense layers, alone or at the end of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+from .model import Activation, Model, Rate, Size
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..live import Dials
+
+
+class Dense(Model):
+    """The dense layers before the logits."""
+
+    hidden: tuple[Size, ...] = (128,)
+    """The width of each hidden dense layer; none goes straight to the logits."""
+    activation: Activation = "relu"
+    """After each hidden layer."""
+    dropout: Rate = 0.0
+    """The share of each hidden dense layer's outputs left out while training."""
+
+    def dense(self, dials: Dials) -> Iterator[Any]:
+        """The layers, in their order."""
+        from keras import layers
+
+        from ..layers import dropout
+
+        for i, width in enumerate(self.hidden, start=1):
+            yield layers.Dense(width, activation=self.activation, name=f"dense_{i}")
+            if self.dropout:
+                yield dropout(dials.live("dropout", self.dropout), name=f"dropout_{i}")
+
+
+class Mlp(Dense):
+    """A multilayer perceptron: dense layers on the flattened input."""
+
+    kind: Literal["mlp"] = "mlp"
+
+    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+        from keras import layers
+
+        flow = [layers.Flatten(name="flatten"), *self.dense(dials)]
+        return sequential(shape, [*flow, layers.Dense(outputs, name="logits")])
+
+
+def sequential(shape: tuple[int, ...], flow: list[Any]) -> keras.Model:
+    """The layers one after another."""
+    import keras
+
+    return keras.Sequential([keras.Input(shape, name="inputs"), *flow], name="model")

@@ -1,0 +1,108 @@
+"""Transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedules.refusal import Problem, refuse
+
+from ..data import Facts
+from .model import OfImages, Rate, Size
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..live import Dials
+
+
+class Vit(OfImages):
+    """A small vision transformer: attention between patches of an image.
+
+    Patches are projected to `width` numbers and told where they are; each of `depth` blocks adds
+    attention, then two dense layers with a GELU between them, each after a layer normalization;
+    the mean over the patches goes to the logits.
+    Source: Dosovitskiy et al. 2020, arXiv 2010.11929, made plain as in Beyer et al. 2022,
+    arXiv 2205.01580: positions are fixed sines and cosines instead of learnt, and there is a mean
+    in the place of a class token.
+    """
+
+    kind: Literal["vit"] = "vit"
+    patch_size: Size = 4
+    """The side of a patch in pixels; it must divide both sides of the image."""
+    width: Size = 64
+    """How many numbers stand for a patch."""
+    depth: Size = 4
+    """How many blocks there are."""
+    heads: Size = 4
+    """How many attentions a block has side by side; they share its width."""
+    expansion: Size = 2
+    """How many times as wide as the rest the layer between two dense ones is."""
+    dropout: Rate = 0.0
+    """The share left out while training of what each attention and each pair of layers adds."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.width % 4:
+            rule = "must be a multiple of 4, half for where a patch is across and half for down"
+            yield Problem("width", self.width, rule, f"model.width={-(-self.width // 4) * 4}")
+        if self.width % self.heads:
+            rule = f"must divide width, {self.width}"
+            yield Problem("heads", self.heads, rule, "model.heads=4")
+
+    def check(self, facts: Facts) -> None:
+        super().check(facts)
+        height, width, _ = facts.shape
+        if height % self.patch_size or width % self.patch_size:
+            sides = [n for n in range(1, min(height, width) + 1) if not height % n | width % n]
+            rule = f"must divide the sides of the data's images, {height} and {width}"
+            hint = f"known: {', '.join(map(str, sides))}"
+            raise refuse("model.patch_size", self.patch_size, rule, hint)
+
+    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+        import keras
+        from keras import layers
+
+        from ..layers import dropout
+
+        side, width = self.patch_size, self.width
+        rows, columns = shape[0] // side, shape[1] // side
+
+        def dropped(x: Any, name: str) -> Any:
+            return dropout(dials.live("dropout", self.dropout), name)(x) if self.dropout else x
+
+        inputs = keras.Input(shape, name="inputs")
+        x = layers.Conv2D(width, side, strides=side, name="patches")(inputs)
+        x = layers.Reshape([rows * columns, width], name="row")(x)
+        where = keras.ops.convert_to_tensor(positions(rows, columns, width)[None], dtype=x.dtype)
+        x = keras.ops.add(x, where)
+        for i in range(1, self.depth + 1):
+            y = layers.LayerNormalization(name=f"attention_norm_{i}")(x)
+            attention = layers.MultiHeadAttention(
+                self.heads, width // self.heads, name=f"attention_{i}"
+            )
+            y = dropped(attention(y, y), f"attention_dropout_{i}")
+            x = layers.Add(name=f"attention_sum_{i}")([x, y])
+            y = layers.LayerNormalization(name=f"dense_norm_{i}")(x)
+            y = layers.Dense(self.expansion * width, "gelu", name=f"dense_{i}_a")(y)
+            y = layers.Dense(width, name=f"dense_{i}_b")(y)
+            x = layers.Add(name=f"dense_sum_{i}")([x, dropped(y, f"dense_dropout_{i}")])
+        x = layers.LayerNormalization(name="norm")(x)
+        x = layers.GlobalAveragePooling1D(name="mean")(x)
+        logits = layers.Dense(outputs, name="logits")(x)
+        return keras.Model(inputs, logits, name="model")
+
+
+def positions(rows: int, columns: int, width: int) -> NDArray[np.float32]:
+    """Where each patch is, `[rows * columns, width]`, row by row, in sines and cosines.
+
+    A quarter of the width each is `sin(x * w)`, `cos(x * w)`, `sin(y * w)` and `cos(y * w)`, with
+    `w` from 1 down to 1/10000, evenly in the logarithm.
+    """
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    w = 10000.0 ** -np.linspace(0, 1, width // 4)
+    angles = [np.outer(along, w) for along in (x, y)]
+    parts = [of(angle) for angle in angles for of in (np.sin, np.cos)]
+    return np.concatenate(parts, axis=1).astype(np.float32)
