@@ -32,11 +32,11 @@ def canonical(paths: Sequence[str]) -> list[str]:
     return renamed
 
 
-def rename(model: keras.Model) -> None:
-    """Gives every variable a path that hangs on the model alone.
+def rename(model: keras.Model, like: keras.Model | None = None) -> None:
+    """Gives every variable a path that hangs on the model alone, or that of another one's.
 
     Keras numbers layers through a whole process, and has no public way to change a path.
     """
-    paths = canonical([variable.path for variable in model.variables])
+    paths = canonical([variable.path for variable in (like or model).variables])
     for variable, path in zip(model.variables, paths, strict=True):
         variable._path = path

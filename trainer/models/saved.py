@@ -54,10 +54,12 @@ class KerasFile(Model):
             why = next(filter(None, str(error).splitlines()), type(error).__name__)
             hint = "was it saved by a newer Keras?"
             raise refuse("model.path", self.path, f"can't be read: {why}", hint) from None
-        if self.fresh:
-            model = keras.models.clone_model(model)
         rename(model)
-        return model
+        if not self.fresh:
+            return model
+        drawn = keras.models.clone_model(model)
+        rename(drawn, like=model)
+        return drawn
 
     def _config(self) -> Any:
         """The architecture that the file tells of.
