@@ -59,8 +59,8 @@ class Program:
             feed.signature(longest if self._xla else None),
             tf.TensorSpec([], tf.int32),
         ]
-        self._updates = tf.function(self._loop, signature, jit_compile=self._xla)
-        self._evaluate = tf.function(self._judge, reduce_retracing=True)
+        self._updates = tf.function(self._loop, signature, jit_compile=self._xla, autograph=False)
+        self._evaluate = tf.function(self._judge, reduce_retracing=True, autograph=False)
 
     @property
     def traces(self) -> int:

@@ -76,14 +76,11 @@ class _OfBatch(Loss):
         path, name = self.named
         try:
             # Traced and never run, so that nothing that the model keeps is touched.
-            loss, gradients = tf.function(tried).get_concrete_function(*batch).structured_outputs
+            traced = tf.function(tried, autograph=False)
+            loss, gradients = traced.get_concrete_function(*batch).structured_outputs
         except Exception as error:  # whatever the user's function raises
             told = [line.strip() for line in str(error).splitlines() if line.strip()]
-            word = type(error).__name__
-            # TensorFlow's own word for what was raised where it traces, which the last line tells.
-            rule = (
-                f"raised {'' if word == 'StagingError' else f'{word}: '}{told[-1] if told else ''}"
-            )
+            rule = f"raised {type(error).__name__}: {told[-1] if told else ''}"
             hint = f"it was given inputs of shape {list(batch[0].shape)}"
             raise refuse(f"loss.{path}", name, rule, hint) from error
         if not loss.dtype.is_floating or loss.shape.rank not in (0, 1):
