@@ -181,7 +181,8 @@ def _purpose(member: type[Declaration], name: str, told: str) -> str:
 
 
 def _cell(default: str) -> str:
-    return "required" if default == "required" else f"`{default}`".replace("|", "\\|")
+    plain = default.strip("'") or "''"  # as it is typed
+    return default if default == "required" else f"`{plain}`".replace("|", "\\|")
 
 
 def _config() -> str:
@@ -208,7 +209,8 @@ pages of their groups.
 def _paths(member: type[Declaration], path: str) -> Iterator[str]:
     for name, default, told in parameters(member):
         at = f"{path}.{name}" if path else name
-        inner = _declaration(member.model_fields[name].annotation)
+        annotation = member.model_fields[name].annotation
+        inner = None if bounds(member, name) else _declaration(annotation)
         if inner is not None and issubclass(inner, Kind):
             family = _name(_founder(inner))
             yield f"| `{at}=` | [{family}]({family}.md) | {_purpose(member, name, told)} |"
