@@ -328,6 +328,8 @@ def test_settings_for_given_data_are_declared_as_for_any(tmp_path):
     settings = {"kind": "given", "batch_size": 30, "held_out": {"fraction": 0.5}}
     declared = Experiment.composed(*GIVEN, {"data": settings}, "model=mlp", "run.length=1 epoch")
     assert train(declared, tmp_path, data=(x, y), quiet=True).steps == 5
+    with pytest.raises(Refused, match=r"data\.held_out: is not needed"):
+        train(declared, data=((x, y), (x, y)))
 
 
 def test_examples_to_evaluate_by_can_be_given(tmp_path):
@@ -338,12 +340,26 @@ def test_examples_to_evaluate_by_can_be_given(tmp_path):
     assert outcome.metrics["eval_accuracy"] * 5 in range(6)
 
 
+def test_a_dataset_of_a_length_is_as_good_as_arrays(tmp_path):
+    import tensorflow as tf
+
+    x, y = corners()
+    declared = Experiment.composed(*GIVEN, "model=mlp")
+    arrays = train(declared, tmp_path / "1", data=(x, y), quiet=True)
+    dataset = tf.data.Dataset.from_tensor_slices((x, y))
+    other = train(declared, tmp_path / "2", data=dataset, quiet=True)
+    assert other.result["weights_digest"] == arrays.result["weights_digest"]
+    with pytest.raises(Refused, match="is a dataset that never ends"):
+        train(declared, tmp_path / "3", data=dataset.repeat())
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (np.zeros((4, 2)), "is a ndarray of 4, and must be a pair"),
+        (np.zeros((4, 2)), "is ndarray, and must be arrays or a tf.data.Dataset"),
+        ((1, 2, 3), "is 3 things"),
         ((np.zeros((4, 2)), np.zeros(3, int)), "has 4 inputs and 3 labels"),
-        (([[1.0], [2.0, 3.0]], [0, 1]), "is no array"),
+        (([[1.0], [2.0, 3.0]], [0, 1]), "is what is no array"),
         ((np.zeros((4, 2)), np.zeros(4, int)), "one class only"),
         ((np.full((40, 2), np.nan), np.arange(40) % 2), "not finite"),
     ],
@@ -357,7 +373,7 @@ def test_a_model_that_does_not_fit_the_data_is_refused_with_both_shapes(tmp_path
     import keras
 
     experiment = Experiment.composed(*GIVEN)
-    with pytest.raises(Refused, match=r"gives \[4\] for an input, and the data wants \[3\]"):
+    with pytest.raises(Refused, match=r"gives outputs of shape \[4\], and 3 classes want .* \[3\]"):
         train(experiment, tmp_path / "1", model=network(outputs=4), data=corners(), quiet=True)
     wide = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
     with pytest.raises(Refused, match=r"shape \[5\], and the data has inputs of shape \[2\]"):

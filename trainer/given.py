@@ -17,7 +17,8 @@ from typing_extensions import Self
 from schedules.refusal import ABSENT, Refused, refuse
 
 from .data import Facts
-from .data.brought import Brought, Found, Part
+from .data.brought import Brought, Found
+from .data.handed import Handed
 from .models import Model
 from .models.paths import canonical, rename
 
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
     from .live import Dials
 
-Arrays = tuple[Any, Any]
-"""Inputs `[n, ...]` and labels, as anything that numpy makes arrays of."""
+MEANT = "data=(inputs, labels), or data=((inputs, labels), (test_inputs, test_labels))"
 
 
 def missing(word: str, kind: str) -> Refused:
@@ -40,65 +40,47 @@ class GivenData(Brought):
     """Arrays that a program gives: `train(experiment, data=(inputs, labels))`.
 
     Settings such as `normalise` and `held_out` are declared as for any data, under
-    `data={kind: given, …}`. Test examples are given as a second pair, or held out.
+    `data={kind: given, …}`. Test examples are given as a second pair, or held out. In the place of
+    a pair there may be a `tf.data.Dataset` of single examples that knows its length.
     """
 
     kind: Literal["given"] = "given"
     digest: str | None = None
     """A fingerprint of the arrays, raw as they were given."""
-    _pairs: tuple[Part, ...] = PrivateAttr(default=())
+    _found: Found | None = PrivateAttr(default=None)
 
-    def with_arrays(self, data: Arrays | tuple[Arrays, Arrays]) -> Self:
-        """The same settings, for these arrays.
+    def of(self, data: Any) -> Self:
+        """The same settings, for this data.
 
         Raises:
-            Refused: when they are not a pair of inputs and labels, or two such pairs.
+            Refused: when it is not a pair of inputs and labels, or two such pairs.
         """
-        pairs = _pairs(data)
+        found = Handed("data", ABSENT, "is", MEANT).read(data)
+        if self.held_out and found.test:
+            rule = "is not needed, since test examples are given"
+            raise refuse("data.held_out", ABSENT, rule, "leave out one of the two")
         digest = sha256()
-        for array in (np.asarray(array) for pair in pairs for array in pair):
+        parts = filter(None, (found.train, found.test))
+        for array in (np.asarray(array) for part in parts for array in part):
             digest.update(f"{array.dtype}{array.shape}".encode())
             plain = array.astype(str) if array.dtype.hasobject else array
             digest.update(np.ascontiguousarray(plain).tobytes())
         settings = {name: getattr(self, name) for name in type(self).model_fields}
         given = type(self).declared({**settings, "digest": digest.hexdigest()})
-        given._pairs = pairs
+        given._found = found
         return given
 
     def given(self) -> bool:
-        return len(self._pairs) == 2
+        return self._found is not None and self._found.test is not None
 
     @property
     def labelled(self) -> tuple[str, object]:
         return "labels", ABSENT
 
     def found(self) -> Found:
-        if not self._pairs:
+        if self._found is None:
             raise missing("data", self.kind)
-        train, *test = self._pairs
-        return Found(train, test[0] if test else None)
-
-
-def _pairs(data: Any) -> tuple[Part, ...]:
-    hint = "data=(inputs, labels), or data=((inputs, labels), (test_inputs, test_labels))"
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        found = f"a {type(data).__name__}" + (
-            f" of {len(data)}" if hasattr(data, "__len__") else ""
-        )
-        raise refuse("data", ABSENT, f"is {found}, and must be a pair", hint)
-    two = all(isinstance(part, (tuple, list)) and len(part) == 2 for part in data)
-    if two and any(np.ndim(part[0]) == 0 for part in data):
-        two = False  # two lists of two numbers each
-    return tuple(Part(*map(_array, pair)) for pair in (data if two else (data,)))
-
-
-def _array(given: Any) -> Any:
-    try:
-        return np.asarray(given)
-    except ValueError as error:  # ragged lists
-        raise refuse(
-            "data", ABSENT, f"is no array: {error}", "give every input one shape"
-        ) from None
+        return self._found
 
 
 class GivenModel(Model):
@@ -149,26 +131,10 @@ class GivenModel(Model):
 
         self.check(Facts(0, shape))
         model = self._model
-        here, there = tf.zeros([]).device, model.variables[0].value.device
-        if here.rpartition(":")[2] != there.rpartition(":")[2]:
-            model = self._copied()  # for a replica on another device
-        wanted = f"and the data has inputs of shape {list(shape)}"
-        try:
-            found = model(tf.zeros([1, *shape]), training=False)
-        except (ValueError, TypeError, tf.errors.OpError) as error:
-            takes = getattr(model, "input_shape", None)
-            if not isinstance(takes, tuple) or not all(isinstance(n, int) for n in takes[1:]):
-                raise refuse("model", self.name, f"{error}, {wanted}") from None
-            rule = f"takes inputs of shape {list(takes[1:])}, {wanted}"
-            hint = f"begin with keras.Input({shape})"
-            raise refuse("model", self.name, rule, hint) from None
-        if getattr(found, "shape", None) != (1, outputs):
-            gives = f"gives {type(found).__name__}"
-            if isinstance(found, tf.Tensor):
-                gives = f"gives {list(found.shape[1:])} for an input"
-            rule = f"{gives}, and the data wants [{outputs}]: a logit a class, or as many numbers"
-            raise refuse("model", self.name, rule, f"end with keras.layers.Dense({outputs})")
-        return model
+        places = [tf.zeros([]).device, *(variable.value.device for variable in model.variables)]
+        here, *there = [place.rpartition(":")[2] for place in places]
+        # A replica on another device has variables of its own.
+        return self._copied() if there and there[0] != here else model
 
     def _copied(self) -> keras.Model:
         """The same network again, with variables of its own, by the same names."""

@@ -27,7 +27,7 @@ from schedules.refusal import ABSENT, refuse
 from .experiment import Experiment
 from .export import leave
 from .folder import Folder
-from .given import Arrays, GivenData, GivenModel
+from .given import GivenData, GivenModel
 from .hidden import hidden
 from .losses.step import Given as GivenStep
 from .outcome import Outcome
@@ -75,7 +75,7 @@ def train(
     folder: str | os.PathLike[str] | None = None,
     *,
     model: keras.Model | None = None,
-    data: Arrays | tuple[Arrays, Arrays] | None = None,
+    data: Any = None,
     loss: Callable[[keras.Model, tuple[tf.Tensor, tf.Tensor]], tf.Tensor] | None = None,
     callback: Callback | None = None,
     quiet: bool = False,
@@ -87,7 +87,8 @@ def train(
 
     `model` is a network of Keras in place of the declared one, and is trained in place; `data` are
     inputs and labels, or two such pairs of which the second one is evaluated by, in place of the
-    declared data, whose batch size stays. `loss(model, (inputs, labels))` is a training step: what
+    declared data, whose batch size stays; a `tf.data.Dataset` of a known length may stand for a
+    pair. `loss(model, (inputs, labels))` is a training step: what
     it returns, for the batch or for each example, is made small, as `loss=step` tells; evaluations
     stay with the declared loss. The config tells all three from others by their digests.
 
@@ -198,7 +199,7 @@ class _Watch(Progress):
 def _given(
     experiment: Experiment,
     model: keras.Model | None,
-    data: Arrays | tuple[Arrays, Arrays] | None,
+    data: Any,
     loss: Callable[..., Any] | None,
 ) -> Experiment:
     """The experiment with what a program gives in the place of what is declared."""
@@ -207,7 +208,7 @@ def _given(
         before = experiment.data
         if not isinstance(before, GivenData):
             before = GivenData(batch_size=before.batch_size)
-        parts["data"] = before.with_arrays(data)
+        parts["data"] = before.of(data)
     if model is not None:
         parts["model"] = GivenModel.of(model)
         if (policy := model.dtype_policy.name) != experiment.run.precision:
