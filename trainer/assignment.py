@@ -22,6 +22,7 @@ from .finding import find
 from .folder import Folder
 from .preface import preface
 from .rerun import compare, prepare
+from .stopping import finished
 from .training import run, tell
 
 
@@ -61,9 +62,8 @@ class Assignment:
 
     def done(self) -> bool:
         """Whether an earlier process brought it to its end; says so."""
-        ended = self.folder.ended()
-        steps = self.experiment.total_steps()
-        if not ended or ended["status"] != "done" or ended["steps"] != steps:
+        ended, experiment = self.folder.ended(), self.experiment
+        if not ended or not finished(ended, experiment.total_steps(), experiment.evaluate.stop):
             return False
         tell(ended, self.folder)
         return True

@@ -227,11 +227,12 @@ class Experiment(Declaration):
         found = dict.fromkeys(self.evaluated(), 0.0)
         for curve in self.curves().values():
             deepcopy(curve).observe(found)  # which a plateau would remember
-        best = self.checkpoint.keep_best
-        if best and best.metric not in found:
-            rule = f"is not among what is evaluated: {', '.join(found)}"
-            hint = did_you_mean(best.metric, found)
-            raise refuse("checkpoint.keep_best.metric", best.metric, rule, hint)
+        waiting = {"checkpoint.keep_best": self.checkpoint.keep_best}
+        for path, waits in (*waiting.items(), ("evaluate.stop", self.evaluate.stop)):
+            if waits and waits.metric not in found:
+                rule = f"is not among what is evaluated: {', '.join(found)}"
+                hint = did_you_mean(waits.metric, found)
+                raise refuse(f"{path}.metric", waits.metric, rule, hint)
 
     def places(self) -> dict[str, Place]:
         """Where the config has each scheduled value, and what it may be, by name."""

@@ -35,6 +35,7 @@ from .preface import looked_over, preface
 from .progress import Progress
 from .restored import Restored
 from .signals import Interruption
+from .stopping import finished
 from .training import Unable, perform, tell
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def train(
                 experiment, curves = declared, declared.curves()
             watch = _Watch(experiment.total_steps(), callback, aloud, model)
             ended = place.ended()
-            if ended and ended["status"] == "done" and ended["steps"] == experiment.total_steps():
+            if ended and finished(ended, experiment.total_steps(), experiment.evaluate.stop):
                 tell(ended, place)
                 _leave(experiment, place, model)
                 return watch.outcome(experiment, place)

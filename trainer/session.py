@@ -24,6 +24,7 @@ from .profiling import Profiling
 from .program import Updates
 from .record import Record, Row
 from .saving import Saving
+from .stopping import Standstill
 from .stream import Stream
 from .tape import Tape
 from .trial import Trial
@@ -85,12 +86,20 @@ class Session:
     metrics: dict[str, float] = field(default_factory=dict)
     """What the last evaluation found."""
     best: Best | None = None
+    standstill: Standstill = field(default_factory=Standstill)
+    """What `evaluate.stop` goes by."""
     rewinds: int = 0
     skipped: int = 0
     diverged: bool = False
     """Whether it met something that is not finite, and could not go back."""
     enough: bool = False
     """Whether somebody in this process wants it to stop before the next call."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is over, since evaluations have brought no gain for long enough."""
+        stop = self.experiment.evaluate.stop
+        return stop is not None and stop.reached(self.standstill)
 
     def epoch(self, step: int) -> float:
         """How many passes over the training examples `step` updates are."""
@@ -122,6 +131,9 @@ class Session:
         if self.trial:
             cadence = self.experiment.cadence(self.experiment.evaluate)
             self.trial.hear(self.metrics, cadence.count(self.step))
+        if stop := self.experiment.evaluate.stop:
+            found = self.metrics[stop.metric]
+            self.standstill = stop.heard(self.standstill, found, self.step)
         wanted = self.experiment.checkpoint.keep_best
         if wanted is None:
             return False
@@ -146,6 +158,7 @@ class Session:
             "tape": self.tape.state(),
             "metrics": self.metrics,
             "best": self.best,
+            "standstill": self.standstill,
             "rewinds": self.rewinds,
             "skipped": self.skipped,
             **self.identity,
@@ -172,6 +185,7 @@ class Session:
         self.step = self.saved = saved.step
         self.metrics = about["metrics"]
         self.best = Best(*about["best"]) if about["best"] else None
+        self.standstill = Standstill(*about["standstill"])
         self.rewinds, self.skipped = about["rewinds"], about["skipped"]
         self.play(about["events"])
 
@@ -190,6 +204,11 @@ class Session:
                 self._steer(order)
         if self.trial and self.trial.pruned:
             self.say("pruned", f"pruned at step {self.step}: other trials are ahead of it")
+            return False
+        if self.stands:
+            best, step, count = self.standstill
+            said = f"ended early: no gain in {count} evaluations since step {step}, at {best:g}"
+            self.say("ended early", said)
             return False
         return all(self._obey(letter) for letter in self.mail.waiting()) and not self.enough
 

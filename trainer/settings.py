@@ -15,6 +15,7 @@ from schedules.refusal import refuse
 from schedules.schedule import Length
 
 from .durable import objects
+from .stopping import EarlyStop
 
 
 def _count(written: object) -> object:
@@ -96,6 +97,8 @@ class Evaluate(Declaration):
 
     every: Length = Duration.parse("1 epoch")
     """How often; the end of the run always is."""
+    stop: EarlyStop | None = None
+    """Ends the run where evaluations bring no gain any more; null for never."""
 
 
 class KeepBest(Declaration):

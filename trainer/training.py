@@ -107,18 +107,20 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
     elif reason:
         status, code = "failed", FAILED
     else:
-        done = this.step == this.experiment.total_steps()
+        done = this.step == this.experiment.total_steps() or this.stands
         pruned = this.trial is not None and this.trial.pruned
         status, code = ("done" if done else "pruned" if pruned else "stopped"), DONE
     if reason:
         print(reason, file=sys.stderr)
     average = this.network.average_digest()
+    stop = this.experiment.evaluate.stop
     result = {
         "status": status,
         **({"reason": reason, "diverged": this.diverged} if reason else {}),
         "steps": this.step,
         "metrics": this.metrics,
         **({"best": this.best._asdict()} if this.best else {}),
+        **({"stopped_early": stop.told(this.standstill)} if stop and this.stands else {}),
         "rewinds": this.rewinds,
         "skipped": this.skipped,
         "weights_digest": this.network.digest(),
