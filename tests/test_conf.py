@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests import records
+from tests import extras, records
 from trainer.configuration import CONF, compose
 from trainer.experiment import Experiment
 
@@ -20,9 +20,20 @@ ASKS = {
     "data=npy": ("data.inputs={here}/x.npy", "data.labels={here}/y.npy"),
     "data=csv": ("data.path={here}/a.csv", "data.target=label"),
     "data=image_folder": ("data.path={here}/images",),
+    "data=huggingface": ("data.path={here}/hub",),
+    "data=parquet": ("data.path={here}/a.parquet", "data.target=label"),
+    "data=tfds": ("data.name=tiny", "data.data_dir={here}/tfds", "data.inputs=x"),
     "data=tfrecord": ("data.path={here}/a.tfrecord", "data.inputs=x"),
 }
 """What must be said besides, by the options that ask for something of the user's own."""
+
+
+NEEDS = {
+    "data=huggingface": ("datasets", extras.hub),
+    "data=parquet": ("pyarrow", extras.parquet),
+    "data=tfds": ("tensorflow_datasets", extras.tfds),
+}
+"""The extras that some of them need, and what makes data for them."""
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +59,10 @@ def named(path: Path) -> str:
 
 @pytest.mark.parametrize("path", OPTIONS, ids=named)
 def test_every_option_of_every_group_makes_a_run_that_can_be_drawn(path: Path, here: Path) -> None:
+    if named(path) in NEEDS:
+        package, make = NEEDS[named(path)]
+        pytest.importorskip(package, reason="an extra")
+        make(here)
     asked = [text.format(here=here) for text in ASKS.get(named(path), ())]
     declared = Experiment.declared(compose([named(path), *asked]))
     assert next(iter(declared.curves())) == "learning_rate"

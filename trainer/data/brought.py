@@ -19,7 +19,7 @@ from .data import Data
 from .examples import Examples, Facts, Split
 from .files import shape_of
 from .held_out import HeldOut
-from .inputs import Chosen, Inputs, Packed
+from .inputs import Chosen, Inputs
 from .labels import Labels, Task, understood
 from .preparation import Normalise, fitted
 from .stored import Stored, fits
@@ -40,6 +40,8 @@ class Found(NamedTuple):
     """What is evaluated by; None where that is to be held out of the rest."""
     columns: tuple[str, ...] | None = None
     """What the entries of an input are called, where that is known."""
+    names: tuple[str, ...] | None = None
+    """What the classes 0, 1, 2 … are called, where the data says so."""
 
     @property
     def parts(self) -> list[Part]:
@@ -88,7 +90,7 @@ class Brought(Data):
         else:
             chosen = list(zip((inputs, *more), labels.parts, strict=True))
         preparation = fitted(self.normalise, chosen[0][0], facts.shape)
-        preparation = preparation.called(labels.names, found.columns)
+        preparation = preparation.called(labels.names or found.names, found.columns)
         train, test = (
             Examples(Stored(raw, preparation) if streams else preparation.apply(raw[:]), label)
             for raw, label in chosen
@@ -137,7 +139,7 @@ class Brought(Data):
 
 def _at_hand(inputs: Inputs, streams: bool) -> Inputs:
     """The inputs in memory, unless they stream from where they are."""
-    if streams and not isinstance(inputs, Packed):
+    if streams and not getattr(inputs, "whole", False):
         return inputs
     return np.asanyarray(inputs[:])
 

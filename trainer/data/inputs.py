@@ -50,6 +50,8 @@ class Chosen:
 class Packed:
     """An array of an archive that must be unpacked as a whole."""
 
+    whole = True
+
     def __init__(self, file: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.file = file
         self.name = name
