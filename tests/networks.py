@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from trainer.experiment import Experiment
-from trainer.feed import Resident
+from trainer.feeding import feeding
 from trainer.network import Network
 from trainer.program import Compiled, Program
 from trainer.stream import Stream
@@ -31,7 +31,8 @@ class Trained:
         self.stream = Stream(self.declared.run.seed, len(data.train), batch)
         parts = self.declared.run.micro_batches
         self.data = data
-        self.program = Program(self.network, Resident(data, self.stream), compiled, longest, parts)
+        feed = feeding(self.declared.data, data, self.stream)
+        self.program = Program(self.network, feed, compiled, longest, parts)
 
     def update(self, step: int, count: int) -> Any:
         """Makes updates, and gives their losses."""

@@ -60,6 +60,11 @@ class Assignment:
             experiment, folder, curves, warnings, Path(config.rerun) if config.rerun else None
         )
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is a run, and no look at rates or at the machine."""
+        return self.experiment.mode == "train"
+
     def done(self) -> bool:
         """Whether an earlier process brought it to its end; says so."""
         ended, experiment = self.folder.ended(), self.experiment
@@ -80,17 +85,25 @@ class Assignment:
             prepare(self.source, self.folder)
 
     def run(self) -> int:
-        """Trains, or tries out learning rates, in this process; gives the exit code."""
+        """Does what the mode asks for, unless it is done; gives the exit code."""
+        if self.trains:
+            if self.done():
+                return self.leave()
+            self.begin()
+        return self.train()
+
+    def train(self) -> int:
+        """Trains, or does what else the mode asks for; gives the exit code."""
         if self.experiment.mode == "lr_find":
             return find(self.experiment, self.folder)
         if self.experiment.mode == "doctor":
             return examine(self.experiment, self.folder)
-        if not self.done():
-            self.begin()
-            code = run(self.experiment, self.folder)
-            self.compare()
-            if code:
-                return code
+        code = run(self.experiment, self.folder)
+        self.compare()
+        return code or self.leave()
+
+    def leave(self) -> int:
+        """Leaves what the run is to be exported as; gives the exit code."""
         return leave(self.experiment, self.folder)
 
     def compare(self) -> None:

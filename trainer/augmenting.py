@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from math import pi, prod
 
 import tensorflow as tf
+from typing_extensions import Self
 
 from .data.augment import Augment
 from .feed import Batch, Feed, Handed
+from .stream import Stream
 
 Draw = Callable[..., tf.Tensor]
 """Random numbers in [0, 1), one row an example: of a shape, by the name of what they are for."""
@@ -28,20 +30,26 @@ class Augmented(Feed):
         self._feed = feed
         self._augment = augment
 
+    def along(self, stream: Stream) -> Self:
+        other = super().along(stream)
+        other._feed = self._feed.along(stream)
+        return other
+
     def signature(self, rows: int | None) -> Handed:
-        return self._feed.signature(rows), tf.TensorSpec((), tf.int64)
+        return self._feed.signature(rows), tf.TensorSpec((2,), tf.int64)
 
     def hand(self, step: int, count: int, longest: int) -> Handed:
-        return self._feed.hand(step, count, longest), tf.constant(step, tf.int64)
+        seed = self.stream.seed  # no constant of the program, which may serve other streams
+        return self._feed.hand(step, count, longest), tf.constant([step, seed], tf.int64)
 
     def batch(self, handed: Handed, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
-        inner, step = handed
+        inner, first = handed
         inputs, labels = self._feed.batch(inner, i, part, parts)
-        step += tf.cast(i, tf.int64)
+        step, seed = first[0] + tf.cast(i, tf.int64), first[1]
 
         size = self.stream.batch_size // parts
         places = tf.cast(part * size, tf.int64) + tf.range(size, dtype=tf.int64)
-        key = mixed(mixed(self.stream.seed + GOLDEN) ^ step)
+        key = mixed(mixed(seed + GOLDEN) ^ step)
 
         def draw(name: str, *shape: int, normal: bool = False) -> tf.Tensor:
             stream = mixed(key + (STREAMS.index(name) + 1) * GOLDEN)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import tensorflow as tf
 
-from .program import Compiled, Program
+from .network import Network
+from .program import Compiled
 
 TRIAL_SECONDS = 0.15
 CALL_SECONDS = 0.2
@@ -31,14 +32,22 @@ class Chosen:
     """Where the decision is from: the config, this run's measurement, or an earlier run's."""
 
 
-def measured(
-    build: Callable[[Compiled], Program], ask: Callable[[Program, int], Any]
-) -> tuple[Chosen, Program]:
+class Measurable(Protocol):
+    """What can be compiled and asked for updates: `trainer.program.Program`, and others."""
+
+    network: Network
+    longest: int
+
+
+P = TypeVar("P", bound=Measurable)
+
+
+def measured(build: Callable[[Compiled], P], ask: Callable[[P, int], Any]) -> tuple[Chosen, P]:
     """Tries both ways on the actual network, leaves its weights as they were, gives the faster.
 
     `ask(program, count)` makes that many updates.
     """
-    programs: dict[Compiled, Program] = {}
+    programs: dict[Compiled, P] = {}
     rates: dict[Compiled, float] = {}
     why: dict[str, str] = {}
     ways: tuple[Compiled, ...] = ("graph", "xla")
@@ -59,7 +68,7 @@ def measured(
     return Chosen(best, why), programs[best]
 
 
-def _rate(program: Program, ask: Callable[[Program, int], Any]) -> float:
+def _rate(program: P, ask: Callable[[P, int], Any]) -> float:
     """Updates a second, from the first number of them that takes long enough to tell."""
     ask(program, 0)  # compiles
     count = 1

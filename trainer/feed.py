@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import Self
 
 from .data import Split
 from .stream import Stream
@@ -34,6 +36,12 @@ class Feed(ABC):
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+
+    def along(self, stream: Stream) -> Self:
+        """The same examples in the order of another stream; they are not copied."""
+        other = copy(self)
+        other.stream = stream
+        return other
 
     @abstractmethod
     def signature(self, rows: int | None) -> Handed:

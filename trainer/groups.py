@@ -85,6 +85,10 @@ class Groups:
         """How many updates the optimizers have made, those left out whose weights may freeze."""
         return {int(part.optimizer.iterations) for part in self._parts if part.frozen is None}
 
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Those of Keras that make the updates."""
+        return [part.optimizer for part in self._parts]
+
     def slots(self) -> dict[str, keras.Variable]:
         """Every variable of every optimizer, by name."""
         return {

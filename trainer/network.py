@@ -102,7 +102,7 @@ class Network:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
-        return {name: np.asarray(variable) for name, variable in self._variables().items()}
+        return {name: np.asarray(variable) for name, variable in self.variables().items()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Puts back what `state` gave.
@@ -110,7 +110,7 @@ class Network:
         Raises:
             ValueError: when a name, a shape or a type is not what this network has.
         """
-        variables = self._variables()
+        variables = self.variables()
         if odd := sorted(variables.keys() ^ state.keys()):
             raise ValueError(f"the checkpoint and this network differ in {', '.join(odd)}")
         for name, variable in variables.items():
@@ -130,7 +130,12 @@ class Network:
         """The same of the averaged weights, where there are any."""
         return _digest(self.average.variables) if self.average else None
 
-    def _variables(self) -> dict[str, Any]:
+    def variables(self) -> dict[str, Any]:
+        """Everything that updates change, by a name that is the same in every process.
+
+        Raises:
+            ValueError: when two would be called alike.
+        """
         named: dict[str, Any] = {"global_step": self.global_step}
         named |= {f"optimizer/{name}": slot for name, slot in self.groups.slots().items()}
         if self.average:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -72,3 +74,36 @@ class Progress:
             print(f"step {session.step}/{self._total}", *told, f"{left:.0f} s left", sep="  ")
             sys.stdout.flush()
             self._shown_at, self._shown_metrics = now, session.metrics
+
+
+class Joint(Progress):
+    """Of several runs together: how many updates they have had, their losses, and how fast."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        super().__init__(sum(session.experiment.total_steps() for session in sessions))
+        self._steps = {id(session): session.step for session in sessions}
+        self._losses: dict[int, float] = {}
+        self._began, self._at_first = perf_counter(), sum(self._steps.values())
+        self._turn = Lock()
+
+    def show(
+        self, session: Session, losses: NDArray[np.float32], table: Values, rate: float
+    ) -> None:
+        """Takes in what one run tells, and shows them all."""
+        with self._turn:
+            self._steps[id(session)] = session.step
+            self._losses[id(session)] = float(losses[-1])
+            done, now = sum(self._steps.values()), perf_counter()
+            speed = (done - self._at_first) / (now - self._began)
+            last = self._losses.values()
+            told = [
+                f"{len(self._steps)} runs",
+                f"loss {min(last):.4g} to {max(last):.4g}",
+                f"{speed:,.0f} updates/s",
+            ]
+            if self._live:
+                self._bar.update(self._task, completed=done, description="  ".join(told))
+            elif now - self._shown_at > PLAIN_SECONDS or done == self._total:
+                left = f"{(self._total - done) / speed:.0f} s left"
+                print(f"updates {done}/{self._total}", *told, left, sep="  ", flush=True)
+                self._shown_at = now

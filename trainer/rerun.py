@@ -16,7 +16,7 @@ from schedules.refusal import refuse
 from .durable import write
 from .folder import Folder, flat, is_free
 
-COMPARED = ("steps", "compile", "device", "replicas", "cores", "data_digest", "git")
+COMPARED = ("steps", "compile", "together", "device", "replicas", "cores", "data_digest", "git")
 """What else the bits of the weights hang on, besides the config and the versions."""
 
 

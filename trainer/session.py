@@ -94,6 +94,10 @@ class Session:
     """Whether it met something that is not finite, and could not go back."""
     enough: bool = False
     """Whether somebody in this process wants it to stop before the next call."""
+    label: str = ""
+    """What it says begins with, where several runs speak."""
+    together: int = 1
+    """How many runs one program trains."""
 
     @property
     def stands(self) -> bool:
@@ -271,7 +275,7 @@ class Session:
 
     def say(self, event: str, said: str, **told: Any) -> None:
         """Tells whoever watches, and the record."""
-        print(said)
+        print(f"{self.label}{said}")
         self.events.add(self.step, event, said=said, **told)
 
     def _look(self) -> dict[str, float]:

@@ -46,6 +46,11 @@ class Stop:
         while self._before:
             signal.signal(*self._before.popitem())
 
+    def requeue(self) -> None:
+        """Queues a job of SLURM again, if that is what the signal asked for, and says so."""
+        if self.signal == signal.SIGUSR1:
+            print(requeue())
+
     def _watch(self, reader: int) -> None:
         while number := os.read(reader, 1):
             self._note(number[0])

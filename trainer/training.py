@@ -19,7 +19,7 @@ from .durable import Unwritten, write
 from .experiment import Experiment
 from .folder import Folder, near
 from .provenance import provenance
-from .signals import Stop, requeue
+from .signals import Stop
 
 if TYPE_CHECKING:
     from .progress import Progress
@@ -77,7 +77,9 @@ def perform(
         with closing(this):
             with progress_of(experiment.total_steps()) as progress:
                 reason = trained(this, progress, stop)
-            return ended(this, stop.signal, reason, perf_counter() - began)
+            code = ended(this, stop.signal, reason, perf_counter() - began)
+    stop.requeue()
+    return code
 
 
 def trained(this: Session, progress: Progress, stop: Stop) -> str:
@@ -101,9 +103,8 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
     """Says and writes down how it ended, and gives the exit code."""
     if asked is not None:
         status, code = "interrupted", 128 + asked
-        print(f"stopped by {signal.Signals(asked).name}; the same command goes on from here")
-        if asked == signal.SIGUSR1:
-            print(requeue())
+        by = signal.Signals(asked).name
+        print(f"{this.label}stopped by {by}; the same command goes on from here")
     elif reason:
         status, code = "failed", FAILED
     else:
@@ -111,7 +112,7 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
         pruned = this.trial is not None and this.trial.pruned
         status, code = ("done" if done else "pruned" if pruned else "stopped"), DONE
     if reason:
-        print(reason, file=sys.stderr)
+        print(f"{this.label}{reason}", file=sys.stderr)
     average = this.network.average_digest()
     stop = this.experiment.evaluate.stop
     result = {
@@ -130,6 +131,7 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
         "compile_origin": this.chosen.origin,
         "compile_measured": this.chosen.why,
         "steps_per_call": this.pace.steps_per_call,
+        **({"together": this.together} if this.together > 1 else {}),
         "device": this.device,
         "replicas": this.network.replicas,
         "data_digest": this.data.digest,

@@ -35,40 +35,43 @@ def folder() -> Path:
     return Path(cache) / "scheduled-training" / "compiled"
 
 
-def remembered(experiment: Experiment, device: str) -> Chosen | None:
-    """What an earlier run of such an experiment on such a machine found."""
+def remembered(experiment: Experiment, device: str, together: int = 1) -> Chosen | None:
+    """What an earlier run of such an experiment on such a machine found.
+
+    `together` networks like its own go through one program.
+    """
     if not experiment.run.compile_cache:
         return None
     with suppress(OSError, ValueError, TypeError, KeyError):
-        kept = json.loads(_file(experiment, device).read_text(encoding="utf-8"))
+        kept = json.loads(_file(experiment, device, together).read_text(encoding="utf-8"))
         way, why = kept["compile"], kept["why"]
         if way in get_args(Compiled) and all(isinstance(told, str) for told in why.values()):
             return Chosen(way, dict(why), f"remembered from {kept['measured']}")
     return None
 
 
-def remember(experiment: Experiment, device: str, chosen: Chosen) -> Chosen:
+def remember(experiment: Experiment, device: str, chosen: Chosen, together: int = 1) -> Chosen:
     """Keeps what was measured, where the disk allows, and gives it with where it is from."""
     if experiment.run.compile_cache:
         with suppress(OSError):
-            file = _file(experiment, device)
+            file = _file(experiment, device, together)
             file.parent.mkdir(parents=True, exist_ok=True)
             kept = {
                 "compile": chosen.compile,
                 "why": chosen.why,
                 "measured": time.strftime("%Y-%m-%d"),
-                "of": _likeness(experiment, device),
+                "of": _likeness(experiment, device, together),
             }
             write(file, json.dumps(kept, indent=1) + "\n")
     return replace(chosen, origin=MEASURED)
 
 
-def _file(experiment: Experiment, device: str) -> Path:
-    likeness = json.dumps(_likeness(experiment, device), sort_keys=True)
+def _file(experiment: Experiment, device: str, together: int) -> Path:
+    likeness = json.dumps(_likeness(experiment, device, together), sort_keys=True)
     return folder() / f"{sha256(likeness.encode()).hexdigest()[:32]}.json"
 
 
-def _likeness(experiment: Experiment, device: str) -> dict[str, Any]:
+def _likeness(experiment: Experiment, device: str, together: int) -> dict[str, Any]:
     """All that speed hangs on: what has the same likeness is compiled the same way."""
     run = experiment.run
     return {
@@ -84,6 +87,7 @@ def _likeness(experiment: Experiment, device: str) -> dict[str, Any]:
         "steps_per_call": run.steps_per_call,
         "device": [device, _outline(experiment.device), *_hardware(device)],
         "versions": {name: version(name) for name in ("tensorflow", "keras")},
+        "together": together,
     }
 
 

@@ -104,3 +104,30 @@ class Local(Launcher):
 
         machine = Machine.shared(self._jobs, self._gpus)
         return machine.launch(self._config, job_overrides, initial_job_idx)
+
+
+class Vectorized(Launcher):
+    """Jobs that differ only in numbers side by side in one program; see `trainer.fleet`."""
+
+    def __init__(self, jobs: int = 64) -> None:
+        self._jobs = jobs
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self._context, self._config = hydra_context, config
+
+    @property
+    def at_once(self) -> int:
+        """How many jobs keep the machine busy, though there may be more together."""
+        from trainer.provenance import usable_cores
+
+        return min(self._jobs, 2 * len(usable_cores()))
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        from trainer.fleet import Fleet
+
+        fleet = Fleet(self._config, self._context, self._jobs)
+        return fleet.launch(job_overrides, initial_job_idx)
