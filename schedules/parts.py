@@ -50,7 +50,7 @@ class Part(Declaration):
         if wrapped or not isinstance(config, Mapping):
             return handler(config)
         flat = dict(config)
-        kind = Schedule.kinds.get(str(flat.get("kind")))
+        kind = Schedule.called(flat.get("kind"))
         length = {}
         if "length" in flat and not (kind and "length" in kind.model_fields):
             length["length"] = flat.pop("length")

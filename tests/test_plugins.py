@@ -126,12 +126,14 @@ def test_looking_at_plugins_imports_no_tensorflow_and_takes_no_time(site):
     assert float(done.stdout) < 0.2  # 6 ms where nothing else runs
 
 
-def test_a_plugin_trains_with_its_optimizer_model_data_loss_and_tracker(tmp_path):
+def test_a_plugin_trains_with_one_kind_of_every_family(tmp_path):
     put(tmp_path, "every", EVERY)
     kinds = [f"{name}={{kind: every_{name}}}" for name in ("optimizer", "model", "data", "loss")]
     settings = ("hydra.run.dir=run", "run.length=4", "run.compile=graph", "log.every=1")
-    done = run(tmp_path, "-m", "trainer", *kinds, *settings, "log.every_list={}", cwd=tmp_path)
+    named = ("log.every_list={}", "metrics.every_metric={}", "warmup={kind: every_rise, length: 3}")
+    done = run(tmp_path, "-m", "trainer", *kinds, *settings, *named, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "eval_every_metric" in (tmp_path / "run" / "metrics.jsonl").read_text()
     assert (tmp_path / "run" / "every.txt").read_text() == "4 rows\n"
 
 
@@ -176,8 +178,11 @@ from typing import Literal
 
 import numpy as np
 
-from trainer.data import Data, Examples, Facts, Split
+from schedules import Schedule
+from schedules.schedule import WHOLE, Length
+from trainer.data import Data, Examples, Facts, Preparation, Split
 from trainer.losses import Loss
+from trainer.metrics.metric import Mean
 from trainer.models import Model
 from trainer.optimizers import Optimizer
 from trainer.trackers import Book, Tracker
@@ -218,7 +223,8 @@ class Points(Data):
     def load(self):
         x = np.random.default_rng(0).normal(size=(160, 3)).astype(np.float32)
         y = x @ np.float32([[1.0], [2.0], [3.0]])
-        return Split(Examples(x[:128], y[:128]), Examples(x[128:], y[128:]))
+        parts = Examples(x[:128], y[:128]), Examples(x[128:], y[128:])
+        return Split(*parts, Preparation((3,)))
 
 
 class Squares(Loss):
@@ -231,6 +237,25 @@ class Squares(Loss):
 
     def evaluation(self, outputs, labels):
         return (outputs - labels)[:, 0] ** 2
+
+
+class Rise(Schedule):
+    """From nothing to 1."""
+
+    kind: Literal["every_rise"] = "every_rise"
+    over: Length = WHOLE
+
+    def at(self, t):
+        return np.minimum(t / self.over, 1.0)
+
+
+class Size(Mean):
+    """How large outputs are."""
+
+    kind: Literal["every_metric"] = "every_metric"
+
+    def of(self, judged):
+        return judged.outputs[:, 0] ** 2
 
 
 class Page(Book):

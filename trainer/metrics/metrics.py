@@ -68,7 +68,7 @@ class Metrics(Declaration):
             elif name == "loss" or not isinstance(name, str) or not name.isidentifier():
                 rule = "is no name for a metric"
                 problems.append(Problem(str(name), written, rule, "letters, digits and _"))
-            elif name not in Metric.kinds and not named:
+            elif not named and Metric.called(name) is None:
                 hint = did_you_mean(name, Metric.kinds)
                 problems.append(Problem(name, written, "is no known metric", hint))
             elif not isinstance(written, Mapping):
