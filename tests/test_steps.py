@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ from tests import functions, runs
 from tests.test_docs import CHECKOUT
 from tests.test_library import GIVEN, corners, network
 from trainer import Experiment, Refused, train
+from trainer.losses import Auto
+from trainer.losses.step import Given
 
 SMALL = (*runs.SMALL, "run.length=12")
 MEAN = functions.mean_cross_entropy
@@ -91,6 +94,27 @@ def test_model_data_and_step_can_all_be_given(tmp_path):
     assert outcome.metrics["eval_accuracy"] > 0.9
     with pytest.raises(Refused, match="was an object of a program"):
         train(Experiment.from_file(tmp_path / "config.yaml"), data=corners(), model=mine)
+
+
+def test_what_is_bound_to_a_step_tells_it_from_others_and_its_address_does_not():
+    def scaled(model, batch, factor):
+        return factor * MEAN(model, batch)
+
+    class Scaled:
+        def __call__(self, model, batch):
+            return MEAN(model, batch)
+
+    def declared(function):
+        return Given.of(function, Auto())
+
+    one, same, other = (declared(partial(scaled, factor=factor)) for factor in (1.0, 1.0, 2.0))
+    assert one.digest == same.digest != other.digest
+    assert one.name == "tests.test_steps:" + scaled.__qualname__
+    assert declared(Scaled()).digest == declared(Scaled()).digest != declared(MEAN).digest
+    built = [{}, {}]
+    for space in built:  # without a source, as in an interactive Python
+        exec("def step(model, batch): return 1.0", space)
+    assert declared(built[0]["step"]).digest == declared(built[1]["step"]).digest
 
 
 def test_weights_that_a_step_leaves_out_stay_as_they_are(tmp_path):

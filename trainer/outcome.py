@@ -34,7 +34,7 @@ class Outcome:
     """What the last evaluation found, such as `eval_loss`."""
     reason: str
     """Why it failed, or nothing."""
-    result: Mapping[str, Any]
+    result: Mapping[str, Any] = field(repr=False)
     """All of `result.json`: digests, versions, seeds, and how the loop was compiled and why."""
     _network: Callable[[], keras.Model] = field(repr=False)
 

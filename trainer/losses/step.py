@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
+from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
@@ -142,7 +144,7 @@ class Given(_OfBatch):
     name: str | None = None
     """What the function is called, and in which module."""
     digest: str | None = None
-    """A fingerprint of its source."""
+    """A fingerprint of its source, and of the arguments that a `functools.partial` binds."""
     _function: Any = PrivateAttr(default=None)
 
     @classmethod
@@ -157,12 +159,15 @@ class Given(_OfBatch):
             raise refuse("loss", ABSENT, rule, "loss(model, batch) -> a number, or one an example")
         if isinstance(evaluated, Given):
             evaluated = evaluated.evaluated
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        module = getattr(function, "__module__", type(function).__module__)
-        digest = sha256(_source(function).encode()).hexdigest()
-        declared = cls.declared(
-            {"name": f"{module}:{name}", "digest": digest, "evaluated": evaluated}
-        )
+        own: Any = function
+        settings = ""
+        while isinstance(own, partial):
+            own, settings = own.func, f"{settings}{own.args!r}{sorted(own.keywords.items())!r}"
+        if not hasattr(own, "__qualname__"):
+            own = type(own)  # an object that can be called
+        digest = sha256(f"{_source(own)}{settings}".encode()).hexdigest()
+        name = f"{own.__module__}:{own.__qualname__}"
+        declared = cls.declared({"name": name, "digest": digest, "evaluated": evaluated})
         declared._function = function
         return declared
 
@@ -201,4 +206,6 @@ def _source(function: Callable[..., Any]) -> str:
         return inspect.getsource(function)
     except (OSError, TypeError):
         code = getattr(function, "__code__", None)
-        return f"{code.co_code!r}{code.co_names}" if code else type(function).__qualname__
+        # Not the constants that are code, which are told by their addresses.
+        plain = [x for x in code.co_consts if not isinstance(x, CodeType)] if code else []
+        return f"{code.co_code!r}{code.co_names}{plain}" if code else str(function)
