@@ -81,6 +81,13 @@ def test_jobs_go_on_side_by_side_or_alone_and_one_that_no_other_is_like_is_train
     assert_as_alone(folders[2], alone)
 
 
+def test_a_number_of_jobs_that_is_none_keeps_the_sweep_from_starting(tmp_path: Path) -> None:
+    refused = sweep(tmp_path, "hydra.launcher.jobs=0", "run.seed=1,2")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("hydra.launcher.jobs = 0: must be a whole number above 0")
+    assert not (tmp_path / "all").exists()
+
+
 @pytest.mark.slow
 def test_after_an_interrupt_every_job_has_saved_and_the_same_command_goes_on(
     tmp_path: Path,

@@ -40,8 +40,6 @@ class Fleet:
             raise refuse("hydra.launcher.jobs", most, rule, "hydra.launcher.jobs=64")
         self._config, self._context, self._most = config, context, most
         self._sweep = Path(str(config.hydra.sweep.dir))
-        self._backs: dict[Path, JobReturn] = {}
-        self._interrupted = False
 
     def launch(self, jobs: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Trains all jobs; one that fails, fails alone.
@@ -52,6 +50,8 @@ class Fleet:
         # Every program is new to TensorFlow, which takes them for one that is traced too often,
         # and it tells of each operation that it can only repeat for every network.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        self._backs: dict[Path, JobReturn] = {}
+        self._interrupted = False
         own = [[o for o in overrides if not o.startswith("hydra.")] for overrides in jobs]
         with ExitStack() as held:
             backs, waiting = [], []

@@ -83,7 +83,8 @@ class Joint(Progress):
         super().__init__(sum(session.experiment.total_steps() for session in sessions))
         self._steps = {id(session): session.step for session in sessions}
         self._losses: dict[int, float] = {}
-        self._began, self._at_first = perf_counter(), sum(self._steps.values())
+        self._began = self._shown_at = perf_counter()
+        self._at_first = sum(self._steps.values())
         self._turn = Lock()
 
     def show(

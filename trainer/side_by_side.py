@@ -177,7 +177,7 @@ def _told(
             return Ended(entry.assignment, error=reason)
         network.restore(session.network.state())
         session.network = network
-        early = session.step < entry.experiment.last_step()
+        early = session.step < entry.experiment.last_step() and not session.stands
         code = ended(session, stop.signal if early else None, reason, seconds)
         entry.assignment.compare()
         return Ended(entry.assignment, code or entry.assignment.leave())

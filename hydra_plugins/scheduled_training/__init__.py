@@ -115,7 +115,9 @@ class Vectorized(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self._context, self._config = hydra_context, config
+        from trainer.fleet import Fleet
+
+        self._fleet = Fleet(config, hydra_context, self._jobs)
 
     @property
     def at_once(self) -> int:
@@ -127,7 +129,4 @@ class Vectorized(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from trainer.fleet import Fleet
-
-        fleet = Fleet(self._config, self._context, self._jobs)
-        return fleet.launch(job_overrides, initial_job_idx)
+        return self._fleet.launch(job_overrides, initial_job_idx)
