@@ -314,6 +314,17 @@ def test_what_a_tracker_is_told_of_the_config_holds_no_secret(tmp_path: Path) ->
     assert seen[0].config == {"a.token": "${oc.env:HOME}", "a.rate": 1e-05}
 
 
+@pytest.mark.parametrize(("file", "name"), [("sweep.json", "rates/7"), ("study.journal", "rates/7"),
+                                            ("else", "7")])  # fmt: skip
+def test_a_run_is_called_by_its_folder_and_its_sweeps(
+    file: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rates" / "7").mkdir(parents=True)
+    (tmp_path / "rates" / file).touch()
+    monkeypatch.chdir(tmp_path / "rates")
+    assert Tracked(Path("7"), "csv", {}).name == name
+
+
 def test_the_package_is_looked_for_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracker, "missing", lambda name: True)
     Log.declared({"csv": {}, "tensorboard": {}}).check()

@@ -16,6 +16,9 @@ from ..installed import missing
 Row = Mapping[str, Any]
 """A row of `metrics.jsonl`: an update's, or with `eval_…` that of the state after `step`."""
 
+SWEEPS = ("sweep.json", "study.journal")
+"""What the folder of a sweep or of a search has in it."""
+
 
 @dataclass(frozen=True)
 class Tracked:
@@ -31,9 +34,9 @@ class Tracked:
 
     @property
     def sweep(self) -> Path | None:
-        """The folder of the sweep of which this run is a job."""
+        """The folder of the sweep or the search of which this run is a job."""
         above = self.folder.absolute().parent
-        return above if (above / "sweep.json").exists() else None
+        return above if any((above / name).exists() for name in SWEEPS) else None
 
     @property
     def name(self) -> str:

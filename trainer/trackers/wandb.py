@@ -78,7 +78,7 @@ class _Run(Book):
     def close(self, result: Mapping[str, Any] | None) -> None:
         ended_well = False
         if result:
-            ended_well = result["status"] in ("done", "stopped")
+            ended_well = result["status"] not in ("failed", "interrupted")
             told = ("status", "steps", "weights_digest", "average_digest", "data_digest", "device")
             self._run.summary.update({name: result[name] for name in told if name in result})
         self._run.finish(exit_code=0 if ended_well else 1)
