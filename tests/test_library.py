@@ -307,6 +307,23 @@ def test_others_are_refused_in_the_same_folder(tmp_path):
         train(early, tmp_path, model=network(width=9), data=corners())
 
 
+def test_the_folders_own_config_is_gone_on_with_where_they_are_given_again(tmp_path):
+    early = Experiment.composed(*GIVEN, "run.stop_after=5")
+    train(early, tmp_path, model=network(), data=corners(), quiet=True)
+    other = Experiment.composed(*GIVEN, "run.seed=9", "resume.policy=checkpoint")
+    with pytest.raises(Refused, match="this is something else"):
+        train(other, tmp_path, model=network(width=9), data=corners(), quiet=True)
+    again = train(other, tmp_path, model=network(), data=corners(), quiet=True)
+    assert (again.status, again.steps, again.result["seeds"]["run"]) == ("done", 40, 1)
+
+
+def test_a_run_with_given_data_may_be_made_longer(tmp_path):
+    declared = ("model=mlp", "schedule=constant", "schedule.value=0.01", "run.compile=graph")
+    for length in (5, 8):
+        experiment = Experiment.composed(*declared, {"run.length": length})
+        assert train(experiment, tmp_path, data=corners(), quiet=True).steps == length
+
+
 def test_going_on_without_them_is_refused_before_tensorflow_is_imported(tmp_path):
     early = Experiment.composed(*GIVEN, "run.stop_after=5")
     train(early, tmp_path / "both", model=network(), data=corners(), quiet=True)

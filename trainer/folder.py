@@ -88,7 +88,10 @@ class Folder:
                 print(f"left as it was in {self.config}:\n{_table(differences)}")
                 return self._declared(experiment)
             if [found.path for found in differences] == ["run.length"]:
-                self._check_past(Experiment.declared(mapping(self.config)), experiment)
+                length = Experiment.declared(mapping(self.config)).run.length
+                run = experiment.run.model_copy(update={"length": length})
+                # All else is the same, and here has the objects that a program may have given.
+                self._check_past(experiment.model_copy(update={"run": run}), experiment)
             elif differences and experiment.resume.policy == "refuse":
                 rule = f"holds a run that was declared otherwise\n{_table(differences)}"
                 hint = "resume.policy=config or =checkpoint; hydra.run.dir=… begins another"

@@ -122,7 +122,14 @@ def train(
             instead = experiment._instead or hidden(experiment.model_dump(mode="json"))
             declared = place.declare(experiment, instead)
             if declared is not experiment:
-                experiment, curves = declared, declared.curves()
+                experiment = _given(declared, model, data, loss)
+                if experiment.model_dump() != declared.model_dump():
+                    rule = (
+                        "goes on with what the folder's run was given, and this is something else"
+                    )
+                    hint = "give the same model, data and loss again, or resume.policy=config"
+                    raise refuse("resume.policy", "checkpoint", rule, hint)
+                curves = experiment.curves()
             watch = _Watch(experiment.total_steps(), callback, aloud, model)
             ended = place.ended()
             if ended and finished(ended, experiment.total_steps(), experiment.evaluate.stop):

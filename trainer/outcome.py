@@ -27,7 +27,7 @@ class Outcome:
     folder: Path
     """Where everything about it is."""
     status: str
-    """`done`; `stopped` before its end, since somebody asked; or `failed`, for a `reason`."""
+    """`done`, at its end or early as `evaluate.stop` says; `stopped`, since somebody asked; `failed`."""
     steps: int
     """The updates that were made, in all processes together."""
     metrics: Mapping[str, float]
