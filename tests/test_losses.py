@@ -296,3 +296,11 @@ def test_a_function_that_is_no_loss_is_refused(asked, told, tmp_path):
     with pytest.raises(Refused, match=f"(?s){told}"):
         trained(tmp_path, "run.length=5", *asked)
     assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_the_example_of_a_function_is_the_score_of_brier_and_needs_no_leave():
+    run = Trained("loss=python", "model=python")
+    told = run.declared.loss.evaluation(LOGITS, LABELS)
+    missed = tf.nn.softmax(LOGITS).numpy() - np.eye(4)[LABELS.numpy()]
+    np.testing.assert_allclose(told, np.square(missed).sum(axis=1), rtol=1e-5)
+    assert list(run.declared.code()) == []

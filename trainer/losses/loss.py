@@ -43,9 +43,8 @@ class Loss(Kind, family=True):
             Refused: when it isn't, or has settings that aren't.
         """
         if facts.task not in self.tasks:
-            known = (kind for kind, loss in Loss.kinds.items() if facts.task in loss.tasks)  # type: ignore[attr-defined]  # all are losses
             rule = f"is for labels that are {self.tasks[0]}, and the labels are {facts.task}"
-            raise refuse("kind", self.kind, rule, f"loss=auto, or {', '.join(sorted(known))}")
+            raise refuse("kind", self.kind, rule, "loss=auto is the one that suits them")
         return self
 
     def seen(self, labels: Labels, facts: Facts) -> Loss:

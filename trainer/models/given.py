@@ -61,7 +61,7 @@ class Python(Called, Model):
         return model
 
 
-def perceptron(shape: tuple[int, ...], outputs: int, *, width: int) -> keras.Model:
+def perceptron(shape: tuple[int, ...], outputs: int, *, width: int = 64) -> keras.Model:
     """One hidden layer: an example for `model=python`."""
     import keras
     from keras import layers
