@@ -66,6 +66,24 @@ def test_the_config_that_a_run_left_declares_the_same_run(tmp_path):
     assert (changed.run.seed, changed.optimizer.kind, changed.model) == (9, "sgd", first.model)
 
 
+def test_a_program_that_is_an_app_of_hydras_composes_too_and_keeps_its_own(tmp_path):
+    (tmp_path / "app.py").write_text(
+        "import hydra\n"
+        "from hydra.core.global_hydra import GlobalHydra\n"
+        "from trainer import Experiment\n"
+        "@hydra.main(version_base='1.3', config_path=None)\n"
+        "def main(config):\n"
+        "    own = GlobalHydra.instance().hydra\n"
+        "    assert Experiment.composed('schedule=rex').schedule.kind == 'rex'\n"
+        "    assert GlobalHydra.instance().hydra is own\n"
+        "main()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "app.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("name", ["mnist_tf1", "sgdr", "epoch_intervals"])
 def test_an_experiment_file_means_what_it_means_to_the_command_line(name):
     folder = Path(__file__).parent.parent / "conf" / "experiment"

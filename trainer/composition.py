@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from schedules.files import mapping
 from schedules.refusal import refuse
 
-from .configuration import CONF, VERSION_BASE, explaining, plain, widened
+from .configuration import CONF, composing, explaining, plain, widened
 from .hidden import Path as At
 from .hidden import hidden
 from .rerun import meant, put
@@ -43,7 +42,7 @@ def composed(
     searched = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     typed = [*options, *overrides]
     with explaining(typed):
-        with initialize_config_dir(str(CONF), version_base=VERSION_BASE):
+        with composing():
             found = hydra_compose("config", overrides=list(widened([*typed, *searched])))
         declared: Any = OmegaConf.to_container(meant(found, overrides), resolve=False)
         if values:

@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
@@ -59,8 +60,20 @@ def compose(overrides: Sequence[str] = (), config_dir: str | None = None) -> dic
     asked = list(overrides)
     if config_dir is not None:
         asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
-    with explaining(overrides), initialize_config_dir(str(CONF), version_base=VERSION_BASE):
+    with explaining(overrides), composing():
         return plain(meant(hydra_compose("config", overrides=list(widened(asked))), asked))
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Makes Hydra compose our groups within the block, even in a program of Hydra's own kind."""
+    own = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base=VERSION_BASE):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = own
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Outcome:
     folder: Path
     """Where everything about it is."""
     status: str
-    """`done`, at its end or early as `evaluate.stop` says; `stopped`, since somebody asked; `failed`."""
+    """`done`, at its end or as `evaluate.stop` says; `stopped`, when asked to; or `failed`."""
     steps: int
     """The updates that were made, in all processes together."""
     metrics: Mapping[str, float]
