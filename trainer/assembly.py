@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import keras
@@ -28,13 +28,14 @@ from .orders import Mail
 from .profiling import Profiling
 from .program import Compiled, Program
 from .record import Record
-from .replicas import Replicas
+from .replicas import Mirrors, Replicas
 from .saving import Saving
 from .session import Session, Trains, Unfit
 from .stream import Stream
 from .tape import Tape
 from .trial import Trial
 from .verdicts import remember, remembered
+from .workers import Workers
 
 TooLarge = tf.errors.ResourceExhaustedError
 
@@ -65,6 +66,24 @@ def begin(experiment: Experiment, folder: Folder) -> Session:
             start.ask(program, 0)  # compiles, so that the first updates are as fast as the rest
     pace = Pace(start.longest, adapts=run.steps_per_call == "auto")
     return start.session(network, program, chosen, pace)
+
+
+def join(
+    experiment: Experiment, folder: Folder
+) -> tuple[Mirrors, Callable[[Compiled], Program], int]:
+    """The replicas of a worker that does not lead, what makes their program, and its longest call.
+
+    Raises:
+        Refused: as `begin` says.
+        Lost: when another worker is gone.
+    """
+    strategy = experiment.device.strategy()
+    device = settled(experiment)
+    start = Start.apart(experiment, folder, loaded(experiment), device)
+    with tf.device(device):
+        network, build = start.built(strategy)
+    assert isinstance(network, Mirrors)
+    return network, build, start.longest
 
 
 def settled(experiment: Experiment) -> str:
@@ -104,22 +123,28 @@ class Start:
     tape: Tape
     stream: Stream
     checkpoints: Checkpoints
-    saved: Saved | None
+    saved: Saved | None = None
     """The newest checkpoint."""
-    damaged: list[str]
+    damaged: list[str] = field(default_factory=list)
     """What was wrong with newer ones."""
 
     @classmethod
     def of(cls, experiment: Experiment, folder: Folder, data: Split, device: str) -> Start:
         """What the folder holds already, and the tape and the order of the examples."""
+        start = cls.apart(experiment, folder, data, device)
+        start.checkpoints.clean()
+        start.saved, start.damaged = start.checkpoints.newest()
+        return start
+
+    @classmethod
+    def apart(cls, experiment: Experiment, folder: Folder, data: Split, device: str) -> Start:
+        """The same without a look into the folder, which may be another process's."""
         driven = experiment.driven()
         tape = Tape(experiment.curves(), {name: value.bounds for name, value in driven.items()})
         stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
         keep = experiment.checkpoint.keep
         checkpoints = Checkpoints(folder.checkpoints, keep, experiment.keeps_forever)
-        checkpoints.clean()
-        saved, damaged = checkpoints.newest()
-        return cls(experiment, folder, data, device, tape, stream, checkpoints, saved, damaged)
+        return cls(experiment, folder, data, device, tape, stream, checkpoints)
 
     @property
     def longest(self) -> int:
@@ -152,7 +177,11 @@ class Start:
             return feeding(self.experiment.data, self.data, self.stream)
 
         if strategy is not None:
-            replicas = Replicas(self.experiment, strategy, self.network, feed)
+            workers = None
+            if cluster := self.experiment.device.cluster():
+                workers = Workers(strategy, cluster)
+                workers.agree(self.experiment, self.data.digest)
+            replicas = Replicas(self.experiment, strategy, self.network, feed, workers)
             return replicas.network, partial(replicas.program, longest=self.longest)
         network, examples = self.network(), feed()
 
@@ -217,6 +246,7 @@ class Start:
             events=Events(folder.path),
             mail=mail,
             saving=Saving(self.checkpoints, lambda step, error: session.saved_or_not(step, error)),
+            workers=network.workers if isinstance(network, Mirrors) else None,
             chosen=chosen,
             pace=pace,
             profiling=Profiling(

@@ -6,20 +6,25 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 from typing_extensions import Self
 
 from schedules import Curve, Refused, picture
 from schedules.lint import Finding
+from schedules.refusal import ABSENT, refuse
 
 from .checked import checked
+from .cluster import Cluster
 from .doctor import examine
 from .experiment import Experiment
 from .export import leave
 from .finding import find
 from .folder import Folder
+from .following import follow
 from .preface import preface
 from .rerun import compare, prepare
 from .stopping import finished
@@ -36,6 +41,8 @@ class Assignment:
     warnings: list[Finding]
     source: Path | None
     """The run that it runs again."""
+    cluster: Cluster | None = None
+    """The processes that train together, where there are several."""
 
     @classmethod
     def of(cls, config: DictConfig, held: ExitStack) -> Self:
@@ -51,14 +58,17 @@ class Assignment:
         except Refused:
             _remove_if_empty(path)
             raise
-        folder = Folder(path)
+        folder, cluster = Folder(path), experiment.device.cluster()
+        if cluster:
+            _check_cluster(cluster, experiment, composed)
+            if not cluster.leads:
+                return cls(experiment, folder, curves, warnings, None, cluster)
         held.enter_context(folder.locked())
         declared = folder.declare(experiment, instead)
         if declared is not experiment:
             experiment, curves = declared, declared.curves()
-        return cls(
-            experiment, folder, curves, warnings, Path(config.rerun) if config.rerun else None
-        )
+        source = Path(config.rerun) if config.rerun else None
+        return cls(experiment, folder, curves, warnings, source, cluster)
 
     @property
     def trains(self) -> bool:
@@ -66,11 +76,12 @@ class Assignment:
         return self.experiment.mode == "train"
 
     def done(self) -> bool:
-        """Whether an earlier process brought it to its end; says so."""
+        """Whether an earlier process brought it to its end; says so, where it is heard."""
         ended, experiment = self.folder.ended(), self.experiment
         if not ended or not finished(ended, experiment.total_steps(), experiment.evaluate.stop):
             return False
-        tell(ended, self.folder)
+        if not self.cluster or self.cluster.leads:
+            tell(ended, self.folder)
         return True
 
     def begin(self) -> None:
@@ -86,6 +97,8 @@ class Assignment:
 
     def run(self) -> int:
         """Does what the mode asks for, unless it is done; gives the exit code."""
+        if self.cluster and not self.cluster.leads:
+            return 0 if self.done() else follow(self.experiment, self.folder, self.cluster)
         if self.trains:
             if self.done():
                 return self.leave()
@@ -110,6 +123,21 @@ class Assignment:
         """Says whether it is the run that it was to run again."""
         if self.source and (told := compare(self.source, self.folder)):
             print(told)
+
+
+def _check_cluster(cluster: Cluster, experiment: Experiment, composed: Any) -> None:
+    """Whether this many workers can do what is asked for.
+
+    Raises:
+        Refused: when they can't.
+    """
+    experiment.check_parts(len(cluster.addresses))
+    if experiment.mode != "train":
+        raise refuse("mode", experiment.mode, "is for one machine", "device=auto")
+    named = OmegaConf.to_container(composed.run, resolve=False)
+    if composed.mode == RunMode.RUN and "${" in str(named):
+        rule = "must be given, since all workers have to mean the same folder"
+        raise refuse("hydra.run.dir", ABSENT, rule, "hydra.run.dir=runs/first")
 
 
 def _remove_if_empty(path: Path) -> None:

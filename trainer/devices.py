@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from schedules.declaration import Flag, Kind, Whole
+from schedules.declaration import Flag, Kind, Number, Whole
 from schedules.refusal import Problem, refuse
+
+from .cluster import Cluster
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -29,6 +31,14 @@ class Device(Kind, family=True):
     def replicas(self) -> int:
         """Into how many equal parts every batch falls, as far as it is declared."""
         return 1
+
+    def cluster(self) -> Cluster | None:
+        """The processes that it takes, as the environment tells; None for this one alone.
+
+        Raises:
+            Refused: when the environment tells nothing, or contradicts itself.
+        """
+        return None
 
     def strategy(self) -> tf.distribute.Strategy | None:
         """How several devices work together; None for a single one.
@@ -127,6 +137,31 @@ class Mirrored(Several):
             hint = "device.logical=2 tries it out on a CPU" if not found else "device.devices=[0]"
             raise refuse(path, asked, rule, hint)
         return [f"/GPU:{i}" for i in wanted]
+
+
+class MultiWorker(Several):
+    """All GPUs, or the CPU, of several machines, each with a process that runs the same command.
+
+    `TF_CONFIG` tells each process of the others, or SLURM's `srun` does. The first one leads: it
+    alone prints, and writes to the run's folder.
+    """
+
+    kind: Literal["multi_worker"] = "multi_worker"
+    port: Annotated[Whole, Field(ge=1024, le=65000)] = 12345
+    """Where workers listen under SLURM, the second of a machine one higher."""
+    patience: Annotated[Number, Field(gt=0)] = 300.0
+    """The seconds to wait for the other workers when a run begins."""
+
+    def cluster(self) -> Cluster:
+        return Cluster.found(self.port)
+
+    def choose(self) -> str:
+        return "/GPU:0" if _gpus() else "/CPU:0"
+
+    def strategy(self) -> tf.distribute.Strategy:
+        from .workers import joined
+
+        return joined(self.cluster(), self.patience)
 
 
 def _split_cpu(count: int) -> None:

@@ -26,6 +26,7 @@ from .feed import Batch, Feed, Handed
 from .layers import share_masks, shares_masks
 from .network import Network
 from .program import Compiled, Program, Updates, finite
+from .workers import RESTORE, UPDATE, Uncompilable, Workers
 
 SEEDS = 2**31
 """One more than the greatest seed that TensorFlow takes."""
@@ -69,12 +70,20 @@ class Mirrors(Network):
     others: list[Network] = field(default_factory=list)
     first: int = 0
     count: int = 1
+    workers: Workers | None = None
 
     @property
     def replicas(self) -> int:
         return self.count
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.spread(state)
+        if self.workers and self.workers.leads:
+            self.workers.say(RESTORE)
+            self.workers.share(self.state())
+
+    def spread(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Puts a state into the replicas of this process."""
         super().restore(state)
         _reseed(self.model, self.first)
         for rank, network in enumerate(self.others, self.first + 1):
@@ -91,8 +100,9 @@ class Replicas:
         strategy: tf.distribute.Strategy,
         network: Callable[[], Network],
         feed: Callable[[], Feed],
+        workers: Workers | None = None,
     ) -> None:
-        """Makes a network and a feed on each device.
+        """Makes a network and a feed on each device; all processes begin as the first one does.
 
         Raises:
             Refused: when the replicas don't divide the batch, or can't be compiled as declared.
@@ -114,8 +124,10 @@ class Replicas:
                 layer.synchronized = together
         first = strategy.extended._get_replica_id_in_sync_group(0)
         lead, *others = networks
-        self.network = Mirrors(**vars(lead), others=others, first=first, count=self.count)
-        self.network.restore(lead.state())
+        self.network = Mirrors(
+            **vars(lead), others=others, first=first, count=self.count, workers=workers
+        )
+        self.network.spread(workers.share(lead.state()) if workers else lead.state())
         if self.only_graph and experiment.run.compile == "xla":
             raise refuse("run.compile", "xla", ONLY_GRAPH, "run.compile=graph")
 
@@ -179,7 +191,7 @@ class Replicated(Program):
             replicas.network, feed, "graph", longest, run.micro_batches, run.on_nonfinite == "skip"
         )
         self._replicas = replicas
-        self._fused = compiled == "xla"
+        self._fused, self._tried = compiled == "xla", False
         self._parts = [
             replicas.part(here, compiled, longest) for here in range(len(replicas.devices))
         ]
@@ -187,7 +199,38 @@ class Replicated(Program):
     def update(self, table: Values, step: int) -> Updates:
         if self._fused and self._replicas.only_graph:
             raise tf.errors.UnimplementedError(None, None, ONLY_GRAPH)
-        return super().update(table, step)
+        if not (workers := self._replicas.network.workers):
+            return super().update(table, step)
+        if workers.leads:
+            workers.say(UPDATE, step, len(table), int(self._fused))
+            rows = np.zeros((self.longest, self._values))
+            rows[: len(table)] = table
+            workers.add(rows)
+        if self._fused and not self._tried:
+            self._try(step)
+        with workers.together():
+            return super().update(table, step)
+
+    def _try(self, step: int) -> None:
+        """Compiles one replica alone: workers that wait for each other would not get over a fault.
+
+        Raises:
+            Uncompilable: when XLA can't.
+        """
+        part, handed = self._parts[0], self._feed.hand(step, 0, self.longest)
+        before = Network.state(part.network)
+
+        def learn(row: tf.Tensor) -> list[tf.Tensor]:
+            with part.network.dials.showing(row):
+                return part.accumulated(handed, tf.constant(0))
+
+        try:
+            tf.function(learn, autograph=False)(tf.zeros([self._values]))
+        except tf.errors.OpError as error:
+            raise Uncompilable(None, None, error.message) from None
+        finally:
+            Network.restore(part.network, before)
+        self._tried = True
 
     def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         before = [part.kept() for part in self._parts]

@@ -28,6 +28,7 @@ from .stopping import Standstill
 from .stream import Stream
 from .tape import Tape
 from .trial import Trial
+from .workers import Workers
 
 
 class Unfit(Exception):  # noqa: N818  # says what the checkpoint is
@@ -77,6 +78,8 @@ class Session:
     device: str
     identity: dict[str, Any]
     """What a checkpoint must have in common with the run that goes on from it."""
+    workers: Workers | None = None
+    """Those of other processes, where there are any."""
     trial: Trial | None = None
     """What it tells the search that it is a part of."""
     score: Score = field(default_factory=lambda: Score([]))

@@ -34,10 +34,16 @@ class Stop:
             os.set_blocking(self._writer, False)
             self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             threading.Thread(target=self._watch, args=(reader,), daemon=True).start()
+            self.listen()
+        return self
+
+    def listen(self) -> None:
+        """Listens to the signals, once more where TensorFlow took one for itself meanwhile."""
+        if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 # A handler must be there for the number to be written to the pipe.
-                self._before[number] = signal.signal(number, lambda number, frame: None)
-        return self
+                before = signal.signal(number, lambda number, frame: None)
+                self._before.setdefault(number, before)
 
     def __exit__(self, *_: object) -> None:
         if self._before:

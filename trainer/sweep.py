@@ -11,10 +11,12 @@ import tensorflow as tf
 from schedules.preview import horizon
 
 from .experiment import Experiment
+from .feed import Feed
 from .feeding import feeding, limited
 from .network import Network
 from .program import Compiled, Program
 from .range_test import Reading
+from .replicas import Replicas
 from .stream import Stream
 from .tape import Tape
 
@@ -28,21 +30,30 @@ def sweep(experiment: Experiment) -> Reading:
     Raises:
         Refused: when the machine lacks the device, or a parameter group means no weight.
     """
+    strategy = experiment.device.strategy()
     if experiment.run.deterministic:
         tf.config.experimental.enable_op_determinism()
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(experiment.run.seed)
     data = experiment.data.load()
     most = limited(experiment.data, data, AT_ONCE)
     tape = Tape(experiment.curves())
     stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
     # XLA takes longer to compile than it saves in so few updates.
     compiled: Compiled = "xla" if experiment.run.compile == "xla" else "graph"
+
+    def network() -> Network:
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(experiment.run.seed)
+        return Network.declared(experiment, tape.names, data.train.labels)
+
+    def feed() -> Feed:
+        return feeding(experiment.data, data, stream)
+
     with tf.device(experiment.device.choose()):
-        network = Network.declared(experiment, tape.names, data.train.labels)
-        parts = experiment.run.micro_batches
-        feed = feeding(experiment.data, data, stream)
-        program = Program(network, feed, compiled, most, parts)
+        if strategy is None:
+            parts = experiment.run.micro_batches
+            program = Program(network(), feed(), compiled, most, parts)
+        else:
+            program = Replicas(experiment, strategy, network, feed).program(compiled, most)
     updates = len(horizon(tape.curves["learning_rate"].clock))
     reading = Reading()
     for step in range(0, updates, most):

@@ -8,12 +8,13 @@ import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .cluster import Lost
 from .couriers import HURRIED, PATIENCE
 from .durable import Unwritten, write
 from .experiment import Experiment
@@ -71,13 +72,22 @@ def perform(
             raise Unable(why) from None
         except (assembly.TooLarge, MemoryError) as error:
             raise Unable(f"this machine has not the memory for it: {error}") from None
+        except Lost as lost:
+            raise Unable(str(lost)) from None
         if this.step:
             print(f"going on at step {this.step}")
         stop.worth_saving = True
+        if this.workers:
+            this.workers.stop = stop
+            stop.listen()
         with closing(this):
-            with progress_of(experiment.total_steps()) as progress:
+            with progress_of(experiment.total_steps()) as progress, ExitStack() as quiet:
+                if this.workers:  # when one is lost, TensorFlow has much to say
+                    quiet.enter_context(diverted(folder.chatter))
                 reason = trained(this, progress, stop)
             code = ended(this, stop.signal, reason, perf_counter() - began)
+            if this.workers:
+                this.workers.dismiss(code)
     stop.requeue()
     return code
 
@@ -90,7 +100,7 @@ def trained(this: Session, progress: Progress, stop: Stop) -> str:
     reason = ""
     try:
         train(this, progress, stop)
-    except (Diverged, Unwritten) as error:
+    except (Diverged, Lost, Unwritten) as error:
         reason = str(error)
     this.record.settle()
     this.saving.finish()
