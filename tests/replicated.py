@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from trainer.models import Mlp
+from trainer.models.dense import Mlp
 
 from .runs import trained
 

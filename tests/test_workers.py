@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from schedules import Refused
+from trainer import Experiment, Refused, train
 from trainer.cluster import Cluster
 
 from .runs import SMALL, events, experiment, result, rows, trained
@@ -260,3 +260,9 @@ def test_a_folder_of_its_own_for_each_worker_is_refused() -> None:
 
 def test_without_its_environment_the_config_is_still_a_config() -> None:
     assert experiment("device=multi_worker").device.kind == "multi_worker"
+
+
+def test_a_program_cannot_be_one_of_several_workers() -> None:
+    with pytest.raises(Refused) as refused:
+        train(Experiment.composed("device=multi_worker"))
+    assert str(refused.value).startswith("device = 'multi_worker': is for the command line")

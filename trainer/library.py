@@ -109,6 +109,9 @@ def train(
     if experiment.mode != "train":
         hint = f"python -m trainer mode={experiment.mode}, in a terminal"
         raise refuse("mode", experiment.mode, "is for the command line", hint)
+    if experiment.device.kind == "multi_worker":
+        hint = "python -m trainer device=multi_worker, once for each worker"
+        raise refuse("device", "multi_worker", "is for the command line", hint)
     experiment = _given(experiment, model, data, loss)
     curves = experiment.curves()
     experiment.run.score()
