@@ -8,10 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hydra.types import HydraContext
+from omegaconf import OmegaConf
 
-from .runs import SMALL, result, rows, trained
+from trainer.fleet import Fleet
+from trainer.folder import Folder
+
+from .runs import SMALL, events, result, rows, trained
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
@@ -88,22 +95,57 @@ def test_a_number_of_jobs_that_is_none_keeps_the_sweep_from_starting(tmp_path: P
     assert not (tmp_path / "all").exists()
 
 
+def test_jobs_of_which_no_one_program_can_be_made_are_trained_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_: object) -> None:
+        raise NotImplementedError("no way to stack it\nand more")
+
+    monkeypatch.setattr("trainer.side_by_side._assembled", fails)
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    fleet = Fleet(config, HydraContext(None, None), most=2)  # type: ignore[arg-type]
+    asked: list[str] = []
+
+    def entry(name: str) -> Any:
+        folder = Folder(tmp_path / name)
+        folder.path.mkdir()
+        train = lambda: asked.append(name) or 0  # noqa: E731
+        return SimpleNamespace(assignment=SimpleNamespace(folder=folder, train=train), name=name)
+
+    monkeypatch.setattr("trainer.fleet.refresh", lambda *_, **__: None)
+    fleet._interrupted = False
+    fleet._side_by_side([entry("0"), entry("1")])
+    assert asked == ["0", "1"]
+    said = (
+        "jobs 0, 1: each by itself; no program could be made for all: NotImplementedError: no way"
+    )
+    assert capsys.readouterr().out.startswith(said)
+
+
 @pytest.mark.slow
 def test_after_an_interrupt_every_job_has_saved_and_the_same_command_goes_on(
     tmp_path: Path,
 ) -> None:
-    asked = [sys.executable, "-m", "trainer", *SWEEP, "run.length=100000", "run.seed=1,2"]
-    process = subprocess.Popen(asked, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE)
+    asked = ("run.length=3000", "run.seed=1,2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer", *SWEEP, *asked],
+        cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE,
+    )  # fmt: skip
     metrics = tmp_path / "all" / "1" / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    found = [result(tmp_path / "all" / str(i)) for i in range(2)]
-    assert [each["status"] for each in found] == ["interrupted"] * 2
-    for i, each in enumerate(found):
-        saved = tmp_path / "all" / str(i) / "checkpoints" / f"step-{each['steps']:010d}"
-        assert saved.exists()
-    again = sweep(tmp_path, "run.length=100000", "run.seed=1,2", f"run.stop_after={each['steps']}")
-    assert f"going on at step {each['steps']}" in again.stdout
+    folders = [tmp_path / "all" / str(i) for i in range(2)]
+    before = [result(folder) for folder in folders]
+    assert [each["status"] for each in before] == ["interrupted"] * 2
+    for folder, each in zip(folders, before, strict=True):
+        assert (folder / "checkpoints" / f"step-{each['steps']:010d}").exists()
+    again = sweep(tmp_path, *asked)
+    assert again.returncode == 0
+    assert all(
+        f"{i}  going on at step {each['steps']}" in again.stdout for i, each in enumerate(before)
+    )
+    assert [result(folder)["status"] for folder in folders] == ["done"] * 2
+    assert not any(events(folder, "departed") for folder in folders)

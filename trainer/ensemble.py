@@ -38,6 +38,12 @@ class Told(NamedTuple):
     """How many of the updates each network made."""
 
 
+class _One(Program):
+    """The program of one network; what a loop in it put in a variable's place would stay there."""
+
+    unrolled = True
+
+
 class Ensemble:
     """Trains and evaluates `size` networks like `network`, whose own variables it leaves alone.
 
@@ -62,7 +68,7 @@ class Ensemble:
         self.skips = skips
         self.values = len(network.dials.names)
         self._feed = feed
-        self._one = Program(network, feed, compiled, longest, micro_batches)
+        self._one = _One(network, feed, compiled, longest, micro_batches)
         self._updates = tf.function(self._loop, jit_compile=compiled == "xla", autograph=False)
         self._evaluate = tf.function(self._judge, reduce_retracing=True, autograph=False)
 
@@ -217,6 +223,8 @@ class _OnValues(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is u
 def _on_values(optimizer: keras.optimizers.Optimizer) -> None:
     """Lets a built optimizer work within a Keras scope."""
     rule = type(optimizer)
+    if issubclass(rule, _OnValues):
+        return
     # After the rule's own methods, some of which call these, and before Keras' for TensorFlow.
     optimizer.__class__ = type(rule.__name__, (rule, _OnValues), {})
     known = enumerate(optimizer._trainable_variables)

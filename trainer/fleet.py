@@ -62,8 +62,7 @@ class Fleet:
                     self._backs[assignment.folder.path] = back
                     waiting.append(assignment)
             groups, single = self._sorted(waiting)
-            for names, why in told_of(groups, single):
-                print(f"{names}: {why}")
+            self._tell(groups, single)
             for group in groups:
                 self._side_by_side(group)
             for assignment, _ in single:
@@ -138,15 +137,21 @@ class Fleet:
         return groups, single
 
     def _side_by_side(self, group: Sequence[Entry]) -> None:
-        from .side_by_side import train
+        from .side_by_side import Apart, train
 
         if self._interrupted:
             return
-        for ended in train(group, watch=self._report):
-            if ended.error is not None:
-                self._note(ended.assignment, ended.error)
-            self._interrupted |= ended.code > 128
-            self._report()
+        try:
+            for ended in train(group, watch=self._report):
+                if ended.error is not None:
+                    self._note(ended.assignment, ended.error)
+                self._interrupted |= ended.code > 128
+                self._report()
+        except Apart as apart:
+            single = [(entry.assignment, str(apart)) for entry in group]
+            self._tell([], single)
+            for assignment, _ in single:
+                self._by_itself(assignment)
 
     def _by_itself(self, assignment: Assignment) -> None:
         if self._interrupted:
@@ -167,19 +172,17 @@ class Fleet:
     def _report(self) -> None:
         refresh(self._sweep, every=REPORT_SECONDS)
 
-
-def told_of(
-    groups: Sequence[Sequence[Entry]], single: Sequence[tuple[Assignment, str]]
-) -> list[tuple[str, str]]:
-    """Which jobs train in which way, and why."""
-    told = []
-    for group in groups:
-        names = ", ".join(entry.name for entry in group)
-        told.append((f"jobs {names}", f"{len(group)} side by side in one program"))
-    reasons: dict[str, list[str]] = {}
-    for assignment, why in single:
-        reasons.setdefault(why, []).append(assignment.folder.path.name)
-    for why, names_ in reasons.items():
-        each = "by itself" if len(names_) == 1 else "each by itself"
-        told.append((f"job{'s' * (len(names_) > 1)} {', '.join(names_)}", f"{each}; {why}"))
-    return told
+    def _tell(
+        self, groups: Sequence[Sequence[Entry]], single: Sequence[tuple[Assignment, str]]
+    ) -> None:
+        """Says which jobs train in which way, and why."""
+        for group in groups:
+            names = ", ".join(entry.name for entry in group)
+            print(f"jobs {names}: {len(group)} side by side in one program")
+        reasons: dict[str, list[str]] = {}
+        for assignment, why in single:
+            reasons.setdefault(why, []).append(assignment.folder.path.name)
+        for why, found in reasons.items():
+            one = len(found) == 1
+            how = "by itself" if one else "each by itself"
+            print(f"job{'s' * (not one)} {', '.join(found)}: {how}; {why}")

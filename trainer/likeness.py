@@ -42,7 +42,7 @@ Path = tuple[str, ...]
 def alone(experiment: Experiment) -> str | None:
     """Why an experiment can share its program with no other, if so."""
     if experiment.mode != "train":
-        return f"mode={experiment.mode} trains nothing"
+        return f"mode={experiment.mode} is no training"
     if isinstance(experiment.device, Several):
         return f"device={experiment.device.kind} has several devices work on one network"
     if experiment.run.profile:

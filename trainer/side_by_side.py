@@ -124,6 +124,9 @@ def train(entries: Sequence[Entry], watch: Callable[[], object]) -> Iterator[End
     """Trains the runs of one of the groups that `entered` gives, and tells of each as it ends.
 
     `watch` is called every second. A run that fails leaves the others alone.
+
+    Raises:
+        Apart: before anything was trained, when no program can be made for all.
     """
     began = perf_counter()
     with Stop() as stop:
@@ -131,9 +134,12 @@ def train(entries: Sequence[Entry], watch: Callable[[], object]) -> Iterator[End
             with diverted(entries[0].assignment.folder.chatter):
                 network, chosen, lanes = _assembled(entries)
         except (TooLarge, MemoryError) as error:
-            why = MemoryError(f"this machine has not the memory for so many at once: {error}")
-            yield from (Ended(entry.assignment, error=why) for entry in entries)
-            return
+            raise Apart("this machine has not the memory for so many at once") from error
+        except Exception as error:  # of what a model may consist of, not all can be stacked
+            why = str(error).partition("\n")[0]
+            raise Apart(
+                f"no program could be made for all: {type(error).__name__}: {why}"
+            ) from error
         running: list[tuple[Entry, Session, LaneProgram]] = []
         for entry, lane, program in lanes:
             try:
