@@ -87,19 +87,19 @@ class Preparation:
         """The same, with names for its classes and its columns."""
         return replace(self, names=names, columns=columns)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | str) -> None:
         """Writes it as JSON, every digit of it."""
-        path.write_text(json.dumps(self.__dict__, indent=1) + "\n", encoding="utf-8")
+        Path(path).write_text(json.dumps(self.__dict__, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path | str) -> Self:
         """What `write` wrote.
 
         Raises:
             Refused: when the file can't be read.
         """
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls(**{key: _immutable(value) for key, value in told.items()})
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise refuse(str(path), ABSENT, f"can't be read: {error}") from None
