@@ -21,6 +21,11 @@ RECIPES: Mapping[str, tuple[str, ...]] = {
         "evaluate.every=50",
     ),
     "noise": ("schedule=noisy_linear_cosine", "optimizer=rmsprop", "ema={momentum: 0.9}"),
+    "streamed": (
+        "data.keep=stream",
+        "data.augment={flip: horizontal, crop: 1, noise: 0.1}",
+        "optimizer=adam",
+    ),
     "xla": ("run.compile=xla", "optimizer=nadam", "model.dropout=0.2", "run.micro_batches=4"),
 }
 """Everything that updates depend on, in one run or another."""

@@ -1,6 +1,7 @@
 """The benchmarks run, and time what they say."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -116,3 +117,16 @@ def test_the_memory_of_a_long_run_is_told_in_megabytes(table, monkeypatch):
     monkeypatch.setattr(memory, "resident", lambda: next(sizes))
     told = memory.found(lambda seconds: (1000, seconds), 100.0, 3000)
     assert told == {"updates": 3000, "beyond": 90.0, "growth": 30.0}
+
+
+@pytest.mark.slow
+def test_streaming_is_measured_beside_memory_in_whatever_size_is_asked(tmp_path):
+    asked = ["--gigabytes", "0.01", "--updates", "60", "--rounds", "1", "--model", "mlp"]
+    command = [sys.executable, FILE.parent / "streaming.py", *asked, "--folder", tmp_path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    said, header, rule, memory, disk = done.stdout.splitlines()
+    assert said == "12,755 images, 0.0 GB"
+    assert header.count("|") == rule.count("|") == memory.count("|") == disk.count("|") == 8
+    assert memory.startswith("| mlp | memory | ")
+    assert disk.startswith("| mlp | disk | ")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -146,7 +147,7 @@ class Tfds(_Hub):
     """Where data sets are kept; null for the package's own place, ~/tensorflow_datasets."""
 
     def facts(self) -> Facts:
-        info = self._builder().info
+        info = self._builder.info
         feature, label = info.features[self.inputs], info.features[self.labels]
         classes = getattr(label, "num_classes", None)
         shape = self.shape or tuple(feature.shape)
@@ -158,7 +159,7 @@ class Tfds(_Hub):
         return Facts(examples, shape, self.classes or classes)
 
     def found(self) -> Found:
-        builder = self._builder()
+        builder = self._builder
         names = getattr(builder.info.features[self.labels], "names", None)
         numbered = names and all(name == str(i) for i, name in enumerate(names))
         return Found(
@@ -167,6 +168,7 @@ class Tfds(_Hub):
             names=tuple(names) if names and not numbered else None,
         )
 
+    @cached_property
     def _builder(self) -> Any:
         """What reads it, once it is there."""
         tfds = extra("tfds", "tensorflow_datasets", "tfds")
