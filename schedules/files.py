@@ -44,10 +44,10 @@ def bounded(path: Path) -> str:
     return text
 
 
-def mapping(path: Path, *, resolve: bool = True) -> dict[str, Any]:
+def mapping(path: Path, *, resolve: bool = True, told: str = "--file") -> dict[str, Any]:
     """The mapping that a YAML file holds, its interpolations resolved, or as they are written.
 
-    OmegaConf reads it, since by YAML 1.1 alone `1e-3` is a text.
+    OmegaConf reads it, since by YAML 1.1 alone `1e-3` is a text. `told` is what a refusal calls it.
 
     Raises:
         Refused: when it can't be read, or holds no mapping.
@@ -55,10 +55,10 @@ def mapping(path: Path, *, resolve: bool = True) -> dict[str, Any]:
     try:
         found = OmegaConf.to_container(OmegaConf.create(bounded(path)), resolve=resolve)
     except OSError as error:
-        raise refuse("--file", str(path), f"can't be read: {error.strerror}") from None
+        raise refuse(told, str(path), f"can't be read: {error.strerror}") from None
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, RecursionError) as error:
-        raise refuse("--file", str(path), f"is no YAML: {' '.join(str(error).split())}") from None
+        raise refuse(told, str(path), f"is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict) or set(map(type, found)) != {str}:
         rule, hint = "must hold a mapping", "kind: cosine, and the kind's parameters"
-        raise refuse("--file", str(path), rule, hint)
+        raise refuse(told, str(path), rule, hint)
     return {str(key): value for key, value in found.items()}

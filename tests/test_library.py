@@ -64,6 +64,8 @@ def test_the_config_that_a_run_left_declares_the_same_run(tmp_path):
     assert Experiment.from_file(tmp_path / "config.yaml") == first
     changed = Experiment.from_file(tmp_path / "config.yaml", "run.seed=9", "optimizer=sgd")
     assert (changed.run.seed, changed.optimizer.kind, changed.model) == (9, "sgd", first.model)
+    with pytest.raises(Refused, match="declares another run than the mapping"):
+        Experiment.from_file(tmp_path / "config.yaml", "experiment=mnist_tf1")
 
 
 def test_a_program_that_is_an_app_of_hydras_composes_too_and_keeps_its_own(tmp_path):
@@ -82,6 +84,14 @@ def test_a_program_that_is_an_app_of_hydras_composes_too_and_keeps_its_own(tmp_p
     command = [sys.executable, "app.py"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_can_not_be_read_is_refused_by_its_name(tmp_path):
+    with pytest.raises(Refused, match=r"file = '.*nowhere.yaml': can't be read"):
+        Experiment.from_file(tmp_path / "nowhere.yaml")
+    (tmp_path / "odd.yaml").write_text("defaults: [override /hydra/launcher: local]\n")
+    with pytest.raises(Refused, match="must say which option of a group to take"):
+        Experiment.from_file(tmp_path / "odd.yaml")
 
 
 @pytest.mark.parametrize("name", ["mnist_tf1", "sgdr", "epoch_intervals"])

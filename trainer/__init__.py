@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from schedules import Refused
 
     from .experiment import Experiment
-    from .library import Call, train
+    from .library import train
     from .outcome import Outcome
+    from .watch import Call
 
 __all__ = ["Call", "Experiment", "Outcome", "Refused", "train"]
 
 _HOMES = {
-    "Call": "trainer.library",
+    "Call": "trainer.watch",
     "Experiment": "trainer.experiment",
     "Outcome": "trainer.outcome",
     "Refused": "schedules",

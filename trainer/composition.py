@@ -47,12 +47,14 @@ def composed(
         declared: Any = OmegaConf.to_container(meant(found, overrides), resolve=False)
         if values:
             typed_over = declared
-            if all(isinstance(part := values.get(n), dict) and "kind" in part for n in ESSENTIAL):
-                declared = dict(values)
-            else:
-                declared = _merged(declared, values)
+            parts = [values.get(name) for name in ESSENTIAL]
+            whole = all(isinstance(part, dict) and "kind" in part for part in parts)
+            declared = dict(values) if whole else _merged(declared, values)
             for override in overrides:
-                key = override.lstrip("+~").partition("=")[0]
+                key, _, value = override.lstrip("+~").partition("=")
+                if key == "experiment" and whole:
+                    rule = "declares another run than the mapping, which says all of one"
+                    raise refuse(key, value, rule, "leave out one of the two")
                 put(declared, typed_over, key)
         config = DictConfig(declared)
         return plain(config), hidden(declared)
@@ -65,7 +67,7 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
         Refused: when it can't be read, holds no mapping, or has a list of defaults that says
             more than which option of a group to take.
     """
-    values = mapping(Path(path), resolve=False)
+    values = mapping(Path(path), resolve=False, told="file")
     values.pop("hydra", None)
     options: dict[str, Any] = {}
     for entry in values.pop("defaults", ()):

@@ -7,21 +7,15 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
-from typing_extensions import Self
-
 from schedules import picture
-from schedules.moments import Values
 from schedules.refusal import ABSENT, refuse
 
 from .experiment import Experiment
@@ -32,43 +26,17 @@ from .hidden import hidden
 from .losses.step import Given as GivenStep
 from .outcome import Outcome
 from .preface import looked_over, preface
-from .progress import Progress
 from .restored import Restored
 from .signals import Interruption
 from .stopping import finished
 from .training import Unable, perform, tell
+from .watch import Callback, Watch
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from .session import Session
-
 _TRAINING = Lock()
-
-
-@dataclass(frozen=True)
-class Call:
-    """What one call into TensorFlow did: one update or many, as `run.steps_per_call` says."""
-
-    steps: range
-    """The updates it made, by their numbers from 0 on."""
-    losses: NDArray[np.float32]
-    """The loss of each."""
-    applied: Mapping[str, Values]
-    """What each applied of every scheduled value, by name, the learning rate first."""
-    metrics: Mapping[str, float]
-    """What the last evaluation found."""
-    model: keras.Model
-    """The network as it is now, to be looked at; what changes its weights is no run any more."""
-    _session: Session
-
-    def stop(self) -> None:
-        """Ends the run here, with a checkpoint; training on in its folder goes on from here."""
-        self._session.enough = True
-
-
-Callback = Callable[[Call], object]
 
 
 def train(
@@ -133,12 +101,12 @@ def train(
                     hint = "give the same model, data and loss again, or resume.policy=config"
                     raise refuse("resume.policy", "checkpoint", rule, hint)
                 curves = experiment.curves()
-            watch = _Watch(experiment.total_steps(), callback, aloud, model)
+            watch = Watch(experiment.total_steps(), callback, aloud)
             ended = place.ended()
             if ended and finished(ended, experiment.total_steps(), experiment.evaluate.stop):
                 tell(ended, place)
                 _leave(experiment, place, model)
-                return watch.outcome(experiment, place)
+                return _outcome(experiment, place, None, model)
             print(preface(experiment, curves), *findings, sep="\n")
             for _, name in experiment.code():
                 print(f"runs code that the config names: {name}")
@@ -150,61 +118,41 @@ def train(
                     perform(experiment, place, stop, watch.of)
             except Unable as unable:
                 print(unable, file=sys.stderr)
-                return watch.outcome(experiment, place, str(unable))
+                return _outcome(experiment, place, None, model, str(unable))
             _leave(experiment, place, model)
     finally:
         _TRAINING.release()
     if stop.signal is not None:
         signal.raise_signal(stop.signal)  # for whoever handles it now
-    return watch.outcome(experiment, place)
+    return _outcome(experiment, place, watch.model, model)
 
 
-class _Watch(Progress):
-    """The progress of a run that calls back, and keeps the network."""
+def _outcome(
+    experiment: Experiment,
+    folder: Folder,
+    live: keras.Model | None,
+    given: keras.Model | None,
+    reason: str = "",
+) -> Outcome:
+    """What came of a run, as its folder tells it; of one that could not begin, `reason`.
 
-    def __init__(
-        self, total: int, callback: Callback | None, aloud: TextIO, given: keras.Model | None
-    ) -> None:
-        super().__init__(total)
-        self._given = given
-        self._callback = callback
-        self._aloud = aloud
-        self._model: keras.Model | None = None
-
-    def of(self, total: int) -> Self:
-        """Itself, for a run of so many updates."""
-        return self
-
-    def show(
-        self, session: Session, losses: NDArray[np.float32], table: Values, rate: float
-    ) -> None:
-        super().show(session, losses, table, rate)
-        self._model = session.network.model
-        if self._callback:
-            steps = range(session.step - len(losses), session.step)
-            applied = dict(zip(session.tape.names, table.T, strict=True))
-            call = Call(steps, losses, applied, dict(session.metrics), self._model, session)
-            with redirect_stdout(self._aloud):
-                self._callback(call)
-
-    def outcome(self, experiment: Experiment, folder: Folder, reason: str = "") -> Outcome:
-        """What came of the run, as its folder tells it; of one that could not begin, `reason`."""
-        result = folder.ended() or {}
-        if reason:
-            result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
-        live = self._model
-        if live is not None and self._given is not None and live is not self._given:
-            self._given.set_weights(live.get_weights())  # it was a copy on another device
-            live = self._given
-        return Outcome(
-            folder.path,
-            result["status"],
-            result["steps"],
-            result["metrics"],
-            result.get("reason", ""),
-            result,
-            lambda: _saved(experiment, folder) if live is None else live,
-        )
+    `live` is the network that was trained just now, and `given` the one that was to be.
+    """
+    result = folder.ended() or {}
+    if reason:
+        result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
+    if live is not None and given is not None and live is not given:
+        given.set_weights(live.get_weights())  # what was trained is a copy on another device
+        live = given
+    return Outcome(
+        folder.path,
+        result["status"],
+        result["steps"],
+        result["metrics"],
+        result.get("reason", ""),
+        result,
+        lambda: _saved(experiment, folder) if live is None else live,
+    )
 
 
 def _given(
