@@ -1,12 +1,15 @@
 """The compiled program: micro-batches, live layers, and one trace for all schedules."""
 
+from functools import partial
+from time import perf_counter
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from schedules import Refused
-from trainer.layers import LiveDropout
+from trainer.layers import LiveDropout, drawing, dropout
 from trainer.live import Dials
 
 from .networks import Trained
@@ -82,6 +85,50 @@ def test_live_dropout_draws_as_that_of_keras(rate):
         drawn = ours(x, training=True)
     np.testing.assert_allclose(drawn, theirs(x, training=True), rtol=1e-6)
     np.testing.assert_array_equal(ours(x), x)
+
+
+@BOTH
+@pytest.mark.parametrize("live", [False, True])
+def test_dropout_leaves_out_its_share_anew_in_every_update(live, compiled):
+    """Whatever draws the masks: each is kept to its rate, and no two are the same."""
+    keras.utils.set_random_seed(7)
+    dials = Dials(["dropout"])
+    layer = dropout(dials["dropout"] if live else 0.3, "dropout")
+    x = tf.ones([200, 100])
+
+    @partial(tf.function, jit_compile=compiled == "xla", autograph=False)
+    def dropped():
+        with drawing(fused=compiled == "xla"), dials.showing(tf.constant([0.3])):
+            return layer(x, training=True)
+
+    first, second = (np.asarray(dropped()) for _ in range(2))
+    for mask in (first, second):
+        np.testing.assert_allclose(np.unique(mask), [0, 1 / 0.7], rtol=1e-6)
+        assert np.mean(mask == 0) == pytest.approx(0.3, abs=0.015)
+        for axis in (0, 1):
+            assert np.std(np.mean(mask == 0, axis=axis)) < 0.08
+    assert np.mean(first != second) == pytest.approx(2 * 0.3 * 0.7, abs=0.02)
+
+
+def test_dropout_at_a_fixed_rate_is_saved_as_that_of_keras():
+    assert type(dropout(0.5, "dropout")) is keras.layers.Dropout
+    np.testing.assert_array_equal(dropout(0.5, "dropout")(np.ones(9)), np.ones(9))
+
+
+@pytest.mark.parametrize("rate", ["0.5", "{kind: constant, value: 0.5}"])
+def test_dropout_under_xla_keeps_most_of_the_rate_of_updates(rate):
+    """Drawn by what Keras draws with, masks took a hundred times as long as all the rest."""
+    runs = [Trained(f"model.dropout={it}", compiled="xla") for it in ("0.0", rate)]
+    seconds = []
+    for run in runs:
+        run.update(0, 1)
+        times = []
+        for i in range(3):
+            began = perf_counter()
+            run.update(1 + 30 * i, 30)
+            times.append(perf_counter() - began)
+        seconds.append(min(times))
+    assert seconds[1] < 20 * seconds[0]
 
 
 def test_the_state_has_the_seeds_of_live_dropout():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -10,19 +13,37 @@ import tensorflow as tf
 
 from .live import Dial
 
+_FUSED: ContextVar[bool] = ContextVar("fused", default=False)
+
+
+@contextmanager
+def drawing(*, fused: bool) -> Iterator[None]:
+    """Within the block dropout draws its masks in the way that suits XLA, or a plain graph.
+
+    XLA's processors take hundreds of times longer over TensorFlow's Philox, which is what Keras
+    draws with, than over Threefry, which plain graphs lack.
+    """
+    before = _FUSED.set(fused)
+    try:
+        yield
+    finally:
+        _FUSED.reset(before)
+
 
 def dropout(rate: Dial | float, name: str) -> keras.layers.Layer:
-    """Keras' dropout at a fixed rate, or ours at a live one."""
+    """Keras' dropout at a fixed rate, or ours at a live one; both draw as `drawing` says."""
     if isinstance(rate, Dial):
         return LiveDropout(rate, name=name)
-    return keras.layers.Dropout(rate, name=name)
+    layer = keras.layers.Dropout(rate, name=name)
+    layer.call = partial(_shared, layer)  # and is saved as the layer of Keras that it is
+    return layer
 
 
 class LiveDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
     """Leaves out each input with a live probability while training, and scales up the others.
 
-    What Keras' `Dropout` does at a fixed rate, with the same random numbers. Outside of training
-    it is the identity and needs no dial.
+    What Keras' `Dropout` does at a fixed rate, with the same random numbers but for those under
+    XLA. Outside of training it is the identity and needs no dial.
     """
 
     def __init__(self, rate: Dial, **settings: Any) -> None:
@@ -34,7 +55,7 @@ class LiveDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
             return inputs
-        return _dropped(inputs, tf.cast(self._rate(), inputs.dtype), self.seed_generator)
+        return _dropped(inputs, self._rate(), self.seed_generator)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape
@@ -70,7 +91,11 @@ def _dropped(
     if replicas > 1:
         here = int(tf.get_static_value(context.replica_id_in_sync_group)) * shape[0]
         shape = tf.concat([shape[:1] * replicas, shape[1:]], 0)
-    drawn = keras.random.uniform(shape, dtype=inputs.dtype, seed=seed)
+    if _FUSED.get():
+        key = tf.cast(seed.next(), tf.int32)
+        drawn = tf.random.stateless_uniform(shape, key, alg="threefry")
+    else:
+        drawn = keras.random.uniform(shape, dtype="float32", seed=seed)
     if replicas > 1:
         drawn = drawn[here : here + tf.shape(inputs)[0]]
-    return tf.where(drawn >= rate, inputs / (1 - rate), 0)
+    return tf.where(drawn >= rate, inputs / tf.cast(1 - rate, inputs.dtype), 0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from schedules.moments import Values
 
 from .feed import Batch, Feed
+from .layers import drawing
 from .metrics import Tally, parts
 from .network import Network
 
@@ -54,6 +55,8 @@ class Program:
         self._values = len(network.dials.names)
         self._feed = feed
         self._xla = compiled == "xla"
+        self.fused = self._xla
+        """Whether XLA compiles what is differentiated, if not all."""
         signature = [
             tf.TensorSpec([longest, self._values], tf.float32),
             feed.signature(longest if self._xla else None),
@@ -207,7 +210,7 @@ class Program:
         """The mean loss over a batch, and the gradients of its `scale`-fold."""
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]
-        with tf.GradientTape() as tape:
+        with drawing(fused=self.fused), tf.GradientTape() as tape:
             tape.watch(weights)  # within a Keras scope they may be tensors
             loss = tf.reduce_mean(self.network.loss.step(model, batch, dials))
             scaled = loss if scale is None else loss * scale

@@ -160,9 +160,6 @@ class Replicas:
 class Part(Program):
     """What one replica does by itself."""
 
-    fused = False
-    """Whether XLA compiles what it differentiates."""
-
     def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
         def told(batch: Batch) -> list[tf.Tensor]:
             # An embedding's gradient comes in slices.
