@@ -15,6 +15,7 @@ import pytest
 from schedules import Refused
 from trainer import export, predict
 from trainer.assignment import Assignment
+from trainer.configuration import compose
 from trainer.data.embedded import EMBEDDED
 from trainer.experiment import Experiment
 from trainer.exports import Keras
@@ -194,6 +195,18 @@ def test_a_model_that_a_program_gave_is_left_as_it_was_trained(tmp_path: Path) -
         (averaged,) = (saved[name] for name in saved if "average/" in name and "kernel" in name)
     np.testing.assert_array_equal(model.weights[0], trained_kernel)
     np.testing.assert_array_equal(exported.weights[0], averaged)
+
+
+@pytest.mark.slow
+def test_tensors_that_layers_hold_are_in_the_onnx_file(tmp_path: Path) -> None:
+    """Such as the positions of a vision transformer, which are no weights."""
+    pytest.importorskip("tf2onnx")
+    asked = ("data=digits", "model=vit", "run.length=2", "run.compile=graph", "~log.tensorboard")
+    declared = Experiment.declared(compose([*asked, "export=onnx"]))
+    folder = Folder(tmp_path)
+    folder.declare(declared)
+    assert Assignment(declared, folder, declared.curves(), [], None).run() == 0
+    assert (tmp_path / "export" / "final.onnx").exists()
 
 
 def test_a_run_that_stopped_early_leaves_none(tmp_path: Path) -> None:

@@ -27,17 +27,29 @@ def convert(model: keras.Model, path: Path) -> None:
 
     signature = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, name="inputs")]
     run = tf.autograph.experimental.do_not_convert(run)
+    function = tf.function(run, input_signature=signature)
     graph, _ = tf2onnx.convert.from_function(
-        tf.function(run, input_signature=signature),
+        function,
         input_signature=signature,
         opset=OPSET,
         custom_op_handlers={"Erfc": (_erfc, [])},
     )
+    _embed(graph, function.get_concrete_function())
     try:
         onnx.checker.check_model(graph)
     except onnx.checker.ValidationError as error:  # tf2onnx puts in TensorFlow's, and only logs it
         raise ValueError(str(error).splitlines()[0]) from None
     path.write_bytes(graph.SerializeToString())
+
+
+def _embed(model: Any, function: Any) -> None:
+    """Puts in the tensors that layers hold, such as positions, which tf2onnx makes inputs of."""
+    held = {inner.name: outer for outer, inner in function.graph.captures}
+    inputs = model.graph.input
+    for given in [given for given in inputs if given.name in held]:
+        array = onnx.numpy_helper.from_array(held[given.name].numpy(), given.name)
+        model.graph.initializer.append(array)
+        inputs.remove(given)
 
 
 def _erfc(context: Any, node: Any, name: str, _: Any) -> None:
