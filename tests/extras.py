@@ -30,7 +30,7 @@ def hub(folder: Path, name: str = "hub") -> None:
         image=datasets.Image(),
         row=datasets.Sequence(datasets.Value("float32"), 3),
         ragged=datasets.Sequence(datasets.Value("float32")),
-        label=datasets.ClassLabel(names=["cat", "dog"]),
+        label=datasets.ClassLabel(names=["cat", "dog", "emu"]),
     )
     columns = {
         "image": list(IMAGES),
@@ -59,7 +59,7 @@ def tfds(folder: Path) -> None:
                     "x": features.Image(shape=(6, 5, 3)),
                     "row": features.Tensor(shape=(3,), dtype=np.float32),
                     "number": features.Scalar(np.float32),
-                    "label": features.ClassLabel(names=["cat", "dog"]),
+                    "label": features.ClassLabel(names=["cat", "dog", "emu"]),
                 }
             )
             return tensorflow_datasets.core.DatasetInfo(builder=self, features=told)

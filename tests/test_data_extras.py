@@ -86,15 +86,16 @@ def test_a_folder_of_hugging_face_is_read_and_streamed(here: Path) -> None:
     pytest.importorskip("datasets", reason="an extra")
     extras.hub(here)
     rows = {"kind": "huggingface", "path": "hub", "inputs": "row"}
+    assert Data.declared(rows).facts().classes == 3  # one of which nothing is an example of
     split = loaded(**rows, test="validation")
     np.testing.assert_array_equal(split.train.inputs, extras.VALUES)
-    assert split.preparation.names == ("cat", "dog")
+    assert split.preparation.names == ("cat", "dog", "emu")
     assert len(split.test) == 10
     images = loaded(kind="huggingface", path="hub", test="validation")
     np.testing.assert_array_equal(images.train.inputs, extras.IMAGES)
     assert loaded(**rows, keep="stream").digest == loaded(**rows).digest
     asked = ("data=huggingface", "data.path=hub", "data.inputs=row", "data.keep=stream",
-             "data.batch_size=16", "run.length=20")  # fmt: skip
+             "data.batch_size=16", "data.normalise=standardise", "run.length=80")  # fmt: skip
     assert trained(here / "run", *asked) == 0
     assert result(here / "run")["metrics"]["eval_accuracy"] > 0.6
 
@@ -126,13 +127,13 @@ def test_a_set_of_tensorflow_datasets_is_read(here: Path) -> None:
     extras.tfds(here)
     asked = {"kind": "tfds", "name": "tiny", "data_dir": "tfds", "inputs": "x"}
     data = Data.declared({**asked, "test": "test"})
-    assert data.facts() == (100, (6, 5, 3), 2, 1)
+    assert data.facts() == (100, (6, 5, 3), 3, 1)
     assert Data.declared(asked).facts().examples == 80
     assert Data.declared({**asked, "train": "train[:50%]"}).facts().examples == 40
     split = loaded(**asked, test="test", normalise="none")
     found = split.train.inputs.astype(np.uint8)
     assert sorted(map(bytes, found)) == sorted(map(bytes, extras.IMAGES))
-    assert split.preparation.names == ("cat", "dog")
+    assert split.preparation.names == ("cat", "dog", "emu")
     numbers = loaded(**{**asked, "inputs": "row", "labels": "number"})
     np.testing.assert_array_equal(numbers.train.labels[:, 0], numbers.train.inputs[:, 0])
 

@@ -123,9 +123,11 @@ class Brought(Data):
         for name, part in zip(("train", "test"), found.parts, strict=False):
             _check(name, part, found.train)
         path, value = self.labelled
-        labels = understood(
-            [part.labels for part in found.parts], path, value, self.task, self.classes
-        )
+        classes = self.classes
+        if classes is None and found.names and self.task != "regression":
+            classes = len(found.names)
+        raw = [part.labels for part in found.parts]
+        labels = understood(raw, path, value, self.task, classes)
         shape = shape_of("inputs", tuple(found.train.inputs.shape[1:]), self.shape)
         examples = len(labels.parts[0])
         if found.test is None:

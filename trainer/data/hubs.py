@@ -161,11 +161,10 @@ class Tfds(_Hub):
     def found(self) -> Found:
         builder = self._builder
         names = getattr(builder.info.features[self.labels], "names", None)
-        numbered = names and all(name == str(i) for i, name in enumerate(names))
         return Found(
             self._part(builder, self.train),
             self._part(builder, self.test) if self.test else None,
-            names=tuple(names) if names and not numbered else None,
+            names=tuple(names) if names else None,
         )
 
     @cached_property
