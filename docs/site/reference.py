@@ -32,6 +32,7 @@ STYLE = """\
 .md-grid { max-width: 72rem }
 .md-typeset table:not([class]) :is(td, th) { padding: .5em .8em; min-width: 0 }
 .md-typeset table:not([class]) td:first-child { white-space: nowrap }
+.md-typeset :is(.language-bash, .language-text, .language-yaml) code { white-space: pre-wrap }
 .md-typeset img { border-radius: .2rem }
 """
 
