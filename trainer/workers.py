@@ -7,12 +7,11 @@ first one decides by its clock, by a person's orders, or by what an evaluation f
 
 from __future__ import annotations
 
-import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
-from threading import Timer
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +23,12 @@ from schedules.refusal import refuse
 from .cluster import Cluster, Lost
 from .experiment import Experiment
 from .signals import SIGNALS, Stop
-from .training import FAILED
 
 UPDATE, RESTORE, END = 1, 2, 3
 NUMBERS = 4
 """A verb, and what it takes."""
+LOOK_SECONDS = 0.2
+"""How often it is seen which workers are there."""
 CHUNK = 2**18
 """How many numbers of a state go into one message."""
 
@@ -49,18 +49,15 @@ class Uncompilable(tf.errors.UnimplementedError):  # type: ignore[misc]  # Tenso
 def joined(cluster: Cluster, patience: float) -> tf.distribute.Strategy:
     """How the devices of all workers work together, once all of them are there.
 
-    Ends the process when that takes more than `patience` seconds.
-
     Raises:
+        Lost: when one of them is not there after `patience` seconds.
         Refused: when TensorFlow has been at work in this process, or can't listen at its address.
     """
+    _meet(cluster, patience)
     workers = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         workers, task_type="worker", task_id=cluster.task, rpc_layer="grpc"
     )
-    timer = Timer(patience, _give_up, (cluster, patience))
-    timer.daemon = True
-    timer.start()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError:
@@ -70,8 +67,6 @@ def joined(cluster: Cluster, patience: float) -> tf.distribute.Strategy:
         address = cluster.addresses[cluster.task]
         rule = f"could not begin at {address}: {error.message.splitlines()[0]}"
         raise refuse("device", "multi_worker", rule, "another port") from None
-    finally:
-        timer.cancel()
 
 
 class Workers:
@@ -180,11 +175,26 @@ class Workers:
         return int(self._strategy.extended._get_replica_id_in_sync_group(0))
 
 
-def _give_up(cluster: Cluster, patience: float) -> None:
-    gone = ", ".join(_silent(cluster)) or "none; all of them answer"
-    said = f"waited {patience:g} seconds for the other workers; there is no answer from {gone}\n"
-    os.write(1, said.encode())
-    os._exit(FAILED)
+def _meet(cluster: Cluster, patience: float) -> None:
+    """Waits until all workers answer; TensorFlow would wait for ever, and hear no signal.
+
+    Until it begins to listen at this worker's address, we do.
+    """
+    port = int(cluster.addresses[cluster.task].rpartition(":")[2])
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    try:
+        listening = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+    except OSError as error:
+        rule = f"can't listen at {cluster.addresses[cluster.task]}: {error.strerror}"
+        raise refuse("device", "multi_worker", rule, "another port, or end what uses it") from None
+    missing, until = set(cluster.addresses), time.monotonic() + patience
+    with listening:
+        while missing := missing.intersection(_silent(cluster)):
+            if time.monotonic() > until:
+                gone = ", ".join(sorted(missing))
+                raise Lost(f"waited {patience:g} seconds for the other workers; not there: {gone}")
+            time.sleep(LOOK_SECONDS)
 
 
 def _silent(cluster: Cluster) -> list[str]:
