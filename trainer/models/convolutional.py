@@ -90,7 +90,10 @@ def _block(x: Any, channels: int, stride: int, name: str) -> Any:
     y = _convolved(y, channels, 1, f"{name}_b")
     if stride > 1:
         missing = channels - x.shape[-1]
-        halved = layers.MaxPooling2D(1, strides=stride, padding="same", name=f"{name}_every_other")
+        # A mean of one pixel is it, and has a gradient that XLA can work out deterministically.
+        halved = layers.AveragePooling2D(
+            1, strides=stride, padding="same", name=f"{name}_every_other"
+        )
         pad = [[0, 0], [0, 0], [0, 0], [missing // 2, missing - missing // 2]]
         x = keras.ops.pad(halved(x), pad)
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_sum")([x, y]))
