@@ -272,6 +272,8 @@ def broken(name: str) -> dict[str, Any]:
             npz["test"] = "b.npz"
         case "labels from 1":
             save("a.npz", labels=LABELS + 1)
+        case "prices":
+            save("a.npz", labels=1000 + LABELS * 7)
         case "negative labels":
             save("a.npz", labels=LABELS - 1)
         case "too many classes":
@@ -323,6 +325,7 @@ REFUSED = {
     "wrong shape": ("data.shape", "has 784 numbers, and an input, of shape [4], has 4", ""),
     "shapes differ": ("data.test", "has inputs of shape [3], and train has [4]", ""),
     "labels from 1": ("data.labels", "from 1 to 3, and no example of class 0", "from 0 on"),
+    "prices": ("data.labels", "from 1000 to 1014, and no example of class 0", "task=regression"),
     "negative labels": ("data.labels", "has labels from -1 to 1", "from 0 on"),
     "too many classes": ("data.labels", "from 0 to 2, and classes go from 0 to 1", "from 0 on"),
     "one class": ("data.labels", "has one class only: every label is 0", ""),

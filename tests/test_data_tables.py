@@ -77,8 +77,8 @@ def test_every_usual_way_to_write_a_table_is_read(here: Path) -> None:
     Path("excel.csv").write_text("\ufeff" + text(TABLE, ";"))
     for path, more in (
         ("quoted.csv", {}),
-        ("tabs.csv", {"delimiter": "\t"}),
-        ("excel.csv", {"delimiter": ";"}),
+        ("tabs.csv", {"delimiter": "tab"}),
+        ("excel.csv", {"delimiter": "semicolon"}),
     ):
         split = declared(path=path, target="sort", inputs=["width", "height"], **more).load()
         assert split.digest == plain.digest
@@ -128,6 +128,10 @@ BAD: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str, str]] = {
         lambda: edited(lambda lines: lines.__setitem__(5, "1.0,2.0")),
         {"target": "price", "inputs": ["width"]}, "path",
         "has 2 values in line 6, and 5 columns", "data.delimiter",
+    ),
+    "another delimiter": (
+        lambda: Path("a.csv").write_text(text(TABLE, ";")), {"target": "price"},
+        "path", "has one column only by commas: 'width;height", "data.delimiter=semicolon",
     ),
     "no rows": (
         lambda: edited(lambda lines: lines.__delitem__(slice(1, None))), {"target": "price"},

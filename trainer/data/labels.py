@@ -116,7 +116,8 @@ def _counted(
         missing = int(np.flatnonzero(found != np.arange(len(found)))[0])
         rule = f"{what}, and no example of class {missing}"
         hint = f"number the classes from 0 on, or data.classes={found[-1] + 1}"
-        hint += ", or data.task=regression"
+        if 2 * found[-1] > sum(map(len, parts)):
+            hint = "data.task=regression, if these are numbers to predict"
         raise refuse(path, value, rule, hint)
     return int(found[-1]) + 1 if classes is None else classes
 

@@ -17,6 +17,9 @@ from schedules.refusal import ABSENT, Problem, did_you_mean, refuse
 from .brought import Brought, Found, Part
 from .files import File, reading, unreadable
 
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
+"""By words, since most of these mean something to Hydra or a shell."""
+
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -76,8 +79,8 @@ class Csv(Table):
     """
 
     kind: Literal["csv"] = "csv"
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """What stands between two values; "\\t" is a tab."""
+    delimiter: Literal["comma", "semicolon", "tab", "bar", "space"] = "comma"
+    """What stands between two values."""
 
     def found(self) -> Found:
         columns, train = self._part("path", self.path)
@@ -92,16 +95,24 @@ class Csv(Table):
     def _part(self, path: str, file: Path) -> tuple[list[str], Part]:
         with reading(path, file), file.open(encoding="utf-8-sig", newline="") as opened:
             try:
-                rows = csv.reader(opened, delimiter=self.delimiter, strict=True)
+                rows = csv.reader(opened, delimiter=DELIMITERS[self.delimiter], strict=True)
                 there = [name.strip() for name in next(rows, [])]
                 if not there:
                     raise refuse(path, str(file), "is empty, and must begin with a line of names")
+                if len(there) == 1 and (other := _parted_by(there[0])):
+                    rule = f"has one column only by {self.delimiter}s: '{there[0]}'"
+                    raise refuse(path, str(file), rule, f"data.delimiter={other}")
                 columns = self.columns(path, file, there)
                 cells, labels = _cells(rows, there, columns, self.targets, path, file)
             except (csv.Error, UnicodeDecodeError) as error:
                 raise unreadable(path, file, error) from None
         wide = len(self.targets) > 1
         return columns, Part(cells, labels if wide else labels[:, 0])
+
+
+def _parted_by(line: str) -> str | None:
+    """The delimiter that a line of names seems to have."""
+    return next((word for word, mark in DELIMITERS.items() if mark in line), None)
 
 
 def _cells(
@@ -123,7 +134,8 @@ def _cells(
         if len(row) != len(there):
             line = rows.line_num  # type: ignore[attr-defined]  # csv.reader has it
             rule = f"has {len(row)} values in line {line}, and {len(there)} columns"
-            raise refuse(path, str(file), rule, "data.delimiter=';' if that is what it has")
+            hint = "quote what has a delimiter in it; data.delimiter=semicolon is another one"
+            raise refuse(path, str(file), rule, hint)
         try:
             inputs.extend([float(row[i]) for i in places])
         except ValueError:
