@@ -29,7 +29,10 @@ from trainer.configuration import compose  # noqa: E402
 from trainer.experiment import Experiment  # noqa: E402
 from trainer.folder import Folder  # noqa: E402
 
-ASKED = ("data=digits", "model=mlp", "run.length=5000", "evaluate.every=1000", "log.every=100")
+ASKED = (
+    *("data=digits", "model=mlp", "run.length=5000", "run.compile_cache=false"),
+    *("evaluate.every=1000", "log.every=100"),
+)
 VARIED = [
     (f"schedule={schedule}", f"schedule.initial_value={rate}", f"run.seed={seed}")
     for schedule, rate, seed in product(("cosine", "exponential"), (0.003, 0.01, 0.03, 0.1), (1, 2))
