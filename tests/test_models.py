@@ -15,12 +15,14 @@ import pytest
 import tensorflow as tf
 
 from schedules import Refused
-from trainer.data import Facts
+from trainer.data import Examples, Facts, Split
+from trainer.feed import Resident
 from trainer.live import Dials
 from trainer.models import Model
 from trainer.models.fit import ending
 from trainer.models.signatures import FAMILY_OF, signature
 from trainer.models.transformer import positions
+from trainer.program import Program
 
 from .networks import Trained
 from .runs import events, experiment, result, rows, trained
@@ -102,6 +104,20 @@ def test_batch_normalization_follows_its_inputs_a_micro_batch_at_a_time(compiled
     [moved] = [w for w in run.network.model.variables if w.path == "first_norm/moving_mean"]
     expected = 0.9 * (0.1 * means[0]) + 0.1 * means[1]
     np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_an_update_that_is_skipped_leaves_what_batch_normalization_keeps() -> None:
+    run = Trained(*RESNET)
+    inputs, (chosen,) = run.data.train.inputs.copy(), run.stream.indices(1, 1)
+    inputs[chosen[0]] = np.inf
+    data = Split(Examples(inputs, run.data.train.labels), run.data.test, run.data.preparation)
+    program = Program(run.network, Resident(data, run.stream), "graph", 50, skips=True)
+    table = np.stack([curve(np.arange(2)) for curve in run.curves.values()], axis=1)
+    assert program.update(table[:1], 0).finite.all()
+    before = {name: value.copy() for name, value in run.network.state().items()}
+    assert not program.update(table[1:], 1).finite.any()
+    after = run.network.state()
+    assert [n for n in before if (before[n] != after[n]).any()] == ["global_step"]
 
 
 def test_positions_are_different_everywhere_and_tell_across_from_down() -> None:
