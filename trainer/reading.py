@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,6 +120,7 @@ class Ahead:
         self.longest = longest
         self._blocks = [_Block(source, stream.batch_size, longest) for _ in range(2)]
         self._pool = ThreadPoolExecutor(READERS, "reading")
+        self._order = Lock()
         batch = source.bytes * stream.batch_size
         self._at_once = max(1, TASK_BYTES // batch)
 
@@ -153,7 +155,8 @@ class Ahead:
             block.asked = stop
 
     def _read(self, block: _Block, first: int, stop: int) -> None:
-        numbers = self._stream.indices(block.step + first, stop - first).ravel()
+        with self._order:  # or each thread would draw an epoch's permutation by itself
+            numbers = self._stream.indices(block.step + first, stop - first).ravel()
         inputs, labels = block.inputs[first:stop], block.labels[first:stop]
         self._source.fill(
             numbers,

@@ -36,11 +36,12 @@ class Stream:
         if self.examples > PERMUTED:
             return self._ciphered(start, stop).reshape(count, self.batch_size)
         first, last = start // self.examples, -(-stop // self.examples)
-        row = np.concatenate(
-            [self._permutation(epoch) for epoch in range(first, max(last, first + 1))]
-        )
-        begin = start - first * self.examples
-        return row[begin : begin + stop - start].reshape(count, self.batch_size)
+        pieces = [
+            self._permutation(epoch)[max(start - before, 0) : max(stop - before, 0)]
+            for epoch in range(first, max(last, first + 1))
+            for before in [epoch * self.examples]
+        ]
+        return np.concatenate(pieces).reshape(count, self.batch_size)
 
     def _ciphered(self, start: int, stop: int) -> NDArray[np.int64]:
         place = np.arange(start, stop)
