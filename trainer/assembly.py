@@ -34,6 +34,7 @@ from .session import Session, Trains, Unfit
 from .stream import Stream
 from .tape import Tape
 from .trial import Trial
+from .unison import Unison
 from .verdicts import remember, remembered
 from .workers import Workers
 
@@ -182,7 +183,7 @@ class Start:
                 workers = Workers(strategy, cluster)
                 workers.agree(self.experiment, self.data.digest)
             replicas = Replicas(self.experiment, strategy, self.network, feed, workers)
-            return replicas.network, partial(replicas.program, longest=self.longest)
+            return replicas.network, partial(Unison, replicas, longest=self.longest)
         network, examples = self.network(), feed()
 
         def build(compiled: Compiled) -> Program:

@@ -1,14 +1,11 @@
-"""One network on several devices: each learns from its part of every batch.
+"""One network on several devices, each of which sees its part of every batch.
 
-Every replica has variables of its own, which are equal at the start. An update sums the gradients
-over all replicas first, and then each makes the whole of it: finds out whether it is finite, clips,
-applies it, moves the averages. So they stay equal, to the bit on devices of one kind. (Keras'
-optimizers clip what each replica found, and sum that up afterwards.)
+Every replica has variables of its own, equal at the start, and `trainer.unison` keeps them so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +14,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from schedules.moments import Values
 from schedules.refusal import refuse
 
 from .devices import Several
@@ -25,8 +21,7 @@ from .experiment import Experiment
 from .feed import Batch, Feed, Handed
 from .layers import share_masks, shares_masks
 from .network import Network
-from .program import Compiled, Program, Updates, finite
-from .workers import RESTORE, UPDATE, Uncompilable, Workers
+from .workers import RESTORE, Workers
 
 SEEDS = 2**31
 """One more than the greatest seed that TensorFlow takes."""
@@ -107,16 +102,16 @@ class Replicas:
         Raises:
             Refused: when the replicas don't divide the batch, or can't be compiled as declared.
         """
-        self._experiment = experiment
+        self.experiment = experiment
         self.strategy = strategy
         self.count = strategy.num_replicas_in_sync
         experiment.check_parts(self.count)
         self.devices = strategy.extended.worker_devices
-        networks, self._feeds = [], []
+        networks, self.feeds = [], []
         for device in self.devices:
             with tf.device(device):
                 networks.append(network())
-                self._feeds.append(feed())
+                self.feeds.append(feed())
         together = isinstance(experiment.device, Several) and experiment.device.synchronized
         for each in networks:
             share_masks(each.model)
@@ -132,175 +127,15 @@ class Replicas:
             raise refuse("run.compile", "xla", ONLY_GRAPH, "run.compile=graph")
 
     @property
-    def feed(self) -> Feed:
-        """All examples, on the first device."""
-        return self._feeds[0]
+    def shares(self) -> list[Share]:
+        """What each replica of this process sees of the examples."""
+        first = self.network.first
+        return [Share(feed, rank, self.count) for rank, feed in enumerate(self.feeds, first)]
 
     @property
     def only_graph(self) -> bool:
         """Whether XLA is out of the question: it can't reach over to another device."""
         return any(layer.synchronized for layer in _normalizing(self.network.model))
-
-    def program(self, compiled: Compiled, longest: int) -> Replicated:
-        """The updates of all replicas; under XLA, each up to its gradients."""
-        return Replicated(self, self._experiment, compiled, longest)
-
-    def part(self, here: int, compiled: Compiled, longest: int) -> Part:
-        """What one replica of this process does by itself."""
-        run, network = self._experiment.run, self.network
-        share = Share(self._feeds[here], network.first + here, self.count)
-        mine = [network, *network.others][here]
-        part = Part(mine, share, "graph", longest, run.micro_batches, run.on_nonfinite == "skip")
-        part.fused = compiled == "xla"
-        # What sums over replicas must not be within a loop of one.
-        part.unrolled = self.only_graph
-        return part
-
-
-class Part(Program):
-    """What one replica does by itself."""
-
-    def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
-        def told(batch: Batch) -> list[tf.Tensor]:
-            # An embedding's gradient comes in slices.
-            return [tf.convert_to_tensor(x) for x in plain(batch, scale)]
-
-        plain = super().differentiated
-        # It captures what the dials show, and so belongs to the graph around it alone.
-        return (
-            tf.function(told, jit_compile=True, autograph=False)(batch)
-            if self.fused
-            else told(batch)
-        )
-
-
-class Replicated(Program):
-    """The updates of several replicas, in step with each other.
-
-    The loop runs outside of the replicas, since what sums over them must not be within one of them.
-    """
-
-    def __init__(
-        self, replicas: Replicas, experiment: Experiment, compiled: Compiled, longest: int
-    ) -> None:
-        run, feed = experiment.run, replicas.feed
-        super().__init__(
-            replicas.network, feed, "graph", longest, run.micro_batches, run.on_nonfinite == "skip"
-        )
-        self._replicas = replicas
-        self._fused, self._tried = compiled == "xla", False
-        self._parts = [
-            replicas.part(here, compiled, longest) for here in range(len(replicas.devices))
-        ]
-
-    def update(self, table: Values, step: int) -> Updates:
-        if self._fused and self._replicas.only_graph:
-            raise tf.errors.UnimplementedError(None, None, ONLY_GRAPH)
-        if not (workers := self._replicas.network.workers):
-            return super().update(table, step)
-        if workers.leads:
-            workers.say(UPDATE, step, len(table), int(self._fused))
-            rows = np.zeros((self.longest, self._values))
-            rows[: len(table)] = table
-            workers.add(rows)
-        if self._fused and not self._tried:
-            self._try(step)
-        with workers.together():
-            return super().update(table, step)
-
-    def _try(self, step: int) -> None:
-        """Compiles one replica alone: workers that wait for each other would not get over a fault.
-
-        Raises:
-            Uncompilable: when XLA can't.
-        """
-        part, handed = self._parts[0], self._feed.hand(step, 0, self.longest)
-        before = Network.state(part.network)
-
-        def learn(row: tf.Tensor) -> list[tf.Tensor]:
-            with part.network.dials.showing(row):
-                return part.accumulated(handed, tf.constant(0))
-
-        try:
-            tf.function(learn, autograph=False)(tf.zeros([self._values]))
-        except tf.errors.OpError as error:
-            raise Uncompilable(None, None, error.message) from None
-        finally:
-            Network.restore(part.network, before)
-        self._tried = True
-
-    def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        before = [part.kept() for part in self._parts]
-        loss, gradients, sound = self._agreed(row, handed, i, before)
-        for part, device, mine, was in zip(
-            self._parts, self._replicas.devices, gradients, before, strict=True
-        ):
-            with tf.device(device), part.network.dials.showing(row):
-                part.concluded([loss, *mine], sound, was)
-        return loss, sound
-
-    def _agreed(
-        self, row: tf.Tensor, handed: Any, i: tf.Tensor, before: Sequence[Sequence[tf.Tensor]]
-    ) -> tuple[tf.Tensor, list[list[tf.Tensor]], tf.Tensor]:
-        """The loss, the gradients for each replica, and whether all are finite."""
-        count, scaling = len(self.shapes), self.network.scaling
-
-        def told(scale: tf.Tensor | None = None) -> list[tf.Tensor]:
-            (loss, *first), *others = self._mean(row, handed, i, before, scale)
-            return [loss, *first, *(x for _, *gradients in others for x in gradients)]
-
-        def judged(loss: tf.Tensor, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-            return finite(loss, gradients[:count], xla=False)  # the others have the same
-
-        if scaling is None:
-            loss, *gradients = told()
-            sound = judged(loss, gradients)
-        else:
-            undo = [part.undoing() for part in self._parts]
-
-            def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
-                for each in undo:
-                    each()
-                return told(scale)
-
-            shapes = self.shapes * len(self._parts)
-            (loss, *gradients), sound = scaling.tried(scaled, judged, shapes)
-        starts = range(0, len(gradients), count)
-        return loss, [gradients[start : start + count] for start in starts], sound
-
-    def _mean(
-        self,
-        row: tf.Tensor,
-        handed: Any,
-        i: tf.Tensor,
-        before: Sequence[Sequence[tf.Tensor]],
-        scale: tf.Tensor | None,
-    ) -> list[list[tf.Tensor]]:
-        """The mean loss and gradients over all replicas, for each of this process.
-
-        How far what a model keeps of its inputs has moved is averaged too, in the same message.
-        """
-        first = self._replicas.network.first
-
-        def replica() -> list[tf.Tensor]:
-            context = tf.distribute.get_replica_context()
-            here = int(tf.get_static_value(context.replica_id_in_sync_group)) - first
-            part, was = self._parts[here], before[here]
-            with part.network.dials.showing(row):
-                found = part.accumulated(handed, i, scale)
-            kept = [j for j, value in enumerate(was) if value.dtype.is_floating]
-            now = part.kept()
-            given = [*found, *(now[j] - was[j] for j in kept)]
-            total = context.all_reduce(tf.distribute.ReduceOp.SUM, list(map(tf.identity, given)))
-            mean = [x / tf.cast(self._replicas.count, x.dtype) for x in total]
-            weights = part.network.model.non_trainable_weights
-            for j, moved in zip(kept, mean[len(found) :], strict=True):
-                weights[j].assign(was[j] + moved)
-            return mean[: len(found)]
-
-        strategy = self._replicas.strategy
-        shared = map(strategy.experimental_local_results, strategy.run(replica))
-        return [list(each) for each in zip(*shared, strict=True)]
 
 
 def _normalizing(model: keras.Model) -> list[keras.layers.BatchNormalization]:

@@ -19,6 +19,7 @@ from .range_test import Reading
 from .replicas import Replicas
 from .stream import Stream
 from .tape import Tape
+from .unison import Unison
 
 AT_ONCE = 10
 """The updates in a call; after each, it may be enough."""
@@ -53,7 +54,7 @@ def sweep(experiment: Experiment) -> Reading:
             parts = experiment.run.micro_batches
             program = Program(network(), feed(), compiled, most, parts)
         else:
-            program = Replicas(experiment, strategy, network, feed).program(compiled, most)
+            program = Unison(Replicas(experiment, strategy, network, feed), compiled, most)
     updates = len(horizon(tape.curves["learning_rate"].clock))
     reading = Reading()
     for step in range(0, updates, most):
