@@ -68,8 +68,13 @@ def share_masks(model: keras.Model) -> None:
     other kinds that draw random numbers can't be asked to.
     """
     for layer in model._flatten_layers():
-        if type(layer) is keras.layers.Dropout and shares_masks(layer):
-            layer.call = partial(_shared, layer)
+        # Those of `dropout` can already.
+        if (
+            type(layer) is keras.layers.Dropout
+            and shares_masks(layer)
+            and "call" not in vars(layer)
+        ):
+            layer.call = partial(_shared, layer, like_keras=True)
 
 
 def shares_masks(layer: keras.layers.Layer) -> bool:
@@ -78,24 +83,40 @@ def shares_masks(layer: keras.layers.Layer) -> bool:
     return plain or isinstance(layer, LiveDropout)
 
 
-def _shared(layer: keras.layers.Dropout, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-    return _dropped(inputs, layer.rate, layer.seed_generator) if training else inputs
+def _shared(
+    layer: keras.layers.Dropout,
+    inputs: tf.Tensor,
+    training: bool = False,
+    *,
+    like_keras: bool = False,
+) -> tf.Tensor:
+    if not training:
+        return inputs
+    return _dropped(inputs, layer.rate, layer.seed_generator, like_keras=like_keras)
 
 
 def _dropped(
-    inputs: tf.Tensor, rate: tf.Tensor | float, seed: keras.random.SeedGenerator
+    inputs: tf.Tensor,
+    rate: tf.Tensor | float,
+    seed: keras.random.SeedGenerator,
+    *,
+    like_keras: bool = False,
 ) -> tf.Tensor:
-    """Inputs with a share of them left out, and the others scaled up."""
+    """Inputs with a share of them left out, and the others scaled up.
+
+    `like_keras` draws to the letter as Keras does, which in float16 gives other masks.
+    """
     shape, context = tf.shape(inputs), tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
     if replicas > 1:
         here = int(tf.get_static_value(context.replica_id_in_sync_group)) * shape[0]
         shape = tf.concat([shape[:1] * replicas, shape[1:]], 0)
-    if _FUSED.get():
+    if _FUSED.get() and not like_keras:
         key = tf.cast(seed.next(), tf.int32)
         drawn = tf.random.stateless_uniform(shape, key, alg="threefry")
     else:
-        drawn = keras.random.uniform(shape, dtype="float32", seed=seed)
+        kind = inputs.dtype if like_keras else tf.float32
+        drawn = keras.random.uniform(shape, dtype=kind.name, seed=seed)
     if replicas > 1:
         drawn = drawn[here : here + tf.shape(inputs)[0]]
     return tf.where(drawn >= rate, inputs / tf.cast(1 - rate, inputs.dtype), 0)
