@@ -63,13 +63,12 @@ def test_streaming_gives_the_bits_of_data_on_the_device(
     same(here, "data=npz", "data.path=a.npz", f"data.normalise={normalise}", *more)
 
 
-def test_records_and_what_is_made_up_stream_too(here: Path) -> None:
+def test_records_stream_too(here: Path) -> None:
     records.write(
         Path("a.tfrecord"),
         [{"image": KINDS["float32"][i].tolist(), "label": int(LABELS[i])} for i in range(90)],
     )
     same(here / "records", "data=tfrecord", "data.path=a.tfrecord", "data.normalise=standardise")
-    same(here / "made up", "data=synthetic", "data.classes=5", "data.examples=70")
 
 
 def test_a_stop_and_going_on_the_other_way_leaves_no_trace(here: Path) -> None:
