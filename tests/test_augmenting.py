@@ -13,7 +13,7 @@ import tensorflow as tf
 from schedules import Refused
 from trainer.augmenting import Augmented, mixed, varied
 from trainer.augmenting import drawn as random_numbers
-from trainer.data import Data, Examples, Split
+from trainer.data import Data, Examples, Preparation, Split
 from trainer.data.augment import Augment
 from trainer.feed import Resident
 from trainer.stream import Stream
@@ -118,7 +118,13 @@ def test_cutout_blanks_a_square_that_the_edge_may_cut() -> None:
 def augmented(batch_size: int = 6, seed: int = 1) -> Augmented:
     examples = Examples(IMAGES, np.zeros(6, np.int32))
     augment = Augment(flip="both", rotate=20.0, crop=2, noise=0.1, cutout=2, contrast=0.5)
-    return Augmented(Resident(Split(examples, examples), Stream(seed, 6, batch_size)), augment)
+    return Augmented(
+        Resident(
+            Split(examples, examples, Preparation(examples.inputs.shape[1:])),
+            Stream(seed, 6, batch_size),
+        ),
+        augment,
+    )
 
 
 def test_an_example_is_varied_the_same_in_every_part_and_call() -> None:

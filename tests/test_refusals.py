@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from schedules import Refused
 from trainer.configuration import compose
-from trainer.data import Examples, Facts, Split
+from trainer.data import Examples, Facts, Preparation, Split
 from trainer.experiment import Experiment
 from trainer.hidden import concealed, hidden, is_secret, veiled
 from trainer.preface import looked_over
@@ -75,6 +75,7 @@ def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
 
 
 SHAPES = Facts(examples=4, shape=(2,), classes=3)
+ASIS = Preparation(SHAPES.shape)
 GOOD = (np.zeros((4, 2), np.float32), np.arange(4, dtype=np.int32) % 3)
 
 
@@ -97,11 +98,11 @@ def test_data_that_can_not_be_learnt_from_is_told_with_its_example(
     inputs: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], told: str
 ) -> None:
     good = Examples(*GOOD)
-    Split(good, good).check(SHAPES)
+    Split(good, good, ASIS).check(SHAPES)
     with pytest.raises(Refused, match=told):
-        Split(Examples(inputs, labels), good).check(SHAPES)
+        Split(Examples(inputs, labels), good, ASIS).check(SHAPES)
     with pytest.raises(Refused, match=told.replace("train", "test")):
-        Split(good, Examples(inputs, labels)).check(SHAPES)
+        Split(good, Examples(inputs, labels), ASIS).check(SHAPES)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from schedules import Refused
-from trainer.data import Data, Examples
+from trainer.data import Data, Examples, Preparation
 from trainer.data.stored import Stored, available
 from trainer.feeding import feeding
 from trainer.reading import Ahead, Source
@@ -179,7 +179,9 @@ def test_the_fingerprint_of_large_data_is_of_some_of_it(monkeypatch: pytest.Monk
             changed[row] += 1
         if label is not None:
             labels[label] = 1
-        return Split(Examples(changed, labels), Examples(inputs, labels)).digest
+        return Split(
+            Examples(changed, labels), Examples(inputs, labels), Preparation(inputs.shape[1:])
+        ).digest
 
     assert digest(0) != digest(None) == digest(1)
     assert digest(None, label=1) != digest(None)

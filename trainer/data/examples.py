@@ -98,13 +98,8 @@ class Split:
 
     train: Examples
     test: Examples
-    preparation: Preparation = None  # type: ignore[assignment]  # is set right below
-    """What the raw inputs went through to become these; nothing, where it is left out."""
-
-    def __post_init__(self) -> None:
-        if self.__dict__["preparation"] is None:
-            as_they_are = Preparation(tuple(self.train.inputs.shape[1:]))
-            object.__setattr__(self, "preparation", as_they_are)
+    preparation: Preparation
+    """What the raw inputs went through to become these."""
 
     def check(self, facts: Facts) -> None:
         """Whether the examples are what was known of them, and can be learnt from.
