@@ -76,7 +76,7 @@ def test_a_peer_that_fails_is_told_of(table):
     wrong = Entry("trainer", ("run.seed=-1",))
     contest("mlp", [wrong], rounds=1, seconds=0.1)
     assert wrong.rate is None
-    assert "run.seed = -1: must be at least 0" in wrong.absent
+    assert "run.seed = -1: must be greater than or equal to 0" in wrong.absent
 
 
 def test_a_mark_is_met_or_not(table):

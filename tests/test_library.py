@@ -87,7 +87,7 @@ def test_a_program_that_is_an_app_of_hydras_composes_too_and_keeps_its_own(tmp_p
 
 
 def test_a_file_that_can_not_be_read_is_refused_by_its_name(tmp_path):
-    with pytest.raises(Refused, match=r"file = '.*nowhere.yaml': can't be read"):
+    with pytest.raises(Refused, match="can't be read: No such file"):
         Experiment.from_file(tmp_path / "nowhere.yaml")
     (tmp_path / "odd.yaml").write_text("defaults: [override /hydra/launcher: local]\n")
     with pytest.raises(Refused, match="must say which option of a group to take"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schedules import Clock, load
@@ -60,6 +60,7 @@ NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.floats
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=40))
+@example([0.0, float(np.finfo(np.float32).max)])
 def test_any_values_come_back(values):
     steps = np.arange(len(values) + 3)
     curve = load({"kind": "table", "values": values})

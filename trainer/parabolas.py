@@ -133,7 +133,8 @@ def _through(starts: NDArray[np.int64], k: int, values: Values, whole: NDArray[n
     nodes = ((1 << k) * (1 - np.cos(pi * np.array([1, 3, 5]) / 6)) / 2).astype(np.int64)
     steps = starts[:, np.newaxis] + nodes
     rounded = _rounded(values[steps]).view(np.float32)
-    with np.errstate(invalid="ignore"):
+    # The greatest float32 has no neighbour: its spacing is infinite.
+    with np.errstate(invalid="ignore", over="ignore"):
         beyond = (values[steps] - rounded) / np.abs(np.spacing(rounded))
     points = whole[steps] + np.where(np.isfinite(beyond), beyond, 0.0)
     first = points[:, :1]
