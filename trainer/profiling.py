@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from .settings import Profile
+from .training import diverted
 
 WARM = 5
 """Calls before it: by then everything has run once, and a call has its length."""
@@ -55,7 +56,8 @@ class Profiling:
 
     def _tried(self, act: Callable[[], object]) -> bool:
         try:
-            act()
+            with diverted(self._folder / "tensorflow.log"):  # the profiler tells of itself there
+                act()
         except (tf.errors.OpError, OSError, RuntimeError) as error:
             self._left = 0
             self._tell(f"no profile: {str(error).splitlines()[0]}")
