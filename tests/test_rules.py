@@ -32,7 +32,7 @@ def in_tensorflow_1(make_optimizer):
         return session.run(weights)
 
 
-def declared(config, prepare=lambda optimizer: None):
+def declared(config, prepare=lambda optimizer: None, jit=False):
     """The same weights from the declared optimizer in a compiled loop."""
     dials = Dials(["learning_rate"])
     optimizer = Optimizer.declared(config).build(dials)
@@ -40,7 +40,7 @@ def declared(config, prepare=lambda optimizer: None):
     optimizer.build([weights])
     prepare(optimizer)
 
-    @tf.function
+    @tf.function(jit_compile=jit)
     def train():
         for t in tf.range(UPDATES):
             gradient = tf.constant(NOISE)[t] + weights
@@ -159,3 +159,19 @@ def test_the_gradients_of_an_embedding_are_taken(kind):
     with dials.showing(tf.constant([0.1])):
         optimizer.apply([gradient], [table])
     assert (table.numpy()[[0, 2]] != START[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_schedule_free_adamw_keeps_the_plain_average_of_its_iterates(jit):
+    """In float64, holding x as the mean of all z, which the rule in float32 has to work out."""
+    beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
+    w = z = START.astype(np.float64)
+    v, iterates = np.zeros_like(w), []
+    for t, lr in enumerate(RATES.astype(np.float64), start=1):
+        g = NOISE[t - 1] + w
+        v = beta_2 * v + (1 - beta_2) * g**2
+        z = z - lr * g / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
+        iterates.append(z)
+        w = (1 - beta_1) * z + beta_1 * np.mean(iterates, axis=0)
+    config = {"kind": "schedule_free_adamw", "weight_decay": None}
+    np.testing.assert_allclose(declared(config, jit=jit), w, rtol=1e-4, atol=1e-5)

@@ -49,9 +49,6 @@ def alone(experiment: Experiment) -> str | None:
         return "run.profile looks at one run at a time"
     if experiment.run.precision == "mixed_float16":
         return "run.precision=mixed_float16 tries each of its updates at a scale of its own"
-    if experiment.optimizer.kind == "schedule_free_adamw":
-        # `momentum_old = momentum.value` is TensorFlow's variable and no copy of its value.
-        return "Keras' schedule_free_adamw reads a variable again that it has just changed"
     frozen = [n for n, group in experiment.optimizer.groups.items() if group.frozen_until]
     if frozen:
         return f"its group {frozen[0]} is frozen for a while, which is a branch of the program"

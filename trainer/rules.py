@@ -115,5 +115,50 @@ class Adafactor(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is u
         self.assign_sub(variable, scale * ops.minimum(lr, ops.rsqrt(t)) * d)
 
 
+class ScheduleFreeAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is untyped
+    """Adam without a first moment, its gradients taken between its iterates z and their average x.
+
+    The weights are `w = (1 - beta_1) * z + beta_1 * x`, from which x is had back, as nothing else
+    holds it. Source: Defazio et al. 2024, arXiv 2405.15682. Keras' namesake takes z for the one
+    before its step when it has already made it.
+    """
+
+    def __init__(
+        self, *, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self.iterates, self.velocities = self.add_optimizer_variables(
+            variables, ["iterate", "velocity"]
+        )
+        for z, w in zip(self.iterates, variables, strict=True):
+            z.assign(w)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        z, v = self.iterates[index], self.velocities[index]
+        t, lr, g, beta_1, beta_2, epsilon = (
+            ops.cast(x, variable.dtype)
+            for x in (
+                self.iterations + 1,
+                learning_rate,
+                tf.convert_to_tensor(gradient),
+                self.beta_1,
+                self.beta_2,
+                self.epsilon,
+            )
+        )
+        x = (variable - (1 - beta_1) * z) / beta_1
+        self.assign(v, beta_2 * v + (1 - beta_2) * ops.square(g))
+        self.assign_sub(z, lr * g / (ops.sqrt(v / (1 - ops.power(beta_2, t))) + epsilon))
+        x = x + (z - x) / t
+        self.assign(variable, (1 - beta_1) * z + beta_1 * x)
+
+
 def _rms(x: Any) -> tf.Tensor:
     return ops.sqrt(ops.mean(ops.square(x)))

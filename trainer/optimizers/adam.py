@@ -93,13 +93,14 @@ class ScheduleFreeAdamW(_Moments):
     `v = beta_2 * v + (1 - beta_2) * g**2`, `z = z - lr * g / (sqrt(v / (1 - beta_2**t)) + epsilon)`
     and `x = x + (z - x) / t`; gradients are taken at `w = (1 - beta_1) * z + beta_1 * x`.
 
-    Source: Defazio et al. 2024, arXiv 2405.15682, as Keras has it: the average weighs all updates
-    alike, where the paper's weighs them by lr**2, and weight decay reaches x alone. Training
-    leaves the weights at w, from which Keras gives no way to x. Keras' `warmup_steps` is the
-    experiment's `warmup` here.
+    Source: Defazio et al. 2024, arXiv 2405.15682, with the parameters of Keras: the average weighs
+    all updates alike, where the paper's weighs them by lr**2, and weight decay reaches x alone.
+    Keras' own reads z after its step where it means the one before, which adds
+    `(1 / beta_1 - 1) * (1 - 1 / t)` of each step to x, backwards. Training leaves the weights at w.
+    Keras' `warmup_steps` is the experiment's `warmup` here.
     """
 
-    since: ClassVar[tuple[int, int]] = (3, 14)
+    rules: ClassVar[str] = "trainer.rules"
     tried: ClassVar[float | None] = 0.0025
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"
