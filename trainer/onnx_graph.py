@@ -7,9 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
-import onnx
 import tensorflow as tf
-import tf2onnx
 
 OPSET = 17
 """The version of ONNX's operators: runtimes have had it since 2022, and it normalises layers."""
@@ -21,6 +19,8 @@ def convert(model: keras.Model, path: Path) -> None:
     Raises:
         ValueError: naming an operation that tf2onnx can't express.
     """
+    import onnx  # these two are an extra
+    import tf2onnx
 
     def run(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"outputs": model(inputs, training=False)}
@@ -44,10 +44,12 @@ def convert(model: keras.Model, path: Path) -> None:
 
 def _embed(model: Any, function: Any) -> None:
     """Puts in the tensors that layers hold, such as positions, which tf2onnx makes inputs of."""
+    from onnx import numpy_helper
+
     held = {inner.name: outer for outer, inner in function.graph.captures}
     inputs = model.graph.input
     for given in [given for given in inputs if given.name in held]:
-        array = onnx.numpy_helper.from_array(held[given.name].numpy(), given.name)
+        array = numpy_helper.from_array(held[given.name].numpy(), given.name)
         model.graph.initializer.append(array)
         inputs.remove(given)
 
