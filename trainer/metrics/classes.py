@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,14 @@ class TopKAccuracy(Mean):
         return tf.cast(higher < self.k, tf.float32)
 
 
+class Counts(NamedTuple):
+    """Of each class, how many of the test examples are of it, are predicted as it, and are both."""
+
+    true: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    right: NDArray[np.float64]
+
+
 class Counted(Metric):
     """What is worked out from how often each class is, is predicted, and is both.
 
@@ -94,7 +102,7 @@ class Counted(Metric):
         return {name: tf.reduce_sum(each, axis=0) for name, each in named.items()}
 
     def value(self, parts: Parts, count: int) -> float:
-        of_each = self.of_each(parts["right"], parts["true"], parts["predicted"])
+        of_each = self.of_each(Counts(**parts))
         if isinstance(self.average, int):
             return float(of_each[self.average])
         there = parts["true"] + parts["predicted"] > 0
@@ -102,13 +110,8 @@ class Counted(Metric):
         return float(np.average(of_each[there], weights=weights))
 
     @abstractmethod
-    def of_each(
-        self,
-        right: NDArray[np.float64],
-        true: NDArray[np.float64],
-        predicted: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """The metric of each class, from the counts."""
+    def of_each(self, counts: Counts) -> NDArray[np.float64]:
+        """The metric of each class."""
 
 
 class Precision(Counted):
@@ -116,13 +119,8 @@ class Precision(Counted):
 
     kind: Literal["precision"] = "precision"
 
-    def of_each(
-        self,
-        right: NDArray[np.float64],
-        true: NDArray[np.float64],
-        predicted: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        return _ratio(right, predicted)
+    def of_each(self, counts: Counts) -> NDArray[np.float64]:
+        return _ratio(counts.right, counts.predicted)
 
 
 class Recall(Counted):
@@ -133,13 +131,8 @@ class Recall(Counted):
 
     kind: Literal["recall"] = "recall"
 
-    def of_each(
-        self,
-        right: NDArray[np.float64],
-        true: NDArray[np.float64],
-        predicted: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        return _ratio(right, true)
+    def of_each(self, counts: Counts) -> NDArray[np.float64]:
+        return _ratio(counts.right, counts.true)
 
 
 class F1(Counted):
@@ -147,13 +140,8 @@ class F1(Counted):
 
     kind: Literal["f1"] = "f1"
 
-    def of_each(
-        self,
-        right: NDArray[np.float64],
-        true: NDArray[np.float64],
-        predicted: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        return _ratio(2 * right, true + predicted)
+    def of_each(self, counts: Counts) -> NDArray[np.float64]:
+        return _ratio(2 * counts.right, counts.true + counts.predicted)
 
 
 class Auc(Metric):
