@@ -1,6 +1,7 @@
 """The rows of a run: their thread, and the events that mirror them."""
 
 import json
+import time
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +13,7 @@ from trainer.board import Board
 from trainer.couriers import Couriers
 from trainer.durable import Lines, Unwritten
 from trainer.record import AHEAD, Record
-from trainer.trackers import Tracked
+from trainer.trackers import Lot, Tracked
 
 
 def told(folder: Path) -> list[dict[str, object]]:
@@ -28,7 +29,8 @@ def begun(folder: Path) -> Record:
 def test_rows_come_in_order_and_the_position_is_that_of_the_next_one(tmp_path: Path) -> None:
     record = begun(tmp_path)
     for lot in range(50):
-        record.write([{"step": 3 * lot + i, "loss": 1 / (1 + i)} for i in range(3)])
+        steps, losses = np.arange(3 * lot, 3 * lot + 3), 1 / np.arange(1, 4)
+        record.write(Lot({"step": steps, "loss": losses}))
         if lot % 7 == 0:
             position = record.position()
             assert position == (tmp_path / "metrics.jsonl").stat().st_size
@@ -49,7 +51,7 @@ def test_the_loop_runs_ahead_of_its_rows_by_a_few_lots_only(
 
     monkeypatch.setattr(Lines, "add", slow)
     for step in range(AHEAD + 1):
-        record.write([{"step": step, "loss": 0.5}])  # returns, though nothing is written
+        record.write(Lot.of({"step": step, "loss": 0.5}))  # returns, though nothing is written
     assert told(tmp_path) == []
     go.set()
     record.settle()
@@ -66,7 +68,7 @@ def test_what_the_disk_refused_is_told_to_whoever_asks_next(
         raise Unwritten("no line")
 
     monkeypatch.setattr(Lines, "add", refusing)
-    record.write([{"step": 0, "loss": 0.5}])
+    record.write(Lot.of({"step": 0, "loss": 0.5}))
     with pytest.raises(Unwritten):
         record.position()
     record.close()
@@ -74,9 +76,44 @@ def test_what_the_disk_refused_is_told_to_whoever_asks_next(
 
 def test_a_number_that_json_lacks_is_null_in_the_file(tmp_path: Path) -> None:
     record = begun(tmp_path)
-    record.write([{"step": 0, "loss": float("nan")}, {"step": 1, "loss": 2.0}])
+    record.write(Lot({"step": np.arange(2), "loss": np.array([np.nan, 2.0])}))
     record.close()
     assert [row["loss"] for row in told(tmp_path)] == [None, 2.0]
+
+
+def test_rows_in_columns_are_the_text_that_json_makes_of_each(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    columns = {
+        "step": np.arange(95, 145),
+        "loss": random.normal(size=50).astype(np.float32),
+        "groups.50%.learning_rate": 10 ** random.uniform(-40, 30, 50),
+    }
+    lot = Lot(columns, {"updates_per_second": 1e5 / 3})
+    rows = list(lot)
+    assert [json.dumps(row) for row in rows] == lot.text().splitlines()
+    assert [row["step"] for row in rows] == list(range(95, 145))
+    assert [np.float32(row["loss"]) for row in rows] == columns["loss"].tolist()
+    assert {row["updates_per_second"] for row in rows} == {1e5 / 3}
+    assert [lot[7], lot[-1]] == [rows[7], rows[-1]]
+    assert [*lot[:9], *lot[9:]] == rows
+    assert list(Lot.joined([lot[:9], Lot.of(rows[9]), lot[10:]])) == rows
+
+
+def test_the_events_of_many_updates_are_the_messages_of_each(tmp_path: Path) -> None:
+    """Numbers of steps have one to five bytes there, and each length its own layout."""
+    random = np.random.default_rng(2)
+    steps = np.array([0, 1, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**28, 2**35 - 1, 2**35])
+    losses, rates = random.normal(size=len(steps)), 10 ** random.uniform(-9, 0, len(steps))
+    board = Board(tmp_path, Tracked(tmp_path, "tensorboard", {}, {}))
+    board.write(Lot({"step": steps, "loss": losses, "learning_rate": rates}, {"speed": 5.0}))
+    board.close(None)
+    told = events(tmp_path)[1:]
+    assert [event.step for event in told] == steps.tolist()
+    assert all(0 <= time.time() - event.wall_time < 60 for event in told)
+    for event, loss, rate in zip(told, losses, rates, strict=True):
+        assert [value.tag for value in event.summary.value] == ["loss", "learning_rate", "speed"]
+        found = [value.simple_value for value in event.summary.value]
+        assert found == [np.float32(loss), np.float32(rate), 5.0]
 
 
 def test_events_hold_every_scalar_of_every_row(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from schedules import Refused
 from trainer import couriers
 from trainer.couriers import Courier
 from trainer.experiment import Experiment
-from trainer.trackers import Book, Log, Row, Tracked, Tracker, tracker
+from trainer.trackers import Book, Log, Lot, Row, Tracked, Tracker, tracker
 
 from .runs import events, experiment, result, rows, trained
 
@@ -202,7 +202,7 @@ def test_one_that_is_silent_for_long_is_told_of_while_the_run_goes_on(
     monkeypatch.setattr(couriers, "SILENT_SECONDS", 0.05)
     monkeypatch.setattr(couriers, "HURRIED", 0.0)
     courier = Courier(Hung(), Tracked(tmp_path, "hung", {}))
-    courier.write([{"step": 0}])
+    courier.write(Lot.of({"step": 0}))
     time.sleep(0.1)
     first, second = courier.news(), courier.news()
     assert first == ["log.hung has not come back for a while; training goes on without it"]
@@ -221,9 +221,9 @@ def test_one_that_is_slow_gets_fewer_updates_and_every_evaluation(
     courier = Courier(Remembered(), Tracked(tmp_path, "slow", {}))
     courier.go_on(0)
     for step in range(1000):
-        courier.write([{"step": step, "loss": 1.0}])
+        courier.write(Lot.of({"step": step, "loss": 1.0}))
         if step % 100 == 99:
-            courier.write([{"step": step + 1, "eval_loss": 1.0}])
+            courier.write(Lot.of({"step": step + 1, "eval_loss": 1.0}))
     said = courier.news()
     go.set()
     courier.close(None, 10)

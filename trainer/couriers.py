@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
@@ -11,7 +11,7 @@ from .durable import objects
 from .folder import Folder, flat
 from .hidden import anonymous
 from .provenance import code
-from .trackers import Book, Log, Row, Tracked, Tracker
+from .trackers import Book, Log, Lot, Row, Tracked, Tracker
 from .trackers.table import made
 
 HELD = 50_000
@@ -38,7 +38,7 @@ class Courier:
 
     def __init__(self, tracker: Tracker, run: Tracked) -> None:
         self._tracker, self._run = tracker, run
-        self._waiting: list[Act | list[Row]] = []
+        self._waiting: list[Act | Lot] = []
         self._changed = Condition()
         self._news: list[str] = []
         self._busy_since: float | None = None
@@ -57,18 +57,14 @@ class Courier:
 
         self._add(act)
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Lot) -> None:
         """Tells of rows."""
         with self._changed:
             if self._over:
                 return
-            if not self._waiting or not isinstance(self._waiting[-1], list):
-                self._waiting.append([])
-            last = self._waiting[-1]
-            assert isinstance(last, list)
-            last += rows
-            if len(last) > HELD:
-                self._thin(last)
+            self._waiting.append(rows)
+            if sum(map(len, self._lately())) > HELD:
+                self._thin()
             self._changed.notify_all()
 
     def close(self, result: Mapping[str, Any] | None, patience: float) -> None:
@@ -79,7 +75,7 @@ class Courier:
                 patience = min(patience, HURRIED)
             self._changed.wait_for(lambda: self._over or self._idle(), patience)
             if not self._over and not self._idle():
-                rows = sum(len(entry) for entry in self._waiting if isinstance(entry, list))
+                rows = sum(len(entry) for entry in self._waiting if isinstance(entry, Lot))
                 self._say(f"did not come back at the end: {rows} rows and the result are lost")
             self._over = True
             self._changed.notify_all()
@@ -120,7 +116,7 @@ class Courier:
                     return
                 entry = self._next()
                 self._busy_since = monotonic()
-            if isinstance(entry, list):
+            if isinstance(entry, Lot):
                 yield _writing(entry)
                 unseen = True
             elif entry is not None:
@@ -129,13 +125,24 @@ class Courier:
                 yield lambda book: book.show()
                 shown, unseen = monotonic(), False
 
-    def _next(self) -> Act | list[Row] | None:
+    def _next(self) -> Act | Lot | None:
         """What has waited longest; of many rows the first, so that one can tell it comes back."""
-        first = self._waiting[0] if self._waiting else None
-        if isinstance(first, list) and len(first) > AT_ONCE:
-            self._waiting[0] = first[AT_ONCE:]
+        if not self._waiting:
+            return None
+        first = self._waiting.pop(0)
+        if not isinstance(first, Lot):
+            return first
+        if len(first) > AT_ONCE:
+            self._waiting.insert(0, first[AT_ONCE:])
             return first[:AT_ONCE]
-        return self._waiting.pop(0) if self._waiting else None
+        lots, count = [first], len(first)
+        while self._waiting and isinstance(lot := self._waiting[0], Lot):
+            count += len(lot)
+            if count > AT_ONCE or lot.names != first.names:
+                break
+            lots.append(lot)
+            del self._waiting[0]
+        return Lot.joined(lots) if len(lots) > 1 else first
 
     def _add(self, act: Act) -> None:
         with self._changed:
@@ -158,9 +165,24 @@ class Courier:
         since = self._busy_since
         return since is not None and monotonic() - since > SILENT_SECONDS
 
-    def _thin(self, rows: list[Row]) -> None:
+    def _lately(self) -> list[Lot]:
+        """The rows after which nothing else happened."""
+        lots = []
+        for entry in reversed(self._waiting):
+            if not isinstance(entry, Lot):
+                break
+            lots.append(entry)
+        return lots[::-1]
+
+    def _thin(self) -> None:
         """Leaves out every second update's row; an evaluation's stays."""
-        rows[:] = [row for i, row in enumerate(rows) if i % 2 == 0 or "loss" not in row]
+        lots = self._lately()
+        passed = 0
+        for at, lot in enumerate(lots, len(self._waiting) - len(lots)):
+            if "loss" in lot.names:
+                self._waiting[at] = lot[passed % 2 :: 2]
+                passed += len(lot)
+        self._waiting = [entry for entry in self._waiting if not isinstance(entry, Lot) or entry]
         if not self._thinned:
             self._thinned = True
             self._say("is slower than training: it gets some of the rows; metrics.jsonl has all")
@@ -187,8 +209,8 @@ class Couriers:
         for courier in self._couriers:
             courier.go_on(step)
 
-    def write(self, rows: Sequence[Row]) -> None:
-        """Tells of rows, which nobody changes any more."""
+    def write(self, rows: Lot) -> None:
+        """Tells of rows."""
         if rows:
             for courier in self._couriers:
                 courier.write(rows)
@@ -204,7 +226,7 @@ class Couriers:
             courier.close(result, max(0.0, until - monotonic()))
 
 
-def _writing(rows: list[Row]) -> Act:
+def _writing(rows: Lot) -> Act:
     return lambda book: book.write(rows)
 
 

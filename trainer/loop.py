@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 from schedules.moments import Values
 
 from .progress import Progress
-from .record import Row
 from .session import Session
 from .signals import Stop
+from .trackers import Lot
 
 
 def train(session: Session, progress: Progress, stop: Stop) -> None:
@@ -41,8 +42,8 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
 
         bad = np.flatnonzero(~finite)
         good = len(losses) if skips else int(finite.sum())
-        due = [done - 1 for done in logging.within(step, step + good)]
-        told = np.array(due, np.int64) - step
+        due = np.array(logging.within(step, step + good), np.int64) - 1
+        told = due - step
         session.write(_rows(session, due, table[told], losses[told], len(losses) / seconds))
         if len(bad) and skips:
             session.skip((step + bad).tolist())
@@ -60,16 +61,17 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
 
 
 def _rows(
-    session: Session, steps: list[int], table: Values, losses: NDArray[np.float32], rate: float
-) -> list[Row]:
+    session: Session,
+    steps: NDArray[np.int64],
+    table: Values,
+    losses: NDArray[np.float32],
+    rate: float,
+) -> Lot:
     """What updates `steps` applied, and their losses."""
-    names = session.tape.names
-    return [
-        {"step": t, "epoch": session.epoch(t), "loss": loss}
-        | dict(zip(names, applied, strict=True))
-        | {"updates_per_second": rate}
-        for t, loss, applied in zip(steps, losses.tolist(), table.tolist(), strict=True)
-    ]
+    columns: dict[str, NDArray[Any]] = {"step": steps}
+    columns |= {"epoch": session.epoch(steps), "loss": losses}
+    columns |= zip(session.tape.names, table.T, strict=True)
+    return Lot(columns, {"updates_per_second": rate})
 
 
 def _why(session: Session, t: int, values: Values, loss: np.float32) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -12,16 +10,13 @@ from typing import Any
 
 from .couriers import Couriers
 from .durable import Lines, objects
+from .trackers import Lot, Row
 
 WALL_CLOCK = ("updates_per_second",)
 """What a row tells of the machine and not of the training."""
 
 AHEAD = 4
 """Lots of rows that may wait for their thread before the loop waits for it."""
-
-Row = dict[str, Any]
-
-_encoded = json.JSONEncoder(allow_nan=False).encode
 
 
 class Record:
@@ -55,7 +50,7 @@ class Record:
         self._lines.cut(position)
         self._couriers.go_on(step)
 
-    def write(self, rows: list[Row]) -> list[int]:
+    def write(self, rows: Lot) -> list[int]:
         """Adds rows, and gives the steps whose row was another one before a kill.
 
         Raises:
@@ -92,9 +87,8 @@ class Record:
         self._thread.shutdown()
         self._lines.close()
 
-    def _put(self, rows: list[Row]) -> None:
-        rows = [_finite(row) for row in rows]
-        self._lines.add("".join([_encoded(row) + "\n" for row in rows]))
+    def _put(self, rows: Lot) -> None:
+        self._lines.add(rows.text())
         self._couriers.write(rows)
 
     def _catch_up(self, ahead: int = 0) -> None:
@@ -102,8 +96,8 @@ class Record:
         while len(self._under_way) > ahead:
             self._under_way.popleft().result()
 
-    def _departed(self, rows: list[Row]) -> Iterator[int]:
-        for row in map(_finite, rows) if self._before else ():
+    def _departed(self, rows: Lot) -> Iterator[int]:
+        for row in rows if self._before else ():
             before = self._before.pop(_subject(row), None)
             if before is not None and before != _lasting(row):
                 yield row["step"]
@@ -116,13 +110,3 @@ def _subject(row: Mapping[str, Any]) -> tuple[int, bool]:
 
 def _lasting(row: Mapping[str, Any]) -> Row:
     return {name: value for name, value in row.items() if name not in WALL_CLOCK}
-
-
-def _finite(row: Row) -> Row:
-    """The row itself, or with null where it has a number that JSON can't hold."""
-    if all(map(math.isfinite, row.values())):
-        return row
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schedules.moments import Values
 from schedules.refusal import Refused
@@ -22,11 +23,12 @@ from .network import Network
 from .orders import Letter, Mail, Order, Score
 from .profiling import Profiling
 from .program import Updates
-from .record import Record, Row
+from .record import Record
 from .saving import Saving
 from .stopping import Standstill
 from .stream import Stream
 from .tape import Tape
+from .trackers import Lot
 from .trial import Trial
 from .workers import Workers
 
@@ -108,11 +110,15 @@ class Session:
         stop = self.experiment.evaluate.stop
         return stop is not None and stop.reached(self.standstill)
 
-    def epoch(self, step: int) -> float:
+    @overload
+    def epoch(self, step: int) -> float: ...
+    @overload
+    def epoch(self, step: NDArray[np.int64]) -> NDArray[np.float64]: ...
+    def epoch(self, step: int | NDArray[np.int64]) -> float | NDArray[np.float64]:
         """How many passes over the training examples `step` updates are."""
         return step * self.stream.batch_size / self.stream.examples
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, rows: Lot) -> None:
         """Writes rows; one that a kill took and that is made again must be the same."""
         if departed := self.record.write(rows):
             said = (
@@ -134,7 +140,7 @@ class Session:
         """
         self.metrics = self._look()
         self.tape.observe(self.metrics, self.step)
-        self.write([{"step": self.step, "epoch": self.epoch(self.step), **self.metrics}])
+        self.write(Lot.of({"step": self.step, "epoch": self.epoch(self.step), **self.metrics}))
         if self.trial:
             cadence = self.experiment.cadence(self.experiment.evaluate)
             self.trial.hear(self.metrics, cadence.count(self.step))

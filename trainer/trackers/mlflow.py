@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from ..durable import write
-from .tracker import Book, Row, Tracked, Tracker
+from .lot import Row
+from .tracker import Book, Tracked, Tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .tracker import Book, Row, Tracked, Tracker
+from .lot import Row
+from .tracker import Book, Tracked, Tracker
 
 
 class Csv(Tracker):

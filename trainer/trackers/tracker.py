@@ -12,9 +12,7 @@ from schedules.declaration import Kind
 from schedules.refusal import ABSENT, refuse
 
 from ..installed import missing
-
-Row = Mapping[str, Any]
-"""A row of `metrics.jsonl`: an update's, or with `eval_…` that of the state after `step`."""
+from .lot import Row
 
 SWEEPS = ("sweep.json", "study.journal")
 """What the folder of a sweep or of a search has in it."""
@@ -64,7 +62,7 @@ class Book(ABC):
 
     @abstractmethod
     def write(self, rows: Sequence[Row]) -> None:
-        """Adds rows."""
+        """Adds rows; those of many updates at once come as a `Lot`, which has them in columns."""
 
     def show(self) -> None:  # noqa: B027  # most have nothing to do
         """Lets people see what was written so far."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from ..durable import write
-from .tracker import Book, Row, Tracked, Tracker
+from .lot import Row
+from .tracker import Book, Tracked, Tracker
 
 
 class Wandb(Tracker):
