@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
 from typing_extensions import Self
 
 Row = Mapping[str, Any]
@@ -64,13 +65,10 @@ class Lot(Sequence[Row]):
 
     def text(self) -> str:
         """A line of JSON for each row."""
-        if not self.finite:
-            return "".join([json.dumps(row, allow_nan=False) + "\n" for row in self])
-        # What JSON makes of a number is what Python prints.
-        told = [f"{_named(name)}: %r" for name in self.columns]
-        told += [f"{_named(name)}: {value!r}" for name, value in self.alike.items()]
+        told = [f"{_named(name)}: %s" for name in self.columns]
+        told += [f"{_named(name)}: {_printed([value])[0]}" for name, value in self.alike.items()]
         line = "{" + ", ".join(told) + "}\n"
-        entries = zip(*(values.tolist() for values in self.columns.values()), strict=True)
+        entries = zip(*(_printed(values.tolist()) for values in self.columns.values()), strict=True)
         return "".join(map(line.__mod__, entries))
 
     def __len__(self) -> int:
@@ -111,6 +109,11 @@ def lots(rows: Sequence[Row]) -> Iterator[Lot]:
 
 def _named(name: str) -> str:
     return json.dumps(name).replace("%", "%%")
+
+
+def _printed(numbers: list[float]) -> list[str]:
+    """Each as JSON has it; it reads back to the same bits."""
+    return to_json(numbers, inf_nan_mode="null")[1:-1].decode().split(",")
 
 
 def _told(values: NDArray[Any]) -> list[Any]:
