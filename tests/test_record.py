@@ -3,7 +3,6 @@
 import json
 import time
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import tensorflow as tf
 from trainer.board import Board
 from trainer.couriers import Couriers
 from trainer.durable import Lines, Unwritten
-from trainer.record import AHEAD, Record
+from trainer.record import Record
 from trainer.trackers import Lot, Tracked
 
 
@@ -39,27 +38,7 @@ def test_rows_come_in_order_and_the_position_is_that_of_the_next_one(tmp_path: P
     assert [row["step"] for row in told(tmp_path)] == list(range(150))
 
 
-def test_the_loop_runs_ahead_of_its_rows_by_a_few_lots_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record, go = begun(tmp_path), Event()
-    add = Lines.add
-
-    def slow(lines: Lines, text: str) -> None:
-        assert go.wait(10)
-        add(lines, text)
-
-    monkeypatch.setattr(Lines, "add", slow)
-    for step in range(AHEAD + 1):
-        record.write(Lot.of({"step": step, "loss": 0.5}))  # returns, though nothing is written
-    assert told(tmp_path) == []
-    go.set()
-    record.settle()
-    assert [row["step"] for row in told(tmp_path)] == list(range(AHEAD + 1))
-    record.close()
-
-
-def test_what_the_disk_refused_is_told_to_whoever_asks_next(
+def test_what_the_disk_refused_for_too_long_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = begun(tmp_path)
@@ -68,9 +47,8 @@ def test_what_the_disk_refused_is_told_to_whoever_asks_next(
         raise Unwritten("no line")
 
     monkeypatch.setattr(Lines, "add", refusing)
-    record.write(Lot.of({"step": 0, "loss": 0.5}))
     with pytest.raises(Unwritten):
-        record.position()
+        record.write(Lot.of({"step": 0, "loss": 0.5}))
     record.close()
 
 

@@ -18,6 +18,11 @@ HELD = 50_000
 """The rows that wait for a tracker; with more of them, it gets every second update's."""
 AT_ONCE = 1000
 """The rows that a tracker is told of at a time."""
+GATHERED_SECONDS = 0.5
+"""How long rows may wait for others, so that a tracker is told of many at a time.
+
+A thread that wakes up takes a core from the training, and Python from its loop.
+"""
 SHOWN_SECONDS = 5.0
 """How long a reader may have to wait for what is written down."""
 SILENT_SECONDS = 60.0
@@ -39,6 +44,10 @@ class Courier:
     def __init__(self, tracker: Tracker, run: Tracked) -> None:
         self._tracker, self._run = tracker, run
         self._waiting: list[Act | Lot] = []
+        self._rows = 0
+        """How many rows wait, after which nothing else happened."""
+        self._since = 0.0
+        """When the first of what waits came."""
         self._changed = Condition()
         self._news: list[str] = []
         self._busy_since: float | None = None
@@ -62,10 +71,15 @@ class Courier:
         with self._changed:
             if self._over:
                 return
+            if not self._waiting:
+                self._since = monotonic()
+                self._changed.notify_all()
             self._waiting.append(rows)
-            if sum(map(len, self._lately())) > HELD:
+            self._rows += len(rows)
+            if self._rows > HELD:
                 self._thin()
-            self._changed.notify_all()
+            elif self._rows >= AT_ONCE:
+                self._changed.notify_all()
 
     def close(self, result: Mapping[str, Any] | None, patience: float) -> None:
         """Tells how the run ended, and waits for a while until the tracker has heard it all."""
@@ -110,11 +124,11 @@ class Courier:
             with self._changed:
                 self._busy_since = None
                 self._changed.notify_all()
-                due = max(0.0, shown + SHOWN_SECONDS - monotonic()) if unseen else None
-                self._changed.wait_for(lambda: self._waiting or self._over, due)
+                self._gather(shown + SHOWN_SECONDS if unseen else None)
                 if self._over:
                     return
                 entry = self._next()
+                self._rows = sum(map(len, self._lately()))
                 self._busy_since = monotonic()
             if isinstance(entry, Lot):
                 yield _writing(entry)
@@ -124,6 +138,19 @@ class Courier:
             if unseen and monotonic() >= shown + SHOWN_SECONDS:
                 yield lambda book: book.show()
                 shown, unseen = monotonic(), False
+
+    def _gather(self, until: float | None) -> None:
+        """Waits for something to do: for rows until they are many or have waited for a while."""
+        while not self._over:
+            due = until
+            if self._waiting:
+                if self._rows >= AT_ONCE or not all(isinstance(e, Lot) for e in self._waiting):
+                    return
+                due = self._since + GATHERED_SECONDS
+            rest = None if due is None else due - monotonic()
+            if rest is not None and rest <= 0:
+                return
+            self._changed.wait(rest)
 
     def _next(self) -> Act | Lot | None:
         """What has waited longest; of many rows the first, so that one can tell it comes back."""
@@ -148,6 +175,7 @@ class Courier:
         with self._changed:
             if not self._over:
                 self._waiting.append(act)
+                self._rows = 0
                 self._changed.notify_all()
 
     def _idle(self) -> bool:
@@ -183,6 +211,7 @@ class Courier:
                 self._waiting[at] = lot[passed % 2 :: 2]
                 passed += len(lot)
         self._waiting = [entry for entry in self._waiting if not isinstance(entry, Lot) or entry]
+        self._rows = sum(map(len, self._lately()))
         if not self._thinned:
             self._thinned = True
             self._say("is slower than training: it gets some of the rows; metrics.jsonl has all")

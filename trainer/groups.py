@@ -81,9 +81,9 @@ class Groups:
         for part in self._parts:
             part.apply([given[weight.path] for weight in part.weights])
 
-    def applied(self) -> set[int]:
+    def applied(self) -> list[keras.Variable]:
         """How many updates the optimizers have made, those left out whose weights may freeze."""
-        return {int(part.optimizer.iterations) for part in self._parts if part.frozen is None}
+        return [part.optimizer.iterations for part in self._parts if part.frozen is None]
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """Those of Keras that make the updates."""

@@ -63,6 +63,7 @@ class Program:
             tf.TensorSpec([], tf.int32),
         ]
         self._updates = tf.function(self._loop, signature, jit_compile=self._xla, autograph=False)
+        self._compiled: Any = None
         self._evaluate = tf.function(self._judge, reduce_retracing=True, autograph=False)
 
     @property
@@ -81,14 +82,16 @@ class Program:
         count = len(table)
         rows = np.zeros((self.longest, self._values), np.float32)
         rows[:count] = table
-        before = int(self.network.global_step)
         # A shape is part of what XLA compiles.
         handed = self._feed.hand(step, count, self.longest if self._xla else count)
-        done, *told = self._updates(tf.constant(rows), handed, tf.constant(count, tf.int32))
-        losses, finite = (np.asarray(part)[: int(done)] for part in told)
-        after, applied = int(self.network.global_step), self.network.groups.applied()
-        whole = len(losses) == count or not finite[-1]
-        if not whole or after != before + len(losses) or not (self._skips or applied <= {after}):
+        if self._compiled is None:  # called so, it costs a third of what `tf.function` does
+            self._compiled = self._updates.get_concrete_function()
+        told = self._compiled(tf.constant(rows), handed, tf.constant(count, tf.int32))
+        (before, after, *applied), losses, finite = map(np.asarray, told)
+        done = int(after - before)
+        losses, finite = losses[:done], finite[:done]
+        whole = done == count or (0 < done < count and not finite[-1])
+        if not whole or not (self._skips or {*applied} <= {after}):
             raise RuntimeError(
                 f"asked for updates {before} to {before + count}, but the program is at {after} "
                 f"and its optimizers at {sorted(applied)}"
@@ -105,6 +108,8 @@ class Program:
     def _loop(
         self, rows: tf.Tensor, handed: Any, count: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Where it was and is and where its optimizers are, and what `Updates` has."""
+
         def goes_on(i: tf.Tensor, sound: tf.Tensor, *told: tf.TensorArray) -> tf.Tensor:
             return (i < count) & (sound | self._skips)
 
@@ -117,8 +122,11 @@ class Program:
         losses = tf.TensorArray(tf.float32, self.longest, element_shape=())
         finite = tf.TensorArray(tf.bool, self.longest, element_shape=())
         done, _, losses, finite = tf.while_loop(goes_on, update, (0, True, losses, finite))
+        counts = [self.network.global_step, *self.network.groups.applied()]
+        before = tf.identity(self.network.global_step)
         self.network.global_step.assign_add(tf.cast(done, tf.int64))
-        return done, losses.stack(), finite.stack()
+        after = [tf.cast(tf.convert_to_tensor(count), tf.int64) for count in counts]
+        return tf.stack([before, *after]), losses.stack(), finite.stack()
 
     def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss, and whether it and all gradients are finite."""

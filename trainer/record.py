@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +13,18 @@ from .trackers import Lot, Row
 WALL_CLOCK = ("updates_per_second",)
 """What a row tells of the machine and not of the training."""
 
-AHEAD = 4
-"""Lots of rows that may wait for their thread before the loop waits for it."""
-
 
 class Record:
     """A row with `"step": t` tells of update t; one with `eval_…`, of the state after `step`.
 
     A kill loses what came after the last checkpoint, and the updates since are made again. Their
     rows must then be the same, which is checked while they are written again.
-
-    One thread makes rows into text and writes it, in the order they came, while the loop is in
-    TensorFlow. Whatever asks where the record stands waits for that thread first.
     """
 
     def __init__(self, folder: Path, couriers: Couriers) -> None:
         self._lines = Lines(folder / "metrics.jsonl")
         self._couriers = couriers
         self._before: dict[tuple[int, bool], Row] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
-        self._under_way: deque[Future[None]] = deque()
 
     def go_on(self, position: int, step: int, *, again: bool) -> None:
         """Goes on after `position`, where a checkpoint of `step` left it.
@@ -44,7 +34,6 @@ class Record:
         Raises:
             EOFError: when the file is shorter than that, so that rows are missing.
         """
-        self._catch_up()
         rows = objects(self._lines.read(position)) if again else ()
         self._before = {_subject(row): _lasting(row) for row in rows if "step" in row}
         self._lines.cut(position)
@@ -54,20 +43,15 @@ class Record:
         """Adds rows, and gives the steps whose row was another one before a kill.
 
         Raises:
-            Unwritten: when the disk has refused too many, these or earlier ones.
+            Unwritten: when the disk has refused too many.
         """
         if rows:
-            self._catch_up(AHEAD)
-            self._under_way.append(self._thread.submit(self._put, rows))
+            self._lines.add(rows.text())
+            self._couriers.write(rows)
         return list(self._departed(rows))
 
     def position(self) -> int:
-        """Where the next row will begin.
-
-        Raises:
-            Unwritten: as `write`.
-        """
-        self._catch_up()
+        """Where the next row will begin."""
         return self._lines.position()
 
     def sync(self) -> None:
@@ -78,23 +62,8 @@ class Record:
         """
         self._lines.sync()
 
-    def settle(self) -> None:
-        """Waits until every row is in the file, or held for it, and brought to the trackers."""
-        wait(self._under_way)
-
     def close(self) -> None:
-        self.settle()
-        self._thread.shutdown()
         self._lines.close()
-
-    def _put(self, rows: Lot) -> None:
-        self._lines.add(rows.text())
-        self._couriers.write(rows)
-
-    def _catch_up(self, ahead: int = 0) -> None:
-        """Waits until no more than `ahead` lots of rows are unwritten."""
-        while len(self._under_way) > ahead:
-            self._under_way.popleft().result()
 
     def _departed(self, rows: Lot) -> Iterator[int]:
         for row in rows if self._before else ():

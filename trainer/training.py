@@ -102,7 +102,6 @@ def trained(this: Session, progress: Progress, stop: Stop) -> str:
         train(this, progress, stop)
     except (Diverged, Lost, Unwritten) as error:
         reason = str(error)
-    this.record.settle()
     this.saving.finish()
     if this.saving.trouble and not reason:
         reason = f"the last checkpoint could not be written: {this.saving.trouble}"
