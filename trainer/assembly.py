@@ -141,7 +141,8 @@ class Start:
     def apart(cls, experiment: Experiment, folder: Folder, data: Split, device: str) -> Start:
         """The same without a look into the folder, which may be another process's."""
         driven = experiment.driven()
-        tape = Tape(experiment.curves(), {name: value.bounds for name, value in driven.items()})
+        bounds = {name: value.bounds for name, value in driven.items()}
+        tape = Tape(experiment.curves(), bounds, experiment.total_steps())
         stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
         keep = experiment.checkpoint.keep
         checkpoints = Checkpoints(folder.checkpoints, keep, experiment.keeps_forever)

@@ -80,8 +80,9 @@ class Resident(Feed):
         return tf.TensorSpec((rows, self.stream.batch_size), tf.int32)
 
     def hand(self, step: int, count: int, longest: int) -> tf.Tensor:
-        chosen = np.zeros((longest, self.stream.batch_size), np.int32)
-        chosen[:count] = self.stream.indices(step, count)
+        chosen = self.stream.indices(step, count).astype(np.int32, copy=False)
+        if count < longest:
+            chosen = np.pad(chosen, [(0, longest - count), (0, 0)])
         return tf.constant(chosen)
 
     def batch(self, handed: tf.Tensor, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from schedules.refusal import did_you_mean, refuse, within
 from .scheduled import Bounds
 
 RATE = "learning_rate"
+BLOCK = 4096
+"""How many steps are read at a time where that changes nothing: one read costs as much as ten
+updates of a small network, for one step or for thousands."""
 
 
 class Tape:
@@ -36,12 +40,19 @@ class Tape:
     """
 
     def __init__(
-        self, curves: Mapping[str, Curve], bounds: Mapping[str, Bounds] | None = None
+        self,
+        curves: Mapping[str, Curve],
+        bounds: Mapping[str, Bounds] | None = None,
+        end: int = 0,
     ) -> None:
+        """`end` is the step up to which it may read ahead: a run's last one."""
         self.curves = dict(curves)
         self._bounds = bounds or {}
         self._hands: dict[str, float] = {}
         self._slowdown = 1.0
+        self._end = end
+        self._block = 0, np.empty((0, len(self.curves)))
+        """The step of the first of some rows, and they."""
 
     @property
     def names(self) -> list[str]:
@@ -50,8 +61,10 @@ class Tape:
 
     def read(self, step: int, count: int) -> Values:
         """The values of updates `step` to `step + count - 1`: a float64 row an update."""
-        steps = np.arange(step, step + count)
-        return np.stack([self._column(name, steps) for name in self.curves], axis=1)
+        first, rows = self._block
+        if not first <= step <= step + count <= first + len(rows):
+            first, rows = self._block = step, self._ahead(step, count)
+        return rows[step - first : step - first + count]
 
     def check(self, name: str, value: float | None = None) -> None:
         """Whether `turn` may set `name` to `value`.
@@ -75,6 +88,7 @@ class Tape:
             Refused: as `check` says.
         """
         self.check(name, value)
+        self._forget()
         self._hands.pop(name, None)
         try:
             self.curves[name].set(value)
@@ -84,6 +98,7 @@ class Tape:
 
     def slow_down(self, factor: float) -> None:
         """Scales every learning rate by `factor`, those that are held by hand included."""
+        self._forget()
         self._slowdown *= factor
         self._hands = {
             name: value * factor if _is_rate(name) else value for name, value in self._hands.items()
@@ -91,6 +106,8 @@ class Tape:
 
     def observe(self, metrics: Mapping[str, float], step: int) -> None:
         """Lets every schedule that reacts hear what an evaluation after `step` updates found."""
+        if self._reacts:
+            self._forget()
         for curve in self.curves.values():
             curve.observe(metrics, step)
 
@@ -105,11 +122,31 @@ class Tape:
         Raises:
             Refused: naming the value whose schedule has no such state.
         """
+        self._forget()
         for name, curve in self.curves.items():
             with within(name):
                 curve.restore(state["curves"].get(name, {}))
         self._hands = {name: value for name, value in state["hands"].items() if name in self.curves}
         self._slowdown = state["slowdown"]
+
+    @property
+    def _reacts(self) -> bool:
+        return any(curve.reacts for curve in self.curves.values())
+
+    def _ahead(self, step: int, count: int) -> Values:
+        """The rows that are asked for, and where nothing but the step moves them, more."""
+        more = min(self._end - step, BLOCK)
+        if more > count and not self._reacts:
+            with suppress(Refused):  # of a function that fails later on, when it does
+                return self._rows(step, more)
+        return self._rows(step, count)
+
+    def _rows(self, step: int, count: int) -> Values:
+        steps = np.arange(step, step + count)
+        return np.stack([self._column(name, steps) for name in self.curves], axis=1)
+
+    def _forget(self) -> None:
+        self._block = 0, np.empty((0, len(self.curves)))
 
     def _column(self, name: str, steps: np.ndarray[Any, Any]) -> Values:
         if name in self._hands:
