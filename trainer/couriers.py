@@ -78,8 +78,6 @@ class Courier:
             self._rows += len(rows)
             if self._rows > HELD:
                 self._thin()
-            elif self._rows >= AT_ONCE:
-                self._changed.notify_all()
 
     def close(self, result: Mapping[str, Any] | None, patience: float) -> None:
         """Tells how the run ended, and waits for a while until the tracker has heard it all."""
