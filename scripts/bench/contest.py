@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -19,6 +20,10 @@ NEEDS = {"jax": ("jax", "optax"), "torch": ("torch",)}
 
 PATIENCE = 300
 """The seconds that a peer may take to answer."""
+
+
+RAISED = re.compile(r"(?:\w+\.)*(\w+): (.*)")
+"""What Python says last of an exception: its class and its message."""
 
 
 class Failed(Exception):  # noqa: N818  # a finding
@@ -80,9 +85,9 @@ class Worker:
             return line
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").splitlines()
-        told = [line for line in lines if line and not line.startswith(" ")]
+        raised = [found for line in lines if (found := RAISED.match(line))]
         self.close()
-        raise Failed(told[-1][:80] if told else "ended without a word")
+        raise Failed(f"{raised[-1][1]}: {raised[-1][2][:80]}" if raised else "ended without a word")
 
 
 def contest(job: str, entries: Iterable[Entry], rounds: int, seconds: float) -> None:

@@ -241,7 +241,7 @@ def _rates(entries: list[Entry]) -> tuple[list[str], list[list[str]]]:
         name = NAMES[entry.peer]
         if entry.overrides:
             name = f"the trainer, `{' '.join(entry.overrides)}`"
-        told = [entry.absent, ""]
+        told = [entry.absent.replace("|", "/"), ""]
         if entry.rate is not None:
             form = ",.0f" if entry.rate >= 100 else ".1f"
             told = [f"{entry.rate:{form}}", _spread(entry.rates, form)]
