@@ -46,7 +46,8 @@ def test_evaluations_use_the_averages_and_leave_the_weights_alone():
     for weight in run.network.model.trainable_variables:
         weight.assign(run.network.average.variables[weight.path])
     run.network.average = None
-    run.program._evaluate = run.program._judge
+    run.program._judging.clear()
+    run.program._evaluate = tf.function(run.program._judge)
     assert run.program.evaluate() == pytest.approx(told, rel=1e-6)
 
 

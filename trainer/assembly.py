@@ -150,10 +150,15 @@ class Start:
 
     @property
     def longest(self) -> int:
-        """The most updates of a call."""
-        asked = self.experiment.run.steps_per_call
-        longest = min(LONGEST if asked == "auto" else asked, self.experiment.total_steps())
-        return limited(self.experiment.data, self.data, longest)
+        """The most updates of a call: none goes beyond an evaluation or a checkpoint."""
+        experiment = self.experiment
+        asked = experiment.run.steps_per_call
+        longest = min(
+            LONGEST if asked == "auto" else asked,
+            experiment.cadence(experiment.evaluate).longest,
+            experiment.saving().longest,
+        )
+        return limited(experiment.data, self.data, longest)
 
     def network(self) -> Network:
         """The network before its first update, drawn from the run's seed.

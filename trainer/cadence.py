@@ -44,6 +44,11 @@ class Cadence:
         """The last time up to `step`, or 0."""
         return step if step == self.end else ceil(step // self.every * self.every)
 
+    @property
+    def longest(self) -> int:
+        """The most steps from one time to the next."""
+        return min(self.end, ceil(self.every))
+
     def count(self, step: int) -> int:
         """How many multiples have passed by `step`; at the end, one that was only begun counts.
 
@@ -71,6 +76,11 @@ class Either:
     def next(self, step: int) -> int:
         """The first time after `step`."""
         return min(cadence.next(step) for cadence in self.cadences)
+
+    @property
+    def longest(self) -> int:
+        """The most steps from one time to the next; it may be less."""
+        return min(cadence.longest for cadence in self.cadences)
 
     def last(self, step: int) -> int:
         """The last time up to `step`, or 0."""

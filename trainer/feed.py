@@ -74,7 +74,12 @@ class Resident(Feed):
         """Copies all of `data` to the device once."""
         super().__init__(stream)
         self._train = tf.constant(data.train.inputs), tf.constant(data.train.labels)
-        self._test = tf.constant(data.test.inputs), tf.constant(data.test.labels)
+        count = at_once(data.test.inputs.shape[1:])
+        self._tests = [
+            (tf.constant(data.test.inputs[chosen]), tf.constant(data.test.labels[chosen]))
+            for start in range(0, len(data.test), count)
+            for chosen in [slice(start, start + count)]
+        ]
 
     def signature(self, rows: int | None) -> Handed:
         return tf.TensorSpec((rows, self.stream.batch_size), tf.int32)
@@ -93,8 +98,4 @@ class Resident(Feed):
         return inputs, labels
 
     def tests(self) -> Iterator[Batch]:
-        inputs, labels = self._test
-        count = at_once(tuple(inputs.shape[1:]))
-        for start in range(0, len(labels), count):
-            chosen = slice(start, start + count)
-            yield inputs[chosen], labels[chosen]
+        return iter(self._tests)

@@ -64,7 +64,8 @@ class Program:
         ]
         self._updates = tf.function(self._loop, signature, jit_compile=self._xla, autograph=False)
         self._compiled: Any = None
-        self._evaluate = tf.function(self._judge, reduce_retracing=True, autograph=False)
+        self._evaluate = tf.function(self._judge, autograph=False)
+        self._judging: dict[Any, Any] = {}
 
     @property
     def traces(self) -> int:
@@ -102,7 +103,10 @@ class Program:
         """The mean loss over all test examples, and every metric of them."""
         tally = Tally(self.network.metrics)
         for inputs, labels in self._feed.tests():
-            tally.add(self._evaluate(inputs, labels), len(labels))
+            shapes = tuple(inputs.shape), tuple(labels.shape)
+            if shapes not in self._judging:
+                self._judging[shapes] = self._evaluate.get_concrete_function(inputs, labels)
+            tally.add(self._judging[shapes](inputs, labels), len(labels))
         return tally.found()
 
     def _loop(

@@ -51,6 +51,7 @@ class Tape:
         self._hands: dict[str, float] = {}
         self._slowdown = 1.0
         self._end = end
+        self._reacts = any(curve.reacts for curve in self.curves.values())
         self._block = 0, np.empty((0, len(self.curves)))
         """The step of the first of some rows, and they."""
 
@@ -106,8 +107,9 @@ class Tape:
 
     def observe(self, metrics: Mapping[str, float], step: int) -> None:
         """Lets every schedule that reacts hear what an evaluation after `step` updates found."""
-        if self._reacts:
-            self._forget()
+        if not self._reacts:
+            return
+        self._forget()
         for curve in self.curves.values():
             curve.observe(metrics, step)
 
@@ -128,10 +130,6 @@ class Tape:
                 curve.restore(state["curves"].get(name, {}))
         self._hands = {name: value for name, value in state["hands"].items() if name in self.curves}
         self._slowdown = state["slowdown"]
-
-    @property
-    def _reacts(self) -> bool:
-        return any(curve.reacts for curve in self.curves.values())
 
     def _ahead(self, step: int, count: int) -> Values:
         """The rows that are asked for, and where nothing but the step moves them, more."""
