@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from .networks import Trained
 from .runs import experiment, result, trained
