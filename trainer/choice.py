@@ -69,15 +69,17 @@ def measured(build: Callable[[Compiled], P], ask: Callable[[P, int], Any]) -> tu
 
 
 def _rate(program: P, ask: Callable[[P, int], Any]) -> float:
-    """Updates a second, from the first number of them that takes long enough to tell."""
+    """Updates a second, from as many that it takes long enough to tell."""
     ask(program, 0)  # compiles
     count = 1
     while True:
+        seconds, made = 0.0, 0
         began = perf_counter()
-        ask(program, count)
-        seconds = perf_counter() - began
-        if seconds > TRIAL_SECONDS / 2 or count == program.longest:
-            return count / seconds
+        while not made or (count == program.longest and seconds < TRIAL_SECONDS / 2):
+            ask(program, count)
+            seconds, made = perf_counter() - began, made + count
+        if seconds > TRIAL_SECONDS / 2:
+            return made / seconds
         count = min(program.longest, max(2 * count, int(count / seconds * TRIAL_SECONDS)))
 
 
