@@ -11,6 +11,7 @@ import pytest
 from trainer import checkpoint
 from trainer.checkpoint import Saved
 
+from .networks import Trained
 from .runs import events, result, rows, trained
 from .storm import RECIPES, storm
 
@@ -129,6 +130,18 @@ def test_the_state_right_after_going_on_is_the_state_that_was_saved(
         np.testing.assert_array_equal(arrays[name], array, strict=True)
     about = {name: saved.about[name] for name in ("tape", "record", "metrics")}
     assert found == {**about, "step": saved.step}
+
+
+def test_a_state_is_every_variable_to_the_bit_and_updates_leave_it_alone() -> None:
+    used = Trained("optimizer=adam", "ema={momentum: 0.9}", "model.dropout=0.3")
+    used.update(0, 3)
+    expected = {name: np.asarray(value).copy() for name, value in used.network.variables().items()}
+    state = used.network.state()
+    used.update(3, 3)
+    assert list(state) == list(expected)
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, expected[name], strict=True)
+    assert state["global_step"] == 3
 
 
 @pytest.mark.parametrize(
