@@ -12,9 +12,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,11 @@ class At(NamedTuple):
     @property
     def name(self) -> str:
         return f"step-{self.step:010d}" + (f"-rewind-{self.rewinds}" if self.rewinds else "")
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What is greater the newer it is."""
+        return self.rewinds, self.step
 
     @classmethod
     def named(cls, name: str) -> At | None:
@@ -88,12 +94,46 @@ class Checkpoints:
         Raises:
             OSError: when the disk refuses; every earlier checkpoint is then still whole.
         """
+        final = self.write(at, arrays, about)
+        self.retire(self.sift(self.held(), spared)[1])
+        return final
+
+    def write(self, at: At, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Path:
+        """Writes one that is not there already, and removes none.
+
+        Raises:
+            OSError: when the disk refuses.
+        """
         self.folder.mkdir(exist_ok=True)
         final = self.folder / at.name
         if not final.exists():
             self._write(final, at.step, arrays, about)
-        self._retire(spared)
         return final
+
+    def held(self) -> list[At]:
+        """Those that are there, newest first."""
+        return list(self._found().values())
+
+    def sift(self, ats: Iterable[At], spared: Collection[int]) -> tuple[set[At], set[At]]:
+        """Those that stay for now, and those that are to go; one that stays for good is neither."""
+        newest = sorted(ats, key=lambda at: at.order, reverse=True)
+        older = newest[self.keep :]
+        staying = {*newest[: self.keep], *(at for at in older if at.step in spared)}
+        return staying, {at for at in older if at not in staying and not self.forever(at.step)}
+
+    def retire(self, going: Collection[At]) -> list[At]:
+        """Removes those that are to go, but none of the newest `keep`; gives those that are left.
+
+        Raises:
+            OSError: when the disk refuses.
+        """
+        found = self._found()
+        for old, at in list(found.items())[self.keep :]:
+            if at in going:
+                gone = old.rename(old.with_name(f".{old.name}.{os.getpid()}"))
+                shutil.rmtree(gone, ignore_errors=True)
+                del found[old]
+        return list(found.values())
 
     def newest(
         self, among: Callable[[int], bool] = lambda step: True, *, set_aside: bool = True
@@ -128,17 +168,20 @@ class Checkpoints:
         self, final: Path, step: int, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
     ) -> None:
         draft = self.folder / f".{final.name}.{os.getpid()}"
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft.exists():
+            shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         try:
+            content = BytesIO()  # of a file, each array would take several calls to the system
+            np.savez(content, **arrays)  # type: ignore[arg-type]  # the stubs take no mapping
             with (draft / STATE).open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take no mapping
+                file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             body = {
                 "format": FORMAT,
                 "step": step,
-                "files": {STATE: _fingerprint(draft / STATE)},
+                "files": {STATE: _fingerprint(content.getbuffer())},
                 "about": dict(about),
             }
             with (draft / "manifest.json").open("w", encoding="utf-8") as file:
@@ -152,17 +195,11 @@ class Checkpoints:
             shutil.rmtree(draft, ignore_errors=True)
             raise
 
-    def _retire(self, spared: Collection[int]) -> None:
-        for old, at in list(self._found().items())[self.keep :]:
-            if at.step not in spared and not self.forever(at.step):
-                gone = old.rename(old.with_name(f".{old.name}.{os.getpid()}"))
-                shutil.rmtree(gone, ignore_errors=True)
-
     def _found(self) -> dict[Path, At]:
         """The folders that bear a checkpoint's name, newest first."""
         named = ((path, At.named(path.name)) for path in self.folder.glob("step-*"))
         found = [(path, at) for path, at in named if at]
-        return dict(sorted(found, key=lambda item: (item[1].rewinds, item[1].step), reverse=True))
+        return dict(sorted(found, key=lambda item: item[1].order, reverse=True))
 
 
 def read(path: Path) -> Saved:
@@ -178,7 +215,7 @@ def read(path: Path) -> Saved:
             raise Damaged("manifest.json does not match its own checksum")
         if body["format"] != FORMAT:
             raise Damaged(f"is of format {body['format']}, and this version reads {FORMAT}")
-        if body["files"] != {STATE: _fingerprint(path / STATE)}:
+        if body["files"] != {STATE: _fingerprint((path / STATE).read_bytes())}:
             raise Damaged(f"{STATE} does not match its checksum")
         with np.load(path / STATE, allow_pickle=False) as arrays:
             return Saved(body["step"], {name: arrays[name] for name in arrays}, body["about"])
@@ -192,6 +229,5 @@ def _digest(body: Any) -> str:
     return sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _fingerprint(path: Path) -> dict[str, int | str]:
-    content = path.read_bytes()
+def _fingerprint(content: bytes | memoryview) -> dict[str, int | str]:
     return {"bytes": len(content), "sha256": sha256(content).hexdigest()}

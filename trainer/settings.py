@@ -120,7 +120,8 @@ class Checkpoint(Declaration):
     """When the state is saved, and how much of it is kept."""
 
     every: Length = Duration.parse(1000)
-    """How often; the end of the run always is."""
+    """How often; the end of the run always is. One that would be removed again within a second is
+    not written."""
     keep: Annotated[Whole, Field(ge=1)] = 3
     """How many of the newest are kept."""
     keep_best: KeepBest | None = None
