@@ -92,7 +92,8 @@ class Saving:
             for old in going - {at}:
                 self._waiting.pop(old, None)
             self._going = (self._going - {at}) | going
-            self._changed.notify_all()
+            if len(self._waiting) == 1:  # with more, the thread is writing or at rest
+                self._changed.notify_all()
         if self._thread is None:
             self._thread = Thread(target=self._work, name="checkpoint", daemon=True)
             self._thread.start()
