@@ -20,8 +20,8 @@ from .checkpoint import At, Checkpoints
 
 HELD = 64 * 2**20
 """The bytes of snapshots in memory; where there would be more, training waits for the disk."""
-RESTS = 50
-"""The thread rests so many times as long as it wrote: saving takes a fiftieth of a core."""
+RESTS = 100
+"""The thread rests so many times as long as it wrote: saving takes a hundredth of a core."""
 LONGEST = 1.0
 """Its longest rest in seconds, and so about what a kill costs besides `checkpoint.every`."""
 
