@@ -95,7 +95,7 @@ class Program:
         if not whole or not (self._skips or {*applied} <= {after}):
             raise RuntimeError(
                 f"asked for updates {before} to {before + count}, but the program is at {after} "
-                f"and its optimizers at {sorted(applied)}"
+                f"and its optimizers at {sorted(map(int, applied))}"
             )
         return Updates(losses, finite)
 
