@@ -51,7 +51,7 @@ class Tape:
         self._hands: dict[str, float] = {}
         self._slowdown = 1.0
         self._end = end
-        self._reacts = any(curve.reacts for curve in self.curves.values())
+        self._reacting = {name for name, curve in self.curves.items() if curve.reacts}
         self._block = 0, np.empty((0, len(self.curves)))
         """The step of the first of some rows, and they."""
 
@@ -107,7 +107,7 @@ class Tape:
 
     def observe(self, metrics: Mapping[str, float], step: int) -> None:
         """Lets every schedule that reacts hear what an evaluation after `step` updates found."""
-        if not self._reacts:
+        if not self._reacting:
             return
         self._forget()
         for curve in self.curves.values():
@@ -115,7 +115,8 @@ class Tape:
 
     def state(self) -> dict[str, Any]:
         """What reading depends on besides the step, as JSON holds it."""
-        curves = {name: curve.state() for name, curve in self.curves.items()}
+        reacting = self._reacting
+        curves = {name: c.state() if name in reacting else {} for name, c in self.curves.items()}
         return {"curves": curves, "hands": dict(self._hands), "slowdown": self._slowdown}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -134,7 +135,7 @@ class Tape:
     def _ahead(self, step: int, count: int) -> Values:
         """The rows that are asked for, and where nothing but the step moves them, more."""
         more = min(self._end - step, BLOCK)
-        if more > count and not self._reacts:
+        if more > count and not self._reacting:
             with suppress(Refused):  # of a function that fails later on, when it does
                 return self._rows(step, more)
         return self._rows(step, count)
