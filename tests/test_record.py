@@ -1,4 +1,4 @@
-"""The rows of a run: their thread, and the events that mirror them."""
+"""The rows of a run: as text, and as the events that mirror it."""
 
 import json
 import time

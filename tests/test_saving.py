@@ -70,6 +70,15 @@ def begin(saving: Saving, step: int, *spared: int, rewinds: int = 0) -> None:
     saving.begin(At(step, rewinds), ARRAYS, {}, spared, lambda: None)
 
 
+def behind(disk: Disk, saving: Saving, steps: range, *spared: int) -> None:
+    """Begins with more, while the disk is still busy with a first one."""
+    disk.hold()
+    begin(saving, 1)
+    assert disk.begun.wait(60)
+    for step in steps:
+        begin(saving, step, *spared)
+
+
 @pytest.fixture
 def resting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the thread rest after its first write until somebody waits for it."""
@@ -189,12 +198,8 @@ def test_a_kill_at_any_moment_costs_none_for_good_and_none_of_the_number_kept(
 
 def test_one_that_newer_ones_supersede_is_never_written(tmp_path: Path, restless: None) -> None:
     disk = Disk(tmp_path)
-    disk.hold()
     saving = Saving(disk, untold)
-    begin(saving, 1)
-    assert disk.begun.wait(60)
-    for step in range(2, 11):
-        begin(saving, step, 4)
+    behind(disk, saving, range(2, 11), 4)
     disk.let_all()
     saving.close()
     assert sorted(disk.written) == [1, 4, 8, 9, 10]
@@ -205,16 +210,12 @@ def test_the_newest_comes_first_after_those_that_it_counts_on(
     tmp_path: Path, restless: None
 ) -> None:
     disk = Disk(tmp_path, keep=3, forever=lambda step: step == 5)
-    disk.hold()
-    all_five = threading.Event()
-    disk.watch = lambda: all_five.set() if len(disk.written) == 6 else None
+    all_six = threading.Event()
+    disk.watch = lambda: all_six.set() if len(disk.written) == 6 else None
     saving = Saving(disk, untold)
-    begin(saving, 1)
-    assert disk.begun.wait(60)
-    for step in range(2, 11):
-        begin(saving, step, 4)
+    behind(disk, saving, range(2, 11), 4)
     disk.let_all()
-    assert all_five.wait(60)
+    assert all_six.wait(60)
     saving.close()
     assert disk.written == [1, 4, 5, 10, 9, 8]
 
@@ -335,13 +336,9 @@ def test_a_refused_newest_is_the_trouble_whatever_becomes_of_older_ones(
 ) -> None:
     told: list[int] = []
     disk = Disk(tmp_path)
-    disk.hold()
     disk.refuses = {4: OSError("full")}
     saving = Saving(disk, lambda step, error: told.append(step))
-    begin(saving, 1)
-    assert disk.begun.wait(60)
-    for step in (2, 3, 4):
-        begin(saving, step)
+    behind(disk, saving, range(2, 5))
     written = threading.Event()
     disk.watch = lambda: written.set() if len(disk.written) == 3 else None
     disk.let_all()
