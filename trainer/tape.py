@@ -52,8 +52,9 @@ class Tape:
         self._slowdown = 1.0
         self._end = end
         self._reacting = {name for name, curve in self.curves.items() if curve.reacts}
-        self._block = 0, np.empty((0, len(self.curves)))
+        self._block: tuple[int, Values]
         """The step of the first of some rows, and they."""
+        self._forget()
 
     @property
     def names(self) -> list[str]:

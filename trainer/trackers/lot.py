@@ -57,7 +57,7 @@ class Lot(Sequence[Row]):
     @property
     def finite(self) -> bool:
         """Whether there is no number that JSON can't hold."""
-        return all(np.isfinite(values).all() for values in self._all())
+        return all(np.isfinite(values).all() for values in self.spread().values())
 
     def spread(self) -> dict[str, NDArray[Any]]:
         """A column for each name."""
@@ -86,14 +86,9 @@ class Lot(Sequence[Row]):
         return next(iter(self[at : at + 1]))
 
     def __iter__(self) -> Iterator[Row]:
-        names = self.names
-        alike = [_told(np.array([value]))[0] for value in self.alike.values()]
-        for entries in zip(*map(_told, self.columns.values()), strict=True):
-            yield dict(zip(names, (*entries, *alike), strict=True))
-
-    def _all(self) -> Iterator[Any]:
-        yield from self.columns.values()
-        yield from self.alike.values()
+        columns = self.spread()
+        for entries in zip(*map(_told, columns.values()), strict=True):
+            yield dict(zip(columns, entries, strict=True))
 
 
 def lots(rows: Sequence[Row]) -> Iterator[Lot]:
@@ -118,6 +113,7 @@ def _printed(numbers: list[float]) -> list[str]:
 
 def _told(values: NDArray[Any]) -> list[Any]:
     told: list[Any] = values.tolist()
-    if np.isfinite(values).all():
+    sound = np.isfinite(values)
+    if sound.all():
         return told
-    return [x if sound else None for x, sound in zip(told, np.isfinite(values), strict=True)]
+    return [x if whole else None for x, whole in zip(told, sound, strict=True)]
