@@ -41,6 +41,7 @@ class Told(NamedTuple):
 class _One(Program):
     """The program of one network; what a loop in it put in a variable's place would stay there."""
 
+    turns = False  # `vectorized_map` knows no barrier
     unrolled = True
 
 

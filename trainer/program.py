@@ -16,6 +16,7 @@ from .feed import Batch, Feed
 from .layers import drawing
 from .metrics import Tally, parts
 from .network import Network
+from .products import products
 
 Compiled = Literal["graph", "xla"]
 
@@ -36,6 +37,8 @@ class Program:
     finite ends the call, or with `skips` leaves weights, slots and averages as they were.
     """
 
+    turns = True
+    """Whether products may be differentiated in the order that suits XLA's processors."""
     unrolled = False
     """Whether micro-batches are written out one by one, in place of a loop over them."""
 
@@ -222,13 +225,13 @@ class Program:
         """The mean loss over a batch, and the gradients of its `scale`-fold."""
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]
-        with drawing(fused=self.fused), tf.GradientTape() as tape:
-            tape.watch(weights)  # within a Keras scope they may be tensors
+        turned = self.turns and self.fused and "CPU" in self.network.global_step.device
+        with drawing(fused=self.fused), products(turned=turned):
             loss = tf.reduce_mean(self.network.loss.step(model, batch, dials))
             scaled = loss if scale is None else loss * scale
         # A step of the user's own may leave some weight out.
         unused = tf.UnconnectedGradients.ZERO
-        return [loss, *tape.gradient(scaled, weights, unconnected_gradients=unused)]
+        return [loss, *tf.gradients(scaled, weights, unconnected_gradients=unused)]
 
     def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         network = self.network
