@@ -56,6 +56,11 @@ def test_what_was_declared_or_is_remembered_is_what_a_run_would_use(
     verdicts.remember(auto, "/CPU:0", Chosen("xla", {}))
     *_, told = doctor.compiling(auto, Folder(tmp_path))
     assert told.startswith("a run would use xla, remembered from 20")
+    monkeypatch.setattr(verdicts, "usable_cores", lambda: [0, 1])
+    monkeypatch.delenv(verdicts.THREADS, raising=False)
+    verdicts.remember(auto, "/CPU:0", Chosen("xla", {}, rate=9000.0))
+    *_, told = doctor.compiling(auto, Folder(tmp_path))
+    assert told.startswith("a run would use xla on one thread, remembered from 20")
     *_, told = doctor.compiling(experiment("run.compile=xla"), Folder(tmp_path))
     assert told == "a run would use xla, as declared"
 

@@ -160,3 +160,55 @@ def test_a_verdict_says_what_it_is_of(cache: Path) -> None:
     verdicts.remember(experiment(*AUTO), "/CPU:0", Chosen("xla", {}))
     (kept,) = cache.rglob("*.json")
     assert json.loads(kept.read_text())["of"]["model"]["kind"] == "mlp"
+
+
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "usable_cores", lambda: [0, 1])
+    monkeypatch.delenv(verdicts.THREADS, raising=False)
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.parametrize(
+    ("way", "every", "one", "threads", "rate"),
+    [
+        ("xla", 20_000.0, None, 1, 0.0),  # to be tried
+        ("xla", 20_000.0, 25_000.0, 1, 25_000.0),
+        ("xla", 20_000.0, 19_500.0, 1, 19_500.0),  # as good as
+        ("xla", 20_000.0, 15_000.0, None, 20_000.0),
+        ("xla", 300.0, None, None, 300.0),  # its products are worth sharing
+        ("graph", 20_000.0, None, None, 20_000.0),
+    ],
+)
+def test_one_thread_is_tried_for_quick_updates_and_kept_where_it_is_as_fast(
+    way, every, one, threads, rate
+) -> None:
+    asked = experiment(*AUTO)
+    verdicts.remember(asked, "/CPU:0", Chosen(way, {}, rate=every))
+    if one is not None:
+        verdicts.remember(asked, "/CPU:0", Chosen(way, {}, threads=1, rate=one))
+    found = verdicts.remembered(asked, "/CPU:0", alone=True)
+    assert found is not None
+    assert (found.compile, found.threads, found.rate) == (way, threads, rate)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_threads_are_left_alone_where_others_have_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = Chosen("xla", {}, rate=20_000.0)
+
+    def threads(*overrides: str, device: str = "/CPU:0", alone: bool = True) -> int | None:
+        asked = experiment(*AUTO, *overrides)
+        verdicts.remember(asked, device, quick)
+        found = verdicts.remembered(asked, device, alone=alone)
+        assert found is not None
+        return found.threads
+
+    assert threads() == 1
+    assert threads(alone=False) is None
+    assert threads("run.threads=2") is None
+    assert threads(device="/GPU:0") is None
+    monkeypatch.setenv(verdicts.THREADS, "2")
+    assert threads() is None
+    monkeypatch.delenv(verdicts.THREADS)
+    monkeypatch.setattr(verdicts, "usable_cores", lambda: [0])
+    assert threads() is None

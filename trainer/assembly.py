@@ -13,16 +13,17 @@ import tensorflow as tf
 from schedules.refusal import within
 
 from .checkpoint import Checkpoints, Saved
-from .choice import Chosen, Pace, measured
+from .choice import Chosen, Pace, measured, rate
 from .couriers import Couriers
 from .data import Split
+from .devices import Several
 from .durable import write
 from .events import Events
 from .experiment import Experiment
 from .feed import Feed
 from .feeding import feeding, limited
 from .folder import Folder
-from .live import probe
+from .machine import settled
 from .network import Network
 from .orders import Mail
 from .profiling import Profiling
@@ -44,28 +45,34 @@ LONGEST = 2000
 """The most updates in a call where the config leaves it open: what the padded tables hold."""
 
 
-def begin(experiment: Experiment, folder: Folder) -> Session:
+def begin(experiment: Experiment, folder: Folder, *, alone: bool = False) -> Session:
     """Builds the network on its device and goes on from the folder's newest checkpoint.
+
+    `alone` in its process, the run may settle TensorFlow for good in the way that suits it.
 
     Raises:
         Refused: when the machine lacks the device, Keras can't follow a schedule, or model and
             data don't fit.
         Unfit: when the checkpoint does not fit the network.
     """
-    run = experiment.run
-    strategy = experiment.device.strategy()
-    device = settled(experiment)
+    known = None
+    if experiment.run.compile == "auto" and not isinstance(experiment.device, Several):
+        known = decided(folder) or remembered(experiment, experiment.device.choose(), alone=alone)
+    device, strategy = settled(experiment, known.threads if known else None)
     start = Start.of(experiment, folder, loaded(experiment), device)
     with tf.device(device):
         network, build = start.built(strategy)
-        chosen = start.chosen() or remembered(experiment, device)
+        chosen = start.chosen() or known or remembered(experiment, device)
         if chosen is None:
             chosen, program = measured(build, start.ask)
             chosen = remember(experiment, device, chosen)
         else:
             program = build(chosen.compile)
             start.ask(program, 0)  # compiles, so that the first updates are as fast as the rest
-    pace = Pace(start.longest, adapts=run.steps_per_call == "auto")
+            if chosen.threads and not chosen.rate:
+                chosen = chosen.timed(rate(program, start.ask))
+                remember(experiment, device, chosen)
+    pace = Pace(start.longest, adapts=experiment.run.steps_per_call == "auto")
     return start.session(network, program, chosen, pace)
 
 
@@ -78,8 +85,7 @@ def join(
         Refused: as `begin` says.
         Lost: when another worker is gone.
     """
-    strategy = experiment.device.strategy()
-    device = settled(experiment)
+    device, strategy = settled(experiment)
     start = Start.apart(experiment, folder, loaded(experiment), device)
     with tf.device(device):
         network, build = start.built(strategy)
@@ -87,18 +93,18 @@ def join(
     return network, build, start.longest
 
 
-def settled(experiment: Experiment) -> str:
-    """Gets TensorFlow ready for an experiment, and gives the device that it will run on.
+def decided(folder: Folder) -> Chosen | None:
+    """What an earlier process on this folder settled on.
 
     Raises:
-        Refused: when the machine lacks the device, or Keras can't follow a schedule.
+        Unfit: when what it left can't be read.
     """
-    if experiment.run.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    device = experiment.device.choose()
-    with within("optimizer"):
-        probe(experiment.optimizer)
-    return device
+    if not folder.chosen.exists():
+        return None
+    try:
+        return Chosen(**json.loads(folder.chosen.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise Unfit(f"{folder.chosen.name} can't be read: {error}") from None
 
 
 def loaded(experiment: Experiment) -> Split:
@@ -221,11 +227,8 @@ class Start:
         """
         if self.experiment.run.compile != "auto":
             return Chosen(self.experiment.run.compile, {})
-        if self.folder.chosen.exists():
-            try:
-                return Chosen(**json.loads(self.folder.chosen.read_text(encoding="utf-8")))
-            except (TypeError, ValueError) as error:
-                raise Unfit(f"{self.folder.chosen.name} can't be read: {error}") from None
+        if found := decided(self.folder):
+            return found
         return Chosen(self.saved.about["compile"], {}, "as it began") if self.saved else None
 
     def session(self, network: Network, program: Trains, chosen: Chosen, pace: Pace) -> Session:

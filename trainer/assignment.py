@@ -43,6 +43,8 @@ class Assignment:
     """The run that it runs again."""
     cluster: Cluster | None = None
     """The processes that train together, where there are several."""
+    alone: bool = False
+    """Whether no other run will be in this process."""
 
     @classmethod
     def of(cls, config: DictConfig, held: ExitStack) -> Self:
@@ -68,7 +70,8 @@ class Assignment:
         if declared is not experiment:
             experiment, curves = declared, declared.curves()
         source = Path(config.rerun) if config.rerun else None
-        return cls(experiment, folder, curves, warnings, source, cluster)
+        alone = composed.mode == RunMode.RUN
+        return cls(experiment, folder, curves, warnings, source, cluster, alone)
 
     @property
     def trains(self) -> bool:
@@ -111,7 +114,7 @@ class Assignment:
             return find(self.experiment, self.folder)
         if self.experiment.mode == "doctor":
             return examine(self.experiment, self.folder)
-        code = run(self.experiment, self.folder)
+        code = run(self.experiment, self.folder, alone=self.alone)
         self.compare()
         return code or self.leave()
 

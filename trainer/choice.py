@@ -7,7 +7,7 @@ on convolutions inside a loop, so no rule of thumb will do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
@@ -30,6 +30,15 @@ class Chosen:
     """What each way was measured at; empty where the config had decided."""
     origin: str = "declared"
     """Where the decision is from: the config, this run's measurement, or an earlier run's."""
+    threads: int | None = None
+    """How many an operation may take on the CPU; None where that was not for this to decide."""
+    rate: float = 0.0
+    """The updates a second that this was measured at; 0 where it was not."""
+
+    def timed(self, rate: float) -> Chosen:
+        """The same, measured on its number of threads."""
+        way = f"{self.compile} on one thread"
+        return replace(self, why={**self.why, way: f"{rate:.4g} updates/s"}, rate=rate)
 
 
 class Measurable(Protocol):
@@ -53,23 +62,28 @@ def measured(build: Callable[[Compiled], P], ask: Callable[[P, int], Any]) -> tu
     ways: tuple[Compiled, ...] = ("graph", "xla")
     for way in ways:
         programs[way] = build(way)
-        before = programs[way].network.state()
         try:
-            rates[way] = _rate(programs[way], ask)
+            rates[way] = rate(programs[way], ask)
             why[way] = f"{rates[way]:.4g} updates/s"
         except tf.errors.OpError as error:
             # XLA has no kernel for some operations, and no deterministic one for others.
             if not rates:
                 raise
             why[way] = f"cannot: {error.message.splitlines()[0]}"
-        finally:
-            programs[way].network.restore(before)
     best = max(rates, key=rates.__getitem__)
-    return Chosen(best, why), programs[best]
+    return Chosen(best, why, rate=rates[best]), programs[best]
+
+
+def rate(program: P, ask: Callable[[P, int], Any]) -> float:
+    """Updates a second, from as many that it takes long enough to tell; the weights stay."""
+    before = program.network.state()
+    try:
+        return _rate(program, ask)
+    finally:
+        program.network.restore(before)
 
 
 def _rate(program: P, ask: Callable[[P, int], Any]) -> float:
-    """Updates a second, from as many that it takes long enough to tell."""
     ask(program, 0)  # compiles
     count = 1
     while True:

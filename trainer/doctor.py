@@ -103,20 +103,21 @@ def machine(experiment: Experiment) -> Iterator[tuple[str, Any]]:
 
 def compiling(experiment: Experiment, folder: Folder) -> list[str]:
     """How fast each way is for this config, and which one a run would take."""
-    from .assembly import Start, loaded, settled
+    from .assembly import Start, loaded
+    from .machine import settled
     from .verdicts import remembered
 
-    strategy = experiment.device.strategy()
-    device = settled(experiment)
+    device, strategy = settled(experiment)
     start = Start.of(experiment, folder, loaded(experiment), device)
     chosen = start.compared(strategy)
     told = [f"{way}: {why}" for way, why in chosen.why.items()]
     if experiment.run.compile != "auto":
         return [*told, f"a run would use {experiment.run.compile}, as declared"]
-    known: Chosen | None = remembered(experiment, device)
-    if known and known.compile != chosen.compile:
+    known: Chosen | None = remembered(experiment, device, alone=True)
+    if known and (known.threads or known.compile != chosen.compile):
+        way = f"{known.compile} on one thread" if known.threads else known.compile
         hint = "run.compile_cache=false measures anew"
-        return [*told, f"a run would use {known.compile}, {known.origin}; {hint}"]
+        return [*told, f"a run would use {way}, {known.origin}; {hint}"]
     return [*told, f"a run would use {chosen.compile}"]
 
 

@@ -25,6 +25,13 @@ def _count(written: object) -> object:
     raise PydanticCustomError("count", "must be a whole number from 1 on, or auto", hint)
 
 
+def _threads(written: object) -> object:
+    if written == "auto" or (type(written) is int and written >= 1):
+        return written
+    hint = {"hint": "run.threads=1, or auto"}
+    raise PydanticCustomError("threads", "must be a whole number from 1 on, or auto", hint)
+
+
 class Profile(Declaration):
     """What TensorFlow records of how it spends its time."""
 
@@ -53,6 +60,14 @@ class Run(Declaration):
     """How the loop is compiled; `auto` measures both on the actual model."""
     compile_cache: Flag = True
     """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
+    threads: Annotated[int | Literal["auto"], BeforeValidator(_threads)] = "auto"
+    """How many threads an operation may take on the CPU; `auto` takes one a core, or one alone.
+
+    XLA hands the products of a small network from thread to thread, which may cost more than it
+    brings. TensorFlow wants to know before it has measured anything: so where a run of the command
+    line has found XLA to be the faster way, at thousands of updates a second, the next one like it
+    tries a single thread, and those after it take what was faster. A number is for good.
+    """
     profile: Profile | None = None
     """Writes a profile of a few calls for TensorBoard into the run's folder; null for none."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from schedules import Refused
 
-from .assembly import Start, TooLarge, loaded, settled
+from .assembly import Start, TooLarge, loaded
 from .assignment import Assignment
 from .choice import Chosen, measured
 from .ensemble import Ensemble
@@ -25,6 +25,7 @@ from .experiment import Experiment
 from .feeding import feeding, streams
 from .lanes import Arrays, Lane, LaneProgram, Lanes, Rows, SharedPace, stacked
 from .likeness import fixed, shared
+from .machine import settled
 from .network import Network
 from .program import Compiled
 from .progress import Joint
@@ -92,7 +93,7 @@ def entered(
             nothing to learn from.
         Apart: when the examples don't stay on the device.
     """
-    device = settled(shared([assignment.experiment for assignment in alike]))
+    device, _ = settled(shared([assignment.experiment for assignment in alike]))
     data = loaded(alike[0].experiment)
     if streams(alike[0].experiment.data, data):
         raise Apart("each reads its examples as it needs them (data.keep)")

@@ -13,6 +13,7 @@ from schedules.preview import horizon
 from .experiment import Experiment
 from .feed import Feed
 from .feeding import feeding, limited
+from .machine import settled
 from .network import Network
 from .program import Compiled, Program
 from .range_test import Reading
@@ -31,9 +32,7 @@ def sweep(experiment: Experiment) -> Reading:
     Raises:
         Refused: when the machine lacks the device, or a parameter group means no weight.
     """
-    strategy = experiment.device.strategy()
-    if experiment.run.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    device, strategy = settled(experiment)
     data = experiment.data.load()
     most = limited(experiment.data, data, AT_ONCE)
     tape = Tape(experiment.curves())
@@ -49,7 +48,7 @@ def sweep(experiment: Experiment) -> Reading:
     def feed() -> Feed:
         return feeding(experiment.data, data, stream)
 
-    with tf.device(experiment.device.choose()):
+    with tf.device(device):
         if strategy is None:
             parts = experiment.run.micro_batches
             program = Program(network(), feed(), compiled, most, parts)

@@ -33,14 +33,15 @@ class Unable(Exception):  # noqa: N818  # says what can't be done
     """A run that could not begin, though its config can be honoured, and why."""
 
 
-def run(experiment: Experiment, folder: Folder) -> int:
+def run(experiment: Experiment, folder: Folder, *, alone: bool = False) -> int:
     """Trains in `folder`, going on where an earlier process stopped; gives the exit code.
 
     0 when the end (or `run.stop_after`, or a command to stop) was reached, 1 when training failed,
-    128 + the signal's number when one asked it to stop.
+    128 + the signal's number when one asked it to stop. `alone` in its process, it may settle
+    TensorFlow for good in the way that suits it.
     """
     try:
-        return perform(experiment, folder, Stop())
+        return perform(experiment, folder, Stop(), alone=alone)
     except Unable as unable:
         print(unable, file=sys.stderr)
         return FAILED
@@ -51,6 +52,8 @@ def perform(
     folder: Folder,
     stop: Stop,
     progress_of: Callable[[int], Progress] | None = None,
+    *,
+    alone: bool = False,
 ) -> int:
     """As `run`, with the signals and the progress of whoever asks.
 
@@ -66,7 +69,7 @@ def perform(
         progress_of = progress_of or Progress
         try:
             with diverted(folder.chatter):
-                this = assembly.begin(experiment, folder)
+                this = assembly.begin(experiment, folder, alone=alone)
         except session.Unfit as unfit:
             why = f"the checkpoint in {folder.checkpoints} does not fit: {unfit}"
             raise Unable(why) from None
@@ -110,6 +113,8 @@ def trained(this: Session, progress: Progress, stop: Stop) -> str:
 
 def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
     """Says and writes down how it ended, and gives the exit code."""
+    from .machine import taken
+
     if asked is not None:
         status, code = "interrupted", 128 + asked
         by = signal.Signals(asked).name
@@ -139,6 +144,7 @@ def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
         "compile": this.chosen.compile,
         "compile_origin": this.chosen.origin,
         "compile_measured": this.chosen.why,
+        "threads": taken(),
         "steps_per_call": this.pace.steps_per_call,
         **({"together": this.together} if this.together > 1 else {}),
         "device": this.device,

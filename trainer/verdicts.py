@@ -23,10 +23,17 @@ from schedules.declaration import Declaration
 from .choice import Chosen
 from .durable import write
 from .experiment import Experiment
+from .machine import THREADS
 from .program import Compiled
 from .provenance import processor, usable_cores
 
 MEASURED = "measured at the start of this run"
+QUICK = 5000
+"""Updates a second from which on handing work from thread to thread may well cost more than it
+brings."""
+MARGIN = 1.05
+"""How much faster all threads must be than one, which leaves the other cores to others."""
+ALL = "all"
 
 
 def folder() -> Path:
@@ -35,10 +42,14 @@ def folder() -> Path:
     return Path(cache) / "scheduled-training" / "compiled"
 
 
-def remembered(experiment: Experiment, device: str, together: int = 1) -> Chosen | None:
+def remembered(
+    experiment: Experiment, device: str, together: int = 1, *, alone: bool = False
+) -> Chosen | None:
     """What an earlier run of such an experiment on such a machine found.
 
-    `together` networks like its own go through one program.
+    `together` networks like its own go through one program. A run that is `alone` in its process,
+    in which TensorFlow has not started, may be told to take one thread, at a rate of 0 where no
+    run has tried that yet.
     """
     if not experiment.run.compile_cache:
         return None
@@ -46,7 +57,11 @@ def remembered(experiment: Experiment, device: str, together: int = 1) -> Chosen
         kept = json.loads(_file(experiment, device, together).read_text(encoding="utf-8"))
         way, why = kept["compile"], kept["why"]
         if way in get_args(Compiled) and all(isinstance(told, str) for told in why.values()):
-            return Chosen(way, dict(why), f"remembered from {kept['measured']}")
+            rates = {name: float(rate) for name, rate in kept["rates"].items()}
+            free = alone and experiment.run.threads == "auto" and THREADS not in os.environ
+            one = free and way == "xla" and "CPU" in device and _one_is_better(rates)
+            threads, rate = (1, rates.get("1", 0.0)) if one else (None, rates[ALL])
+            return Chosen(way, dict(why), f"remembered from {kept['measured']}", threads, rate)
     return None
 
 
@@ -56,14 +71,23 @@ def remember(experiment: Experiment, device: str, chosen: Chosen, together: int 
         with suppress(OSError):
             file = _file(experiment, device, together)
             file.parent.mkdir(parents=True, exist_ok=True)
+            rates = {} if chosen.threads is None else json.loads(file.read_bytes())["rates"]
             kept = {
                 "compile": chosen.compile,
                 "why": chosen.why,
+                "rates": {**rates, str(chosen.threads or ALL): chosen.rate},
                 "measured": time.strftime("%Y-%m-%d"),
                 "of": _likeness(experiment, device, together),
             }
             write(file, json.dumps(kept, indent=1) + "\n")
     return replace(chosen, origin=MEASURED)
+
+
+def _one_is_better(rates: Mapping[str, float]) -> bool:
+    """Whether an operation should take one thread: as fast, or not tried where it may be."""
+    if rates[ALL] < QUICK or len(usable_cores()) == 1:
+        return False
+    return "1" not in rates or rates["1"] * MARGIN >= rates[ALL]
 
 
 def _file(experiment: Experiment, device: str, together: int) -> Path:
@@ -86,6 +110,7 @@ def _likeness(experiment: Experiment, device: str, together: int) -> dict[str, A
         "run": [run.micro_batches, run.precision, run.deterministic, run.on_nonfinite == "skip"],
         "steps_per_call": run.steps_per_call,
         "device": [device, _outline(experiment.device), *_hardware(device)],
+        "threads": [run.threads, os.environ.get(THREADS)],
         "versions": {name: version(name) for name in ("tensorflow", "keras")},
         "together": together,
     }

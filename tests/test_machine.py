@@ -1,0 +1,63 @@
+"""TensorFlow made ready: how many threads an operation may take, which it asks once a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from schedules import Refused
+from trainer import verdicts
+from trainer.choice import Chosen
+from trainer.machine import taken
+
+from .runs import SMALL, experiment, result, trained
+
+ASKED = (*SMALL, "run.compile=auto", "run.length=3")
+
+
+def trainer(path: Path, *overrides: str) -> dict[str, object]:
+    """A run of the command line, in a process of its own, and what it says of itself."""
+    command = [sys.executable, "-m", "trainer", *ASKED, *overrides, f"hydra.run.dir={path}"]
+    environment = {name: value for name, value in os.environ.items() if name != verdicts.THREADS}
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    return result(path)
+
+
+@pytest.mark.skipif(len(verdicts.usable_cores()) == 1, reason="there is one thread in any case")
+def test_a_quick_run_tries_one_thread_and_the_next_takes_what_was_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv(verdicts.THREADS, raising=False)
+    # As if every thread together had been faster than any machine is.
+    verdicts.remember(experiment(*ASKED), "/CPU:0", Chosen("xla", {"xla": "1e9"}, rate=1e9))
+    tried = trainer(tmp_path / "tried", "run.stop_after=2")
+    assert (tried["compile"], tried["threads"]) == ("xla", 1)
+    assert "xla on one thread" in tried["compile_measured"]  # type: ignore[operator]
+    [kept] = (tmp_path / "cache").rglob("*.json")
+    assert 0 < json.loads(kept.read_text())["rates"]["1"] < 1e9
+    after = trainer(tmp_path / "after")
+    assert after["threads"] == len(verdicts.usable_cores())
+    assert after["compile_measured"] == tried["compile_measured"]
+    # A run goes on as it began, whatever would be chosen now.
+    gone_on = trainer(tmp_path / "tried")
+    assert (gone_on["steps"], gone_on["threads"]) == (3, 1)
+
+
+def test_a_number_that_comes_too_late_is_refused(tmp_path: Path) -> None:
+    tf.zeros(())  # from here on TensorFlow is at work
+    number = taken() + 1
+    with pytest.raises(Refused, match=r"run\.threads.*comes too late"):
+        trained(tmp_path, f"run.threads={number}", "run.length=3")
+
+
+@pytest.mark.parametrize("number", ["0", "1.5", "many"])
+def test_a_number_of_threads_is_a_whole_one(number: str) -> None:
+    with pytest.raises(Refused, match=r"run\.threads = .*must be a whole number from 1 on"):
+        experiment(f"run.threads={number}")
