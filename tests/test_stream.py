@@ -66,6 +66,7 @@ def test_more_examples_than_a_permutation_holds_are_shown_once_an_epoch_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("trainer.stream.PERMUTED", 20)
+    monkeypatch.setattr("trainer.stream.CIPHERED", 10)
     stream = Stream(3, 23, 7)
     row = stream.indices(0, 23).ravel()
     for start in range(0, 161, 23):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 PERMUTED = 10**7
 """The most examples whose permutation is drawn as a whole: 80 MB, in a quarter of a second."""
+CIPHERED = 2**14
+"""How many entries are ciphered at a time: few enough to stay in a core's own cache, and enough
+for numpy's calls to cost nothing beside the numbers."""
 
 
 class Stream:
@@ -28,34 +33,34 @@ class Stream:
         self.seed = seed
         self.examples = examples
         self.batch_size = batch_size
-        self._permutation = lru_cache(maxsize=2)(self._drawn)
+        ciphers = examples > PERMUTED
+        drawn: Callable[[int], NDArray[Any]] = self._ciphered if ciphers else self._permuted
+        self._piece = lru_cache(maxsize=2)(drawn)
+        self._length = CIPHERED if ciphers else examples
 
     def indices(self, step: int, count: int) -> NDArray[np.int32] | NDArray[np.int64]:
         """Which examples updates `step` to `step + count - 1` learn from: `[count, batch_size]`."""
         start, stop = step * self.batch_size, (step + count) * self.batch_size
-        if self.examples > PERMUTED:
-            return self._ciphered(start, stop).reshape(count, self.batch_size)
-        first, last = start // self.examples, -(-stop // self.examples)
+        first, last = start // self._length, -(-stop // self._length)
         pieces = [
-            self._permutation(epoch)[max(start - before, 0) : max(stop - before, 0)]
-            for epoch in range(first, max(last, first + 1))
-            for before in [epoch * self.examples]
+            self._piece(number)[max(start - before, 0) : max(stop - before, 0)]
+            for number in range(first, max(last, first + 1))
+            for before in [number * self._length]
         ]
         return np.concatenate(pieces).reshape(count, self.batch_size)
 
-    def _ciphered(self, start: int, stop: int) -> NDArray[np.int64]:
-        place = np.arange(start, stop)
-        epochs = place // self.examples
-        row = np.empty(stop - start, np.int64)
-        for epoch in range(start // self.examples, -(-stop // self.examples)):
-            here = epochs == epoch
-            cipher = Cipher(self.seed, epoch, self.examples)
-            row[here] = cipher(place[here] - epoch * self.examples)
-        return row
-
-    def _drawn(self, epoch: int) -> NDArray[np.int32]:
+    def _permuted(self, epoch: int) -> NDArray[np.int32]:
         random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         return random.permutation(self.examples).astype(np.int32)
+
+    def _ciphered(self, piece: int) -> NDArray[np.int64]:
+        start, stop = piece * CIPHERED, (piece + 1) * CIPHERED
+        found = []
+        for epoch in range(start // self.examples, -(-stop // self.examples)):
+            before = epoch * self.examples
+            places = np.arange(max(start, before), min(stop, before + self.examples)) - before
+            found.append(Cipher(self.seed, epoch, self.examples)(places))
+        return np.concatenate(found)
 
 
 class Cipher:
@@ -88,18 +93,27 @@ class Cipher:
     def _once(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
         left, right = self._left, self._right
         one = np.uint64(1)
+        high = values.copy()  # and all in place, since memory costs more than these numbers do
+        low, mixed, room = (np.empty_like(values) for _ in range(3))
         for key in self._keys:
             # The halves change places each round, and with them their widths.
-            high, low = values >> right, values & ((one << right) - one)
-            high ^= _mixed(low ^ key) & ((one << left) - one)
-            values = (low << left) | high
+            np.bitwise_and(high, (one << right) - one, out=low)
+            high >>= right
+            np.bitwise_xor(low, key, out=mixed)
+            _mix(mixed, room)
+            mixed &= (one << left) - one
+            high ^= mixed
+            low <<= left
+            high |= low
             left, right = right, left
-        return values
+        return high
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The 64-bit finalizer of MurmurHash3 (Appleby 2011)."""
-    shift = np.uint64(33)
-    x = (x ^ (x >> shift)) * np.uint64(0xFF51AFD7ED558CCD)
-    x = (x ^ (x >> shift)) * np.uint64(0xC4CEB9FE1A85EC53)
-    return x ^ (x >> shift)
+def _mix(x: NDArray[np.uint64], room: NDArray[np.uint64]) -> None:
+    """Applies the 64-bit finalizer of MurmurHash3 (Appleby 2011) in place; `room` is as large."""
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        np.right_shift(x, np.uint64(33), out=room)
+        x ^= room
+        x *= np.uint64(factor)
+    np.right_shift(x, np.uint64(33), out=room)
+    x ^= room
