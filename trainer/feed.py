@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from .data import Split
@@ -81,11 +83,18 @@ class Resident(Feed):
             for chosen in [slice(start, start + count)]
         ]
 
+        self._next = _Drawn(stream)
+
+    def along(self, stream: Stream) -> Self:
+        other = super().along(stream)
+        other._next = _Drawn(stream)
+        return other
+
     def signature(self, rows: int | None) -> Handed:
         return tf.TensorSpec((rows, self.stream.batch_size), tf.int32)
 
     def hand(self, step: int, count: int, longest: int) -> tf.Tensor:
-        chosen = self.stream.indices(step, count).astype(np.int32, copy=False)
+        chosen = self._next.take(step, count).astype(np.int32, copy=False)
         if count < longest:
             chosen = np.pad(chosen, [(0, longest - count), (0, 0)])
         return tf.constant(chosen)
@@ -99,3 +108,25 @@ class Resident(Feed):
 
     def tests(self) -> Iterator[Batch]:
         return iter(self._tests)
+
+
+_DRAWING = ThreadPoolExecutor(1, "drawing")
+
+
+class _Drawn:
+    """The order of a call's examples, drawn while those of the call before are learnt from."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._asked = 0, 0
+        self._coming: Future[NDArray[Any]] | None = None
+
+    def take(self, step: int, count: int) -> NDArray[Any]:
+        """What the stream has for updates `step` to `step + count - 1`."""
+        if self._coming and self._asked == (step, count):
+            chosen = self._coming.result()
+        else:
+            chosen = self._stream.indices(step, count)
+        self._asked = step + count, count
+        self._coming = _DRAWING.submit(self._stream.indices, *self._asked)
+        return chosen
