@@ -18,6 +18,9 @@ from typing import IO
 NEEDS = {"jax": ("jax", "optax"), "torch": ("torch",)}
 """What a peer needs that the trainer does not."""
 
+LEARNING = {"trainer": 2}
+"""How many runs it takes a peer to learn from them what suits a job best."""
+
 PATIENCE = 300
 """The seconds that a peer may take to answer."""
 
@@ -100,6 +103,8 @@ def contest(job: str, entries: Iterable[Entry], rounds: int, seconds: float) -> 
                 entry.absent = f"{' and '.join(lacking)} not installed"
                 continue
             try:
+                for _ in range(LEARNING.get(entry.peer, 0)):
+                    Worker(job, entry).close()
                 workers.append((entry, Worker(job, entry)))
             except Failed as failed:
                 entry.absent = str(failed)

@@ -78,7 +78,7 @@ def trainer(given: Job) -> Run:
     path = Path(mkdtemp(prefix="bench-"))
     atexit.register(rmtree, path, ignore_errors=True)
     folder = Folder(path)
-    session = assembly.begin(folder.declare(given.declared), folder)
+    session = assembly.begin(folder.declare(given.declared), folder, alone=True)
     progress, stop = Progress(given.declared.total_steps()), Stop()
 
     def run(seconds: float) -> Made:
@@ -96,11 +96,12 @@ def trainer(given: Job) -> Run:
     return run
 
 
-def hand_written(given: Job, *, xla: bool) -> Run:
+def hand_written(given: Job, *, xla: bool, threads: int = 0) -> Run:
     """The best `tf.function` for the same Keras model and optimizer: many updates a call."""
     import keras
     import tensorflow as tf
 
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
     model = _keras_model(given)
     optimizer = _sgd()
     optimizer.build(model.trainable_variables)
@@ -263,6 +264,7 @@ PEERS: dict[str, Callable[[Job], Run]] = {
     "trainer": trainer,
     "hand_graph": lambda given: hand_written(given, xla=False),
     "hand_xla": lambda given: hand_written(given, xla=True),
+    "hand_xla_1": lambda given: hand_written(given, xla=True, threads=1),
     "jax": jax_scan,
     "torch": torch_eager,
     "fit": lambda given: keras_fit(given, at_once=1),
