@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from math import ceil
 from os import PathLike
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr
-from pydantic_core import PydanticCustomError
+from pydantic import Field, PrivateAttr
 from typing_extensions import Self
 
 from schedules import Clock, Curve, Problem, Schedule
@@ -25,29 +23,16 @@ from .data import Data
 from .devices import Device
 from .exports import Export
 from .hidden import Path as At
+from .horizon import Horizon
 from .losses import Auto, Loss
 from .metrics import Metrics
 from .models import Model
 from .optimizers import Optimizer
+from .permission import OURS, Allowed, forbidden
 from .range_test import RangeTest
 from .scheduled import Driven, driven
 from .settings import Checkpoint, Evaluate, Resume, Run
 from .trackers import Log
-
-OURS = "schedules.given:logistic"
-"""A function of this project's own, there for an example."""
-
-LONGEST = 10**9
-"""The most updates of a run: looking over the curves of more would take hours."""
-
-
-def _allowed(written: object) -> object:
-    if isinstance(written, bool) or (
-        isinstance(written, (list, tuple)) and all(isinstance(name, str) for name in written)
-    ):
-        return written
-    hint = {"hint": "allow_code=true or allow_code=[my.module]"}
-    raise PydanticCustomError("allowed", "must be true, false or a list of modules", hint)
 
 
 class Experiment(Declaration):
@@ -79,7 +64,7 @@ class Experiment(Declaration):
     resume: Resume = Resume()
     export: Export | None = None
     """A file with the model, written at the end; null for none."""
-    allow_code: Annotated[bool | tuple[str, ...], BeforeValidator(_allowed)] = False
+    allow_code: Allowed = False
     """Whether functions that it names may be imported and run; or the modules whose may."""
 
     _instead: dict[At, str] = PrivateAttr(default_factory=dict)
@@ -147,22 +132,11 @@ class Experiment(Declaration):
 
     def total_steps(self) -> int:
         """The updates of the whole run; a last update that the length only cuts into counts."""
-        with within("run", "length"):
-            if self.run.length.unit == "%":
-                hint = "run.length='10 epochs'"
-                raise refuse("", str(self.run.length), "must not be a share of itself", hint)
-            updates = ceil(self._units().steps(self.run.length))
-            if updates > LONGEST:
-                rule = f"is {updates:.3g} updates, and must not be more than {LONGEST:.0e}"
-                raise refuse("", str(self.run.length), rule, "run.length='10 epochs'")
-            return updates
+        return self._horizon().updates()
 
     def last_step(self) -> int:
         """Where this process stops: the end, or `run.stop_after` if that comes first."""
-        if self.run.stop_after is None:
-            return self.total_steps()
-        with within("run", "stop_after"):
-            return min(ceil(self.clock().steps(self.run.stop_after)), self.total_steps())
+        return self._horizon().stop()
 
     def cadence(self, what: Log | Evaluate | Checkpoint) -> Cadence:
         """When logging, evaluating or saving is due."""
@@ -179,8 +153,7 @@ class Experiment(Declaration):
 
     def clock(self) -> Clock:
         """What every duration of this run is measured against."""
-        units = self._units()
-        return Clock(self.total_steps(), units.batch_size, units.examples_per_epoch)
+        return self._horizon().clock()
 
     def curves(self) -> dict[str, Curve]:
         """Every scheduled value by name, the learning rate first; to find one it is swept.
@@ -259,44 +232,15 @@ class Experiment(Declaration):
                 yield joined(part, path), name
 
     def contradictions(self) -> Iterator[Problem]:
-        for path, name in self.code():
-            module = name.partition(":")[0]
-            allowed = self.allow_code
-            if isinstance(allowed, tuple):
-                allowed = any(f"{module}.".startswith(f"{known}.") for known in allowed)
-            if not allowed:
-                rule = "is code that the config names, and runs only with allow_code=true"
-                hint = f"read it first; then add allow_code=true or allow_code=[{module}]"
-                yield Problem(path, name, rule, hint)
+        return forbidden(self.code(), self.allow_code)
+
+    def check_parts(self, replicas: int) -> None:
+        """Refuses a batch that so many replicas can't share out equally."""
+        self._horizon().check_parts(replicas)
+
+    def _horizon(self) -> Horizon:
+        return Horizon(self.data, self.run, self.device)
 
     def _for_good(self) -> Cadence | None:
         every = self.checkpoint.keep_every
         return Cadence(self.clock().steps(every), self.total_steps()) if every else None
-
-    def _units(self) -> Clock:
-        with within("data"):
-            facts, batch = self.data.facts(), self.data.batch_size
-            with within("augment"):
-                self.data.augment.check(facts.shape)
-        examples = facts.examples
-        if batch > examples:
-            rule = f"must not exceed the {examples} training examples"
-            raise refuse("data.batch_size", batch, rule, f"data.batch_size={examples}")
-        if batch % self.run.micro_batches:
-            parts = [n for n in range(1, batch + 1) if not batch % n]
-            hint = f"known: {', '.join(map(str, parts))}"
-            rule = f"must divide data.batch_size = {batch}"
-            raise refuse("run.micro_batches", self.run.micro_batches, rule, hint)
-        self.check_parts(self.device.replicas())
-        return Clock(batch_size=batch, examples_per_epoch=examples)
-
-    def check_parts(self, replicas: int) -> None:
-        """Refuses a batch that so many replicas can't share out equally."""
-        batch, micro = self.data.batch_size, self.run.micro_batches
-        parts = replicas * micro
-        if batch % parts:
-            each = f"{replicas} replicas" + (f" times {micro} micro-batches" if micro > 1 else "")
-            less = batch // parts * parts
-            near = [n for n in (less, less + parts) if 0 < n <= self.data.facts().examples]
-            hint = " or ".join(f"data.batch_size={n}" for n in near)
-            raise refuse("data.batch_size", batch, f"must be a multiple of {parts}: {each}", hint)

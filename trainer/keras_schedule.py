@@ -20,8 +20,8 @@ from schedules.compose import Wrapped
 from schedules.preview import chunks, everything
 from schedules.refusal import joined, refuse
 
-from .experiment import OURS
 from .parabolas import Pieces, TooLong, fitted, ordinal, parabola
+from .permission import OURS
 
 TABLE = 1 << 24
 """Runs up to this many steps are a plain table of values, of 64 MB at most."""
