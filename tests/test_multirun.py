@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.multirun import Job, outlived
+from trainer.jobs import Job, outlived
 
 from .runs import SMALL, result
 from .sweeps import ENVIRONMENT, command, multirun, table

@@ -20,7 +20,7 @@ from hydra.plugins.launcher import Launcher
 
 from schedules.refusal import Refused
 from trainer.configuration import CONF, VERSION_BASE, widened
-from trainer.multirun import SweepFailed
+from trainer.jobs import SweepFailed
 from trainer.search import Search
 from trainer.space import Space
 from trainer.study import JOURNAL, Settings, opened

@@ -20,7 +20,7 @@ from schedules import Refused
 from .assignment import Assignment
 from .configuration import CONF, VERSION_BASE, explaining, in_order, widened
 from .hidden import veiled
-from .multirun import JobFailed, SweepFailed
+from .jobs import JobFailed, SweepFailed
 from .report import REPORT_SECONDS, refresh
 from .training import FAILED
 

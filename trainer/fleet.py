@@ -17,8 +17,9 @@ from schedules import Refused
 from schedules.refusal import refuse
 
 from .assignment import Assignment
+from .combinations import differing
+from .jobs import JobFailed
 from .likeness import alone, likeness
-from .multirun import JobFailed, differing
 from .report import REPORT_SECONDS, refresh
 from .training import diverted
 

@@ -21,10 +21,12 @@ from typing_extensions import Self
 
 from schedules.refusal import refuse
 
-from .multirun import SUBDIR, JobFailed, differing, surroundings
+from .combinations import differing
+from .jobs import SUBDIR, JobFailed
 from .provenance import usable_cores
 from .report import REPORT_SECONDS, refresh
 from .signals import Stop
+from .sources import surroundings
 
 OUTPUT = "output.log"
 """The file in a job's folder that takes what it prints."""

@@ -18,24 +18,15 @@ from omegaconf import DictConfig
 
 from schedules.refusal import Refused, did_you_mean, refuse, within
 
+from .combinations import wanted
 from .configuration import explaining
 from .durable import write
 from .folder import Folder
-from .multirun import (
-    ENDED,
-    INDEX,
-    Job,
-    SweepFailed,
-    check,
-    launched,
-    listed,
-    note_failure,
-    outlived,
-    surroundings,
-    wanted,
-)
+from .jobs import ENDED, Job, SweepFailed, launched, listed, note_failure, outlived
+from .multirun import INDEX, check
 from .provenance import usable_cores
 from .report import refresh
+from .sources import surroundings
 from .space import Space
 from .study import JOURNAL, Settings, check_pruner, required, sampler
 from .trial import announce

@@ -10,6 +10,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig
 
 from schedules.files import bounded
 from schedules.refusal import refuse
@@ -41,3 +42,15 @@ def bind() -> None:
     SourcesRegistry.instance().types["file"] = FileConfigSource
     # Where hydra-optuna-sweeper is installed too, its schema would refuse what ours can do.
     ConfigStore.instance().repo["hydra"].get("sweeper", {}).pop("optuna.yaml", None)
+
+
+def surroundings(config: DictConfig) -> list[str]:
+    """What a command line needs besides overrides to find the options that this one found."""
+    added = [
+        word
+        for source in config.hydra.runtime.config_sources
+        if source.provider == "command-line"
+        for word in ("--config-dir", source.path)
+    ]
+    search = [o for o in config.hydra.overrides.hydra if o.startswith("hydra.searchpath=")]
+    return [*added, *search]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from schedules.refusal import refuse
 
 from .folder import Folder
-from .multirun import Job
+from .jobs import Job
 from .space import Space
 from .study import JOURNAL, Settings, mended, opened, pruner, sampler
 
