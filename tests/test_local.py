@@ -12,7 +12,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from rich.console import Console
 
 from schedules.refusal import Refused
-from trainer.local import Machine, Place, Task, table
+from trainer.local import Machine, table
+from trainer.processes import Place, Task
 
 
 @pytest.fixture
