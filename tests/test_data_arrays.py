@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from schedules import Refused
 from schedules.refusal import within
-from trainer.data import Data, Preparation, Split
+from trainer.data import Data, Preparation
 from trainer.data.held_out import HeldOut
 
 from .runs import experiment, result, trained
+from .splits import loaded
 
 RANDOM = np.random.default_rng(3)
 INPUTS = RANDOM.normal(5.0, 3.0, (60, 4))
@@ -27,13 +28,6 @@ LABELS = np.arange(60) % 3
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def loaded(**config: Any) -> Split:
-    declared = Data.declared(config)
-    split = declared.load()
-    split.check(declared.facts())
-    return split
 
 
 def save(path: str, **arrays: Any) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from schedules import Refused
-from trainer.data import Data, Split
+from trainer.data import Data
 
 from . import extras
 from .runs import result, trained
+from .splits import loaded, refused
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::FutureWarning")
 
@@ -23,20 +22,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     return tmp_path
-
-
-def loaded(**config: Any) -> Split:
-    declared = Data.declared(config)
-    split = declared.load()
-    split.check(declared.facts())
-    return split
-
-
-def refused(act: Callable[[], object]) -> Any:
-    with pytest.raises(Refused) as caught:
-        act()
-    [problem] = caught.value.problems
-    return problem
 
 
 def test_columns_of_parquet_are_inputs_and_labels(here: Path) -> None:

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from schedules import Refused
-from schedules.refusal import within
-from trainer.data import Data, Split
+from trainer.data import Data
 from trainer.data.dimensions import dimensions
 
 from . import records
 from .runs import experiment, result, trained
+from .splits import loaded, refused
 
 RANDOM = np.random.default_rng(6)
 IMAGES = RANDOM.integers(0, 256, (12, 5, 7, 3)).astype(np.uint8)
@@ -34,21 +33,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def declared(**config: Any) -> Data:
     return Data.declared(config)
-
-
-def loaded(**config: Any) -> Split:
-    data = declared(**config)
-    with within("data"):
-        split = data.load()
-    split.check(data.facts())
-    return split
-
-
-def refused(act: Callable[[], object]) -> Any:
-    with pytest.raises(Refused) as caught:
-        act()
-    [problem] = caught.value.problems
-    return problem
 
 
 def png(image: Any) -> bytes:
