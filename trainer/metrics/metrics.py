@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
-from schedules.declaration import Declaration, carried
-from schedules.refusal import Problem, Refused, did_you_mean, joined, within
+from schedules.declaration import Declaration
+from schedules.refusal import joined, within
 
 from ..data import Facts
+from ..named import named
 from .metric import Metric
 
 USUAL = {"classes": "accuracy", "numbers": "mean_absolute_error"}
@@ -54,28 +55,10 @@ class Metrics(Declaration):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, config: Any) -> Any:
-        """Reads the name of each metric as its kind, where it states none."""
         if not isinstance(config, Mapping):
             return config
-        read: dict[str, Any] = {}
-        problems = []
-        for name, written in config.items():
-            named = isinstance(written, Mapping) and "kind" in written
-            if isinstance(written, Metric):
-                read[name] = written
-            elif written is None:
-                read[name] = None
-            elif name == "loss" or not isinstance(name, str) or not name.isidentifier():
-                rule = "is no name for a metric"
-                problems.append(Problem(str(name), written, rule, "letters, digits and _"))
-            elif not named and Metric.called(name) is None:
-                hint = did_you_mean(name, Metric.kinds)
-                problems.append(Problem(name, written, "is no known metric", hint))
-            elif not isinstance(written, Mapping):
-                rule = "must be a mapping, or null to leave it out"
-                problems.append(Problem(name, written, rule, f"metrics.{name}={{}}"))
-            else:
-                read[name] = {"kind": name, **written}
-        if problems:
-            raise carried(Refused(problems))
-        return read
+        return named(config, Metric, "metrics", is_name=_is_name, nulls=True)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier() and name != "loss"

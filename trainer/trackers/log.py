@@ -9,10 +9,11 @@ from pydantic import ConfigDict, model_validator
 from typing_extensions import Self
 
 from schedules import Duration
-from schedules.declaration import Declaration, carried
-from schedules.refusal import Problem, Refused, did_you_mean, within
+from schedules.declaration import Declaration
+from schedules.refusal import within
 from schedules.schedule import Length
 
+from ..named import named
 from .tracker import Tracker
 
 
@@ -55,24 +56,6 @@ class Log(Declaration):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, config: Any) -> Any:
-        """Reads the name of each tracker as its kind, and leaves out what is null."""
         if not isinstance(config, Mapping):
             return config
-        read, problems = {}, []
-        for name, written in config.items():
-            if name in cls.model_fields or isinstance(written, Tracker):
-                read[name] = written
-            elif written is not None:
-                known = Tracker.called(name) is not None
-                named = isinstance(written, Mapping) and "kind" in written
-                if not known and not named:
-                    hint = did_you_mean(name, {*cls.model_fields, *Tracker.kinds})
-                    problems.append(Problem(str(name), written, "is no known tracker", hint))
-                elif not isinstance(written, Mapping):
-                    rule = "must be a mapping"
-                    problems.append(Problem(name, written, rule, f"log.{name}={{}}"))
-                else:
-                    read[name] = {"kind": name, **written}
-        if problems:
-            raise carried(Refused(problems))
-        return read
+        return named(config, Tracker, "log", fields=cls.model_fields)
