@@ -26,11 +26,12 @@ class Horizon:
 
     def updates(self) -> int:
         """The updates of the whole run; a last update that the length only cuts into counts."""
+        if self.run.length.unit == "%":
+            hint = "run.length='10 epochs'"
+            raise refuse("run.length", str(self.run.length), "must not be a share of itself", hint)
+        units = self._units()
         with within("run", "length"):
-            if self.run.length.unit == "%":
-                hint = "run.length='10 epochs'"
-                raise refuse("", str(self.run.length), "must not be a share of itself", hint)
-            updates = ceil(self._units().steps(self.run.length))
+            updates = ceil(units.steps(self.run.length))
             if updates > LONGEST:
                 rule = f"is {updates:.3g} updates, and must not be more than {LONGEST:.0e}"
                 raise refuse("", str(self.run.length), rule, "run.length='10 epochs'")
