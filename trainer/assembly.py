@@ -14,6 +14,7 @@ from schedules.refusal import within
 
 from .checkpoint import Checkpoints, Saved
 from .choice import Chosen, Pace, measured, rate
+from .commands import Commands
 from .couriers import Couriers
 from .data import Split
 from .devices import Several
@@ -254,7 +255,7 @@ class Start:
             record=Record(folder.path, couriers),
             couriers=couriers,
             events=Events(folder.path),
-            mail=mail,
+            commands=Commands(mail),
             saving=Saving(self.checkpoints, lambda step, error: session.saved_or_not(step, error)),
             workers=network.workers if isinstance(network, Mirrors) else None,
             chosen=chosen,
@@ -284,7 +285,7 @@ def _go_on(session: Session, saved: Saved | None) -> None:
     """Puts a session where its run's newest checkpoint was made, or at the beginning."""
     if saved is None:
         session.record.go_on(0, 0, again=True)
-        session.play(0)
+        session.commands.recall(session, 0)
         if session.experiment.run.on_nonfinite == "rewind":
             session.save()
         return

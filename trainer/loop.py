@@ -31,7 +31,7 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
     while session.step < end and stop.signal is None and session.listen():
         step = session.step
         until = min(cadence.next(step) for cadence in (evaluation, saving))
-        until = session.score.next(step, session.rewinds, min(until, end))
+        until = session.commands.score.next(step, session.rewinds, min(until, end))
         count = min(session.pace.steps_per_call, until - step)
 
         table = session.tape.read(step, count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, overload
 
@@ -10,17 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedules.moments import Values
-from schedules.refusal import Refused
 
 from .checkpoint import At, Saved
 from .choice import Chosen, Pace
+from .commands import Commands
 from .couriers import HURRIED, Couriers
 from .data import Split
 from .events import Events
 from .experiment import Experiment
 from .folder import Folder
 from .network import Network
-from .orders import Letter, Mail, Order, Score
 from .profiling import Profiling
 from .program import Updates
 from .record import Record
@@ -71,7 +69,7 @@ class Session:
     record: Record
     couriers: Couriers
     events: Events
-    mail: Mail
+    commands: Commands
     saving: Saving
     chosen: Chosen
     pace: Pace
@@ -84,7 +82,6 @@ class Session:
     """Those of other processes, where there are any."""
     trial: Trial | None = None
     """What it tells the search that it is a part of."""
-    score: Score = field(default_factory=lambda: Score([]))
     step: int = 0
     saved: int = -1
     """The step of the last checkpoint."""
@@ -133,12 +130,16 @@ class Session:
         for said in self.couriers.news():
             self.say("tracker", said)
 
+    def look(self) -> dict[str, float]:
+        """The means over all test examples, named as rows name them."""
+        return {f"eval_{name}": value for name, value in self.program.evaluate().items()}
+
     def evaluate(self) -> bool:
         """Looks at the test examples; the schedules that react to it hear what was found.
 
         Gives whether it is the best so far, where `checkpoint.keep_best` wants to know.
         """
-        self.metrics = self._look()
+        self.metrics = self.look()
         self.tape.observe(self.metrics, self.step)
         self.write(Lot.of({"step": self.step, "epoch": self.epoch(self.step), **self.metrics}))
         if self.trial:
@@ -200,21 +201,11 @@ class Session:
         self.best = Best(*about["best"]) if about["best"] else None
         self.standstill = Standstill(*about["standstill"])
         self.rewinds, self.skipped = about["rewinds"], about["skipped"]
-        self.play(about["events"])
-
-    def play(self, seen: int) -> None:
-        """Gets ready to repeat what was ordered after the first `seen` events, or elsewhere."""
-        known = {row.get("id") for row in self.events.rows}
-        elsewhere = [row for row in self.experiment.run.score() if row.get("id") not in known]
-        self.score = Score([*self.events.rows[seen:], *elsewhere])
+        self.commands.recall(self, about["events"])
 
     def listen(self) -> bool:
         """Does what is ordered before the next update; gives False when that is to stop."""
-        for row in self.score.due(self.step, self.rewinds):
-            if all(row["id"] != known.get("id") for known in self.events.rows):
-                self.events.add(self.step, **_repeated(row))
-            for order in map(Order.parse, row["orders"]):
-                self._steer(order)
+        self.commands.repeat(self)
         if self.trial and self.trial.pruned:
             self.say("pruned", f"pruned at step {self.step}: other trials are ahead of it")
             return False
@@ -223,7 +214,7 @@ class Session:
             said = f"ended early: no gain in {count} evaluations since step {step}, at {best:g}"
             self.say("ended early", said)
             return False
-        return all(self._obey(letter) for letter in self.mail.waiting()) and not self.enough
+        return self.commands.obey(self) and not self.enough
 
     def diverge(self, t: int, why: str) -> None:
         """Meets something that is not finite at update `t` by going back to a checkpoint.
@@ -286,64 +277,3 @@ class Session:
         """Tells whoever watches, and the record."""
         print(f"{self.label}{said}")
         self.events.add(self.step, event, said=said, **told)
-
-    def _look(self) -> dict[str, float]:
-        return {f"eval_{name}": value for name, value in self.program.evaluate().items()}
-
-    def _obey(self, letter: Letter) -> bool:
-        """Does what a letter says, once its record is on the disk; gives False for a stop."""
-        if row := next((row for row in self.events.rows if row.get("id") == letter.id), None):
-            # A kill came between taking it up and answering.
-            self.mail.answer(letter, {"step": row["step"], "told": list(letter.orders)})
-            return True
-        try:
-            orders = [Order.parse(order) for order in letter.orders]
-            for order in orders:
-                if order.name:
-                    self.tape.check(order.name, order.value)
-        except Refused as refused:
-            self.mail.answer(letter, {"refused": str(refused)})
-            return True
-        if any(order.verb != "status" for order in orders):
-            told = {"orders": list(letter.orders), "id": letter.id, "rewinds": self.rewinds}
-            self.events.add(self.step, "command", **told)
-        step = self.step
-        self.mail.answer(letter, {"step": step, "told": [self._do(order) for order in orders]})
-        return not any(order.verb == "stop" for order in orders)
-
-    def _do(self, order: Order) -> str:
-        match order.verb:
-            case "checkpoint":
-                self.save()
-                self.saving.finish()
-                trouble = self.saving.trouble
-                return f"not saved: {trouble}" if trouble else f"saved {At(self.step).name}"
-            case "evaluate":
-                return _listed(self._look())
-            case "status":
-                values = dict(zip(self.tape.names, self.tape.read(self.step, 1)[0], strict=True))
-                rate = f"{self.pace.rate:,.0f} updates/s" if self.pace.rate else "no update yet"
-                of = f"of {self.experiment.total_steps()}"
-                return "  ".join(filter(None, (of, _listed(values), _listed(self.metrics), rate)))
-            case "stop":
-                return "stopping"
-            case _:
-                return self._steer(order)
-
-    def _steer(self, order: Order) -> str:
-        names = [order.name] if order.name else self.tape.names
-        before = self.tape.read(self.step, 1)[0]
-        for name in names:
-            self.tape.turn(name, order.value)
-        after = self.tape.read(self.step, 1)[0]
-        changes = zip(self.tape.names, before, after, strict=True)
-        return ", ".join(f"{n} = {b:g} (was {a:g})" for n, a, b in changes if n in names)
-
-
-def _repeated(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An event of another run's record, to be put into this one's."""
-    return {name: row[name] for name in ("event", "orders", "id", "rewinds")} | {"replayed": True}
-
-
-def _listed(values: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.6g}" for name, value in values.items())
