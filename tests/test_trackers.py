@@ -215,7 +215,7 @@ def test_one_that_is_silent_for_long_is_told_of_while_the_run_goes_on(
 def test_one_that_is_slow_gets_fewer_updates_and_every_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(couriers, "HELD", 100)
+    monkeypatch.setattr("trainer.backlog.HELD", 100)
     go = threading.Event()
     BOOKS[tmp_path.name] = Spoken(lambda what: go.wait())
     courier = Courier(Remembered(), Tracked(tmp_path, "slow", {}))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
+from .backlog import Act, Backlog
 from .durable import objects
 from .folder import Folder, flat
 from .hidden import anonymous
@@ -14,15 +15,6 @@ from .provenance import code
 from .trackers import Book, Log, Lot, Row, Tracked, Tracker
 from .trackers.table import made
 
-HELD = 50_000
-"""The rows that wait for a tracker; with more of them, it gets every second update's."""
-AT_ONCE = 1000
-"""The rows that a tracker is told of at a time."""
-GATHERED_SECONDS = 0.5
-"""How long rows may wait for others, so that a tracker is told of many at a time.
-
-A thread that wakes up takes a core from the training, and Python from its loop.
-"""
 SHOWN_SECONDS = 5.0
 """How long a reader may have to wait for what is written down."""
 SILENT_SECONDS = 60.0
@@ -31,8 +23,6 @@ PATIENCE = 60.0
 """How long the end of a run waits for its trackers to have everything."""
 HURRIED = 1.0
 """How long it does where somebody waits for the process to end."""
-
-Act = Callable[[Book], None]
 
 
 class Courier:
@@ -43,11 +33,7 @@ class Courier:
 
     def __init__(self, tracker: Tracker, run: Tracked) -> None:
         self._tracker, self._run = tracker, run
-        self._waiting: list[Act | Lot] = []
-        self._rows = 0
-        """How many rows wait, after which nothing else happened."""
-        self._since = 0.0
-        """When the first of what waits came."""
+        self._backlog = Backlog()
         self._changed = Condition()
         self._news: list[str] = []
         self._busy_since: float | None = None
@@ -71,13 +57,12 @@ class Courier:
         with self._changed:
             if self._over:
                 return
-            if not self._waiting:
-                self._since = monotonic()
+            if not self._backlog:
                 self._changed.notify_all()
-            self._waiting.append(rows)
-            self._rows += len(rows)
-            if self._rows > HELD:
-                self._thin()
+            if self._backlog.write(rows) and not self._thinned:
+                self._thinned = True
+                what = "it gets some of the rows; metrics.jsonl has all"
+                self._say(f"is slower than training: {what}")
 
     def close(self, result: Mapping[str, Any] | None, patience: float) -> None:
         """Tells how the run ended, and waits for a while until the tracker has heard it all."""
@@ -87,7 +72,7 @@ class Courier:
                 patience = min(patience, HURRIED)
             self._changed.wait_for(lambda: self._over or self._idle(), patience)
             if not self._over and not self._idle():
-                rows = sum(len(entry) for entry in self._waiting if isinstance(entry, Lot))
+                rows = self._backlog.rows
                 self._say(f"did not come back at the end: {rows} rows and the result are lost")
             self._over = True
             self._changed.notify_all()
@@ -111,7 +96,7 @@ class Courier:
             with self._changed:
                 self._say(f"failed, and is left out from here on: {_told(error)}")
                 self._over = True
-                self._waiting.clear()
+                self._backlog = Backlog()
                 self._changed.notify_all()
 
     def _acts(self) -> Iterator[Act]:
@@ -125,8 +110,7 @@ class Courier:
                 self._gather(shown + SHOWN_SECONDS if unseen else None)
                 if self._over:
                     return
-                entry = self._next()
-                self._rows = sum(map(len, self._lately()))
+                entry = self._backlog.take()
                 self._busy_since = monotonic()
             if isinstance(entry, Lot):
                 yield _writing(entry)
@@ -138,46 +122,22 @@ class Courier:
                 shown, unseen = monotonic(), False
 
     def _gather(self, until: float | None) -> None:
-        """Waits for something to do: for rows until they are many or have waited for a while."""
+        """Waits for something to do, at the latest until then."""
         while not self._over:
-            due = until
-            if self._waiting:
-                if self._rows >= AT_ONCE or not all(isinstance(e, Lot) for e in self._waiting):
-                    return
-                due = self._since + GATHERED_SECONDS
+            due = self._backlog.due() if self._backlog else until
             rest = None if due is None else due - monotonic()
             if rest is not None and rest <= 0:
                 return
             self._changed.wait(rest)
 
-    def _next(self) -> Act | Lot | None:
-        """What has waited longest; of many rows the first, so that one can tell it comes back."""
-        if not self._waiting:
-            return None
-        first = self._waiting.pop(0)
-        if not isinstance(first, Lot):
-            return first
-        if len(first) > AT_ONCE:
-            self._waiting.insert(0, first[AT_ONCE:])
-            return first[:AT_ONCE]
-        lots, count = [first], len(first)
-        while self._waiting and isinstance(lot := self._waiting[0], Lot):
-            count += len(lot)
-            if count > AT_ONCE or lot.names != first.names:
-                break
-            lots.append(lot)
-            del self._waiting[0]
-        return Lot.joined(lots) if len(lots) > 1 else first
-
     def _add(self, act: Act) -> None:
         with self._changed:
             if not self._over:
-                self._waiting.append(act)
-                self._rows = 0
+                self._backlog.add(act)
                 self._changed.notify_all()
 
     def _idle(self) -> bool:
-        return not self._waiting and self._busy_since is None
+        return not self._backlog and self._busy_since is None
 
     def _earlier(self, step: int) -> list[Row]:
         """The rows of what was done before `step`, the first time that somebody asks."""
@@ -190,29 +150,6 @@ class Courier:
     def _is_silent(self) -> bool:
         since = self._busy_since
         return since is not None and monotonic() - since > SILENT_SECONDS
-
-    def _lately(self) -> list[Lot]:
-        """The rows after which nothing else happened."""
-        lots = []
-        for entry in reversed(self._waiting):
-            if not isinstance(entry, Lot):
-                break
-            lots.append(entry)
-        return lots[::-1]
-
-    def _thin(self) -> None:
-        """Leaves out every second update's row; an evaluation's stays."""
-        lots = self._lately()
-        passed = 0
-        for at, lot in enumerate(lots, len(self._waiting) - len(lots)):
-            if "loss" in lot.names:
-                self._waiting[at] = lot[passed % 2 :: 2]
-                passed += len(lot)
-        self._waiting = [entry for entry in self._waiting if not isinstance(entry, Lot) or entry]
-        self._rows = sum(map(len, self._lately()))
-        if not self._thinned:
-            self._thinned = True
-            self._say("is slower than training: it gets some of the rows; metrics.jsonl has all")
 
     def _say(self, said: str) -> None:
         self._news.append(f"log.{self._run.called} {said}")
