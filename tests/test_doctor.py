@@ -50,7 +50,7 @@ def test_what_was_declared_or_is_remembered_is_what_a_run_would_use(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(
-        "trainer.assembly.measured", lambda build, ask: (Chosen("graph", {"graph": "9"}), None)
+        "trainer.start.measured", lambda build, ask: (Chosen("graph", {"graph": "9"}), None)
     )
     auto = experiment("run.compile=auto")
     verdicts.remember(auto, "/CPU:0", Chosen("xla", {}))

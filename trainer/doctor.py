@@ -103,8 +103,8 @@ def machine(experiment: Experiment) -> Iterator[tuple[str, Any]]:
 
 def compiling(experiment: Experiment, folder: Folder) -> list[str]:
     """How fast each way is for this config, and which one a run would take."""
-    from .assembly import Start, loaded
     from .machine import settled
+    from .start import Start, loaded
     from .verdicts import remembered
 
     device, strategy = settled(experiment)
@@ -131,7 +131,7 @@ def _made(experiment: Experiment, device: str) -> tuple[NDArray[Any], NDArray[An
     """The losses of the first updates on a device, and all weights after them."""
     import tensorflow as tf
 
-    from .assembly import Start, loaded
+    from .start import Start, loaded
 
     start = Start.of(experiment, Folder(Path(os.devnull)), loaded(experiment), device)
     count = min(UPDATES, experiment.total_steps())

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from schedules import Refused
 
-from .assembly import Start, TooLarge, loaded
+from .assembly import TooLarge
 from .assignment import Assignment
 from .choice import Chosen, measured
 from .ensemble import Ensemble
@@ -32,6 +32,7 @@ from .progress import Joint
 from .provenance import usable_cores
 from .session import Session, Unfit
 from .signals import Stop
+from .start import Start, loaded
 from .training import FAILED, diverted, ended, trained
 from .verdicts import remember, remembered
 
