@@ -20,29 +20,32 @@ Overrides are those of `python -m trainer`, and the values those it would train 
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import shutil
-import sys
-import webbrowser
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from itertools import product
-from pathlib import Path
-from typing import Any, NoReturn
+from schedules.collector import spared
 
-import schedules
+with spared(lasting=True):
+    import argparse
+    import json
+    import os
+    import shutil
+    import sys
+    import webbrowser
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import suppress
+    from dataclasses import replace
+    from itertools import product
+    from pathlib import Path
+    from typing import Any, NoReturn
 
-from . import plugins
-from .catalogue import entries
-from .clock import Clock
-from .export import FORMATS, save, write_file
-from .lint import lint
-from .preview import Plan, horizon, panels, span
-from .refusal import Refused, did_you_mean, refuse
-from .terminal import coloured, has_display, plot
+    import schedules
+
+    from . import plugins
+    from .catalogue import entries
+    from .clock import Clock
+    from .export import FORMATS, save, write_file
+    from .lint import lint
+    from .preview import Plan, horizon, panels, span
+    from .refusal import Refused, did_you_mean, refuse
+    from .terminal import coloured, has_display, plot
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

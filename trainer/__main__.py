@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from schedules.collector import spared
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+with spared(lasting=True):
+    import logging
+    import os
+    import signal
+    import sys
+    from collections.abc import Iterator
+    from contextlib import ExitStack, contextmanager
+    from pathlib import Path
 
-from schedules import Refused
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import DictConfig
 
-from .assignment import Assignment
-from .configuration import CONF, VERSION_BASE, explaining, in_order, widened
-from .hidden import veiled
-from .jobs import JobFailed, SweepFailed
-from .report import REPORT_SECONDS, refresh
-from .training import FAILED
+    from schedules import Refused
+
+    from .assignment import Assignment
+    from .configuration import CONF, VERSION_BASE, explaining, in_order, widened
+    from .hidden import veiled
+    from .jobs import JobFailed, SweepFailed
+    from .report import REPORT_SECONDS, refresh
+    from .training import FAILED
 
 REFUSED = 2
 

@@ -15,7 +15,7 @@ from .durable import write
 from .experiment import Experiment
 from .folder import Folder
 from .provenance import processor, usable_cores
-from .training import DONE, FAILED, diverted, versions
+from .training import DONE, FAILED, diverted, versions, wake
 
 if TYPE_CHECKING:
     from .choice import Chosen
@@ -57,6 +57,7 @@ def examine(experiment: Experiment, folder: Folder) -> int:
         Refused: when the machine lacks the device, or model and data don't fit.
     """
     print(f"{experiment.summary()}, on this machine:")
+    wake(folder.chatter)
     with diverted(folder.chatter):
         told = dict(machine(experiment))
     _show(told)

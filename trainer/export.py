@@ -23,7 +23,7 @@ from .folder import Folder, near
 from .given import GivenModel
 from .models import Model
 from .restored import Restored, declared
-from .training import diverted, versions
+from .training import diverted, versions, wake
 
 DONE, FAILED, REFUSED = 0, 1, 2
 
@@ -123,6 +123,7 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        wake(folder.chatter)
         with diverted(folder.chatter):
             data = experiment.data.load()
             with _as_it_is(experiment.model):

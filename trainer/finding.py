@@ -11,7 +11,7 @@ from .durable import write
 from .experiment import Experiment
 from .folder import Folder
 from .range_picture import svg
-from .training import DONE, FAILED, diverted
+from .training import DONE, FAILED, diverted, wake
 
 
 def find(experiment: Experiment, folder: Folder) -> int:
@@ -24,6 +24,7 @@ def find(experiment: Experiment, folder: Folder) -> int:
     """
     swept = experiment.lr_find
     print(f"{experiment.summary()}, tried out at rates from {swept.start:g} to {swept.end:g}")
+    wake(folder.chatter)
     with diverted(folder.chatter):
         from .sweep import sweep
 

@@ -21,7 +21,7 @@ from .combinations import differing
 from .jobs import JobFailed
 from .likeness import alone, likeness
 from .report import REPORT_SECONDS, refresh
-from .training import diverted
+from .training import diverted, wake
 
 if TYPE_CHECKING:
     from .side_by_side import Entry
@@ -118,6 +118,7 @@ class Fleet:
             if len(found) == 1:
                 single.append((found[0], "no other differs from it in numbers alone"))
                 continue
+            wake(found[0].folder.chatter)
             with diverted(found[0].folder.chatter):
                 from .side_by_side import Apart, entered
 

@@ -12,7 +12,7 @@ from .cluster import Cluster, Lost
 from .experiment import Experiment
 from .folder import Folder
 from .signals import Stop
-from .training import FAILED, diverted
+from .training import FAILED, diverted, wake
 
 if TYPE_CHECKING:
     from .program import Compiled, Program
@@ -27,7 +27,9 @@ def follow(experiment: Experiment, folder: Folder, cluster: Cluster) -> int:
         Refused: as `trainer.assembly.join` says.
     """
     try:
-        with Stop() as stop, diverted(folder.path / f"tensorflow-{cluster.task}.log"):
+        log = folder.path / f"tensorflow-{cluster.task}.log"
+        wake(log)
+        with Stop() as stop, diverted(log):
             return _obey(experiment, folder, stop)
     except Lost as lost:
         print(f"worker {cluster.task}: {lost}", file=sys.stderr)

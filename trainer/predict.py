@@ -20,7 +20,7 @@ from .experiment import Experiment
 from .exports import Weights
 from .folder import Folder
 from .restored import Restored, declared
-from .training import diverted
+from .training import diverted, wake
 
 if TYPE_CHECKING:
     from .network import Network
@@ -112,6 +112,7 @@ def _told(run: Path, overrides: Sequence[str], weights: Any, part: str, output: 
     here = before.model_copy(update={"device": experiment.device})
     this = Restored.of(here, Folder(run), weights)
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
+    wake(Folder(run).chatter)
     try:
         with diverted(Folder(run).chatter):
             predicted = predict(this, experiment, part)

@@ -14,6 +14,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from schedules.collector import spared
+
 from .cluster import Lost
 from .couriers import HURRIED, PATIENCE
 from .durable import Unwritten, write
@@ -62,8 +64,8 @@ def perform(
     """
     began = perf_counter()
     with stop:
-        with diverted(folder.chatter):
-            from . import assembly, session
+        wake(folder.chatter)
+        from . import assembly, session
         from .progress import Progress
 
         progress_of = progress_of or Progress
@@ -179,6 +181,13 @@ def versions() -> dict[str, str]:
         **{name: version(name) for name in packages},
         "platform": platform.platform(),
     }
+
+
+def wake(log: Path) -> None:
+    """Imports what takes seconds to import; what it says of itself goes into a file."""
+    with diverted(log), spared():
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
 
 
 @contextmanager
