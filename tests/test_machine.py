@@ -16,7 +16,7 @@ from trainer import verdicts
 from trainer.choice import Chosen
 from trainer.machine import taken
 
-from .runs import SMALL, experiment, result, trained
+from .runs import SMALL, events, experiment, result, trained
 
 ASKED = (*SMALL, "run.compile=auto", "run.length=3")
 
@@ -48,6 +48,20 @@ def test_a_quick_run_tries_one_thread_and_the_next_takes_what_was_faster(
     # A run goes on as it began, whatever would be chosen now.
     gone_on = trainer(tmp_path / "tried")
     assert (gone_on["steps"], gone_on["threads"]) == (3, 1)
+
+
+def test_a_process_that_cannot_follow_the_number_of_threads_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tf.zeros(())  # from here on TensorFlow is at work
+    trained(tmp_path, "run.compile=auto", "run.length=3", "run.stop_after=2")
+    chosen = tmp_path / "chosen.json"
+    number = taken() + 1
+    chosen.write_text(json.dumps({**json.loads(chosen.read_text()), "threads": number}))
+    assert trained(tmp_path, "run.compile=auto", "run.length=3") == 0
+    [event] = events(tmp_path, "threads")
+    assert event["said"].startswith(f"an operation takes {taken()} threads in this process")
+    assert f"and {number} before" in capsys.readouterr().out
 
 
 def test_a_number_that_comes_too_late_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from .choice import Pace, measured, rate
 from .devices import Several
 from .experiment import Experiment
 from .folder import Folder
-from .machine import settled
+from .machine import settled, taken
 from .program import Compiled, Program
 from .replicas import Mirrors
 from .session import Session
@@ -48,7 +48,11 @@ def begin(experiment: Experiment, folder: Folder, *, alone: bool = False) -> Ses
                 chosen = chosen.timed(rate(program, start.ask))
                 remember(experiment, device, chosen)
     pace = Pace(start.longest, adapts=experiment.run.steps_per_call == "auto")
-    return start.session(network, program, chosen, pace)
+    session = start.session(network, program, chosen, pace)
+    if chosen.threads and chosen.threads != taken():
+        said = f"an operation takes {taken()} threads in this process, and {chosen.threads} before"
+        session.say("threads", f"{said}: sums may be rounded otherwise")
+    return session
 
 
 def join(
