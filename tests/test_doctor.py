@@ -28,8 +28,9 @@ print(found.losses, found.weights, found.agrees)
 
 
 def test_it_tells_of_the_machine_and_of_both_ways_to_compile(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # what is remembered has its say
     asked = experiment("mode=doctor", "run.compile=auto")
     folder = Folder(tmp_path)
     assert examine(folder.declare(asked), folder) == 0
