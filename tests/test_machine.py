@@ -64,6 +64,16 @@ def test_a_process_that_cannot_follow_the_number_of_threads_says_so(
     assert f"and {number} before" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("told", "number"), [("3", 3), ("0", 5), ("", 5), ("many", 5)])
+def test_what_the_environment_says_counts_where_it_is_a_number(
+    told: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
+    monkeypatch.setattr("trainer.machine.usable_cores", lambda: list(range(5)))
+    monkeypatch.setenv(verdicts.THREADS, told)
+    assert taken() == number
+
+
 def test_a_number_that_comes_too_late_is_refused(tmp_path: Path) -> None:
     tf.zeros(())  # from here on TensorFlow is at work
     number = taken() + 1

@@ -48,4 +48,5 @@ def settled(
 def taken() -> int:
     """How many threads an operation may take."""
     declared = tf.config.threading.get_intra_op_parallelism_threads()
-    return declared or int(os.environ.get(THREADS) or 0) or len(usable_cores())
+    told = os.environ.get(THREADS, "")  # which TensorFlow ignores where it is no number
+    return declared or (int(told) if told.isdecimal() else 0) or len(usable_cores())

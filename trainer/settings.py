@@ -18,18 +18,14 @@ from .durable import objects
 from .stopping import EarlyStop
 
 
-def _count(written: object) -> object:
-    if written == "auto" or (type(written) is int and written >= 1):
-        return written
-    hint = {"hint": "run.steps_per_call=auto aims at a fifth of a second"}
-    raise PydanticCustomError("count", "must be a whole number from 1 on, or auto", hint)
+def _count(hint: str) -> BeforeValidator:
+    def counted(written: object) -> object:
+        if written == "auto" or (type(written) is int and written >= 1):
+            return written
+        rule = "must be a whole number from 1 on, or auto"
+        raise PydanticCustomError("count", rule, {"hint": hint})
 
-
-def _threads(written: object) -> object:
-    if written == "auto" or (type(written) is int and written >= 1):
-        return written
-    hint = {"hint": "run.threads=1, or auto"}
-    raise PydanticCustomError("threads", "must be a whole number from 1 on, or auto", hint)
+    return BeforeValidator(counted)
 
 
 class Profile(Declaration):
@@ -48,7 +44,9 @@ class Run(Declaration):
     """Draws the first weights, the order of the examples and all noise."""
     stop_after: Length | None = None
     """Stops early, with a checkpoint, without changing the horizon."""
-    steps_per_call: Annotated[int | Literal["auto"], BeforeValidator(_count)] = "auto"
+    steps_per_call: Annotated[
+        int | Literal["auto"], _count("run.steps_per_call=auto aims at a fifth of a second")
+    ] = "auto"
     """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
     micro_batches: Annotated[Whole, Field(ge=1)] = 1
     """Equal parts of a batch whose gradients are worked out one after another, to save memory.
@@ -60,7 +58,7 @@ class Run(Declaration):
     """How the loop is compiled; `auto` measures both on the actual model."""
     compile_cache: Flag = True
     """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
-    threads: Annotated[int | Literal["auto"], BeforeValidator(_threads)] = "auto"
+    threads: Annotated[int | Literal["auto"], _count("run.threads=1, or auto")] = "auto"
     """How many threads an operation may take on the CPU; `auto` takes one a core, or one alone.
 
     XLA hands the products of a small network from thread to thread, which may cost more than it
