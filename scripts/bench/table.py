@@ -2,11 +2,10 @@
 
     python scripts/bench/table.py [--quick] [--only mlp cnn start memory] [--output FILE]
 
-Takes about ten minutes on two cores. Peers run in processes of their own and take turns; a figure
-is the median over the turns, and a ratio the median of the ratios of one round. A peer that isn't
-installed is left out: `pip install 'scheduled-training[bench]'` and
-`pip install torch` bring them. What stands in the
-file outside of the two marks is written by hand, and stays.
+Takes about a quarter of an hour on two cores. Peers run in processes of their own and take turns;
+a figure is the median over the turns, and a ratio the median of the ratios of one round. A peer
+that isn't installed is left out: `pip install 'scheduled-training[bench]'` and `pip install torch`
+bring them. What stands in the file outside of the two marks is written by hand, and stays.
 """
 
 from __future__ import annotations
