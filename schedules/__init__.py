@@ -1,22 +1,22 @@
 """Composable schedules for any training hyperparameter, exact at every boundary."""
 
-from .collector import spared
+from .declaration.gc_pause import spared
 
 with spared():
-    from . import (  # noqa: F401  # each registers its kinds
-        anneals,
-        combine,
-        compose,
-        cyclic,
-        decays,
-        given,
-        piecewise,
-        reactive,
-        stochastic,
-    )
     from .clock import Clock, Duration
     from .curve import Curve, load
-    from .refusal import Problem, Refused
+    from .declaration import Problem, Refused
+    from .kinds import (  # noqa: F401  # each registers its kinds
+        anneals,
+        arithmetic,
+        custom,
+        cyclic,
+        decays,
+        noise,
+        piecewise,
+        reactive,
+        sequences,
+    )
     from .schedule import Schedule
     from .schema import json_schema
 

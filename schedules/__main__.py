@@ -20,7 +20,7 @@ Overrides are those of `python -m trainer`, and the values those it would train 
 
 from __future__ import annotations
 
-from schedules.collector import spared
+from schedules.declaration.gc_pause import spared
 
 with spared(lasting=True):
     import argparse
@@ -38,14 +38,13 @@ with spared(lasting=True):
 
     import schedules
 
-    from . import plugins
+    from .analysis.lint import lint
+    from .analysis.plan import Plan, horizon, panels, span
     from .catalogue import entries
     from .clock import Clock
-    from .export import FORMATS, save, write_file
-    from .lint import lint
-    from .preview import Plan, horizon, panels, span
-    from .refusal import Refused, did_you_mean, refuse
-    from .terminal import coloured, has_display, plot
+    from .declaration import Refused, did_you_mean, plugins, refuse
+    from .plots.save import FORMATS, save, write_file
+    from .plots.terminal import coloured, has_display, plot
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -211,13 +210,13 @@ def _plans(asked: argparse.Namespace) -> dict[str, Plan]:
 
 
 def _planned(overrides: Sequence[str], config_dir: str | None) -> Plan:
-    from trainer.configuration import compose
+    from trainer.config.hydra import compose
 
     return _experiment(compose(overrides, config_dir))
 
 
 def _experiment(config: Mapping[str, Any]) -> Plan:
-    from trainer.experiment import Experiment
+    from trainer.config.experiment import Experiment
 
     experiment = Experiment.declared(config)
     return Plan(experiment.curves(), experiment.clock(), experiment.places())
@@ -225,7 +224,7 @@ def _experiment(config: Mapping[str, Any]) -> Plan:
 
 def _from_file(path: Path, asked: argparse.Namespace, given: Mapping[str, int]) -> Plan:
     """A schedule on the clock that is given, or on that of the run the overrides declare."""
-    from .files import mapping  # OmegaConf takes its time
+    from .declaration.yaml_files import mapping  # OmegaConf takes its time
 
     declared = mapping(path)
     try:

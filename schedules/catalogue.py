@@ -13,15 +13,13 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
-from . import plugins
+from .analysis.plan import horizon
 from .clock import Clock, Duration
 from .curve import load
-from .declaration import Declaration, Kind
-from .documentation import purposes
-from .preview import horizon
-from .refusal import Refused, did_you_mean, refuse, shown
+from .declaration import Declaration, Kind, Refused, did_you_mean, plugins, refuse, shown
+from .declaration.docstrings import purposes
+from .plots.terminal import spark
 from .schedule import Schedule
-from .terminal import spark
 
 RUN = Clock(total_steps=625, batch_size=64, examples_per_epoch=4000)
 """The run that shapes are drawn on: ten epochs of the trainer's own data."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from .refusal import did_you_mean, refuse
+from .declaration import did_you_mean, refuse
 
 _UNITS = {"step": "steps", "epoch": "epochs", "example": "examples", "%": "%"}
 _WRITTEN = re.compile(r"\s*([+-]?(?:\d+/\d+|\d*\.?\d+(?:[eE][+-]?\d{1,2})?))\s*([a-zA-Z%]*)\s*")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .clock import Clock
+from .declaration import refuse, within
 from .moments import Moments, Values
-from .refusal import refuse, within
 from .schedule import Failed, Metrics, Path, Schedule
 
 
@@ -119,7 +119,7 @@ def load(config: Mapping[str, Any] | Schedule, clock: Clock | None = None) -> Cu
     0.75
     >>> load({"kind": "linear", "initial_value": 1.0}, Clock(total_steps=4))
     Traceback (most recent call last):
-    schedules.refusal.Refused: end_value: is required
+    schedules.declaration.errors.Refused: end_value: is required
       hint: the value from `decay_steps` on
     """
     return Curve(Schedule.declared(config), clock or Clock())

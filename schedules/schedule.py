@@ -11,9 +11,8 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from .clock import Clock, Duration
-from .declaration import Declaration, Kind
+from .declaration import Declaration, Kind, Problem, Refused, joined, within
 from .moments import Moments, Values
-from .refusal import Problem, Refused, joined, within
 
 Metrics = float | Mapping[str, float]
 """What an evaluation found: one number, or several by name."""

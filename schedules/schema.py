@@ -9,8 +9,8 @@ from pydantic_core import CoreSchema
 
 from .clock import Duration
 from .declaration import Declaration
-from .documentation import purposes
-from .parts import Part
+from .declaration.docstrings import purposes
+from .kinds.parts import Part
 from .schedule import Schedule
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from schedules import Refused
 
-    from .experiment import Experiment
-    from .library import train
-    from .outcome import Outcome
-    from .watch import Call
+    from .commands.api import train
+    from .commands.callback import Call
+    from .commands.outcome import Outcome
+    from .config.experiment import Experiment
 
 __all__ = ["Call", "Experiment", "Outcome", "Refused", "train"]
 
 _HOMES = {
-    "Call": "trainer.watch",
-    "Experiment": "trainer.experiment",
-    "Outcome": "trainer.outcome",
+    "Call": "trainer.commands.callback",
+    "Experiment": "trainer.config.experiment",
+    "Outcome": "trainer.commands.outcome",
     "Refused": "schedules",
-    "train": "trainer.library",
+    "train": "trainer.commands.api",
 }
 
 

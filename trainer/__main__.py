@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schedules.collector import spared
+from schedules.declaration.gc_pause import spared
 
 with spared(lasting=True):
     import logging
@@ -20,12 +20,12 @@ with spared(lasting=True):
 
     from schedules import Refused
 
-    from .assignment import Assignment
-    from .configuration import CONF, VERSION_BASE, explaining, in_order, widened
-    from .hidden import veiled
-    from .jobs import JobFailed, SweepFailed
+    from .commands.job import Assignment
+    from .config.hydra import CONF, VERSION_BASE, explaining, in_order, widened
     from .report import REPORT_SECONDS, refresh
-    from .training import FAILED
+    from .runs.redaction import veiled
+    from .sweeps.jobs import JobFailed, SweepFailed
+    from .training.run import FAILED
 
 REFUSED = 2
 

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from schedules.refusal import Refused, refuse
+from schedules.declaration import Refused, refuse
 
-from .folder import Folder
-from .orders import Mail, Order
+from .runs.folder import Folder
+from .runs.mailbox import Mail, Order
 
 DONE, FAILED, REFUSED = 0, 1, 2
 

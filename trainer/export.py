@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from schedules.refusal import ABSENT, Refused, did_you_mean, refuse, within
+from schedules.declaration import ABSENT, Refused, did_you_mean, refuse, within
 
+from .commands.restored import Restored, declared
+from .config.experiment import Experiment
 from .data import Split
-from .durable import write
-from .experiment import Experiment
-from .exports import Export
-from .folder import Folder, near
-from .given import GivenModel
+from .data.sources.in_memory import GivenModel
 from .models import Model
-from .restored import Restored, declared
-from .training import diverted, versions, wake
+from .models.exports import Export
+from .runs.atomic_files import write
+from .runs.folder import Folder, near
+from .training.run import diverted, versions, wake
 
 DONE, FAILED, REFUSED = 0, 1, 2
 

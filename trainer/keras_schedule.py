@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike
 from typing_extensions import Self
 
 from schedules import Clock, Curve, Schedule, load
-from schedules.compose import Wrapped
-from schedules.preview import chunks, everything
-from schedules.refusal import joined, refuse
+from schedules.analysis.plan import chunks, everything
+from schedules.declaration import joined, refuse
+from schedules.kinds.sequences import Wrapped
 
-from .parabolas import Pieces, TooLong, fitted, ordinal, parabola
-from .permission import OURS
+from .config.allow_code import OURS
+from .scheduled.parabolas import Pieces, TooLong, fitted, ordinal, parabola
 
 TABLE = 1 << 24
 """Runs up to this many steps are a plain table of values, of 64 MB at most."""

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.refusal import ABSENT, Refused, refuse
+from schedules.declaration import ABSENT, Refused, refuse
 
+from .commands.restored import Restored, declared
+from .config.experiment import Experiment
 from .data import Examples, Facts, Preparation, Split
-from .data.stored import Stored
-from .experiment import Experiment
-from .exports import Weights
-from .folder import Folder
-from .restored import Restored, declared
-from .training import diverted, wake
+from .data.on_disk import Stored
+from .models.exports import Weights
+from .runs.folder import Folder
+from .training.run import diverted, wake
 
 if TYPE_CHECKING:
-    from .network import Network
+    from .engine.network import Network
 
 DONE, FAILED, REFUSED = 0, 1, 2
 FORMATS = (".csv", ".npy")
@@ -130,9 +130,9 @@ def _told(run: Path, overrides: Sequence[str], weights: Any, part: str, output: 
 
 def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predicted:
     """What the network of a run says of a part of an experiment's data: test, train or all."""
-    from .feeding import feeding
-    from .program import Program
-    from .stream import Stream
+    from .data.feeds.order import Stream
+    from .data.feeds.select import feeding
+    from .engine.program import Program
 
     data = experiment.data.load()
     data.check(experiment.data.facts())

@@ -15,16 +15,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from schedules.style import STYLE
+from schedules.plots.style import STYLE
 
-from .charts import charts, style
-from .durable import write
-from .runs import SEED, Run, Setting, found, settings, short, shown, varied
-from .scatter import scatters
+from .runs.atomic_files import write
+from .runs.charts import charts, style
+from .runs.results import SEED, Run, Setting, found, settings, short, shown, varied
+from .runs.scatter import scatters
 
 REPORT_SECONDS = 10
 """How old a sweep's report may grow while jobs end."""
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATE = Path(__file__).with_name("runs") / "report.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

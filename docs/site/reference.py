@@ -16,13 +16,14 @@ from typing import Any, get_args
 import yaml
 from mkdocs.structure.files import File
 
-from schedules import Refused, load, picture
+from schedules import Refused, load
 from schedules.catalogue import RUN, paragraphs, parameters
 from schedules.declaration import Declaration, Kind
-from schedules.plugins import families
-from trainer.configuration import CONF
-from trainer.experiment import Experiment
-from trainer.scheduled import bounds
+from schedules.declaration.plugins import families
+from schedules.plots.svg import svg
+from trainer.config.experiment import Experiment
+from trainer.config.hydra import CONF
+from trainer.scheduled.fields import bounds
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 TOP = {"BENCHMARKS.md": "benchmarks.md", "CONTRIBUTING.md": "contributing.md",
@@ -77,8 +78,8 @@ def pages() -> dict[str, str]:
     for family in families():
         found[f"reference/{_name(family)}.md"] = "\n".join(_family(family))
     for file in sorted((CONF / "schedule").glob("*.yaml")):
-        if svg := _picture(file):
-            found[f"reference/pictures/{file.stem}.svg"] = svg
+        if drawn := _picture(file):
+            found[f"reference/pictures/{file.stem}.svg"] = drawn
     return found
 
 
@@ -152,7 +153,7 @@ def _picture(file: Path) -> str | None:
         declared = yaml.safe_load(opened)
     try:
         curve = load(declared, RUN)
-        return picture.svg({"learning_rate": curve}, RUN, f"schedule={file.stem}")
+        return svg({"learning_rate": curve}, RUN, f"schedule={file.stem}")
     except Refused:
         return None
 

@@ -19,13 +19,13 @@ from omegaconf import DictConfig
 
 
 class Confs(SearchPathPlugin):
-    """Lets our own groups, and no other program's, have the options of `schedules.plugins`."""
+    """Gives the options that plugins bring to our own groups, and to no other program's."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        ours = sys.modules.get("trainer.configuration")
+        ours = sys.modules.get("trainer.config.hydra")
         main = [place.path for place in search_path.get_path() if place.provider == "main"]
         if ours and main and str(main[0]).removeprefix("file://") == str(ours.CONF):
-            from schedules import plugins
+            from schedules.declaration import plugins
 
             for name, folder in plugins.conf():
                 search_path.append(f"plugin {name}", f"file://{folder}")
@@ -39,7 +39,7 @@ class Ours(Sweeper):
     ) -> None:
         from hydra.core.plugins import Plugins
 
-        from schedules.refusal import refuse
+        from schedules.declaration import refuse
 
         self._config, self._loader = config, hydra_context.config_loader
         plugins = Plugins.instance()
@@ -55,32 +55,32 @@ class Ours(Sweeper):
 
 
 class Grid(Ours):
-    """Every combination of the given values; see `trainer.multirun`."""
+    """Every combination of the given values; see `trainer.sweeps.multirun`."""
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self._params = dict(params or {})
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        from trainer.multirun import Multirun
+        from trainer.sweeps.multirun import Multirun
 
         return Multirun(self._config, self._loader).run(arguments, self._params, self._launcher)
 
 
 class Search(Ours):
-    """Values that follow from how the trials before went, by Optuna; see `trainer.search`."""
+    """Values that follow from how the trials before went, by Optuna; `trainer.sweeps.search`."""
 
     def __init__(self, params: Mapping[str, Any] | None = None, **settings: Any) -> None:
         self._params, self._settings = dict(params or {}), settings
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        from trainer.search import Search as Trials
+        from trainer.sweeps.search.search import Search as Trials
 
         trials = Trials(self._config, self._loader, self._settings)
         return trials.run(arguments, self._params, self._launcher)
 
 
 class Local(Launcher):
-    """Several jobs at a time on this machine, each a process of its own; see `trainer.local`."""
+    """Several jobs at a time on this machine, each in its own process; `trainer.sweeps.local`."""
 
     def __init__(self, jobs: int | str = "auto", gpus: int | str | Sequence[int] = "auto") -> None:
         self._jobs, self._gpus = jobs, gpus
@@ -93,21 +93,21 @@ class Local(Launcher):
     @property
     def at_once(self) -> int:
         """How many jobs there may be together."""
-        from trainer.local import Machine
+        from trainer.sweeps.local import Machine
 
         return len(Machine.shared(self._jobs, self._gpus).places)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from trainer.local import Machine
+        from trainer.sweeps.local import Machine
 
         machine = Machine.shared(self._jobs, self._gpus)
         return machine.launch(self._config, job_overrides, initial_job_idx)
 
 
 class Vectorized(Launcher):
-    """Jobs that differ only in numbers side by side in one program; see `trainer.fleet`."""
+    """Jobs that differ only in numbers, in one program; see `trainer.sweeps.vectorized`."""
 
     def __init__(self, jobs: int = 64) -> None:
         self._jobs = jobs
@@ -115,14 +115,14 @@ class Vectorized(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        from trainer.fleet import Fleet
+        from trainer.sweeps.vectorized.launcher import Fleet
 
         self._fleet = Fleet(config, hydra_context, self._jobs)
 
     @property
     def at_once(self) -> int:
         """How many jobs keep the machine busy, though there may be more together."""
-        from trainer.provenance import usable_cores
+        from trainer.runs.provenance import usable_cores
 
         return min(self._jobs, 2 * len(usable_cores()))
 

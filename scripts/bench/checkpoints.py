@@ -15,9 +15,9 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.runs import experiment
-from trainer import loop, training
-from trainer.folder import Folder
+from tests.helpers.runs import experiment
+from trainer.runs.folder import Folder
+from trainer.training import loop, run
 
 ASKED = (
     "model.hidden=[128]",
@@ -44,7 +44,7 @@ def seconds(every: str) -> float:
     try:
         with TemporaryDirectory() as path:
             folder = Folder(Path(path))
-            training.run(folder.declare(experiment(*ASKED, f"checkpoint.every={every}")), folder)
+            run.run(folder.declare(experiment(*ASKED, f"checkpoint.every={every}")), folder)
     finally:
         loop.train = train
     return took[0]

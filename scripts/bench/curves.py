@@ -28,7 +28,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
 
 from schedules import Clock, Schedule, load  # noqa: E402  # from this checkout, installed or not
-from schedules.files import mapping  # noqa: E402
+from schedules.declaration.yaml_files import mapping  # noqa: E402
 
 MANY, FEW = 1_000_000, 500
 RUN = Clock(total_steps=MANY, batch_size=64, examples_per_epoch=55_000)

@@ -13,7 +13,7 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.storm import RECIPES, storm
+from tests.helpers.storm import RECIPES, storm
 
 
 def main() -> None:

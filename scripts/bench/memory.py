@@ -41,7 +41,7 @@ def main(updates: int) -> None:
     """Prints what was found."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    from trainer import program
+    from trainer.engine import program
 
     before: list[float] = []
     init = program.Program.__init__

@@ -29,9 +29,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from trainer.configuration import compose  # noqa: E402  # from this checkout, installed or not
-from trainer.experiment import Experiment  # noqa: E402
-from trainer.stream import Stream  # noqa: E402
+from trainer.config.experiment import Experiment  # noqa: E402
+from trainer.config.hydra import compose  # noqa: E402  # from this checkout, installed or not
+from trainer.data.feeds.order import Stream  # noqa: E402
 
 JOBS = {
     "mlp": ("model=mlp", "data=digits", "run.length=10000000"),
@@ -70,10 +70,10 @@ def job(name: str, overrides: list[str]) -> Job:
 
 def trainer(given: Job) -> Run:
     """`python -m trainer`: its loop, with rows, events, checkpoints and progress as declared."""
-    from trainer import assembly, loop
-    from trainer.folder import Folder
-    from trainer.progress import Progress
-    from trainer.signals import Stop
+    from trainer.runs.folder import Folder
+    from trainer.runs.signals import Stop
+    from trainer.training import assembly, loop
+    from trainer.training.progress import Progress
 
     path = Path(mkdtemp(prefix="bench-"))
     atexit.register(rmtree, path, ignore_errors=True)
@@ -306,7 +306,7 @@ def _repeated(call: Callable[[int, int], None], count: int) -> Run:
 def _keras_model(given: Job) -> Any:
     import keras
 
-    from trainer.live import Dials
+    from trainer.scheduled.dials import Dials
 
     keras.utils.set_random_seed(1)
     facts = given.declared.data.facts()

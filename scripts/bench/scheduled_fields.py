@@ -22,13 +22,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 
-from trainer.configuration import compose  # noqa: E402  # from this checkout, installed or not
-from trainer.experiment import Experiment  # noqa: E402
-from trainer.feed import Resident  # noqa: E402
-from trainer.network import Network  # noqa: E402
-from trainer.program import Compiled, Program  # noqa: E402
-from trainer.stream import Stream  # noqa: E402
-from trainer.tape import Tape  # noqa: E402
+from trainer.config.experiment import Experiment  # noqa: E402
+from trainer.config.hydra import compose  # noqa: E402  # from this checkout, installed or not
+from trainer.data.feeds.feed import Resident  # noqa: E402
+from trainer.data.feeds.order import Stream  # noqa: E402
+from trainer.engine.network import Network  # noqa: E402
+from trainer.engine.program import Compiled, Program  # noqa: E402
+from trainer.scheduled.tape import Tape  # noqa: E402
 
 FIELDS = {
     "optimizer.momentum": (0.9, 0.95),

@@ -108,10 +108,10 @@ def table(folder: Path, model: str, updates: int, rounds: int) -> None:
 
 def one(data: str, model: str, keep: str, updates: int) -> dict[str, float]:
     """One run in this process: its rate, and its memory from a fifth of the run to its end."""
-    from trainer import loop, training
-    from trainer.configuration import compose
-    from trainer.experiment import Experiment
-    from trainer.folder import Folder
+    from trainer.config.experiment import Experiment
+    from trainer.config.hydra import compose
+    from trainer.runs.folder import Folder
+    from trainer.training import loop, run
 
     few = data.removesuffix("all").removesuffix("few") + "few"
     asked = [f"model={model}", "data=npy", f"data.inputs={data}.npy", f"data.keep={keep}",
@@ -135,7 +135,7 @@ def one(data: str, model: str, keep: str, updates: int) -> dict[str, float]:
     loop.train = timed
     with TemporaryDirectory() as path:
         folder = Folder(Path(path))
-        training.run(folder.declare(Experiment.declared(compose(asked))), folder, alone=True)
+        run.run(folder.declare(Experiment.declared(compose(asked))), folder, alone=True)
     early = next((own for when, own, _ in seen if when > seen[0][0] + took[0] / 5), 0)
     own = max(own for _, own, _ in seen)
     return {

@@ -31,7 +31,7 @@ sys.path[:0] = [str(HERE), str(CHECKOUT)]
 from contest import Entry, contest, ratio  # noqa: E402  # beside this file
 from start_up import COMMANDS, command, first_update, importing  # noqa: E402
 
-from trainer.provenance import git, usable_cores  # noqa: E402  # from this checkout
+from trainer.runs.provenance import git, usable_cores  # noqa: E402  # from this checkout
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 PACKAGES = ("tensorflow", "keras", "numpy", "jax", "optax", "torch")

@@ -23,11 +23,11 @@ from time import perf_counter
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
 
-from trainer import loop  # noqa: E402  # from this checkout, installed or not
-from trainer.assignment import Assignment  # noqa: E402
-from trainer.configuration import compose  # noqa: E402
-from trainer.experiment import Experiment  # noqa: E402
-from trainer.folder import Folder  # noqa: E402
+from trainer.commands.job import Assignment  # noqa: E402
+from trainer.config.experiment import Experiment  # noqa: E402
+from trainer.config.hydra import compose  # noqa: E402
+from trainer.runs.folder import Folder  # noqa: E402
+from trainer.training import loop  # noqa: E402  # from this checkout, installed or not
 
 ASKED = (
     *("data=digits", "model=mlp", "run.length=5000", "run.compile_cache=false"),
@@ -60,7 +60,7 @@ def one_by_one(jobs: list[Assignment]) -> None:
 
 def side_by_side(jobs: list[Assignment]) -> None:
     """Trains all in one program."""
-    from trainer.side_by_side import entered, train
+    from trainer.sweeps.vectorized.side_by_side import entered, train
 
     (group,), refused = entered(jobs)
     assert not refused

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schedules.declaration import Declaration, Number, Whole
-from schedules.refusal import refuse
+from schedules.declaration import Declaration, Number, Whole, refuse
 
 Size = Annotated[Whole, Field(ge=1)]
 Strength = Annotated[Number, Field(gt=0)]

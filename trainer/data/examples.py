@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.refusal import ABSENT, refuse, within
+from schedules.declaration import ABSENT, refuse, within
 
+from .on_disk import Stored
 from .preparation import Preparation, pieces
-from .stored import Stored
 
 LOOKED_AT_ALL = 2**30
 """The bytes of inputs up to which a fingerprint is of all of them."""

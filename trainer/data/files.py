@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from schedules.refusal import ABSENT, did_you_mean, refuse
+from schedules.declaration import ABSENT, did_you_mean, refuse
 
 File = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 """A path seen from the working directory; the config that a run leaves has it in full."""

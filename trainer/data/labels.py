@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.refusal import ABSENT, refuse
+from schedules.declaration import ABSENT, refuse
 
 Task = Literal["auto", "classification", "regression"]
 """Whether labels name classes or are numbers to predict.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from schedules.refusal import ABSENT, refuse
+from schedules.declaration import ABSENT, refuse
 
 from .inputs import Inputs
 

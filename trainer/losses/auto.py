@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from schedules import Schedule
-from schedules.declaration import Flag
-from schedules.refusal import refuse
+from schedules.declaration import Flag, refuse
 
 from ..data import Facts
-from ..scheduled import Bounds, Value
+from ..scheduled.fields import Bounds, Value
 from .classes import ClassWeights, CrossEntropy
 from .distances import MeanSquaredError
 from .loss import Loss
@@ -17,7 +16,7 @@ from .loss import Loss
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 
 class Auto(Loss):

@@ -9,17 +9,16 @@ import numpy as np
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-from schedules.declaration import Flag
-from schedules.refusal import refuse
+from schedules.declaration import Flag, refuse
 
 from ..data import Facts
-from ..scheduled import Bounds, Value
+from ..scheduled.fields import Bounds, Value
 from .loss import Labels, Loss, Tasks
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 SMALLEST = 1e-7
 """The least probability whose logarithm is taken, where a network gives probabilities: Keras'."""

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from schedules import Schedule
-from schedules.declaration import Number
-from schedules.refusal import refuse
+from schedules.declaration import Number, refuse
 
 from ..data import Facts
-from ..scheduled import Bounds, Value
+from ..scheduled.fields import Bounds, Value
 from .loss import Labels, Loss, Tasks
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 
 class Distance(Loss):

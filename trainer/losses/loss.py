@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration import Kind
-from schedules.refusal import refuse
+from schedules.declaration import Kind, refuse
 
 from ..data import Facts
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 Labels = NDArray[np.int32] | NDArray[np.float32]
 Tasks = tuple[Literal["classes", "numbers"], ...]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, PrivateAttr
 from typing_extensions import Self
 
-from schedules.calls import Called
-from schedules.refusal import ABSENT, refuse
+from schedules.declaration import ABSENT, refuse
+from schedules.declaration.functions import Called
 
 from ..data import Facts
 from .auto import Auto
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 
 OURS = "trainer.losses.step:small_logits"

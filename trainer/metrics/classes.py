@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from schedules.declaration import Whole
-from schedules.refusal import refuse
+from schedules.declaration import Whole, refuse
 
 from ..data import Facts
 from ..losses.loss import Tasks

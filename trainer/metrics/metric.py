@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration import Kind
-from schedules.refusal import refuse
+from schedules.declaration import Kind, refuse
 
 from ..data import Facts
 from ..losses.loss import Tasks

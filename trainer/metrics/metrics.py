@@ -7,11 +7,10 @@ from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
-from schedules.declaration import Declaration
-from schedules.refusal import joined, within
+from schedules.declaration import Declaration, joined, within
+from schedules.declaration.by_name import named
 
 from ..data import Facts
-from ..named import named
 from .metric import Metric
 
 USUAL = {"classes": "accuracy", "numbers": "mean_absolute_error"}

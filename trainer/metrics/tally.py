@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from schedules.refusal import within
+from schedules.declaration import within
 
 from ..data import Facts
 from .metric import Judged, Metric

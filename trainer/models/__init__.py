@@ -4,9 +4,9 @@ from . import (  # noqa: F401  # each registers its kinds
     applications,
     convolutional,
     dense,
-    given,
-    listed,
-    saved,
+    keras_file,
+    layer_list,
+    python,
     transformer,
 )
 from .model import Model

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from schedules.refusal import Problem, did_you_mean, refuse
+from schedules.declaration import Problem, did_you_mean, refuse
 
 from ..data import Facts
 from .model import OfImages
-from .paths import rename
+from .variable_paths import rename
 
 if TYPE_CHECKING:
     import keras
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 NAMES = (
     *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from schedules.refusal import Problem
+from schedules.declaration import Problem
 
 from .dense import Dense, sequential
 from .model import OfImages, Size
@@ -13,7 +13,7 @@ from .model import OfImages, Size
 if TYPE_CHECKING:
     import keras
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 
 class Cnn(Dense, OfImages):

@@ -10,7 +10,7 @@ from .model import Activation, Model, Rate, Size
 if TYPE_CHECKING:
     import keras
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 
 class Dense(Model):
@@ -27,7 +27,7 @@ class Dense(Model):
         """The layers, in their order."""
         from keras import layers
 
-        from ..layers import dropout
+        from ..scheduled.layers import dropout
 
         for i, width in enumerate(self.hidden, start=1):
             yield layers.Dense(width, activation=self.activation, name=f"dense_{i}")

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from schedules.declaration import Kind, Whole
-from schedules.refusal import refuse
+from schedules.declaration import Kind, Whole, refuse
 
 from ..data import Facts
-from ..scheduled import Bounds, Value
+from ..scheduled.fields import Bounds, Value
 
 if TYPE_CHECKING:
     import keras
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 Size = Annotated[Whole, Field(ge=1)]
 Rate = Annotated[Value, Bounds(ge=0, lt=1)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.refusal import Problem, refuse
+from schedules.declaration import Problem, refuse
 
 from ..data import Facts
 from .model import OfImages, Rate, Size
@@ -16,7 +16,7 @@ from .model import OfImages, Rate, Size
 if TYPE_CHECKING:
     import keras
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 
 class Vit(OfImages):
@@ -65,7 +65,7 @@ class Vit(OfImages):
         import keras
         from keras import layers
 
-        from ..layers import dropout
+        from ..scheduled.layers import dropout
 
         side, width = self.patch_size, self.width
         rows, columns = shape[0] // side, shape[1] // side

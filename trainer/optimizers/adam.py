@@ -13,7 +13,7 @@ from pydantic import Field
 
 from schedules.declaration import Flag, Number
 
-from ..scheduled import unscheduled
+from ..scheduled.fields import unscheduled
 from .optimizer import Decay, Optimizer, Strength
 
 
@@ -100,7 +100,7 @@ class ScheduleFreeAdamW(_Moments):
     Keras' `warmup_steps` is the experiment's `warmup` here.
     """
 
-    rules: ClassVar[str] = "trainer.rules"
+    rules: ClassVar[str] = "trainer.optimizers.keras_rules"
     tried: ClassVar[float | None] = 0.0025
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"

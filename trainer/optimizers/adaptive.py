@@ -8,7 +8,7 @@ from pydantic import Field
 
 from schedules.declaration import Flag, Number
 
-from ..scheduled import Bounds, Value, unscheduled
+from ..scheduled.fields import Bounds, Value, unscheduled
 from .optimizer import Decay, Optimizer, Share, Strength
 
 Start = Annotated[Number, Field(ge=0), unscheduled("it is where the accumulators start")]

@@ -33,7 +33,7 @@ class Momentum(Optimizer):
     momentum, Keras', folds the learning rate into the velocity; here a new rate acts at once.
     """
 
-    rules: ClassVar[str] = "trainer.rules"
+    rules: ClassVar[str] = "trainer.optimizers.keras_rules"
     tried: ClassVar[float | None] = 0.01
 
     kind: Literal["momentum"] = "momentum"
@@ -48,7 +48,7 @@ class Nesterov(Optimizer):
     `SGD(momentum, nesterov=True)` is the same. `sgd` differs as it does from `momentum`.
     """
 
-    rules: ClassVar[str] = "trainer.rules"
+    rules: ClassVar[str] = "trainer.optimizers.keras_rules"
     tried: ClassVar[float | None] = 0.01
 
     kind: Literal["nesterov"] = "nesterov"

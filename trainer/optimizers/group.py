@@ -9,12 +9,11 @@ from typing import Annotated, Any
 from pydantic import ConfigDict
 
 from schedules import Schedule
-from schedules.declaration import Declaration
-from schedules.piecewise import PiecewiseConstant
-from schedules.refusal import Problem
+from schedules.declaration import Declaration, Problem
+from schedules.kinds.piecewise import PiecewiseConstant
 from schedules.schedule import Length
 
-from ..scheduled import Bounds, Value
+from ..scheduled.fields import Bounds, Value
 
 
 class Group(Declaration):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from schedules.declaration import Flag, Whole
 
-from ..scheduled import Bounds, Value, unscheduled
+from ..scheduled.fields import Bounds, Value, unscheduled
 from .optimizer import Decay, Optimizer, Share, Strength
 
 Coefficient = Annotated[Value, Bounds()]
@@ -64,7 +64,7 @@ class Adafactor(Optimizer):
     here. Keras' keeps v in full besides and gives NaN where a row and a column lack gradients.
     """
 
-    rules: ClassVar[str] = "trainer.rules"
+    rules: ClassVar[str] = "trainer.optimizers.keras_rules"
     tried: ClassVar[float | None] = 0.01
 
     kind: Literal["adafactor"] = "adafactor"

@@ -13,16 +13,15 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from schedules import Problem, Refused, Schedule
-from schedules.declaration import Kind, Number
-from schedules.refusal import did_you_mean, joined, refuse
+from schedules.declaration import Kind, Number, did_you_mean, joined, refuse
 
-from ..scheduled import Bounds, Driven, Value, bounds, driven, schedules_of
+from ..scheduled.fields import Bounds, Driven, Value, bounds, driven, schedules_of
 from .group import Group
 
 if TYPE_CHECKING:
     import keras
 
-    from ..live import Dials
+    from ..scheduled.dials import Dials
 
 FOR_ALL = ("kind", "global_clipnorm", "layer_decay", "groups")
 """What no group can have for itself."""

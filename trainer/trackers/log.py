@@ -9,11 +9,10 @@ from pydantic import ConfigDict, model_validator
 from typing_extensions import Self
 
 from schedules import Duration
-from schedules.declaration import Declaration
-from schedules.refusal import within
+from schedules.declaration import Declaration, within
+from schedules.declaration.by_name import named
 from schedules.schedule import Length
 
-from ..named import named
 from .tracker import Tracker
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from ..durable import write
-from .lot import Row
+from ..runs.atomic_files import write
+from .rows import Row
 from .tracker import Book, Tracked, Tracker
 
 if TYPE_CHECKING:

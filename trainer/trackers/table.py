@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .lot import Row
+from .rows import Row
 from .tracker import Book, Tracked, Tracker
 
 

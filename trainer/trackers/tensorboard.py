@@ -17,7 +17,7 @@ class TensorBoard(Tracker):
     kind: Literal["tensorboard"] = "tensorboard"
 
     def open(self, run: Tracked) -> Book:
-        from ..board import Board
+        from .event_files import Board
 
         folder = run.folder if run.called == "tensorboard" else run.folder / run.called
         return Board(folder, run)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from schedules.declaration import Kind
-from schedules.refusal import ABSENT, refuse
+from schedules.declaration import ABSENT, Kind, refuse
+from schedules.declaration.packages import missing
 
-from ..installed import missing
-from .lot import Row
+from .rows import Row
 
 SWEEPS = ("sweep.json", "study.journal")
 """What the folder of a sweep or of a search has in it."""

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from ..durable import write
-from .lot import Row
+from ..runs.atomic_files import write
+from .rows import Row
 from .tracker import Book, Tracked, Tracker
 
 

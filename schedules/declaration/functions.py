@@ -1,0 +1,58 @@
+"""Functions that a config names, `package.module:function`, imported when they are needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from importlib import import_module
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from .errors import did_you_mean, refuse
+from .kind import Declaration
+
+
+def _named(written: str) -> str:
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", written):
+        hint = {"hint": "such as math:cos"}
+        raise PydanticCustomError("call", "must read package.module:function", hint)
+    return written
+
+
+class Called(Declaration):
+    """What a function of the user's gives: what every kind has that runs code a config names.
+
+    It is imported when it is first needed and not when it is declared, so that whoever owns the
+    declaration can ask for its `code` and refuse it before.
+    """
+
+    call: Annotated[str, AfterValidator(_named)]
+    """The function, as `package.module:function`."""
+    kwargs: dict[str, Any] = {}  # noqa: RUF012  # pydantic copies a default
+    """What else the function is given, by name."""
+
+    def code(self) -> Iterator[tuple[str, str]]:
+        yield "call", self.call
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """The function itself, imported now.
+
+        Raises:
+            Refused: when there is none.
+        """
+        name, _, attribute = self.call.partition(":")
+        try:
+            module = import_module(name)
+        except Exception as error:  # whatever the user's module raises while it is imported
+            rule = f"can't be imported: {type(error).__name__}: {error}"
+            raise refuse("call", self.call, rule, "is its folder on PYTHONPATH?") from None
+        function = getattr(module, attribute, None)
+        if not callable(function):
+            known = [word for word, thing in vars(module).items() if callable(thing)]
+            rule = f"is no function of {name}"
+            raise refuse("call", self.call, rule, did_you_mean(attribute, known))
+        return function  # type: ignore[no-any-return]  # callable() tells mypy too little

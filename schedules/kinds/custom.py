@@ -1,0 +1,115 @@
+"""Curves from elsewhere: a table of values, or a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..clock import Clock, Duration
+from ..declaration import ABSENT, Number, Problem, refuse
+from ..declaration.functions import Called
+from ..moments import STEP, Moments, Values
+from ..schedule import Failed, Length, Schedule
+from .tables import Rows, read
+
+
+class Table(Schedule):
+    """`values[t // every]`, holding the last one.
+
+    A `.csv` file has one value a row, alone or as `step,value` under that header; a `.json` file
+    has a list of values, or `{"step": […], "value": […]}`; a `.npy` file has one row of numbers.
+    These are what `python -m schedules table` writes. Steps that a file tells must be 0, `every`,
+    twice `every` and so on.
+
+    >>> from schedules import load
+    >>> load({"kind": "table", "values": [0.1, 0.01], "every": 2})([0, 1, 2, 9])
+    array([0.1 , 0.1 , 0.01, 0.01])
+    """
+
+    kind: Literal["table"] = "table"
+    values: Annotated[tuple[Number, ...], Field(min_length=1)] | None = None
+    """The values themselves; or give `file`."""
+    file: str | None = None
+    """The file that holds them, seen from the working directory."""
+    every: Length = Duration(STEP)
+    """How long each value holds."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if (self.values is None) == (self.file is None):
+            rule = f"takes either values or file, and has {'both' if self.file else 'neither'}"
+            hint = "values: a list of numbers; file: a .csv, .json or .npy file of them"
+            yield Problem("file", self.file or ABSENT, rule, hint)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The values, read once."""
+        return read(self.file) if self.file else Rows(np.array(self.values))
+
+    def check(self, clock: Clock) -> None:
+        super().check(clock)
+        every = clock.steps(self.every)
+        for i, step in enumerate(self.rows.steps or ()):
+            if step != i * every:
+                rule = f"has steps of its own, and row {i} is step {step} instead of {i * every}"
+                raise refuse("file", self.file, rule, "set `every` to what lies between two rows")
+
+    def at(self, t: Moments) -> Values:
+        values = self.rows.values
+        return values[np.minimum(t // self.every, len(values) - 1).astype(np.int64)]
+
+
+class Custom(Called, Schedule):
+    """What the function `call` gives for an int64 array of steps and `kwargs`.
+
+    The function takes the steps as its first argument and returns as many finite numbers; each
+    may depend on its own step alone. It is imported when the schedule is checked against a clock,
+    not when it is declared.
+
+    >>> from schedules import load
+    >>> load({"kind": "custom", "call": "schedules.kinds.custom:logistic",
+    ...       "kwargs": {"initial_value": 1.0, "middle": 100, "width": 10}})(100)
+    0.5
+    """
+
+    kind: Literal["custom"] = "custom"
+
+    def check(self, clock: Clock) -> None:
+        super().check(clock)
+        last = int(clock.total_steps or 2) - 1
+        self.at(Moments.at(np.unique(np.array([0, max(last, 0)], np.int64)), clock))
+
+    def at(self, t: Moments) -> Values:
+        steps, function = t.whole(), self.function
+        try:
+            with np.errstate(all="ignore"):  # what comes of it is refused below
+                values = np.asarray(function(steps.copy(), **self.kwargs))
+        except Exception as error:  # whatever the user's function raises
+            rule = f"raised {type(error).__name__}: {error}"
+            raise self._failed(rule, f"it was given steps of shape {steps.shape}") from None
+        return self._finite(values, steps)
+
+    def _finite(self, values: NDArray[Any], steps: NDArray[np.int64]) -> Values:
+        if values.dtype.kind not in "fiu" or values.shape != steps.shape:
+            rule = f"returned {values.dtype} of shape {values.shape} for steps of {steps.shape}"
+            raise self._failed(rule, "return one number for each step")
+        values = values.astype(np.float64)
+        if not np.isfinite(values).all():
+            step = steps[~np.isfinite(values)][0]
+            rule = f"returned a value that is not finite at step {step}"
+            raise self._failed(rule, "return one finite number for each step")
+        return values
+
+    def _failed(self, rule: str, hint: str) -> Failed:
+        return Failed(self, Problem("call", self.call, rule, hint))
+
+
+def logistic(
+    steps: NDArray[np.int64], *, initial_value: float, middle: float, width: float
+) -> Values:
+    """`initial_value / (1 + exp((t - middle) / width))`: an example for `custom`."""
+    return np.asarray(initial_value / 2 * (1 - np.tanh((steps - middle) / (2 * width))))

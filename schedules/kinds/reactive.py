@@ -1,0 +1,176 @@
+"""Schedules that react: to what an evaluation finds, or to a hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from ..declaration import ABSENT, Number, Problem, Whole, did_you_mean, refuse
+from ..moments import Moments, Values
+from ..schedule import Metrics, Schedule
+
+TORCH_EPS = 1e-8
+"""`ReduceLROnPlateau` leaves out a cut that would lower the value by no more than this."""
+
+
+@dataclass
+class Heard:
+    """What a plateau remembers of the evaluations so far."""
+
+    best: float | None = None
+    without_gain: int = 0
+    cooling: int = 0
+    cuts: int = 0
+
+
+class Plateau(Schedule):
+    """The inner value times `factor ** cuts`; a cut when `metric` has stopped getting better.
+
+    A cut is made after *more than* `patience` evaluations in a row without a gain of more than
+    `min_delta`; then `cooldown` evaluations pass before they are counted again. The cuts take the
+    value no lower than `min_value`.
+    Source: torch's `ReduceLROnPlateau` with `threshold_mode="abs"`. Keras' callback cuts one
+    evaluation sooner, at `patience` of them.
+    Differs from it: there is a curve under it, a warmup say, which goes on while cuts add up.
+
+    >>> from schedules import load
+    >>> curve = load({"kind": "plateau", "initial_value": 0.1, "factor": 0.5, "patience": 1})
+    >>> for loss in 1.0, 1.0, 1.0:
+    ...     curve.observe(loss)
+    >>> curve(0)
+    0.05
+    """
+
+    closed_form: ClassVar[bool] = False
+
+    kind: Literal["plateau"] = "plateau"
+    schedule: Schedule | None = None
+    """The curve that is cut; or give `initial_value`."""
+    initial_value: Number | None = None
+    """The value before the first cut, where there is no curve."""
+    metric: str = "eval_loss"
+    """Which of an evaluation's numbers to watch."""
+    factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
+    """What a cut multiplies the value by."""
+    patience: Annotated[Whole, Field(ge=0)] = 10
+    """How many evaluations without gain pass before the next one makes a cut."""
+    min_delta: Annotated[Number, Field(ge=0)] = 1e-4
+    """How much better, in absolute terms, counts as a gain."""
+    cooldown: Annotated[Whole, Field(ge=0)] = 0
+    """How many evaluations after a cut do not count."""
+    min_value: Annotated[Number, Field(ge=0)] = 0.0
+    """What the cuts never lower the value below."""
+    mode: Literal["min", "max"] = "min"
+    """Whether a gain is a lower metric or a higher one."""
+
+    _heard: Heard = PrivateAttr(default_factory=Heard)
+
+    def contradictions(self) -> Iterator[Problem]:
+        if (self.schedule is None) == (self.initial_value is None):
+            found = "neither" if self.schedule is None else "both"
+            rule = f"takes either schedule or initial_value, and has {found}"
+            hint = "schedule: a curve to cut; initial_value: a constant to cut"
+            yield Problem("initial_value", self.initial_value or ABSENT, rule, hint)
+
+    def at(self, t: Moments) -> Values:
+        inner = self.schedule.at(t) if self.schedule else np.full(len(t), self.initial_value)
+        return self._cut(inner, self._heard.cuts)
+
+    def observe(self, metrics: Metrics, t: Moments | None) -> None:
+        super().observe(metrics, t)
+        heard, found = self._heard, self._watched(metrics)
+        if self._gains(found):
+            heard.best, heard.without_gain = found, 0
+        else:
+            heard.without_gain += 1
+        if heard.cooling:
+            heard.cooling, heard.without_gain = heard.cooling - 1, 0
+        if heard.without_gain > self.patience:
+            heard.cuts += self._worth_a_cut()
+            heard.cooling, heard.without_gain = self.cooldown, 0
+
+    def state(self) -> dict[str, Any]:
+        return {"": asdict(self._heard), **super().state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        try:
+            heard = Heard(**state[""])
+        except (KeyError, TypeError):
+            raise refuse("", state, "is no state of a plateau") from None
+        super().restore(state)
+        self._heard = heard
+
+    def _watched(self, metrics: Metrics) -> float:
+        if not isinstance(metrics, Mapping):
+            return float(metrics)
+        if self.metric not in metrics:
+            rule = f"is not among what was evaluated: {', '.join(sorted(metrics))}"
+            raise refuse("metric", self.metric, rule, did_you_mean(self.metric, metrics))
+        return float(metrics[self.metric])
+
+    def _gains(self, found: float) -> bool:
+        best = self._heard.best
+        if self.mode == "min":
+            return found < (math.inf if best is None else best) - self.min_delta
+        return found > (-math.inf if best is None else best) + self.min_delta
+
+    def _cut(self, inner: Values, cuts: int) -> Values:
+        # A curve that begins below min_value, as a warmup does, is left to rise by itself.
+        return np.maximum(inner * self.factor**cuts, np.minimum(inner, self.min_value))
+
+    def _worth_a_cut(self) -> bool:
+        if self.initial_value is None:
+            return True
+        v0, cuts = np.array([self.initial_value]), self._heard.cuts
+        return bool(self._cut(v0, cuts)[0] - self._cut(v0, cuts + 1)[0] > TORCH_EPS)
+
+
+class Manual(Schedule):
+    """The value last given from outside, by `curve.set(value)`; `initial_value` until then.
+
+    What TF1 did with a fed placeholder or an assigned variable.
+
+    >>> from schedules import load
+    >>> curve = load({"kind": "manual", "initial_value": 0.1})
+    >>> curve.set(0.01)
+    >>> curve(5)
+    0.01
+    """
+
+    closed_form: ClassVar[bool] = False
+
+    kind: Literal["manual"] = "manual"
+    initial_value: Number
+    """The value until another is given."""
+
+    _given: float | None = PrivateAttr(default=None)
+
+    def at(self, t: Moments) -> Values:
+        return np.full(len(t), self.initial_value if self._given is None else self._given)
+
+    def turn(self, value: float | None) -> bool:
+        self._given = None if value is None else number(value)
+        return True
+
+    def state(self) -> dict[str, Any]:
+        return {"": self._given}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        given = state[""]
+        self._given = None if given is None else number(given)
+
+
+def number(value: object) -> float:
+    """`value` as the finite number that it must be.
+
+    Raises:
+        Refused: for anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise refuse("", value, "must be a finite number", "give an ordinary number")
+    return float(value)

@@ -1,0 +1,132 @@
+"""The benchmarks run, and time what they say."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from schedules import Schedule
+
+FILE = Path(__file__).parents[2] / "scripts" / "bench" / "curves.py"
+
+
+@pytest.fixture
+def curves(monkeypatch):
+    spec = importlib.util.spec_from_file_location("curves", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "seconds", lambda call, t: float(call(t).size))
+    monkeypatch.setattr(module, "LIBRARIES", {})
+    return module
+
+
+def test_every_kind_is_timed_over_a_million_steps_and_over_500(curves, capsys):
+    curves.main()
+    header, rule, *rows = capsys.readouterr().out.splitlines()
+    assert header.count("|") == rule.count("|") == 6
+    assert [row.split()[1] for row in rows] == sorted(Schedule.kinds)
+    assert {row.partition("|")[2].partition("|")[2] for row in rows} == {
+        f" {1e9:.1f} ms | 1.00 | {5e8:.0f} µs | 1.0 |"
+    }
+
+
+def test_a_library_that_is_installed_gets_a_column_and_a_ratio(curves, monkeypatch):
+    monkeypatch.setattr(
+        curves, "LIBRARIES", {"numpy": lambda: {"cosine": lambda t: np.zeros(2 * len(t))}}
+    )
+    header, cosine, linear = curves.rows(["cosine", "linear"])
+    assert header[-1] == "÷ numpy"
+    assert (cosine[-1], linear[-1]) == ("0.50", "")
+
+
+@pytest.fixture
+def table(monkeypatch):
+    monkeypatch.syspath_prepend(str(FILE.parent))
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    import table
+
+    return table
+
+
+def test_peers_take_turns_and_one_that_is_not_installed_is_left_out(table, monkeypatch):
+    from contest import NEEDS, Entry, contest, ratio
+
+    monkeypatch.setitem(NEEDS, "torch", ("no_such_package",))
+    ours, other, absent = Entry("trainer", ("run.compile=graph",)), Entry("fit"), Entry("torch")
+    contest("mlp", [ours, other, absent], rounds=2, seconds=0.1)
+    assert len(ours.rates) == len(other.rates) == 2
+    assert ratio(ours, other) > 1
+    assert (absent.absent, absent.rate) == ("no_such_package not installed", None)
+    assert ratio(ours, absent) is None
+    _, rows = table._rates([ours, other, absent])
+    assert [row[0] for row in rows] == [
+        "the trainer, `run.compile=graph`",
+        "Keras `model.fit` on arrays",
+        "torch, eager",
+    ]
+    assert rows[2][1] == "no_such_package not installed"
+
+
+def test_a_peer_that_fails_is_told_of(table):
+    from contest import Entry, contest
+
+    wrong = Entry("trainer", ("run.seed=-1",))
+    contest("mlp", [wrong], rounds=1, seconds=0.1)
+    assert wrong.rate is None
+    assert "run.seed = -1: must be greater than or equal to 0" in wrong.absent
+
+
+def test_a_mark_is_met_or_not(table):
+    met = [
+        table.Mark("a", 1.31, at_least=1.3).cells(),
+        table.Mark("b", 1.29, at_least=1.3).cells(),
+        table.Mark("c", 0.099, at_most=0.1, form="{:.1%}").cells(),
+        table.Mark("d", 0.101, at_most=0.1, form="{:.1%}").cells(),
+        table.Mark("e", None, at_least=2).cells(),
+    ]
+    assert [cells[3] for cells in met] == ["yes", "**no**", "yes", "**no**", ""]
+    assert met[2] == ["c", "9.9%", "under 10.0%", "yes"]
+    assert met[4][1] == "not measured"
+
+
+def test_the_table_is_written_anew_and_what_is_written_by_hand_stays(table, tmp_path, monkeypatch):
+    def measured(scale):
+        assert scale == table.QUICK
+        return table.Part([table.Mark("speed", 2.0, 1.5)], "Rates", ["", "median"], [["we", "9"]])
+
+    monkeypatch.setattr(table, "PARTS", {"mlp": measured})
+    path = tmp_path / "BENCHMARKS.md"
+    path.write_text(f"# Mine\n\n{table.BEGIN}\nold\n{table.END}\n\n## Tried\n\nIn vain.\n")
+    for _ in range(2):
+        table.main(["--quick", "--only", "mlp", "--output", str(path)])
+        text = path.read_text()
+        assert text.startswith(f"# Mine\n\n{table.BEGIN}\n\n20")
+        assert text.endswith(f"\n\n{table.END}\n\n## Tried\n\nIn vain.\n")
+        assert text.count("| speed | 2.00x | at least 1.50x | yes |") == 1
+        assert "### Rates\n\n|  | median |\n| --- | ---: |\n| we | 9 |" in text
+        assert "old" not in text
+
+
+def test_the_memory_of_a_long_run_is_told_in_megabytes(table, monkeypatch):
+    import memory
+
+    sizes = iter([150.0, 190.0, 180.0])
+    monkeypatch.setattr(memory, "resident", lambda: next(sizes))
+    told = memory.found(lambda seconds: (1000, seconds), 100.0, 3000)
+    assert told == {"updates": 3000, "beyond": 90.0, "growth": 30.0}
+
+
+@pytest.mark.slow
+def test_streaming_is_measured_beside_memory_in_whatever_size_is_asked(tmp_path):
+    asked = ["--gigabytes", "0.01", "--updates", "60", "--rounds", "1", "--model", "mlp"]
+    command = [sys.executable, FILE.parent / "streaming.py", *asked, "--folder", tmp_path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    said, header, rule, memory, disk = done.stdout.splitlines()
+    assert said == "12,755 images, 0.0 GB"
+    assert header.count("|") == rule.count("|") == memory.count("|") == disk.count("|") == 8
+    assert memory.startswith("| mlp | memory | ")
+    assert disk.startswith("| mlp | disk | ")
+    assert list(tmp_path.iterdir()) == []

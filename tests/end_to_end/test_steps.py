@@ -1,0 +1,191 @@
+"""Training steps of the user's own, from a config and from a program."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.commands.test_api import GIVEN, corners, network
+from tests.end_to_end.test_docs import CHECKOUT
+from tests.helpers import functions, runs
+from trainer import Experiment, Refused, train
+from trainer.losses import Auto
+from trainer.losses.step import Given
+
+SMALL = (*runs.SMALL, "run.length=12")
+MEAN = functions.mean_cross_entropy
+
+
+def digest(folder, *overrides, loss=None):
+    outcome = train(Experiment.composed(*SMALL, *overrides), folder, loss=loss, quiet=True)
+    assert outcome.status == "done", outcome.reason
+    return outcome.result["weights_digest"]
+
+
+SETTINGS = {
+    "plain": (),
+    "parts": ("run.micro_batches=4", "optimizer.global_clipnorm=0.5"),
+    "groups": (
+        "model.dropout=0.3",
+        "ema={momentum: 0.9}",
+        {"optimizer.groups": {"*/bias": {"frozen_until": 5}}},
+    ),
+    "skip": (
+        "run.on_nonfinite=skip",
+        "optimizer.momentum={kind: linear, initial_value: 0.5, end_value: 0.9}",
+    ),
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_step_that_does_what_a_loss_does_gives_its_bits_with_all_the_rest(tmp_path, settings):
+    whole = digest(tmp_path / "loss", *settings, "loss=cross_entropy")
+    assert digest(tmp_path / "given", *settings, loss=MEAN) == whole
+    named = (
+        "loss=step",
+        "loss.call=tests.helpers.functions:mean_cross_entropy",
+        "allow_code=[tests]",
+    )
+    assert digest(tmp_path / "named", *settings, *named) == whole
+
+
+def test_one_loss_for_a_batch_counts_as_the_mean_of_its_examples(tmp_path):
+    def scalar(model, batch):
+        return tf.reduce_mean(MEAN(model, batch))
+
+    assert digest(tmp_path / "1", loss=scalar) == digest(tmp_path / "2", loss=MEAN)
+
+
+def test_evaluations_stay_with_the_declared_loss(tmp_path):
+    def doubled(model, batch):
+        return 2 * MEAN(model, batch)
+
+    experiment = Experiment.composed(*SMALL, "schedule=constant", "schedule.value=1e-9")
+    plain = train(experiment, tmp_path / "1", quiet=True)
+    twice = train(experiment, tmp_path / "2", loss=doubled, quiet=True)
+    assert twice.metrics == pytest.approx(plain.metrics, rel=1e-5)
+    np.testing.assert_allclose(twice.history["loss"], 2 * plain.history["loss"], rtol=1e-5)
+
+
+def test_a_stopped_run_with_a_given_step_goes_on_with_the_same_bits_and_no_other_step(tmp_path):
+    def step(model, batch):
+        inputs, labels = batch
+        two = [model(inputs, training=True) for _ in range(2)]  # R-Drop, in short
+        apart = tf.reduce_mean(tf.square(two[0] - two[1]))
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, two[0]) + apart
+
+    dropout = "model.dropout=0.3"
+    whole = digest(tmp_path / "whole", dropout, loss=step)
+    early = Experiment.composed(*SMALL, dropout, "run.stop_after=5")
+    train(early, tmp_path / "parts", loss=step, quiet=True)
+    with pytest.raises(Refused, match=r"loss\.digest"):
+        digest(tmp_path / "parts", dropout, loss=lambda model, batch: MEAN(model, batch))
+    with pytest.raises(Refused, match=r"loss\.kind"):
+        digest(tmp_path / "parts", dropout)
+    assert digest(tmp_path / "parts", dropout, loss=step) == whole
+
+
+def test_model_data_and_step_can_all_be_given(tmp_path):
+    mine = network()
+    outcome = train(
+        Experiment.composed(*GIVEN), tmp_path, model=mine, data=corners(), loss=MEAN, quiet=True
+    )
+    assert outcome.metrics["eval_accuracy"] > 0.9
+    with pytest.raises(Refused, match="was an object of a program"):
+        train(Experiment.from_file(tmp_path / "config.yaml"), data=corners(), model=mine)
+
+
+def test_what_is_bound_to_a_step_tells_it_from_others_and_its_address_does_not():
+    def scaled(model, batch, factor):
+        return factor * MEAN(model, batch)
+
+    class Scaled:
+        def __call__(self, model, batch):
+            return MEAN(model, batch)
+
+    def declared(function):
+        return Given.of(function, Auto())
+
+    one, same, other = (declared(partial(scaled, factor=factor)) for factor in (1.0, 1.0, 2.0))
+    assert one.digest == same.digest != other.digest
+    assert one.name == "tests.end_to_end.test_steps:" + scaled.__qualname__
+    assert declared(Scaled()).digest == declared(Scaled()).digest != declared(MEAN).digest
+    built = [{}, {}]
+    for space in built:  # without a source, as in an interactive Python
+        exec("def step(model, batch): return 1.0", space)
+    assert declared(built[0]["step"]).digest == declared(built[1]["step"]).digest
+
+
+def test_weights_that_a_step_leaves_out_stay_as_they_are(tmp_path):
+    inputs = keras.Input((2,))
+    mine = keras.Model(inputs, keras.layers.Dense(3, name="used")(inputs))
+    other = keras.layers.Dense(3, name="left_out")
+    other(inputs)
+    both = keras.Model(inputs, mine.output + other(inputs))
+    before = other.kernel.numpy().copy()
+
+    def step(model, batch):
+        return MEAN(mine, batch)
+
+    train(Experiment.composed(*GIVEN), tmp_path, model=both, data=corners(), loss=step, quiet=True)
+    np.testing.assert_array_equal(before, other.kernel)
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        (lambda model, batch: tf.zeros([5, 5]), r"of shape \(5, 5\) for a batch of 2"),
+        (lambda model, batch: tf.argmax(model(batch[0]), axis=-1), "returned int64"),
+        (lambda model, batch: tf.constant(1.0), "hangs on none of the model's weights"),
+        (lambda model, batch: 1 / 0, "raised ZeroDivisionError"),
+        (lambda model, batch: model(batch), "raised "),
+        (lambda model, batch: None, "raised "),
+        ("cross_entropy", "must be a function"),
+    ],
+    ids=["matrix", "integer", "constant", "raises", "wrong", "nothing", "word"],
+)
+def test_a_step_that_gives_something_else_is_refused(tmp_path, loss, told):
+    with pytest.raises(Refused, match=told):
+        train(Experiment.composed(*SMALL), tmp_path, loss=loss, quiet=True)
+
+
+def test_a_precision_that_a_given_model_does_not_have_is_refused(tmp_path):
+    half = Experiment.composed(*GIVEN, "run.precision=mixed_bfloat16")
+    with pytest.raises(Refused, match=r"run\.precision=float32"):
+        train(half, tmp_path, model=network(), data=corners())
+
+
+@pytest.mark.slow
+def test_a_given_model_and_step_train_on_several_devices_as_on_one(tmp_path):
+    code = """
+import sys, numpy as np, tensorflow as tf
+[cpu] = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests import functions
+from tests.commands.test_api import GIVEN, corners, network
+from trainer import Experiment, train
+ends = []
+for name, device in (("one", "device=cpu"), ("two", ["device=mirrored", "device.logical=2"])):
+    asked = [*GIVEN, "data.batch_size=60", *([device] if isinstance(device, str) else device)]
+    mine = network(dropout=0)
+    loss = functions.mean_cross_entropy
+    outcome = train(Experiment.composed(*asked), name, model=mine, data=corners(), loss=loss, quiet=True)
+    assert outcome.status == "done", outcome.reason
+    assert outcome.model is mine
+    ends.append(mine.get_weights())
+for one, two in zip(*ends, strict=True):
+    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+"""  # noqa: E501
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

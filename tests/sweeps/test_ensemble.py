@@ -1,0 +1,191 @@
+"""Networks side by side in one program, each beside the same network alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.helpers.kinds import KINDS, built
+from tests.helpers.networks import Trained
+from trainer.data.feeds.select import feeding
+from trainer.engine.network import Network
+from trainer.engine.program import Program
+from trainer.scheduled.tape import Tape
+from trainer.sweeps.vectorized.ensemble import STEP, Ensemble
+from trainer.sweeps.vectorized.grouping import fixed, likeness, shared
+from trainer.sweeps.vectorized.lanes import Rows, stacked
+
+SMALL = ("model.hidden=[6]", "schedule=cosine")
+UPDATES = 6
+
+# Numbers in which the two networks differ though no schedule drives them; besides weight decay.
+APART: dict[str, tuple[str, ...]] = {
+    "sgd": ("optimizer.momentum={}",),
+    "momentum": ("optimizer.momentum={}",),
+    "nesterov": ("optimizer.momentum={}",),
+    "rmsprop": ("optimizer.momentum={}", "optimizer.rho={}"),
+    "adam": ("optimizer.beta_1={}",),
+    "nadam": ("optimizer.beta_1={}",),
+    "adadelta": ("optimizer.rho={}",),
+    "ftrl": ("optimizer.l1_regularization_strength={}",),
+    "adafactor": ("optimizer.clip_threshold={}",),
+    "lion": ("optimizer.beta_1={}",),
+    "muon": ("optimizer.momentum={}", "optimizer.adam_weight_decay={}"),
+}
+
+
+class Beside:
+    """Two networks in an ensemble, and each of them alone, a few updates on."""
+
+    def __init__(self, first: tuple[str, ...], second: tuple[str, ...], compiled: Any = "graph"):
+        self.alone = [Trained(*SMALL, *asked, compiled=compiled) for asked in (first, second)]
+        declared = [run.declared for run in self.alone]
+        assert likeness(declared[0]) == likeness(declared[1])
+        whole = shared(declared)
+        names = list(whole.driven())
+        maker = Trained(*SMALL, *first)
+        self.state = stacked([run.network.state() for run in self.alone])
+        keras.utils.clear_session(free_memory=False)
+        network = Network.declared(whole, names)
+        feed = feeding(whole.data, maker.data, maker.stream)
+        parts, skips = whole.run.micro_batches, whole.run.on_nonfinite == "skip"
+        self.ensemble = Ensemble(network, feed, compiled, 50, 2, parts, skips)
+        self.feeds = [feed.along(run.stream) for run in self.alone]
+        self.rows = [
+            Rows.of(names, Tape(run.curves), fixed(run.declared, whole)) for run in self.alone
+        ]
+        self.losses: list[Any] = []
+
+    def update(self, step: int = 0, count: int = UPDATES, only: Any = (True, True)) -> Any:
+        tables = [
+            rows.filled(Tape(run.curves).read(step, count))
+            for rows, run in zip(self.rows, self.alone, strict=True)
+        ]
+        handed = [feed.hand(step, count, 50) for feed in self.feeds]
+        told = self.ensemble.update(self.state, np.stack(tables, 1), handed, np.array(only))
+        self.state = told.state
+        return told
+
+    def compare(self, lane: int, tolerance: float = 2e-5, evaluates: bool = False) -> None:
+        """Trains one of them alone, and compares everything about it."""
+        run = self.alone[lane]
+        losses = run.update(0, UPDATES)
+        told = self.update()
+        np.testing.assert_allclose(told.losses[:, lane], losses, rtol=tolerance)
+        for name, expected in run.network.state().items():
+            found = np.asarray(self.state[name])[lane]
+            assert found.dtype == expected.dtype
+            scale = np.abs(expected).max()
+            np.testing.assert_allclose(
+                found, expected, rtol=tolerance, atol=tolerance * scale, err_msg=name
+            )
+        if not evaluates:
+            return
+        evaluated = self.ensemble.evaluate(self.state)[lane]
+        assert evaluated == pytest.approx(run.program.evaluate(), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", built(KINDS))
+def test_every_optimizer_does_to_a_network_what_it_does_to_it_alone(kind: str) -> None:
+    def asked(seed: int, rate: float, number: float) -> tuple[str, ...]:
+        own = [setting.format(number) for setting in APART.get(kind, ())]
+        return (
+            f"optimizer={kind}", f"run.seed={seed}", f"schedule.initial_value={rate}", *own,
+            f"optimizer.weight_decay={number / 10}", "optimizer.clipnorm=0.5",
+        )  # fmt: skip
+
+    Beside(asked(1, 0.01, 0.5), asked(2, 0.05, 0.9)).compare(1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        # Its own random numbers, in parts of a batch; its own average, and labels smoothed or not.
+        (
+            (
+                *("model.dropout=0.2", "ema.momentum=0.5", "loss.label_smoothing=0", "run.seed=3"),
+                *("data.augment={flip:horizontal,noise:0.1}", "run.micro_batches=2"),
+            ),
+            (
+                *("model.dropout=0.6", "ema.momentum=0.9", "loss.label_smoothing=0.3"),
+                *("data.augment={flip:horizontal,noise:0.1}", "run.micro_batches=2", "run.seed=4"),
+            ),
+        ),
+        # A norm over all variables of one network, and not of its neighbour.
+        (
+            ("optimizer.layer_decay=0.5", "optimizer.global_clipnorm=0.01"),
+            ("optimizer.layer_decay=0.5", "optimizer.global_clipnorm=0.5"),
+        ),
+        (
+            ("optimizer.groups={biases:{paths:['*/bias'],momentum:{kind:constant,value:0.1}}}",),
+            ("optimizer.groups={biases:{paths:['*/bias'],momentum:{kind:constant,value:0.8}}}",),
+        ),
+        (("run.precision=mixed_bfloat16",), ("run.precision=mixed_bfloat16", "run.seed=2")),
+        (
+            ("model=cnn", "model.filters=[2]", "model.hidden=[]"),
+            ("model=cnn", "model.filters=[2]", "model.hidden=[]", "run.seed=2"),
+        ),
+    ],
+)
+def test_whatever_else_an_update_is_made_of_is_what_it_is_alone(
+    first: tuple[str, ...], second: tuple[str, ...]
+) -> None:
+    both = Beside(first, second)
+    both.compare(
+        1,
+        tolerance=1e-2 if "run.precision=mixed_bfloat16" in first else 2e-5,
+        evaluates=True,
+    )
+
+
+def test_compiled_by_xla_they_are_what_they_are_alone_and_traced_once() -> None:
+    both = Beside(("optimizer=adam",), ("optimizer=adam", "run.seed=2"), compiled="xla")
+    both.compare(1)
+    both.update(UPDATES, 3)
+    assert both.ensemble.traces == 1
+
+
+def test_a_network_that_is_not_finite_stays_and_leaves_the_other_alone() -> None:
+    both = Beside(("schedule.initial_value=1e30",), ("run.seed=2",))
+    told = both.update()
+    assert told.done[0] < UPDATES
+    assert not told.finite[told.done[0] - 1, 0]
+    assert told.done[1] == UPDATES
+    assert all(np.isfinite(np.asarray(value)).all() for value in both.state.values())
+    expected = both.alone[1].update(0, UPDATES)
+    np.testing.assert_allclose(told.losses[:, 1], expected, rtol=2e-5)
+
+
+def test_where_updates_are_skipped_each_network_skips_its_own() -> None:
+    skips = "run.on_nonfinite=skip"
+    bad = "schedule={kind:table,values:[0.01,1e30,0.01,0.01,0.01,0.01]}"
+    both = Beside((skips, bad), (skips, "schedule.initial_value=0.01"))
+    told = both.update()
+    assert told.done.tolist() == [UPDATES, UPDATES]
+    assert not told.finite[:, 0].all()
+    assert told.finite[:, 1].all()
+    alone = both.alone[0]
+    program = Program(alone.network, both.feeds[0], "graph", 50, skips=True)
+    losses = program.update(Tape(alone.curves).read(0, UPDATES), 0).losses
+    np.testing.assert_allclose(told.losses[:, 0], losses, rtol=2e-5)
+
+
+def test_a_network_that_takes_no_part_stays_as_it_is() -> None:
+    both = Beside((), ("run.seed=2",))
+    before = {name: np.asarray(value) for name, value in both.state.items()}
+    both.update(only=(False, True))
+    for name, value in both.state.items():
+        assert np.array_equal(np.asarray(value)[0], before[name][0]), name
+    assert np.asarray(both.state[STEP]).tolist() == [0, UPDATES]
+
+
+def test_a_network_is_the_same_whatever_its_neighbour() -> None:
+    tf.config.experimental.enable_op_determinism()
+    one = Beside((), ("run.seed=2",)).update()
+    other = Beside(("run.seed=7", "schedule.initial_value=0.3"), ("run.seed=2",)).update()
+    for name, value in one.state.items():
+        assert np.array_equal(np.asarray(value)[1], np.asarray(other.state[name])[1]), name

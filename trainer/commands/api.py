@@ -1,0 +1,233 @@
+"""The door for programs: what `python -m trainer` does, from a notebook or a script."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TextIO
+
+from schedules.declaration import ABSENT, refuse
+from schedules.plots.svg import svg
+
+from ..config.early_stopping import finished
+from ..config.experiment import Experiment
+from ..data.sources.in_memory import GivenData, GivenModel
+from ..export import leave
+from ..losses.step import Given as GivenStep
+from ..runs.folder import Folder
+from ..runs.redaction import hidden
+from ..runs.signals import Interruption
+from ..training.run import Unable, perform, tell
+from .callback import Callback, Watch
+from .outcome import Outcome
+from .preface import looked_over, preface
+from .restored import Restored
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+_TRAINING = Lock()
+
+
+def train(
+    experiment: Experiment,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    model: keras.Model | None = None,
+    data: Any = None,
+    loss: Callable[[keras.Model, tuple[tf.Tensor, tf.Tensor]], tf.Tensor] | None = None,
+    callback: Callback | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Trains, or goes on where an earlier call on the same folder stopped; gives what came of it.
+
+    The folder is that of `python -m trainer`, byte for byte, and either may go on with the other's
+    run. Without one, a new one is made under `outputs/` as the command line would name it.
+
+    `model` is a network of Keras in place of the declared one, and is trained in place; `data` are
+    inputs and labels, or two such pairs of which the second one is evaluated by, in place of the
+    declared data, whose batch size stays; a `tf.data.Dataset` of a known length may stand for a
+    pair. `loss(model, (inputs, labels))` is a training step: what
+    it returns, for the batch or for each example, is made small, as `loss=step` tells; evaluations
+    stay with the declared loss. The config tells all three from others by their digests.
+
+    `callback` is called after each call into TensorFlow; with `Call.stop` it may end the run. What
+    it raises ends it too, and comes out here. With `quiet` nothing is printed but what it prints;
+    what else happened is in `events.jsonl`.
+
+    Ctrl-C, or a notebook's interrupt, lets the running call finish, saves, and then raises
+    KeyboardInterrupt; the same call goes on from there. A second one does not wait. Off the main
+    thread signals are left alone. One process trains one run at a time.
+
+    Raises:
+        Refused: when the config can't be honoured, on this machine or in this folder, or another
+            run is under way in this process. A refused config leaves no folder behind.
+        OSError: when the folder can't be made or written to.
+    """
+    if experiment.mode != "train":
+        hint = f"python -m trainer mode={experiment.mode}, in a terminal"
+        raise refuse("mode", experiment.mode, "is for the command line", hint)
+    if experiment.device.kind == "multi_worker":
+        hint = "python -m trainer device=multi_worker, once for each worker"
+        raise refuse("device", "multi_worker", "is for the command line", hint)
+    experiment = _given(experiment, model, data, loss)
+    curves = experiment.curves()
+    experiment.run.score()
+    findings = looked_over(experiment, curves)
+    if not _TRAINING.acquire(blocking=False):
+        hint = "wait for it, or train in another process"
+        raise refuse("train", ABSENT, "a run is under way in this process", hint)
+    try:
+        place = Folder(_made(folder))
+        with place.locked(), _silence(quiet) as aloud:
+            instead = experiment._instead or hidden(experiment.model_dump(mode="json"))
+            declared = place.declare(experiment, instead)
+            if declared is not experiment:
+                experiment = _given(declared, model, data, loss)
+                if experiment.model_dump() != declared.model_dump():
+                    rule = (
+                        "goes on with what the folder's run was given, and this is something else"
+                    )
+                    hint = "give the same model, data and loss again, or resume.policy=config"
+                    raise refuse("resume.policy", "checkpoint", rule, hint)
+                curves = experiment.curves()
+            watch = Watch(experiment.total_steps(), callback, aloud)
+            ended = place.ended()
+            if ended and finished(ended, experiment.total_steps(), experiment.evaluate.stop):
+                tell(ended, place)
+                _leave(experiment, place, model)
+                return _outcome(experiment, place, None, model)
+            print(preface(experiment, curves), *findings, sep="\n")
+            for _, name in experiment.code():
+                print(f"runs code that the config names: {name}")
+            drawn = svg(curves, experiment.clock())
+            place.picture.write_text(drawn, encoding="utf-8")
+            stop = Interruption()
+            try:
+                with _undisturbed():
+                    perform(experiment, place, stop, watch.of)
+            except Unable as unable:
+                print(unable, file=sys.stderr)
+                return _outcome(experiment, place, None, model, str(unable))
+            _leave(experiment, place, model)
+    finally:
+        _TRAINING.release()
+    if stop.signal is not None:
+        signal.raise_signal(stop.signal)  # for whoever handles it now
+    return _outcome(experiment, place, watch.model, model)
+
+
+def _outcome(
+    experiment: Experiment,
+    folder: Folder,
+    live: keras.Model | None,
+    given: keras.Model | None,
+    reason: str = "",
+) -> Outcome:
+    """What came of a run, as its folder tells it; of one that could not begin, `reason`.
+
+    `live` is the network that was trained just now, and `given` the one that was to be.
+    """
+    result = folder.ended() or {}
+    if reason:
+        result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
+    if live is not None and given is not None and live is not given:
+        given.set_weights(live.get_weights())  # what was trained is a copy on another device
+        live = given
+    return Outcome(
+        folder.path,
+        result["status"],
+        result["steps"],
+        result["metrics"],
+        result.get("reason", ""),
+        result,
+        lambda: _saved(experiment, folder) if live is None else live,
+    )
+
+
+def _given(
+    experiment: Experiment,
+    model: keras.Model | None,
+    data: Any,
+    loss: Callable[..., Any] | None,
+) -> Experiment:
+    """The experiment with what a program gives in the place of what is declared."""
+    parts: dict[str, Any] = {}
+    if data is not None:
+        before = experiment.data
+        if not isinstance(before, GivenData):
+            before = GivenData(batch_size=before.batch_size)
+        parts["data"] = before.of(data)
+    if model is not None:
+        parts["model"] = GivenModel.of(model)
+        if (policy := model.dtype_policy.name) != experiment.run.precision:
+            rule = f"is not that of the given model, which is {policy}"
+            raise refuse("run.precision", experiment.run.precision, rule, f"run.precision={policy}")
+    if loss is not None:
+        parts["loss"] = GivenStep.of(loss, experiment.loss)
+    if not parts:
+        return experiment
+    fields = {name: getattr(experiment, name) for name in type(experiment).model_fields}
+    given = type(experiment).declared({**fields, **parts})
+    given._instead.update(experiment._instead)
+    return given
+
+
+def _made(folder: str | os.PathLike[str] | None) -> Path:
+    """The folder, there or made; a new one as the command line names it where none is given."""
+    now = datetime.now()
+    path = Path(folder or f"outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}-{secrets.token_hex(3)}")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def _silence(quiet: bool) -> Iterator[TextIO]:
+    """Keeps quiet where that is wanted; gives where what is printed would have gone."""
+    aloud = sys.stdout
+    with redirect_stdout(StringIO() if quiet else aloud):
+        yield aloud
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Lets TensorFlow not take the programs of several runs for one that is traced too often."""
+    log = logging.getLogger("tensorflow")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _leave(experiment: Experiment, folder: Folder, model: keras.Model | None) -> None:
+    """Exports what is declared; a model that was given for training keeps its weights."""
+    if experiment.export is None or model is None:
+        leave(experiment, folder)
+        return
+    before = [variable.numpy().copy() for variable in model.variables]
+    try:
+        leave(experiment, folder)
+    finally:
+        for variable, value in zip(model.variables, before, strict=True):
+            variable.assign(value)
+
+
+def _saved(experiment: Experiment, folder: Folder) -> keras.Model:
+    """The network of a run as its newest checkpoint has it.
+
+    Raises:
+        Refused: when there is none that could be read.
+    """
+    return Restored.of(experiment, folder, "final").network().model

@@ -1,0 +1,172 @@
+"""`mode=doctor`: what this machine has, what would be compiled, and whether its devices agree."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config.experiment import Experiment
+from ..runs.atomic_files import write
+from ..runs.folder import Folder
+from ..runs.provenance import processor, usable_cores
+from ..training.run import DONE, FAILED, diverted, versions, wake
+
+if TYPE_CHECKING:
+    from ..engine.compile_choice import Chosen
+
+UPDATES = 10
+"""How many each device makes to be compared: what is rounded otherwise grows with their number."""
+AGREED = 1e-2
+"""What share of the largest value two devices may differ by: sums in another order give 1e-5."""
+
+
+class Parity(NamedTuple):
+    """The same first updates on two devices, compared."""
+
+    devices: tuple[str, str]
+    losses: float
+    """The largest difference of a loss, as a share of the largest loss."""
+    weights: float
+    """The same of the weights after the last update."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the devices compute the same, but for roundings."""
+        return max(self.losses, self.weights) < AGREED  # false for NaN too
+
+    def __str__(self) -> str:
+        found = "agree" if self.agrees else "DISAGREE"
+        return (
+            f"{' and '.join(self.devices)} {found} over {UPDATES} updates: losses differ by "
+            f"{self.losses:.1e} of the largest, weights by {self.weights:.1e}"
+        )
+
+
+def examine(experiment: Experiment, folder: Folder) -> int:
+    """Prints what it finds and leaves it in `doctor.json`.
+
+    Gives the exit code: 0, or 1 where a GPU computes something else than the CPU.
+
+    Raises:
+        Refused: when the machine lacks the device, or model and data don't fit.
+    """
+    print(f"{experiment.summary()}, on this machine:")
+    wake(folder.chatter)
+    with diverted(folder.chatter):
+        told = dict(machine(experiment))
+    _show(told)
+    with diverted(folder.chatter):
+        told["compile"] = compiling(experiment, folder)
+    _show({"compile": told["compile"]})
+    parities = []
+    if any("GPU" in device for device in told["devices"]):
+        with diverted(folder.chatter):
+            parities = [parity(experiment, ("/CPU:0", "/GPU:0"))]
+    told["parity"] = [str(found) for found in parities] or ["no GPU to compare with the CPU"]
+    _show({"parity": told["parity"]})
+    write(folder.path / "doctor.json", json.dumps(told, indent=1) + "\n")
+    return DONE if all(found.agrees for found in parities) else FAILED
+
+
+def machine(experiment: Experiment) -> Iterator[tuple[str, Any]]:
+    """What there is to compute with, by name."""
+    import tensorflow as tf
+
+    yield "versions", [f"{name} {version}" for name, version in versions().items()]
+    yield "processor", f"{processor()}, {len(usable_cores())} of {os.cpu_count()} cores usable"
+    yield "memory", _memory()
+    devices = tf.config.list_physical_devices()
+    details = map(tf.config.experimental.get_device_details, devices)
+    yield (
+        "devices",
+        [
+            " ".join(filter(None, (device.name.removeprefix("/physical_device:"), *_named(found))))
+            for device, found in zip(devices, details, strict=True)
+        ],
+    )
+    build = tf.sysconfig.get_build_info()
+    cuda = build.get("cuda_version", "none")
+    yield "built for", f"CUDA {cuda}, cuDNN {build.get('cudnn_version', 'none')}"
+    threads = tf.config.threading
+    counts = {
+        "within an operation": threads.get_intra_op_parallelism_threads(),
+        "among operations": threads.get_inter_op_parallelism_threads(),
+    }
+    yield "threads", [f"{name}: {count or 'one a core'}" for name, count in counts.items()]
+    yield "runs on", experiment.device.choose()
+
+
+def compiling(experiment: Experiment, folder: Folder) -> list[str]:
+    """How fast each way is for this config, and which one a run would take."""
+    from ..engine.compile_cache import remembered
+    from ..engine.machine import settled
+    from ..training.setup import Start, loaded
+
+    device, strategy = settled(experiment)
+    start = Start.of(experiment, folder, loaded(experiment), device)
+    chosen = start.compared(strategy)
+    told = [f"{way}: {why}" for way, why in chosen.why.items()]
+    if experiment.run.compile != "auto":
+        return [*told, f"a run would use {experiment.run.compile}, as declared"]
+    known: Chosen | None = remembered(experiment, device, alone=True)
+    if known and (known.threads or known.compile != chosen.compile):
+        way = f"{known.compile} on one thread" if known.threads else known.compile
+        hint = "run.compile_cache=false measures anew"
+        return [*told, f"a run would use {way}, {known.origin}; {hint}"]
+    return [*told, f"a run would use {chosen.compile}"]
+
+
+def parity(experiment: Experiment, devices: tuple[str, str]) -> Parity:
+    """Makes the first updates on each of two devices, in a plain graph."""
+    (losses, weights), (others, other_weights) = (_made(experiment, name) for name in devices)
+    return Parity(devices, _apart(losses, others), _apart(weights, other_weights))
+
+
+def _made(experiment: Experiment, device: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The losses of the first updates on a device, and all weights after them."""
+    import tensorflow as tf
+
+    from ..training.setup import Start, loaded
+
+    start = Start.of(experiment, Folder(Path(os.devnull)), loaded(experiment), device)
+    count = min(UPDATES, experiment.total_steps())
+    with tf.device(device):
+        network, build = start.built(None)
+        losses, _ = build("graph").update(start.tape.read(0, count), 0)
+    weights = [np.ravel(weight) for weight in network.model.trainable_variables]
+    return losses, np.concatenate(weights)
+
+
+def _apart(a: NDArray[Any], b: NDArray[Any]) -> float:
+    if len(a) != len(b):  # one of them stopped at a loss that was not finite
+        return float("nan")
+    return float(np.abs(a - b).max() / np.abs(a).max())
+
+
+def _memory() -> str:
+    path = Path("/proc/meminfo")
+    if not path.exists():
+        return "unknown"
+    lines = (line.split() for line in path.read_text(encoding="ascii").splitlines())
+    kilobytes = {words[0].rstrip(":"): int(words[1]) for words in lines}
+    free, total = (kilobytes[name] / 2**20 for name in ("MemAvailable", "MemTotal"))
+    return f"{free:.1f} of {total:.1f} GiB free"
+
+
+def _named(details: Mapping[str, Any]) -> Iterator[str]:
+    if "device_name" in details:
+        yield f"({details['device_name']})"
+    if "compute_capability" in details:
+        yield "compute capability " + ".".join(map(str, details["compute_capability"]))
+
+
+def _show(told: Mapping[str, Any]) -> None:
+    for name, found in told.items():
+        for i, line in enumerate(found if isinstance(found, list) else [found]):
+            print(f"  {name if not i else '':<10} {line}")

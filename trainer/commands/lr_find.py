@@ -1,0 +1,49 @@
+"""`mode=lr_find`: a range test from its declaration to the override that it suggests."""
+
+from __future__ import annotations
+
+from schedules import Curve
+from schedules.analysis.heights import reaching
+from schedules.declaration import refuse
+from schedules.plots.axes import written
+
+from ..config.experiment import Experiment
+from ..runs.atomic_files import write
+from ..runs.folder import Folder
+from ..training.run import DONE, FAILED, diverted, wake
+from .lr_find_picture import svg
+
+
+def find(experiment: Experiment, folder: Folder) -> int:
+    """Sweeps a fresh network, leaves `lr_find.csv` and `lr_find.svg`, and says what to type.
+
+    Gives the exit code: 0, or 1 where no learning rate lowered the loss.
+
+    Raises:
+        Refused: when the sweep begins where a network can't learn.
+    """
+    swept = experiment.lr_find
+    print(f"{experiment.summary()}, tried out at rates from {swept.start:g} to {swept.end:g}")
+    wake(folder.chatter)
+    with diverted(folder.chatter):
+        from ..training.lr_range import sweep
+
+        reading = sweep(experiment)
+    if len(reading.rates) < 2:
+        rule = "is a rate at which the first update already breaks the network"
+        raise refuse("lr_find.start", swept.start, rule, "lr_find.start=1e-6")
+    write(folder.path / "lr_find.csv", reading.csv())
+    write(folder.path / "lr_find.svg", svg(reading))
+    ended = "where the loss diverged" if reading.diverged else "the end of the sweep"
+    print(f"{len(reading.rates)} updates, up to {written(reading.rates[-1])}, {ended}")
+    print(f"lr_find.csv and lr_find.svg are in {folder.path}")
+    if reading.suggested is None:
+        print("no learning rate lowered the loss; try another lr_find.start or a longer sweep")
+        return FAILED
+    lowest = written(reading.rates[reading.best])
+    print(
+        f"suggested: {written(reading.suggested)}, a tenth of where the loss was lowest ({lowest})"
+    )
+    planned = Curve(experiment.driven()["learning_rate"].schedule, experiment.clock())
+    print(f"  type: {reaching(planned, reading.suggested)}")
+    return DONE

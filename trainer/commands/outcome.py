@@ -1,0 +1,79 @@
+"""What came of a run, for the program that asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runs.atomic_files import objects
+
+if TYPE_CHECKING:
+    import keras
+
+History = dict[str, NDArray[Any]]
+"""Columns by name, an entry a row: int64 for steps, float64 for all else, NaN where it is none."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, what it measured, and what it has learnt."""
+
+    folder: Path
+    """Where everything about it is."""
+    status: str
+    """`done`, at its end or as `evaluate.stop` says; `stopped`, when asked to; or `failed`."""
+    steps: int
+    """The updates that were made, in all processes together."""
+    metrics: Mapping[str, float]
+    """What the last evaluation found, such as `eval_loss`."""
+    reason: str
+    """Why it failed, or nothing."""
+    result: Mapping[str, Any] = field(repr=False)
+    """All of `result.json`: digests, versions, seeds, and how the loop was compiled and why."""
+    _network: Callable[[], keras.Model] = field(repr=False)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The network with the weights as training left them; averaged ones stay in the folder.
+
+        Of a run that had ended before, it is built and read from the newest checkpoint on use.
+
+        Raises:
+            Refused: when there is no checkpoint that could be read.
+        """
+        return self._network()
+
+    @cached_property
+    def history(self) -> History:
+        """The rows of updates: `step`, `epoch`, `loss`, and every value that the update applied.
+
+        There is one every `log.every` updates; that of `step` t tells of update t.
+        """
+        return _columns([row for row in self._rows() if "loss" in row])
+
+    @cached_property
+    def evaluations(self) -> History:
+        """The rows of evaluations: `step`, `epoch`, and every metric, after so many updates."""
+        return _columns([row for row in self._rows() if "loss" not in row])
+
+    def _rows(self) -> list[dict[str, Any]]:
+        metrics = self.folder / "metrics.jsonl"
+        return list(objects(metrics.read_bytes())) if metrics.exists() else []
+
+
+def _columns(rows: list[dict[str, Any]]) -> History:
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns: History = {}
+    for name in names:
+        found = [row.get(name) for row in rows]
+        if name == "step":
+            columns[name] = np.array(found, np.int64)
+        else:
+            columns[name] = np.array([np.nan if x is None else x for x in found], np.float64)
+    return columns

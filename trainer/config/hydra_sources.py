@@ -1,0 +1,56 @@
+"""Where Hydra reads config files from, with bounds on what a file may cost and where it may be."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from hydra._internal.core_plugins import file_config_source as theirs
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig
+
+from schedules.declaration import refuse
+from schedules.declaration.yaml_files import bounded
+
+
+class FileConfigSource(theirs.FileConfigSource):
+    """Hydra's own files, read only from inside their folder and only when that is cheap.
+
+    Thirty lines of aliases take YAML half a minute and a gigabyte, and `schedule=../../secret`
+    names a file that no group offers. The class is named like the one it stands for: launchers
+    send it to their workers, where Hydra registers its own again, and refuses another name.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = Path(self.path, self._normalize_file_name(config_path))
+        if file.exists():
+            if not file.resolve().is_relative_to(Path(self.path).resolve()):
+                rule = "leads out of the folder of configs"
+                raise refuse(str(Path(config_path).parent), Path(config_path).name, rule)
+            bounded(file)
+        return super().load_config(config_path)
+
+
+def bind() -> None:
+    """Makes Hydra read files this way, from now on and in this process."""
+    # Our files for launchers are named like their plugins' schemas, and checked by these.
+    warnings.filterwarnings("ignore", ".*\n'hydra/launcher/.*is validated against ConfigStore")
+    Plugins.instance()  # registers Hydra's own sources first
+    SourcesRegistry.instance().types["file"] = FileConfigSource
+    # Where hydra-optuna-sweeper is installed too, its schema would refuse what ours can do.
+    ConfigStore.instance().repo["hydra"].get("sweeper", {}).pop("optuna.yaml", None)
+
+
+def surroundings(config: DictConfig) -> list[str]:
+    """What a command line needs besides overrides to find the options that this one found."""
+    added = [
+        word
+        for source in config.hydra.runtime.config_sources
+        if source.provider == "command-line"
+        for word in ("--config-dir", source.path)
+    ]
+    search = [o for o in config.hydra.overrides.hydra if o.startswith("hydra.searchpath=")]
+    return [*added, *search]

@@ -1,0 +1,152 @@
+"""The settings of a run besides what it is made of: its length, and when it logs and saves."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from schedules import Duration
+from schedules.declaration import Declaration, Flag, Number, Whole, refuse
+from schedules.schedule import Length
+
+from ..runs.atomic_files import objects
+from .early_stopping import EarlyStop
+
+
+def _count(hint: str) -> BeforeValidator:
+    def counted(written: object) -> object:
+        if written == "auto" or (type(written) is int and written >= 1):
+            return written
+        rule = "must be a whole number from 1 on, or auto"
+        raise PydanticCustomError("count", rule, {"hint": hint})
+
+    return BeforeValidator(counted)
+
+
+class Profile(Declaration):
+    """What TensorFlow records of how it spends its time."""
+
+    calls: Annotated[Whole, Field(ge=1)] = 3
+    """How many calls, once the run is warm; each adds megabytes."""
+
+
+class Run(Declaration):
+    """How long a run lasts, from which seed, and how its loop is compiled."""
+
+    length: Length = Duration.parse("10 epochs")
+    """The horizon: what `100%` means to a schedule, and where training ends."""
+    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 1
+    """Draws the first weights, the order of the examples and all noise."""
+    stop_after: Length | None = None
+    """Stops early, with a checkpoint, without changing the horizon."""
+    steps_per_call: Annotated[
+        int | Literal["auto"], _count("run.steps_per_call=auto aims at a fifth of a second")
+    ] = "auto"
+    """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
+    micro_batches: Annotated[Whole, Field(ge=1)] = 1
+    """Equal parts of a batch whose gradients are worked out one after another, to save memory.
+
+    They are averaged before clipping and the one update. Layers that look at a whole batch, such
+    as batch normalization, see its parts.
+    """
+    compile: Literal["auto", "graph", "xla"] = "auto"
+    """How the loop is compiled; `auto` measures both on the actual model."""
+    compile_cache: Flag = True
+    """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
+    threads: Annotated[int | Literal["auto"], _count("run.threads=1, or auto")] = "auto"
+    """How many threads an operation may take on the CPU; `auto` takes one a core, or one alone.
+
+    XLA hands the products of a small network from thread to thread, which may cost more than it
+    brings. TensorFlow wants to know before it has measured anything: so where a run of the command
+    line has found XLA to be the faster way, at thousands of updates a second, the next one like it
+    tries a single thread, and those after it take what was faster. A number is for good.
+    """
+    profile: Profile | None = None
+    """Writes a profile of a few calls for TensorBoard into the run's folder; null for none."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """What layers compute in; weights, loss and scheduled values are float32 whatever it is.
+
+    `mixed_float16` scales the loss, by what it learns while training, so that small gradients
+    last. An update for which that scale was too high is made again at a lower one, within itself:
+    none is left out, and `on_nonfinite` hears only of what no scale would mend.
+    """
+    deterministic: Flag = True
+    """Whether TensorFlow may only use operations that give the same bits every time."""
+    on_nonfinite: Literal["stop", "skip", "rewind"] = "stop"
+    """What to do at an update whose loss or gradient is not finite.
+
+    `stop` ends the run. `skip` leaves weights and slots as they were; the step counts. `rewind`
+    goes back to the last checkpoint and on from there with every learning rate scaled down.
+    """
+    rewind_factor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    """What each rewind multiplies the learning rates by."""
+    rewind_limit: Annotated[Whole, Field(ge=0)] = 3
+    """How many rewinds there may be before the run stops after all."""
+    replay: Path | None = None
+    """The `events.jsonl` of another run, whose commands are given here at the same steps."""
+
+    def score(self) -> list[dict[str, Any]]:
+        """The events to be played again.
+
+        Raises:
+            Refused: when their file can't be read.
+        """
+        if self.replay is None:
+            return []
+        try:
+            return list(objects(self.replay.read_bytes()))
+        except OSError as error:
+            rule = f"can't be read: {error.strerror}"
+            raise refuse("run.replay", str(self.replay), rule, "a run's events.jsonl") from None
+
+
+class Evaluate(Declaration):
+    """When the test examples are looked at."""
+
+    every: Length = Duration.parse("1 epoch")
+    """How often; the end of the run always is."""
+    stop: EarlyStop | None = None
+    """Ends the run where evaluations bring no gain any more; null for never."""
+
+
+class KeepBest(Declaration):
+    """Which evaluation is the best."""
+
+    metric: str = "eval_loss"
+    """The number to go by."""
+    mode: Literal["min", "max"] = "min"
+    """Whether a lower or a higher one is better."""
+
+    def better(self, found: float, best: float | None) -> bool:
+        """Whether `found` is better than the best so far."""
+        if best is None or isnan(found):
+            return not isnan(found)
+        return found < best if self.mode == "min" else found > best
+
+
+class Checkpoint(Declaration):
+    """When the state is saved, and how much of it is kept."""
+
+    every: Length = Duration.parse(1000)
+    """How often; the end of the run always is. One that would be removed again within a second is
+    not written."""
+    keep: Annotated[Whole, Field(ge=1)] = 3
+    """How many of the newest are kept."""
+    keep_best: KeepBest | None = None
+    """Keeps the one of the best evaluation too, which is then always saved; null for not."""
+    keep_every: Length | None = None
+    """Saves and keeps one every so often, for good; null for not."""
+
+
+class Resume(Declaration):
+    """What becomes of a folder whose run was declared otherwise."""
+
+    policy: Literal["refuse", "config", "checkpoint"] = "refuse"
+    """Whether a changed config is refused, or which of the two is right.
+
+    `config`: the new one, as far as the checkpoint fits it. `checkpoint`: the folder's own.
+    """

@@ -1,0 +1,100 @@
+"""Tables in Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedules.declaration import refuse
+from schedules.declaration.extras import extra
+
+from ..files import reading, unreadable
+from ..inputs import Key
+from ..raw_data import Found, Part
+from .tables import Table
+
+
+class Parquet(Table):
+    """Columns of numbers in a Parquet file; needs the extra `parquet`, which is pyarrow.
+
+    Inputs must be numbers or booleans, none of them missing. Labels may be text; they then name
+    classes. The schema and the labels are looked at before anything begins, inputs when they are
+    loaded.
+    """
+
+    kind: Literal["parquet"] = "parquet"
+
+    def found(self) -> Found:
+        columns, train = self._part("path", self.path, None)
+        if self.test is None:
+            return Found(train, None, tuple(columns))
+        return Found(train, self._part("test", self.test, columns)[1], tuple(columns))
+
+    def _part(self, path: str, file: Path, columns: list[str] | None) -> tuple[list[str], Part]:
+        parquet = extra("parquet", "pyarrow.parquet", "parquet")
+        with reading(path, file):
+            try:
+                opened = parquet.ParquetFile(file)
+            except ValueError as error:  # ArrowInvalid is one
+                raise unreadable(path, file, error) from None
+            schema = opened.schema_arrow
+            columns = self.columns(path, file, schema.names) if columns is None else columns
+            for name in columns:
+                if name not in schema.names:
+                    raise refuse(path, str(file), f"has no column {name}, as the training file has")
+            dtypes = [_dtype(name, schema.field(name).type, file) for name in columns]
+            labels = opened.read(list(self.targets))
+        for name in self.targets:
+            if nulls := labels[name].null_count:
+                raise refuse("target", name, f"has {nulls} missing values in {file}")
+        found = [labels[name].to_numpy() for name in self.targets]
+        inputs = Columns(file, columns, opened.metadata.num_rows, np.result_type(*dtypes))
+        wide = len(found) > 1
+        return columns, Part(inputs, np.stack(found, axis=1) if wide else found[0])
+
+
+class Columns:
+    """Columns of a Parquet file, read together when they are asked for."""
+
+    whole = True
+
+    def __init__(self, file: Path, names: list[str], rows: int, dtype: np.dtype[Any]) -> None:
+        self.file = file
+        self.names = names
+        self.shape = (rows, len(names))
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Key) -> NDArray[Any]:
+        from pyarrow import parquet
+
+        with reading("path", self.file):
+            try:
+                table = parquet.read_table(self.file, columns=self.names)
+            except (ValueError, OSError) as error:
+                raise unreadable("path", self.file, error) from None
+        values = np.empty(self.shape, self.dtype)
+        for i, name in enumerate(self.names):
+            if nulls := table[name].null_count:
+                rule = f"has {nulls} missing values in {self.file}, and inputs must be numbers"
+                hint = "leave the column out by data.inputs=[…], or fill it first"
+                raise refuse("inputs", name, rule, hint)
+            values[:, i] = table[name].to_numpy()
+        return np.asarray(values[key])
+
+
+def _dtype(name: str, told: Any, file: Path) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = np.dtype(told.to_pandas_dtype())
+    except NotImplementedError:
+        dtype = np.dtype(object)
+    if dtype.kind not in "biuf":
+        rule = f"is of type {told} in {file}, and inputs must be numbers"
+        hint = "leave the column out by data.inputs=[…], or turn it into numbers first"
+        raise refuse("inputs", name, rule, hint)
+    return dtype

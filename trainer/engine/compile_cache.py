@@ -1,0 +1,148 @@
+"""How loops were found to run best, remembered from run to run in the user's cache folder.
+
+A file a verdict, under `$XDG_CACHE_HOME/scheduled-training` (`~/.cache` where that is not set).
+Whatever is found amiss with one is as if it were not there: it can only cost a measurement.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+from schedules import Schedule
+from schedules.declaration import Declaration
+
+from ..config.experiment import Experiment
+from ..runs.atomic_files import write
+from ..runs.provenance import processor, usable_cores
+from .compile_choice import Chosen
+from .machine import THREADS
+from .program import Compiled
+
+MEASURED = "measured at the start of this run"
+QUICK = 5000
+"""Updates a second from which on handing work from thread to thread may well cost more than it
+brings."""
+MARGIN = 1.05
+"""How much faster all threads must be than one, which leaves the other cores to others."""
+ALL = "all"
+
+
+def folder() -> Path:
+    """Where verdicts are kept."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "scheduled-training" / "compiled"
+
+
+def remembered(
+    experiment: Experiment, device: str, together: int = 1, *, alone: bool = False
+) -> Chosen | None:
+    """What an earlier run of such an experiment on such a machine found.
+
+    `together` networks like its own go through one program. A run that is `alone` in its process,
+    in which TensorFlow has not started, may be told to take one thread, at a rate of 0 where no
+    run has tried that yet.
+    """
+    if not experiment.run.compile_cache:
+        return None
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        kept = json.loads(_file(experiment, device, together).read_text(encoding="utf-8"))
+        way, why = kept["compile"], kept["why"]
+        if way in get_args(Compiled) and all(isinstance(told, str) for told in why.values()):
+            rates = {name: float(rate) for name, rate in kept["rates"].items()}
+            free = alone and experiment.run.threads == "auto" and THREADS not in os.environ
+            one = free and way == "xla" and "CPU" in device and _one_is_better(rates)
+            threads, rate = (1, rates.get("1", 0.0)) if one else (None, rates[ALL])
+            return Chosen(way, dict(why), f"remembered from {kept['measured']}", threads, rate)
+    return None
+
+
+def remember(experiment: Experiment, device: str, chosen: Chosen, together: int = 1) -> Chosen:
+    """Keeps what was measured, where the disk allows, and gives it with where it is from."""
+    if experiment.run.compile_cache:
+        with suppress(OSError):
+            file = _file(experiment, device, together)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            rates = {} if chosen.threads is None else json.loads(file.read_bytes())["rates"]
+            kept = {
+                "compile": chosen.compile,
+                "why": chosen.why,
+                "rates": {**rates, str(chosen.threads or ALL): chosen.rate},
+                "measured": time.strftime("%Y-%m-%d"),
+                "of": _likeness(experiment, device, together),
+            }
+            write(file, json.dumps(kept, indent=1) + "\n")
+    return replace(chosen, origin=MEASURED)
+
+
+def _one_is_better(rates: Mapping[str, float]) -> bool:
+    """Whether an operation should take one thread: as fast, or not tried where it may be."""
+    if rates[ALL] < QUICK or len(usable_cores()) == 1:
+        return False
+    return "1" not in rates or rates["1"] * MARGIN >= rates[ALL]
+
+
+def _file(experiment: Experiment, device: str, together: int) -> Path:
+    likeness = json.dumps(_likeness(experiment, device, together), sort_keys=True)
+    return folder() / f"{sha256(likeness.encode()).hexdigest()[:32]}.json"
+
+
+def _likeness(experiment: Experiment, device: str, together: int) -> dict[str, Any]:
+    """All that speed hangs on: what has the same likeness is compiled the same way."""
+    run = experiment.run
+    return {
+        "model": _outline(experiment.model),
+        "optimizer": _outline(experiment.optimizer),
+        "loss": _outline(experiment.loss),
+        "ema": _outline(experiment.ema),
+        "data": _outline(experiment.data.facts()),
+        "batch_size": experiment.data.batch_size,
+        "feed": [experiment.data.keep, _outline(experiment.data.augment)],
+        "values": list(experiment.driven()),
+        "run": [run.micro_batches, run.precision, run.deterministic, run.on_nonfinite == "skip"],
+        "steps_per_call": run.steps_per_call,
+        "device": [device, _outline(experiment.device), *_hardware(device)],
+        "threads": [run.threads, os.environ.get(THREADS)],
+        "versions": {name: version(name) for name in ("tensorflow", "keras")},
+        "together": together,
+    }
+
+
+def _outline(value: Any) -> Any:
+    """A declaration, with no more of its fractions and schedules than whether there are any."""
+    match value:
+        case Schedule():
+            return "scheduled"
+        case Declaration():
+            named = {name: getattr(value, name) for name in type(value).model_fields}
+            return {name: _outline(found) for name, found in named.items()}
+        case Mapping():
+            return {str(name): _outline(found) for name, found in value.items()}
+        case tuple() | list():
+            return [_outline(found) for found in value]
+        case float():
+            return "0.0" if value == 0 else "not 0.0"
+        case bool() | int() | None:
+            return value
+        case _:
+            return str(value)
+
+
+def _hardware(device: str) -> list[Any]:
+    """What computes: a processor and how much of it, or a GPU."""
+    import tensorflow as tf
+
+    cpu = [processor(), len(usable_cores())]
+    if "GPU" not in device:
+        return cpu
+    gpus = tf.config.list_physical_devices("GPU")
+    details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
+    return [*cpu, *(str(found.get("device_name")) for found in details)]

@@ -1,0 +1,170 @@
+"""What a run changes: a model, its optimizers and averages, and how many updates they have had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from schedules.declaration import Refused, refuse, within
+
+from ..config.experiment import Experiment
+from ..losses.loss import Labels, Loss
+from ..metrics import Metric, rehearse
+from ..optimizers.averages import Average
+from ..scheduled.dials import Dials
+from .fit import check_fit
+from .parameter_groups import Groups
+from .precision import Scaling, computing
+
+
+@dataclass
+class Network:
+    """Everything that updates read or change, and a checkpoint holds."""
+
+    model: keras.Model
+    loss: Loss
+    groups: Groups
+    average: Average | None
+    dials: Dials
+    global_step: tf.Variable
+    scaling: Scaling | None = None
+    """What scales the loss, where layers compute in float16."""
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """What evaluations tell besides the loss."""
+
+    @classmethod
+    def declared(
+        cls, experiment: Experiment, names: Sequence[str], labels: Labels | None = None
+    ) -> Self:
+        """The network of an experiment as it is before its first update.
+
+        `names` are those of the tape; `labels`, those that train, may be left out where the loss
+        asks for nothing of them. The weights are drawn from Keras' global seed.
+
+        Raises:
+            Refused: when model, loss or metrics don't fit the data, or a parameter group means no
+                weight.
+        """
+        facts, dials = experiment.data.facts(), Dials(names)
+        with within("loss"):
+            loss = experiment.loss.fitting(facts)
+            loss = loss if labels is None else loss.seen(labels, facts)
+        metrics = experiment.metrics.told(facts)
+        rehearse(loss, metrics, facts)
+        try:
+            with computing(experiment.run.precision):
+                model = experiment.model.build(facts.shape, facts.outputs, dials)
+            for weight in model.weights:
+                if 0 in weight.shape:  # Keras 3.12 finds fault with less than nothing only
+                    raise ValueError(f"{weight.path} would have no entries")
+            check_fit(model, experiment.model.kind, facts, loss)
+        except Refused:
+            raise
+        except ValueError as error:  # what Keras says of shapes that don't fit
+            told = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
+            why = next((line for line in told[1:] if line), told[0]).partition(" for '")[0]
+            rule = f"does not fit inputs of shape {list(facts.shape)}: {why}"
+            raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
+        loss.try_step(model, facts, dials)
+        groups = Groups(experiment.optimizer, model, dials)
+        ema = experiment.ema
+        average = Average(ema, model.trainable_variables, dials) if ema else None
+        step = tf.Variable(0, dtype=tf.int64, name="global_step")
+        scaling = Scaling() if experiment.run.precision == "mixed_float16" else None
+        return cls(model, loss, groups, average, dials, step, scaling, metrics)
+
+    @property
+    def replicas(self) -> int:
+        """How many of it there are, on as many devices."""
+        return 1
+
+    def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
+        """What the model says outside of training, by the averaged weights where there are any."""
+        if self.average is None:
+            return tf.cast(self.model(inputs, training=False), tf.float32)
+        fixed = [variable.value for variable in self.model.non_trainable_variables]
+        pairs = [
+            *zip(self.model.trainable_variables, self.average.values(), strict=True),
+            *zip(self.model.non_trainable_variables, fixed, strict=True),
+        ]
+        # Not `stateless_call`, which a model can't follow whose `call` knows no `training`.
+        with keras.StatelessScope(state_mapping=pairs):
+            return tf.cast(self.model(inputs, training=False), tf.float32)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
+        return {name: _read(variable) for name, variable in self.variables().items()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Puts back what `state` gave.
+
+        Raises:
+            ValueError: when a name, a shape or a type is not what this network has.
+        """
+        variables = self.variables()
+        if odd := sorted(variables.keys() ^ state.keys()):
+            raise ValueError(f"the checkpoint and this network differ in {', '.join(odd)}")
+        for name, variable in variables.items():
+            found, wanted = state[name], np.asarray(variable)
+            if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+                raise ValueError(
+                    f"{name} is {found.dtype}{list(found.shape)} in the checkpoint "
+                    f"and {wanted.dtype}{list(wanted.shape)} here"
+                )
+            variable.assign(found)
+
+    def digest(self) -> str:
+        """A fingerprint of the weights, equal only where every bit is."""
+        return _digest({weight.path: weight for weight in self.model.weights})
+
+    def average_digest(self) -> str | None:
+        """The same of the averaged weights, where there are any."""
+        return _digest(self.average.variables) if self.average else None
+
+    def variables(self) -> dict[str, Any]:
+        """Everything that updates change, by a name that is the same in every process.
+
+        Raises:
+            ValueError: when two would be called alike.
+        """
+        named: dict[str, Any] = {"global_step": self.global_step}
+        named |= {f"optimizer/{name}": slot for name, slot in self.groups.slots().items()}
+        if self.average:
+            named |= {f"average/{path}": mean for path, mean in self.average.variables.items()}
+        if self.scaling:
+            named |= {f"loss/{name}": variable for name, variable in self.scaling.variables.items()}
+        for variable in self.model.variables:
+            name = f"model/{variable.path}"
+            if name in named:
+                raise ValueError(f"two variables are called {name}; name the model's layers")
+            named[name] = variable
+        return named
+
+
+def _read(variable: Any) -> NDArray[Any]:
+    """What a variable holds, in memory of its own: the next update changes the variable's.
+
+    Asked by its handle, a plain one answers several times faster than through what TensorFlow and
+    Keras put around it; a checkpoint reads all of them.
+    """
+    held = variable.value if isinstance(variable, keras.Variable) else variable
+    if not isinstance(held, tf.Variable) or isinstance(held, tf.distribute.DistributedValues):
+        return np.asarray(variable).copy()  # a lane's is a part of what all lanes share
+    return np.asarray(tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype).numpy())
+
+
+def _digest(variables: Mapping[str, Any]) -> str:
+    found = sha256()
+    for path, variable in variables.items():
+        found.update(path.encode())
+        found.update(np.ascontiguousarray(variable).data)
+    return found.hexdigest()

@@ -1,0 +1,172 @@
+"""The optimizers of a network: one for each group of weights that are updated alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from schedules.declaration import refuse, within
+
+from ..optimizers import Group, Optimizer, matches, slots
+from ..scheduled.dials import Dial, Dials
+
+Rate = Callable[[], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Weights that share an optimizer: those of one group, or of one layer of it."""
+
+    name: str
+    weights: list[keras.Variable]
+    optimizer: keras.optimizers.Optimizer
+    frozen: Dial | None
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One update, unless the weights are frozen."""
+
+        def update() -> tf.Tensor:
+            self.optimizer.apply(gradients, self.weights)
+            return tf.constant(True)
+
+        if self.frozen is None:
+            update()
+        else:
+            tf.cond(self.frozen() > 0, lambda: tf.constant(False), update)
+
+
+class Groups:
+    """What updates the trainable weights of a model; every one of them belongs to one group.
+
+    Where the declaration has neither groups nor a layer decay, this is one optimizer of Keras and
+    nothing besides.
+    """
+
+    def __init__(self, declared: Optimizer, model: keras.Model, dials: Dials) -> None:
+        """Builds the optimizers, with `dials` for what is scheduled.
+
+        Raises:
+            Refused: when a glob means no weight, or none that an earlier group has left.
+        """
+        self._weights = list(model.trainable_variables)
+        # Keras clips what one optimizer has; with several, the norm is over all of them.
+        self._limit: Dial | float | None = None
+        if declared.groups or declared.layer_decay:
+            self._limit = dials.live("global_clipnorm", declared.global_clipnorm)
+            declared = declared.model_copy(update={"global_clipnorm": None})
+        group_of = _group_of(declared, [weight.path for weight in self._weights])
+        self._parts = [
+            _part(group, layer, share, weights, declared, dials)
+            for layer, share, held in _layers(declared, model)
+            for group in dict.fromkeys(group_of.values())
+            if (weights := [weight for weight in held if group_of[weight.path] == group])
+        ]
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One update of every weight, by its gradient, within `dials.showing(row)`."""
+        given = dict(zip((weight.path for weight in self._weights), gradients, strict=True))
+        if self._limit is not None:
+            for part in self._parts:
+                if part.frozen is not None:
+                    for path in (weight.path for weight in part.weights):
+                        given[path] = (1 - part.frozen()) * tf.convert_to_tensor(given[path])
+            clipped, _ = tf.clip_by_global_norm(
+                list(given.values()), tf.convert_to_tensor(self._limit, tf.float32)
+            )
+            given = dict(zip(given, clipped, strict=True))
+        for part in self._parts:
+            part.apply([given[weight.path] for weight in part.weights])
+
+    def applied(self) -> list[keras.Variable]:
+        """How many updates the optimizers have made, those left out whose weights may freeze."""
+        return [part.optimizer.iterations for part in self._parts if part.frozen is None]
+
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Those of Keras that make the updates."""
+        return [part.optimizer for part in self._parts]
+
+    def slots(self) -> dict[str, keras.Variable]:
+        """Every variable of every optimizer, by name."""
+        return {
+            _joined(part.name, name): slot
+            for part in self._parts
+            for name, slot in slots(part.optimizer).items()
+        }
+
+
+def _group_of(declared: Optimizer, paths: Sequence[str]) -> dict[str, str]:
+    """The group of each weight, the first that means it, or "" for the rest."""
+    left = list(paths)
+    group_of: dict[str, str] = {}
+    for name, group in declared.groups.items():
+        for glob in group.globs(name):
+            if not any(matches(glob, path) for path in left):
+                means = [path for path in group_of if matches(glob, path)]
+                owners = ", ".join(dict.fromkeys(group_of[path] for path in means))
+                rule = f"means only weights that {owners} has" if means else "means no weight"
+                with within("optimizer", "groups", name):
+                    hint = f"the weights are {', '.join(paths)}"
+                    raise refuse("paths" if group.paths else "", glob, rule, hint)
+            group_of |= {path: name for path in left if matches(glob, path)}
+            left = [path for path in left if path not in group_of]
+    return group_of | dict.fromkeys(left, "")
+
+
+def _layers(
+    declared: Optimizer, model: keras.Model
+) -> Iterator[tuple[str, float, list[keras.Variable]]]:
+    """The layers from the last one on, each with its share of learning rates, and its weights.
+
+    A weight that layers share counts for the last of them. Without a layer decay the whole model
+    is one layer, without a name.
+    """
+    if declared.layer_decay is None:
+        yield "", 1.0, model.trainable_variables
+        return
+    taken: set[str] = set()
+    depth = 0
+    for layer in reversed(model.layers):
+        weights = [weight for weight in layer.trainable_variables if weight.path not in taken]
+        if weights:
+            yield layer.name, declared.layer_decay**depth, weights
+            taken |= {weight.path for weight in weights}
+            depth += 1
+
+
+def _part(
+    group: str,
+    layer: str,
+    share: float,
+    weights: list[keras.Variable],
+    declared: Optimizer,
+    dials: Dials,
+) -> Part:
+    ours = declared.groups.get(group) or Group.declared({})
+    alone = declared.of_group(group) if group else declared
+    shown: dict[str, Any] = {
+        field: dials[f"groups.{group}.{field}" if field in ours.settings else field]
+        for field in alone.scheduled()
+    }
+    optimizer = alone.build({"learning_rate": _rate(group, ours, share, dials), **shown})
+    optimizer.build(weights)
+    frozen = dials[f"groups.{group}.frozen"] if ours.frozen_until else None
+    return Part(_joined(group, layer), weights, optimizer, frozen)
+
+
+def _joined(*names: str) -> str:
+    return "/".join(filter(None, names))
+
+
+def _rate(name: str, group: Group, share: float, dials: Dials) -> Rate:
+    """The learning rate of a group's weights in a layer that takes a share of it."""
+    rate: Dial | float = dials["learning_rate"]
+    if group.learning_rate is not None:
+        rate = dials.live(f"groups.{name}.learning_rate", group.learning_rate)
+    factor = dials.live(f"groups.{name}.learning_rate_factor", group.learning_rate_factor)
+    if isinstance(rate, Dial) and factor == share == 1:
+        return rate
+    return lambda: tf.convert_to_tensor(rate, tf.float32) * (factor * share)

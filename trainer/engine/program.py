@@ -1,0 +1,255 @@
+"""The compiled program: as many updates as the host asks for in one call into TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from schedules.moments import Values
+
+from ..data.feeds.feed import Batch, Feed
+from ..metrics import Tally, parts
+from ..scheduled.layers import drawing
+from .matmul import products
+from .network import Network
+
+Compiled = Literal["graph", "xla"]
+
+
+class Updates(NamedTuple):
+    """What came of the updates of one call, each with an entry."""
+
+    losses: NDArray[np.float32]
+    finite: NDArray[np.bool_]
+    """Whether the loss and every gradient were."""
+
+
+class Program:
+    """Trains and evaluates one network on the examples of one feed.
+
+    `longest` is the most updates one call can make. It is a shape; the number actually asked for
+    is not, so that one compilation serves every call. An update whose loss or gradients are not
+    finite ends the call, or with `skips` leaves weights, slots and averages as they were.
+    """
+
+    turns = True
+    """Whether products may be differentiated in the order that suits XLA's processors."""
+    unrolled = False
+    """Whether micro-batches are written out one by one, in place of a loop over them."""
+
+    def __init__(
+        self,
+        network: Network,
+        feed: Feed,
+        compiled: Compiled,
+        longest: int,
+        micro_batches: int = 1,
+        skips: bool = False,
+    ) -> None:
+        self.network = network
+        self.longest = longest
+        self._micro_batches = micro_batches
+        self._skips = skips
+        self._values = len(network.dials.names)
+        self._feed = feed
+        self._xla = compiled == "xla"
+        self.fused = self._xla
+        """Whether XLA compiles what is differentiated, if not all."""
+        signature = [
+            tf.TensorSpec([longest, self._values], tf.float32),
+            feed.signature(longest if self._xla else None),
+            tf.TensorSpec([], tf.int32),
+        ]
+        self._updates = tf.function(self._loop, signature, jit_compile=self._xla, autograph=False)
+        self._compiled: Any = None
+        self._evaluate = tf.function(self._judge, autograph=False)
+        self._judging: dict[Any, Any] = {}
+
+    @property
+    def traces(self) -> int:
+        """How often the updates were traced, which is once, whatever schedules do."""
+        return int(self._updates.experimental_get_tracing_count())
+
+    def update(self, table: Values, step: int) -> Updates:
+        """Makes one update a row of the tape, from `step` on, up to one that is not finite.
+
+        `table` is `[K, values]` and is rounded here, once, to float32.
+
+        Raises:
+            RuntimeError: when the program did not advance by what it says it did.
+        """
+        count = len(table)
+        rows = np.zeros((self.longest, self._values), np.float32)
+        rows[:count] = table
+        # A shape is part of what XLA compiles.
+        handed = self._feed.hand(step, count, self.longest if self._xla else count)
+        if self._compiled is None:  # called so, it costs a third of what `tf.function` does
+            self._compiled = self._updates.get_concrete_function()
+        told = self._compiled(tf.constant(rows), handed, tf.constant(count, tf.int32))
+        (before, after, *applied), losses, finite = map(np.asarray, told)
+        done = int(after - before)
+        losses, finite = losses[:done], finite[:done]
+        whole = done == count or (0 < done < count and not finite[-1])
+        if not whole or not (self._skips or {*applied} <= {after}):
+            raise RuntimeError(
+                f"asked for updates {before} to {before + count}, but the program is at {after} "
+                f"and its optimizers at {sorted(map(int, applied))}"
+            )
+        return Updates(losses, finite)
+
+    def evaluate(self) -> dict[str, float]:
+        """The mean loss over all test examples, and every metric of them."""
+        tally = Tally(self.network.metrics)
+        for inputs, labels in self._feed.tests():
+            shapes = tuple(inputs.shape), tuple(labels.shape)
+            if shapes not in self._judging:
+                self._judging[shapes] = self._evaluate.get_concrete_function(inputs, labels)
+            tally.add(self._judging[shapes](inputs, labels), len(labels))
+        return tally.found()
+
+    def _loop(
+        self, rows: tf.Tensor, handed: Any, count: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Where it was and is and where its optimizers are, and what `Updates` has."""
+
+        def goes_on(i: tf.Tensor, sound: tf.Tensor, *told: tf.TensorArray) -> tf.Tensor:
+            return (i < count) & (sound | self._skips)
+
+        def update(
+            i: tf.Tensor, _: tf.Tensor, losses: tf.TensorArray, finite: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.TensorArray]:
+            loss, sound = self._update(rows[i], handed, i)
+            return i + 1, sound, losses.write(i, loss), finite.write(i, sound)
+
+        losses = tf.TensorArray(tf.float32, self.longest, element_shape=())
+        finite = tf.TensorArray(tf.bool, self.longest, element_shape=())
+        done, _, losses, finite = tf.while_loop(goes_on, update, (0, True, losses, finite))
+        counts = [self.network.global_step, *self.network.groups.applied()]
+        before = tf.identity(self.network.global_step)
+        self.network.global_step.assign_add(tf.cast(done, tf.int64))
+        after = [tf.cast(tf.convert_to_tensor(count), tf.int64) for count in counts]
+        return tf.stack([before, *after]), losses.stack(), finite.stack()
+
+    def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss, and whether it and all gradients are finite."""
+        with self.network.dials.showing(row):
+            before = self.kept()
+            return self.concluded(*self._judged(handed, i), before)
+
+    def kept(self) -> list[tf.Tensor]:
+        """What the model keeps of its inputs, such as their mean."""
+        # What Keras calls the value of a weight is the variable, which is read when it is used.
+        return [tf.identity(w.value) for w in self.network.model.non_trainable_weights]
+
+    def concluded(
+        self, told: Sequence[tf.Tensor], sound: tf.Tensor, before: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Makes the update by the loss and gradients `told`, unless they are not `sound`.
+
+        `before` is what `kept` gave before the model saw the batch. Gives the loss, and `sound`.
+        """
+        loss, *gradients = told
+
+        def apply() -> tf.Tensor:
+            self.network.groups.apply(gradients)
+            if self.network.average:
+                self.network.average.follow()
+            return sound
+
+        def skip() -> tf.Tensor:
+            for weight, value in zip(self.network.model.non_trainable_weights, before, strict=True):
+                weight.assign(value)
+            return sound
+
+        tf.cond(sound, apply, skip) if self._skips else apply()
+        return loss, sound
+
+    def _judged(self, handed: Any, i: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The loss and its gradients, and whether all are finite."""
+        scaling = self.network.scaling
+        judged = partial(finite, xla=self._xla)
+        if scaling is None:
+            loss, *gradients = told = self.accumulated(handed, i)
+            return told, judged(loss, gradients)
+        undo = self.undoing()
+
+        def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
+            undo()
+            return self.accumulated(handed, i, scale)
+
+        return scaling.tried(scaled, judged, self.shapes)
+
+    def undoing(self) -> Callable[[], None]:
+        """What lets the model draw the same random numbers again, and count its inputs once."""
+        others = self.network.model.non_trainable_variables
+        before = [tf.identity(variable.value) for variable in others]
+
+        def undo() -> None:
+            for variable, value in zip(others, before, strict=True):
+                variable.assign(value)
+
+        return undo
+
+    @property
+    def shapes(self) -> list[tf.TensorShape]:
+        """Those of all gradients."""
+        return [weight.shape for weight in self.network.model.trainable_variables]
+
+    def accumulated(
+        self, handed: Any, i: tf.Tensor, scale: tf.Tensor | None = None
+    ) -> list[tf.Tensor]:
+        """The mean loss over a batch, and the gradients of its `scale`-fold, in micro-batches."""
+        parts = self._micro_batches
+        if parts == 1:
+            return self.differentiated(self._feed.batch(handed, i, 0, 1), scale)
+
+        def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            told = self.differentiated(self._feed.batch(handed, i, k, parts), scale)
+            found = map(tf.convert_to_tensor, told)
+            return k + 1, [total + x for total, x in zip(sums, found, strict=True)]
+
+        k, sums = 0, [tf.zeros(shape) for shape in ((), *self.shapes)]
+        if self.unrolled:
+            while k < parts:
+                k, sums = add(k, sums)
+        else:
+            _, sums = tf.while_loop(lambda k, _: k < parts, add, (k, sums))
+        return [total / parts for total in sums]
+
+    def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
+        """The mean loss over a batch, and the gradients of its `scale`-fold."""
+        model, dials = self.network.model, self.network.dials
+        weights = [weight.value for weight in model.trainable_variables]
+        turned = self.turns and self.fused and "CPU" in self.network.global_step.device
+        with drawing(fused=self.fused), products(turned=turned):
+            loss = tf.reduce_mean(self.network.loss.step(model, batch, dials))
+            scaled = loss if scale is None else loss * scale
+        # A step of the user's own may leave some weight out.
+        unused = tf.UnconnectedGradients.ZERO
+        return [loss, *tf.gradients(scaled, weights, unconnected_gradients=unused)]
+
+    def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        network = self.network
+        return parts(network.loss, network.metrics, network.outputs(inputs), labels)
+
+
+def finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor], *, xla: bool) -> tf.Tensor:
+    """Whether the loss and every entry of every gradient are finite numbers.
+
+    XLA makes a loop, an entry at a time, of a reduction over booleans. There `0 * x`, which is
+    0 or NaN, is summed by a matrix product instead, in a third of the time.
+    """
+    if not xla:
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)])
+    sums = []
+    for x in map(tf.convert_to_tensor, gradients):
+        if x.shape.rank > 1:
+            table = tf.reshape(x, [-1, x.shape[-1]])
+            x = tf.linalg.matvec(table, tf.fill(table.shape[:1], 0 * loss), transpose_a=True)
+        sums.append(tf.reshape(x, [-1]))
+    return tf.reduce_all(tf.math.is_finite(tf.concat([[loss], *sums], 0)))

@@ -1,0 +1,154 @@
+"""One network on several devices, each of which sees its part of every batch.
+
+Every replica has variables of its own, equal at the start; `replicated_program` keeps them so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from schedules.declaration import refuse
+
+from ..config.devices import Several
+from ..config.experiment import Experiment
+from ..data.feeds.feed import Batch, Feed, Handed
+from ..scheduled.layers import share_masks, shares_masks
+from .network import Network
+from .workers import RESTORE, Workers
+
+SEEDS = 2**31
+"""One more than the greatest seed that TensorFlow takes."""
+APART = 0x9E3779B9
+"""The distance between the seeds of two replicas: 2**32 over the golden ratio."""
+
+ONLY_GRAPH = "can't reach from one device to another, as synchronized batch normalization does"
+
+
+class Share(Feed):
+    """What one of `of` replicas gets to see of a feed: an equal part of every part.
+
+    A part of a batch lies on all replicas together, so that layers which look at the whole of a
+    micro-batch look at the same examples on any number of devices.
+    """
+
+    def __init__(self, feed: Feed, rank: int, of: int) -> None:
+        super().__init__(feed.stream)
+        self._feed, self._rank, self._of = feed, rank, of
+
+    def signature(self, rows: int | None) -> Handed:
+        return self._feed.signature(rows)
+
+    def hand(self, step: int, count: int, longest: int) -> Handed:
+        return self._feed.hand(step, count, longest)
+
+    def batch(self, handed: Handed, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+        return self._feed.batch(handed, i, part * self._of + self._rank, parts * self._of)
+
+    def tests(self) -> Iterator[Batch]:
+        return self._feed.tests()
+
+
+@dataclass
+class Mirrors(Network):
+    """The network of this process' first replica, with those of its others.
+
+    `first` is the rank of the first one among the `count` replicas of all processes.
+    """
+
+    others: list[Network] = field(default_factory=list)
+    first: int = 0
+    count: int = 1
+    workers: Workers | None = None
+
+    @property
+    def replicas(self) -> int:
+        return self.count
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.spread(state)
+        if self.workers and self.workers.leads:
+            self.workers.say(RESTORE)
+            self.workers.share(self.state())
+
+    def spread(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Puts a state into the replicas of this process."""
+        super().restore(state)
+        _reseed(self.model, self.first)
+        for rank, network in enumerate(self.others, self.first + 1):
+            network.restore(state)
+            _reseed(network.model, rank)
+
+
+class Replicas:
+    """The replicas of this process, as `strategy` lets them work together."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        strategy: tf.distribute.Strategy,
+        network: Callable[[], Network],
+        feed: Callable[[], Feed],
+        workers: Workers | None = None,
+    ) -> None:
+        """Makes a network and a feed on each device; all processes begin as the first one does.
+
+        Raises:
+            Refused: when the replicas don't divide the batch, or can't be compiled as declared.
+        """
+        self.experiment = experiment
+        self.strategy = strategy
+        self.count = strategy.num_replicas_in_sync
+        experiment.check_parts(self.count)
+        self.devices = strategy.extended.worker_devices
+        networks, self.feeds = [], []
+        for device in self.devices:
+            with tf.device(device):
+                networks.append(network())
+                self.feeds.append(feed())
+        together = isinstance(experiment.device, Several) and experiment.device.synchronized
+        for each in networks:
+            share_masks(each.model)
+            for layer in _normalizing(each.model):
+                layer.synchronized = together
+        first = strategy.extended._get_replica_id_in_sync_group(0)
+        lead, *others = networks
+        self.network = Mirrors(
+            **vars(lead), others=others, first=first, count=self.count, workers=workers
+        )
+        self.network.spread(workers.share(lead.state()) if workers else lead.state())
+        if self.only_graph and experiment.run.compile == "xla":
+            raise refuse("run.compile", "xla", ONLY_GRAPH, "run.compile=graph")
+
+    @property
+    def shares(self) -> list[Share]:
+        """What each replica of this process sees of the examples."""
+        first = self.network.first
+        return [Share(feed, rank, self.count) for rank, feed in enumerate(self.feeds, first)]
+
+    @property
+    def only_graph(self) -> bool:
+        """Whether XLA is out of the question: it can't reach over to another device."""
+        return any(layer.synchronized for layer in _normalizing(self.network.model))
+
+
+def _normalizing(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    layers = model._flatten_layers()
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def _reseed(model: keras.Model, rank: int) -> None:
+    """Gives a replica random numbers of its own, but for the masks that all of them share."""
+    shared = {
+        id(layer.seed_generator.state) for layer in model._flatten_layers() if shares_masks(layer)
+    }
+    for variable in model.non_trainable_variables:
+        if variable.path.endswith("seed_generator_state") and id(variable) not in shared:
+            seed, drawn = np.asarray(variable).tolist()
+            variable.assign([(seed + rank * APART) % SEEDS, drawn])

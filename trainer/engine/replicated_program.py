@@ -1,0 +1,171 @@
+"""The updates of several replicas, in step with each other.
+
+An update sums the gradients over all replicas first, and then each makes the whole of it: finds out
+whether it is finite, clips, applies it, moves the averages. So they stay equal, to the bit on
+devices of one kind. (Keras' optimizers clip what each replica found, and sum that up afterwards.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from schedules.moments import Values
+
+from ..data.feeds.feed import Batch
+from .network import Network
+from .program import Compiled, Program, Updates, finite
+from .replicas import ONLY_GRAPH, Replicas
+from .workers import UPDATE, Uncompilable
+
+
+class Part(Program):
+    """What one replica does by itself."""
+
+    def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
+        def told(batch: Batch) -> list[tf.Tensor]:
+            # An embedding's gradient comes in slices.
+            return [tf.convert_to_tensor(x) for x in plain(batch, scale)]
+
+        plain = super().differentiated
+        # It captures what the dials show, and so belongs to the graph around it alone.
+        return (
+            tf.function(told, jit_compile=True, autograph=False)(batch)
+            if self.fused
+            else told(batch)
+        )
+
+
+class Unison(Program):
+    """The program of several replicas; under XLA, each is compiled up to its gradients.
+
+    The loop runs outside of the replicas, since what sums over them must not be within one of them.
+    """
+
+    def __init__(self, replicas: Replicas, compiled: Compiled, longest: int) -> None:
+        run = replicas.experiment.run
+        micro_batches, skips = run.micro_batches, run.on_nonfinite == "skip"
+        lead, feed = replicas.network, replicas.feeds[0]
+        super().__init__(lead, feed, "graph", longest, micro_batches, skips)
+        self._replicas = replicas
+        self._fused, self._tried = compiled == "xla", False
+        self._parts = [
+            Part(network, share, "graph", longest, micro_batches, skips)
+            for network, share in zip([lead, *lead.others], replicas.shares, strict=True)
+        ]
+        for part in self._parts:
+            part.fused = self._fused
+            # What sums over replicas must not be within a loop of one.
+            part.unrolled = replicas.only_graph
+
+    def update(self, table: Values, step: int) -> Updates:
+        if self._fused and self._replicas.only_graph:
+            raise tf.errors.UnimplementedError(None, None, ONLY_GRAPH)
+        if not (workers := self._replicas.network.workers):
+            return super().update(table, step)
+        if workers.leads:
+            workers.say(UPDATE, step, len(table), int(self._fused))
+            rows = np.zeros((self.longest, self._values))
+            rows[: len(table)] = table
+            workers.add(rows)
+        if self._fused and not self._tried:
+            self._try(step)
+        with workers.together():
+            return super().update(table, step)
+
+    def _try(self, step: int) -> None:
+        """Compiles one replica alone: workers that wait for each other would not get over a fault.
+
+        Raises:
+            Uncompilable: when XLA can't.
+        """
+        part, handed = self._parts[0], self._feed.hand(step, 0, self.longest)
+        before = Network.state(part.network)
+
+        def learn(row: tf.Tensor) -> list[tf.Tensor]:
+            with part.network.dials.showing(row):
+                return part.accumulated(handed, tf.constant(0))
+
+        try:
+            tf.function(learn, autograph=False)(tf.zeros([self._values]))
+        except tf.errors.OpError as error:
+            raise Uncompilable(None, None, error.message) from None
+        finally:
+            Network.restore(part.network, before)
+        self._tried = True
+
+    def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        before = [part.kept() for part in self._parts]
+        loss, gradients, sound = self._agreed(row, handed, i, before)
+        for part, device, mine, was in zip(
+            self._parts, self._replicas.devices, gradients, before, strict=True
+        ):
+            with tf.device(device), part.network.dials.showing(row):
+                part.concluded([loss, *mine], sound, was)
+        return loss, sound
+
+    def _agreed(
+        self, row: tf.Tensor, handed: Any, i: tf.Tensor, before: Sequence[Sequence[tf.Tensor]]
+    ) -> tuple[tf.Tensor, list[list[tf.Tensor]], tf.Tensor]:
+        """The loss, the gradients for each replica, and whether all are finite."""
+        count, scaling = len(self.shapes), self.network.scaling
+
+        def told(scale: tf.Tensor | None = None) -> list[tf.Tensor]:
+            (loss, *first), *others = self._mean(row, handed, i, before, scale)
+            return [loss, *first, *(x for _, *gradients in others for x in gradients)]
+
+        def judged(loss: tf.Tensor, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+            return finite(loss, gradients[:count], xla=False)  # the others have the same
+
+        if scaling is None:
+            loss, *gradients = told()
+            sound = judged(loss, gradients)
+        else:
+            undo = [part.undoing() for part in self._parts]
+
+            def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
+                for each in undo:
+                    each()
+                return told(scale)
+
+            shapes = self.shapes * len(self._parts)
+            (loss, *gradients), sound = scaling.tried(scaled, judged, shapes)
+        starts = range(0, len(gradients), count)
+        return loss, [gradients[start : start + count] for start in starts], sound
+
+    def _mean(
+        self,
+        row: tf.Tensor,
+        handed: Any,
+        i: tf.Tensor,
+        before: Sequence[Sequence[tf.Tensor]],
+        scale: tf.Tensor | None,
+    ) -> list[list[tf.Tensor]]:
+        """The mean loss and gradients over all replicas, for each of this process.
+
+        How far what a model keeps of its inputs has moved is averaged too, in the same message.
+        """
+        first = self._replicas.network.first
+
+        def replica() -> list[tf.Tensor]:
+            context = tf.distribute.get_replica_context()
+            here = int(tf.get_static_value(context.replica_id_in_sync_group)) - first
+            part, was = self._parts[here], before[here]
+            with part.network.dials.showing(row):
+                found = part.accumulated(handed, i, scale)
+            kept = [j for j, value in enumerate(was) if value.dtype.is_floating]
+            now = part.kept()
+            given = [*found, *(now[j] - was[j] for j in kept)]
+            total = context.all_reduce(tf.distribute.ReduceOp.SUM, list(map(tf.identity, given)))
+            mean = [x / tf.cast(self._replicas.count, x.dtype) for x in total]
+            weights = part.network.model.non_trainable_weights
+            for j, moved in zip(kept, mean[len(found) :], strict=True):
+                weights[j].assign(was[j] + moved)
+            return mean[: len(found)]
+
+        strategy = self._replicas.strategy
+        shared = map(strategy.experimental_local_results, strategy.run(replica))
+        return [list(each) for each in zip(*shared, strict=True)]

@@ -1,0 +1,210 @@
+"""Several processes in step: the first one leads, and the others do what it says.
+
+What is to be done next is one message, a sum over all workers to which the others add only what
+they were asked by signals. So all of them make the same calls in the same order, whatever the
+first one decides by its clock, by a person's orders, or by what an evaluation found.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from schedules.declaration import refuse
+
+from ..config.cluster import Cluster, Lost
+from ..config.experiment import Experiment
+from ..runs.signals import SIGNALS, Stop
+
+UPDATE, RESTORE, END = 1, 2, 3
+NUMBERS = 4
+"""A verb, and what it takes."""
+LOOK_SECONDS = 0.2
+"""How often it is seen which workers are there."""
+CHUNK = 2**18
+"""How many numbers of a state go into one message."""
+
+
+class Said(NamedTuple):
+    """What the first worker wants all of them to do."""
+
+    verb: int
+    first: int = 0
+    second: int = 0
+    third: int = 0
+
+
+class Uncompilable(tf.errors.UnimplementedError):  # type: ignore[misc]  # TensorFlow is untyped
+    """Something that XLA can't compile, found out before anything was asked of other workers."""
+
+
+def joined(cluster: Cluster, patience: float) -> tf.distribute.Strategy:
+    """How the devices of all workers work together, once all of them are there.
+
+    Raises:
+        Lost: when one of them is not there after `patience` seconds.
+        Refused: when TensorFlow has been at work in this process, or can't listen at its address.
+    """
+    _meet(cluster, patience)
+    workers = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        workers, task_type="worker", task_id=cluster.task, rpc_layer="grpc"
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except RuntimeError:
+        rule = "must come before anything else that TensorFlow does in a process"
+        raise refuse("device", "multi_worker", rule, "one run a process") from None
+    except tf.errors.OpError as error:
+        address = cluster.addresses[cluster.task]
+        rule = f"could not begin at {address}: {error.message.splitlines()[0]}"
+        raise refuse("device", "multi_worker", rule, "another port") from None
+
+
+class Workers:
+    """A worker among the others, which call the same methods in the same order."""
+
+    def __init__(self, strategy: tf.distribute.Strategy, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.stop: Stop | None = None
+        """Notes what any worker was asked to do, where this one leads."""
+        self._strategy = strategy
+        self._add = tf.function(self._added, autograph=False)
+
+    @property
+    def leads(self) -> bool:
+        return self.cluster.leads
+
+    def say(self, verb: int, *numbers: int) -> None:
+        """Lets the others do something, and hears what they were asked by signals."""
+        told = np.zeros(NUMBERS + len(SIGNALS))
+        told[: 1 + len(numbers)] = verb, *numbers
+        asked = self.add(told)[NUMBERS:]
+        if self.stop and self.stop.signal is None and asked.any():
+            self.stop.signal = SIGNALS[int(asked.argmax())]
+
+    def hear(self, stop: Stop) -> Said:
+        """What the first one wants done; it hears in turn what this one was asked by a signal."""
+        asked = [float(stop.signal == number) for number in SIGNALS]
+        told = self.add(np.array([0.0] * NUMBERS + asked))
+        return Said(*map(int, told[:NUMBERS].tolist()))
+
+    def dismiss(self, code: int) -> None:
+        """Lets the others end, with an exit code."""
+        try:
+            self.say(END, code)
+        except Lost:  # they end by themselves
+            return
+
+    def add(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """The sum over all workers.
+
+        Raises:
+            Lost: when another one is gone.
+        """
+        with self.together():
+            return np.asarray(self._add(tf.constant(numbers)))
+
+    def share(self, state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The first worker's state, bit for bit; those of the others have only to be like it."""
+        content = b"".join(array.tobytes() for array in state.values())
+        words = np.frombuffer(content + b"\0" * (len(content) % 2), np.uint16)
+        mine = np.zeros(-(-len(words) // CHUNK) * CHUNK, np.float32)
+        if self.leads:
+            mine[: len(words)] = words  # each is a whole number that float32 holds
+        found = [self.add(chunk) for chunk in mine.reshape(-1, CHUNK)]
+        content = np.concatenate(found)[: len(words)].astype(np.uint16).tobytes()
+        shared, start = {}, 0
+        for name, array in state.items():
+            piece = content[start : start + array.nbytes]
+            shared[name] = np.frombuffer(piece, array.dtype).reshape(array.shape)
+            start += array.nbytes
+        return shared
+
+    def agree(self, experiment: Experiment, data: str) -> None:
+        """Whether all of them were given the same config and data.
+
+        Raises:
+            Refused: when they were not; every worker then raises it.
+        """
+        told = f"{experiment.model_dump_json()} {data} {tf.__version__}"
+        mine = np.frombuffer(sha256(told.encode()).digest(), np.uint8).astype(np.float64)
+        if (self.add(mine) != len(self.cluster.addresses) * mine).any():
+            rule = "not all workers have the same config, data and version of TensorFlow"
+            raise refuse("device", "multi_worker", rule, "give each the same command")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Within the block, what TensorFlow fails by is taken for the loss of another worker.
+
+        Raises:
+            Lost: with what it said.
+        """
+        try:
+            yield
+        except Uncompilable:
+            raise
+        except tf.errors.OpError as error:
+            gone = _silent(self.cluster)
+            said = (error.message or str(error)).strip().splitlines()[0]
+            why = f"no worker at {' and '.join(gone)} any more" if gone else said
+            hint = "start all workers again, and they go on from the last checkpoint"
+            raise Lost(f"{why}\n  hint: {hint}") from None
+
+    def _added(self, numbers: tf.Tensor) -> tf.Tensor:
+        def replica() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            rank = int(tf.get_static_value(context.replica_id_in_sync_group))
+            first = rank % context.num_replicas_in_sync == self._first
+            given = tf.identity(numbers) if first else tf.zeros_like(numbers)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, given)
+
+        return self._strategy.experimental_local_results(self._strategy.run(replica))[0]
+
+    @property
+    def _first(self) -> int:
+        """The rank of this worker's first replica."""
+        return int(self._strategy.extended._get_replica_id_in_sync_group(0))
+
+
+def _meet(cluster: Cluster, patience: float) -> None:
+    """Waits until all workers answer; TensorFlow would wait for ever, and hear no signal.
+
+    Until it begins to listen at this worker's address, we do.
+    """
+    port = int(cluster.addresses[cluster.task].rpartition(":")[2])
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    try:
+        listening = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+    except OSError as error:
+        rule = f"can't listen at {cluster.addresses[cluster.task]}: {error.strerror}"
+        raise refuse("device", "multi_worker", rule, "another port, or end what uses it") from None
+    missing, until = set(cluster.addresses), time.monotonic() + patience
+    with listening:
+        while missing := missing.intersection(_silent(cluster)):
+            if time.monotonic() > until:
+                gone = ", ".join(sorted(missing))
+                raise Lost(f"waited {patience:g} seconds for the other workers; not there: {gone}")
+            time.sleep(LOOK_SECONDS)
+
+
+def _silent(cluster: Cluster) -> list[str]:
+    """The addresses at which no worker listens."""
+    silent = []
+    for index, address in enumerate(cluster.addresses):
+        host, _, port = address.rpartition(":")
+        try:
+            if index != cluster.task:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+        except OSError:
+            silent.append(address)
+    return silent

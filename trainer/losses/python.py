@@ -1,0 +1,66 @@
+"""A loss of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from schedules.declaration import refuse
+from schedules.declaration.functions import Called
+
+from ..data import Facts
+from .loss import Loss
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from ..scheduled.dials import Dials
+
+
+OURS = "trainer.losses.python:brier"
+"""A function of this project's own, there for an example."""
+
+
+class Python(Called, Loss):
+    """What the function `call` gives for outputs, labels and `kwargs`: a number for each example.
+
+    It is given `[n, outputs]` in float32, and labels as the data has them: `[n]` in int32, or
+    `[n, targets]` in float32. It is TensorFlow (or `keras.ops`) code, traced once, and what it
+    gives must depend on each example alone.
+    """
+
+    kind: Literal["python"] = "python"
+
+    def code(self) -> Iterator[tuple[str, str]]:
+        if self.call != OURS:
+            yield from super().code()
+
+    def fitting(self, facts: Facts) -> Loss:
+        _ = self.function  # imports it
+        return self
+
+    def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
+        return self.evaluation(outputs, labels)
+
+    def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        try:
+            each = tf.convert_to_tensor(self.function(outputs, labels, **self.kwargs))
+        except Exception as error:  # whatever the user's function raises
+            rule = f"raised {type(error).__name__}: {error}"
+            hint = f"it was given {outputs.shape} outputs and {labels.shape} labels"
+            raise refuse("call", self.call, rule, hint) from None
+        if each.shape.rank != 1 or not each.dtype.is_floating:
+            rule = f"returned {each.dtype.name} of shape {each.shape} for {outputs.shape} outputs"
+            hint = "return one float for each example, before any mean"
+            raise refuse("call", self.call, rule, hint)
+        return tf.cast(each, tf.float32)
+
+
+def brier(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """The squared distance of a softmax from the label, Brier's score: an example for `python`."""
+    import tensorflow as tf
+
+    missed = tf.nn.softmax(outputs) - tf.one_hot(labels, outputs.shape[-1])
+    return tf.reduce_sum(tf.square(missed), axis=-1)

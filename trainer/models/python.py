@@ -1,0 +1,70 @@
+"""A network that a function of the user's builds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from schedules.declaration import Refused, refuse, within
+from schedules.declaration.functions import Called
+
+from .model import Model
+from .variable_paths import rename
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..scheduled.dials import Dials
+
+OURS = "trainer.models.python:perceptron"
+"""A function of this project's own, there for an example."""
+
+
+class Python(Called, Model):
+    """What the function `call` returns for the shape of an input, the outputs and `kwargs`.
+
+    It is called as `function(shape, outputs, **kwargs)` and returns a `keras.Model`, from inputs
+    `[n, *shape]` in float32 to `[n, outputs]`: a logit a class, or as many numbers as a label has.
+    Weights are drawn from Keras' global seed, and layers may be left without names.
+    """
+
+    kind: Literal["python"] = "python"
+
+    def code(self) -> Iterator[tuple[str, str]]:
+        if self.call != OURS:
+            yield from super().code()
+
+    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+        import keras
+        import tensorflow as tf
+
+        with within("model"):
+            function = self.function
+            try:
+                model = function(shape, outputs, **self.kwargs)
+            except Refused:
+                raise
+            except Exception as error:  # whatever the user's function raises
+                rule = f"raised {type(error).__name__}: {error}"
+                hint = f"it was given shape {shape} and {outputs} outputs"
+                raise refuse("call", self.call, rule, hint) from None
+            if not isinstance(model, keras.Model):
+                rule = f"returned {type(model).__name__}, and must return a keras.Model"
+                raise refuse("call", self.call, rule, "return keras.Sequential([...])")
+            if not model.built:
+                try:
+                    model(tf.zeros([2, *shape]), training=False)
+                except Exception as error:  # whatever the user's layers raise
+                    rule = f"can't take inputs of shape {list(shape)}: {error}"
+                    raise refuse("call", self.call, rule) from None
+        rename(model)
+        return model
+
+
+def perceptron(shape: tuple[int, ...], outputs: int, *, width: int = 64) -> keras.Model:
+    """One hidden layer: an example for `model=python`."""
+    import keras
+    from keras import layers
+
+    flow = [layers.Flatten(), layers.Dense(width, "relu"), layers.Dense(outputs)]
+    return keras.Sequential([keras.Input(shape), *flow])

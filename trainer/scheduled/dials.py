@@ -1,0 +1,204 @@
+"""Live values: settings of an optimizer that may change with every update of a compiled loop.
+
+Keras reads an optimizer's settings as Python floats when a step is traced, so they become
+constants of the program and a later change is silently ignored. A `Dial` stands in such a
+float's place and, wherever Keras computes with it, is the value that the loop shows for the
+update at hand. It is no variable: there is nothing to assign, to checkpoint or to retrace.
+
+Values are float32, and what Keras derives from them is computed in float32 too. `1 - beta` of a
+live beta is therefore off by up to 2**-25 (at 0.999 that is 3e-5 of it), where a constant's is
+computed in float64 and rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, overload
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from schedules import Schedule
+from schedules.declaration import ABSENT, Problem, Refused, within
+
+from ..optimizers import Optimizer
+from .fields import Value
+
+
+class Dials:
+    """The live values by name, as the row of a tape shows them during one update.
+
+    >>> dials = Dials(["learning_rate", "momentum"])
+    >>> optimizer = keras.optimizers.SGD(dials["learning_rate"])
+    >>> optimizer.momentum = dials["momentum"]
+    >>> weight = keras.Variable(1.0)
+    >>> with dials.showing(tf.constant([0.5, 0.9])):
+    ...     optimizer.apply([tf.constant(1.0)], [weight])
+    >>> float(weight.value)
+    0.5
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._shown: dict[str, tf.Tensor] = {}
+
+    def __getitem__(self, name: str) -> Dial:
+        if name not in self.names:
+            raise KeyError(name)
+        return Dial(self, name)
+
+    @overload
+    def live(self, name: str, value: Value) -> Dial | float: ...
+    @overload
+    def live(self, name: str, value: Value | None) -> Dial | float | None: ...
+    def live(self, name: str, value: Value | None) -> Dial | float | None:
+        """What stands for a declared `value`: the dial called `name` where a schedule drives it."""
+        return self[name] if isinstance(value, Schedule) else value
+
+    @contextmanager
+    def showing(self, row: tf.Tensor) -> Iterator[None]:
+        """Within the block every dial is its entry of `row`, a float32 vector in `names`' order."""
+        before = self._shown
+        self._shown = dict(zip(self.names, tf.unstack(row, len(self.names)), strict=True))
+        try:
+            yield
+        finally:
+            self._shown = before
+
+    def value(self, name: str) -> tf.Tensor:
+        """What the dial called `name` shows.
+
+        Raises:
+            RuntimeError: outside of `showing`.
+        """
+        if name not in self._shown:
+            raise RuntimeError(f"{name} is live and has a value only within Dials.showing(row)")
+        return self._shown[name]
+
+
+class Dial:
+    """One live value, in the place of a Python float.
+
+    It has the arithmetic that Keras' optimizers do with their settings; everything else takes it
+    for a tensor through `__tf_tensor__`. As a learning rate it is called, without arguments.
+    """
+
+    def __init__(self, dials: Dials, name: str) -> None:
+        self._dials = dials
+        self._name = name
+
+    def __call__(self) -> tf.Tensor:
+        return self._dials.value(self._name)
+
+    def __tf_tensor__(self, dtype: tf.DType | None = None, name: str | None = None) -> tf.Tensor:
+        return self() if dtype is None else tf.cast(self(), dtype, name=name)
+
+    # `if self.clipnorm and self.clipnorm > 0` and `if self.momentum > 0` ask, while tracing,
+    # whether there is such a thing at all: a live value is there, whatever it shows.
+    def __bool__(self) -> bool:
+        return True
+
+    def __gt__(self, other: Any) -> bool:
+        return True
+
+    def __neg__(self) -> tf.Tensor:
+        return -self()
+
+    def __add__(self, other: Any) -> tf.Tensor:
+        return self() + other
+
+    def __radd__(self, other: Any) -> tf.Tensor:
+        return other + self()
+
+    def __sub__(self, other: Any) -> tf.Tensor:
+        return self() - other
+
+    def __rsub__(self, other: Any) -> tf.Tensor:
+        return other - self()
+
+    def __mul__(self, other: Any) -> tf.Tensor:
+        return self() * other
+
+    def __rmul__(self, other: Any) -> tf.Tensor:
+        return other * self()
+
+    def __truediv__(self, other: Any) -> tf.Tensor:
+        return self() / other
+
+    def __rtruediv__(self, other: Any) -> tf.Tensor:
+        return other / self()
+
+
+def probe(declared: Optimizer) -> None:
+    """Checks that every scheduled field reaches the update, on weights made up for it.
+
+    Keras promises this for the learning rate alone. A version that copies a setting while it is
+    built or first traced would train on with that copy, and nobody would see it.
+
+    Raises:
+        Refused: naming each field that doesn't, and why.
+    """
+    problems = []
+    for name in declared.scheduled():
+        low, high = declared.bounds()[name].apart()
+        default = type(declared).model_fields[name].default
+        first = default if isinstance(default, float) else low
+        alone = _alone(declared, name)
+        try:
+            stayed, moved = (_probed(alone, name, (first, then, then)) for then in (first, high))
+        except (AttributeError, TypeError, ValueError, tf.errors.OpError) as error:
+            why = f"the rule takes numbers only ({error})"
+        else:
+            why = "" if any(map(_differ, stayed, moved)) else "no update takes note of it"
+        if why:
+            rule = f"cannot be scheduled for {declared.kind}, because {why}"
+            problems.append(Problem(name, ABSENT, rule))
+    if problems:
+        raise Refused(problems)
+    for name, group in declared.groups.items():
+        if group.settings:
+            with within("groups", name):
+                probe(declared.of_group(name))
+
+
+def _alone(declared: Optimizer, name: str) -> Optimizer:
+    """The declaration with every number but `name` at its default.
+
+    A threshold that somebody declared may well hide what `name` does to weights so few.
+    """
+    fields = type(declared).model_fields
+    others = {
+        other: limits.apart()[0] if fields[other].is_required() else fields[other].default
+        for other, limits in declared.bounds().items()
+        if other not in (name, "learning_rate")
+    }
+    return declared.model_copy(update=others)
+
+
+def _probed(declared: Optimizer, name: str, values: Sequence[float]) -> list[NDArray[Any]]:
+    """Made-up weights, and the slots, after an update with each of the `values` of `name`."""
+    dials = Dials(("learning_rate", name))
+    optimizer = declared.build(dials)
+    random = np.random.default_rng(0)
+    # A matrix and a vector, since some rules treat them differently. Weights are small and
+    # gradients span many magnitudes, so that every clamp, sign and limit is felt somewhere.
+    shapes = {"probe_matrix": (8, 8), "probe_vector": (8,)}
+    weights = [
+        keras.Variable(random.normal(0, 1e-3, shape), dtype="float32", name=path)
+        for path, shape in shapes.items()
+    ]
+    for value in values:
+        gradients = [
+            tf.constant(random.normal(size=shape) * 10 ** random.uniform(-3, 3, shape), tf.float32)
+            for shape in shapes.values()
+        ]
+        with dials.showing(tf.constant([0.5, value])):
+            optimizer.apply(gradients, weights)
+    return [variable.numpy() for variable in (*weights, *optimizer.variables)]
+
+
+def _differ(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return not np.array_equal(a, b, equal_nan=True)

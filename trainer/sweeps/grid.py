@@ -1,0 +1,68 @@
+"""What a sweep tries: every combination of the values that its overrides leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import ListConfig
+
+from schedules.declaration import refuse
+
+from ..config.hydra import widened
+
+
+def combinations(
+    arguments: Sequence[str], loader: ConfigLoader | None = None
+) -> list[tuple[str, ...]]:
+    """Every combination of the values that overrides leave open; the last one varies fastest.
+
+    >>> combinations(["schedule=cosine,rex", "run.seed=1,2"])[:2]
+    [('schedule=cosine', 'run.seed=1'), ('schedule=cosine', 'run.seed=2')]
+
+    Raises:
+        Refused: when a range has no steps.
+    """
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+    return list(product(*map(_options, parsed)))
+
+
+def _options(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    key = override.get_key_element()
+    if not override.is_discrete_sweep():
+        rule = "is a range without steps, which needs a search"
+        value = str(override.input_line).partition("=")[2]
+        hint = "logspace(1e-4,1e-1,7) has seven; hydra/sweeper=optuna searches"
+        raise refuse(key.lstrip("+"), value, rule, hint)
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def wanted(params: Mapping[str, Any], arguments: Iterable[str]) -> list[str]:
+    """The overrides that an experiment file sweeps over, where the command line says nothing.
+
+    >>> wanted({"run.seed": [1, 2], "schedule": "cosine,linear"}, ["schedule=rex"])
+    ['++run.seed=1,2']
+    """
+    given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
+    asked = {
+        key: ",".join(map(str, value)) if isinstance(value, list | ListConfig) else value
+        for key, value in params.items()
+        if key not in given
+    }
+    return list(widened(f"{key}={value}" for key, value in asked.items()))
+
+
+def differing(combined: Sequence[Sequence[str]]) -> list[str]:
+    """Of each combination the overrides that are not in all of them.
+
+    >>> differing([("a=1", "b=1"), ("a=1", "b=2")])
+    ['b=1', 'b=2']
+    """
+    common = set(combined[0]).intersection(*combined[1:]) if len(combined) > 1 else set()
+    return [" ".join(o.lstrip("+") for o in job if o not in common) for job in combined]

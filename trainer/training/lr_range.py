@@ -1,0 +1,68 @@
+"""A range test at work: a fresh network under a rising learning rate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from schedules.analysis.plan import horizon
+
+from ..config.experiment import Experiment
+from ..config.lr_find import Reading
+from ..data.feeds.feed import Feed
+from ..data.feeds.order import Stream
+from ..data.feeds.select import feeding, limited
+from ..engine.machine import settled
+from ..engine.network import Network
+from ..engine.program import Compiled, Program
+from ..engine.replicas import Replicas
+from ..engine.replicated_program import Unison
+from ..scheduled.tape import Tape
+
+AT_ONCE = 10
+"""The updates in a call; after each, it may be enough."""
+
+
+def sweep(experiment: Experiment) -> Reading:
+    """The losses at the rates of the sweep, up to where they diverge.
+
+    Raises:
+        Refused: when the machine lacks the device, or a parameter group means no weight.
+    """
+    device, strategy = settled(experiment)
+    data = experiment.data.load()
+    most = limited(experiment.data, data, AT_ONCE)
+    tape = Tape(experiment.curves())
+    stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
+    # XLA takes longer to compile than it saves in so few updates.
+    compiled: Compiled = "xla" if experiment.run.compile == "xla" else "graph"
+
+    def network() -> Network:
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(experiment.run.seed)
+        return Network.declared(experiment, tape.names, data.train.labels)
+
+    def feed() -> Feed:
+        return feeding(experiment.data, data, stream)
+
+    with tf.device(device):
+        if strategy is None:
+            parts = experiment.run.micro_batches
+            program = Program(network(), feed(), compiled, most, parts)
+        else:
+            program = Unison(Replicas(experiment, strategy, network, feed), compiled, most)
+    updates = len(horizon(tape.curves["learning_rate"].clock))
+    reading = Reading()
+    for step in range(0, updates, most):
+        count = min(most, updates - step)
+        table = tape.read(step, count)
+        losses, finite = program.update(table, step)
+        reading = reading.followed_by(table[: len(losses), 0], losses.astype(np.float64))
+        if not finite.all():  # where no loss tells, a gradient does
+            return replace(reading, broke=True)
+        if reading.diverged:
+            break
+    return reading
