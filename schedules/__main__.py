@@ -39,10 +39,11 @@ with spared(lasting=True):
     import schedules
 
     from .analysis.lint import lint
-    from .analysis.plan import Plan, horizon, panels, span
+    from .analysis.preview import Preview, horizon, panels, span
     from .catalogue import entries
     from .clock import Clock
     from .declaration import Refused, did_you_mean, plugins, refuse
+    from .declaration.kind import families
     from .plots.save import FORMATS, save, write_file
     from .plots.terminal import coloured, has_display, plot
 
@@ -93,7 +94,7 @@ def write_table(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: stdout")
     asked = parser.parse_intermixed_args(arguments)
-    plan, *others = _plans(asked).values()
+    plan, *others = _previews(asked).values()
     if others:
         raise refuse("table", " ".join(asked.overrides), "takes one config, without a sweep")
     if asked.name not in plan.curves:
@@ -120,7 +121,7 @@ def draw(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     parser.add_argument("--output", type=Path, metavar=output, help="default: schedule.svg")
     parser.add_argument("--open", action="store_true", help="show a page that tells every value")
     asked = parser.parse_intermixed_args(arguments)
-    plans = _plans(asked)
+    plans = _previews(asked)
     figure = panels(plans)
     clock = max((plan.clock for plan in plans.values()), key=lambda clock: len(horizon(clock)))
     title = " ".join(asked.overrides or [path.name for path in asked.file or ()])
@@ -140,7 +141,7 @@ def draw(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 def look_over(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Looks over the whole run; exit code 2 when it finds what can't train."""
     _sources(parser)
-    plans = _plans(parser.parse_intermixed_args(arguments))
+    plans = _previews(parser.parse_intermixed_args(arguments))
     refused = False
     for label, plan in plans.items():
         found = lint(plan.curves, plan.clock, plan.places)
@@ -173,8 +174,8 @@ COMMANDS = {
 
 def _load_plugins() -> None:
     """Makes the kinds of other packages known, and says what is wrong with some."""
-    for said in plugins.load():
-        print(f"warning: {said}", file=sys.stderr)
+    for complaint in plugins.load(families):
+        print(f"warning: {complaint}", file=sys.stderr)
 
 
 def _sources(parser: argparse.ArgumentParser) -> None:
@@ -190,7 +191,7 @@ def _sources(parser: argparse.ArgumentParser) -> None:
     clock.add_argument("--examples-per-epoch", type=int, metavar="N")
 
 
-def _plans(asked: argparse.Namespace) -> dict[str, Plan]:
+def _previews(asked: argparse.Namespace) -> dict[str, Preview]:
     """What is asked for, by labels that tell one plan from another."""
     given = {
         name: value
@@ -205,24 +206,25 @@ def _plans(asked: argparse.Namespace) -> dict[str, Plan]:
         hint = "run.length=1000 and data.batch_size=32 say it of a config"
         raise refuse("--" + name.replace("_", "-"), value, "goes with --file", hint)
     return {
-        label: _planned(overrides, asked.config_dir) for label, overrides in _swept(asked.overrides)
+        label: _preview(overrides, asked.config_dir) for label, overrides in _swept(asked.overrides)
     }
 
 
-def _planned(overrides: Sequence[str], config_dir: str | None) -> Plan:
+def _preview(overrides: Sequence[str], config_dir: str | None) -> Preview:
     from trainer.config.hydra import compose
 
     return _experiment(compose(overrides, config_dir))
 
 
-def _experiment(config: Mapping[str, Any]) -> Plan:
+def _experiment(config: Mapping[str, Any]) -> Preview:
     from trainer.config.experiment import Experiment
+    from trainer.config.plan import Plan
 
-    experiment = Experiment.declared(config)
-    return Plan(experiment.curves(), experiment.clock(), experiment.places())
+    plan = Plan.of(Experiment.declared(config))
+    return Preview(plan.curves, plan.clock, plan.places)
 
 
-def _from_file(path: Path, asked: argparse.Namespace, given: Mapping[str, int]) -> Plan:
+def _from_file(path: Path, asked: argparse.Namespace, given: Mapping[str, int]) -> Preview:
     """A schedule on the clock that is given, or on that of the run the overrides declare."""
     from .declaration.yaml_files import mapping  # OmegaConf takes its time
 
@@ -231,9 +233,9 @@ def _from_file(path: Path, asked: argparse.Namespace, given: Mapping[str, int]) 
         if "kind" not in declared and "schedule" in declared:
             return _experiment(declared)
         alone = given and not asked.overrides
-        clock = Clock() if alone else _planned(asked.overrides, asked.config_dir).clock
+        clock = Clock() if alone else _preview(asked.overrides, asked.config_dir).clock
         clock = replace(clock, **given)
-        return Plan({"learning_rate": schedules.load(declared, clock)}, clock)
+        return Preview({"learning_rate": schedules.load(declared, clock)}, clock)
     except Refused as refused:
         raise Refused(
             replace(problem, path=f"{path}: {problem.path}".removesuffix(": "))

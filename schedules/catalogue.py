@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
-from .analysis.plan import horizon
+from .analysis.preview import horizon
 from .clock import Clock, Duration
 from .curve import load
 from .declaration import Declaration, Kind, Refused, did_you_mean, plugins, refuse, shown

@@ -88,6 +88,11 @@ class Curve:
                 raise refuse("", value, rule, "use kind: manual")
 
     @property
+    def manual(self) -> bool:
+        """Whether a part of it is set by hand, so that `set` has something to turn."""
+        return self.schedule.manual()
+
+    @property
     def reacts(self) -> bool:
         """Whether the values depend on what `observe` has heard, or on a hand."""
         return self.schedule.reacts()

@@ -132,6 +132,10 @@ class Schedule(Kind, family=True):
         turned = [child.turn(value) for _, child in self.children()]
         return any(turned)
 
+    def manual(self) -> bool:
+        """Whether a part of it is set by hand."""
+        return any(child.manual() for _, child in self.children())
+
     def reacts(self) -> bool:
         """Whether this schedule, or one it is made of, depends on more than the step."""
         return not self.closed_form or any(child.reacts() for _, child in self.children())

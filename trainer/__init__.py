@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from schedules import Refused
 
     from .commands.api import train
-    from .commands.callback import Call
     from .commands.outcome import Outcome
     from .config.experiment import Experiment
+    from .training.call import Call
 
 __all__ = ["Call", "Experiment", "Outcome", "Refused", "train"]
 
 _HOMES = {
-    "Call": "trainer.commands.callback",
+    "Call": "trainer.training.call",
     "Experiment": "trainer.config.experiment",
     "Outcome": "trainer.commands.outcome",
     "Refused": "schedules",

@@ -20,14 +20,12 @@ with spared(lasting=True):
 
     from schedules import Refused
 
-    from .commands.job import Assignment
+    from .commands.job import Job
     from .config.hydra import CONF, VERSION_BASE, explaining, in_order, widened
-    from .report import REPORT_SECONDS, refresh
+    from .runs.exit_codes import FAILED, REFUSED
     from .runs.redaction import veiled
-    from .sweeps.jobs import JobFailed, SweepFailed
-    from .training.run import FAILED
-
-REFUSED = 2
+    from .runs.report import REPORT_SECONDS, refresh
+    from .sweeps.jobs import JobError, SweepError
 
 
 def main() -> None:
@@ -65,7 +63,7 @@ def telling(codes: list[int]) -> Iterator[None]:
     except Refused as refused:
         print(refused, file=sys.stderr)
         codes.append(REFUSED)
-    except SweepFailed as failed:
+    except SweepError as failed:
         print(failed, file=sys.stderr)
         codes.append(FAILED)
     except OSError as error:  # a folder that can't be made or written to
@@ -87,7 +85,7 @@ def one_of_many(config: DictConfig, sweep: int) -> None:
     try:
         code = train(config)
     except (Refused, SystemExit) as error:
-        raise JobFailed(str(error)) from None
+        raise JobError(str(error)) from None
     finally:
         refresh(Path(HydraConfig.get().sweep.dir), every=REPORT_SECONDS)
     if code > 128 and os.getpid() == sweep:
@@ -101,7 +99,7 @@ def train(config: DictConfig) -> int:
         Refused: before TensorFlow is imported, leaving nothing behind.
     """
     with ExitStack() as held:
-        return Assignment.of(config, held).run()
+        return Job.of(config, held).run()
 
 
 if __name__ == "__main__":

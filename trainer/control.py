@@ -10,20 +10,14 @@ from pathlib import Path
 
 from schedules.declaration import Refused, refuse
 
+from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
-from .runs.mailbox import Mail, Order
+from .runs.mailbox import Mailbox
+from .runs.orders import Order, help_text
 
-DONE, FAILED, REFUSED = 0, 1, 2
-
-ORDERS = """\
+EPILOG = f"""\
 orders, in force from the next call into TensorFlow on, and in force together:
-  learning_rate=0.01   hold a scheduled value; any name that metrics.jsonl has
-  release=momentum     give a value back to its schedule
-  release              give all of them back
-  checkpoint           save now
-  evaluate             look at the test examples; changes nothing in the run
-  status               the step, what is applied, the last metrics
-  stop                 save and stop; the same command as before goes on
+{help_text()}
 
 Every order but status is written to events.jsonl with its step, and
 `python -m trainer run.replay=RUN_DIR/events.jsonl …` repeats it there.
@@ -38,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m trainer.control",
         description="Steer a job that is running.",
-        epilog=ORDERS,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, help="the folder of the run", metavar="RUN_DIR")
@@ -60,16 +54,16 @@ def _sent(run: Path, orders: Sequence[str], timeout: float) -> int:
     if not Folder(run).owner():
         print(f"nobody is training in {run}{_ended(run)}")
         return DONE if set(orders) == {"status"} else FAILED
-    mail = Mail(run)
-    told = mail.answered(mail.send(orders), timeout)
-    if told is None:
+    mailbox = Mailbox(run)
+    answer = mailbox.answered(mailbox.send(orders), timeout)
+    if answer is None:
         print(f"no answer within {timeout:g} s; the orders are withdrawn", file=sys.stderr)
         return FAILED
-    if "refused" in told:
-        print(told["refused"], file=sys.stderr)
+    if "refused" in answer:
+        print(answer["refused"], file=sys.stderr)
         return REFUSED
-    for line in told["told"]:
-        print(f"step {told['step']}: {line}")
+    for line in answer["told"]:
+        print(f"step {answer['step']}: {line}")
     return DONE
 
 

@@ -16,12 +16,11 @@ from numpy.typing import ArrayLike
 from typing_extensions import Self
 
 from schedules import Clock, Curve, Schedule, load
-from schedules.analysis.plan import chunks, everything
+from schedules.analysis.preview import chunks, everything
 from schedules.declaration import joined, refuse
 from schedules.kinds.sequences import Wrapped
 
-from .config.allow_code import OURS
-from .scheduled.parabolas import Pieces, TooLong, fitted, ordinal, parabola
+from .scheduled.parabolas import CurveTooLongError, Pieces, fitted, ordinal, parabola
 
 TABLE = 1 << 24
 """Runs up to this many steps are a plain table of values, of 64 MB at most."""
@@ -97,7 +96,7 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
                 return _table(self.curve, steps)
             try:
                 return _pieced(fitted(self.curve, steps, PIECES), self.last)
-            except TooLong as refused:
+            except CurveTooLongError as refused:
                 rule = f"is too long for this schedule, of which {refused.steps:,} steps take 64 MB"
                 hint = f"up to {TABLE:,} steps any schedule fits; `python -m trainer` has no limit"
                 raise refuse("total_steps", self.last, rule, hint) from None
@@ -124,7 +123,7 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
         family = Schedule if "kind" in config["schedule"] else Wrapped
         schedule = family.declared(config["schedule"])
         for path, name in schedule.code():
-            if in_safe_mode() and not name.startswith(OURS):
+            if in_safe_mode():
                 rule = "is code that the saved config names, and safe mode does not run it"
                 raise refuse(path, name, rule, "read it first; then load with safe_mode=False")
         return cls(schedule, Clock(**{**clock, "total_steps": total and Fraction(total)}))

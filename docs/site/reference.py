@@ -19,7 +19,7 @@ from mkdocs.structure.files import File
 from schedules import Refused, load
 from schedules.catalogue import RUN, paragraphs, parameters
 from schedules.declaration import Declaration, Kind
-from schedules.declaration.plugins import families
+from schedules.declaration.kind import families
 from schedules.plots.svg import svg
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import CONF

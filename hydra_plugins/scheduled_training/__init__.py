@@ -115,9 +115,9 @@ class Vectorized(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        from trainer.sweeps.vectorized.launcher import Fleet
+        from trainer.sweeps.vectorized.launcher import VectorizedLauncher
 
-        self._fleet = Fleet(config, hydra_context, self._jobs)
+        self._fleet = VectorizedLauncher(config, hydra_context, self._jobs)
 
     @property
     def at_once(self) -> int:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ..clock import Clock, Duration
 from ..curve import Curve
 from ..declaration import joined
-from ..plots.axes import written
+from ..declaration.wording import written
 from ..schedule import Path, Schedule
-from .plan import everything
+from .preview import everything
 
 LOWEST = ("min_value", "base_value", "end_value")
 """The fields that tell best how low a curve goes."""

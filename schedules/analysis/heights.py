@@ -10,7 +10,7 @@ from ..curve import Curve
 from ..declaration import Refused
 from ..kinds.sequences import Wrapped
 from ..schedule import Schedule
-from .plan import chunks, horizon
+from .preview import chunks, horizon
 
 NEAR = 0.06
 """How far off a peak may be: two digits are as coarse as that."""

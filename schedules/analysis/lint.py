@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from ..clock import Clock, Duration
 from ..curve import Curve
 from ..declaration import joined
+from ..declaration.wording import counted, written
 from ..moments import Values
-from ..plots.axes import counted, written
 from .fixes import Mending
 from .heights import reaching
-from .plan import Place, chunks, horizon
+from .preview import Place, chunks, horizon
 
 MEMORIES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
 """The values that weigh the past: from 1 on it is never forgotten."""

@@ -14,12 +14,32 @@ from pydantic_core import PydanticCustomError
 from .errors import did_you_mean, refuse
 from .kind import Declaration
 
+MOVED = {
+    "schedules.given:logistic": "trainer.examples:logistic",
+    "trainer.data.functions:moons": "trainer.examples:moons",
+    "trainer.losses.given:brier": "trainer.examples:brier",
+    "trainer.losses.step:small_logits": "trainer.examples:small_logits",
+    "trainer.models.given:perceptron": "trainer.examples:perceptron",
+}
+"""This project's own examples, by what configs of older runs call them."""
+EXAMPLES = frozenset(MOVED.values())
+"""Functions that need no permission to run."""
+
+
+def current_name(name: str) -> str:
+    """What a function that a config names is called now.
+
+    >>> current_name("trainer.data.functions:moons"), current_name("math:cos")
+    ('trainer.examples:moons', 'math:cos')
+    """
+    return MOVED.get(name, name)
+
 
 def _named(written: str) -> str:
     if not re.fullmatch(r"\w+(\.\w+)*:\w+", written):
         hint = {"hint": "such as math:cos"}
         raise PydanticCustomError("call", "must read package.module:function", hint)
-    return written
+    return current_name(written)
 
 
 class Called(Declaration):
@@ -35,7 +55,8 @@ class Called(Declaration):
     """What else the function is given, by name."""
 
     def code(self) -> Iterator[tuple[str, str]]:
-        yield "call", self.call
+        if self.call not in EXAMPLES:
+            yield "call", self.call
 
     @cached_property
     def function(self) -> Callable[..., Any]:

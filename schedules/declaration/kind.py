@@ -25,6 +25,9 @@ from . import plugins
 from .docstrings import purposes
 from .errors import ABSENT, Problem, Refused, did_you_mean, joined
 
+if TYPE_CHECKING:
+    pass
+
 
 def _number(value: Any) -> Any:
     """Lets through what YAML calls a number, and nothing that Python would call one besides.
@@ -151,7 +154,7 @@ class Kind(Declaration):
         kind = config["kind"]
         if member := cls.called(kind):
             return member
-        hint = "; ".join(filter(None, (did_you_mean(kind, cls.kinds), *plugins.load())))
+        hint = "; ".join(filter(None, (did_you_mean(kind, cls.kinds), *plugins.load(families))))
         return Refused([Problem("kind", kind, f"is no known {cls.__name__.lower()}", hint)])
 
     @classmethod
@@ -163,7 +166,7 @@ class Kind(Declaration):
         if not isinstance(kind, str):
             return None
         if kind not in cls.kinds:
-            plugins.load()
+            plugins.load(families)
         return cls.kinds.get(kind)  # type: ignore[return-value]  # it holds subclasses of cls
 
     @classmethod
@@ -200,7 +203,7 @@ def carried(refused: Refused) -> PydanticCustomError:
 
 
 def _known(family: type[Kind]) -> str:
-    plugins.load()
+    plugins.load(families)
     return f"known: {', '.join(sorted(family.kinds))}"
 
 
@@ -263,3 +266,13 @@ def _model_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseMod
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             cls = annotation
     return cls
+
+
+def families(above: type[Kind] | None = None) -> Iterator[type[Kind]]:
+    """Every family of kinds that has been declared."""
+    from .kind import Kind
+
+    for family in (above or Kind).__subclasses__():
+        if family.founds_family:
+            yield family
+        yield from families(family)

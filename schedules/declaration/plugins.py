@@ -15,7 +15,7 @@ Nothing is imported until a kind is asked for that is not ours, or all of them a
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,21 +29,22 @@ if TYPE_CHECKING:
 KINDS = "scheduled_training.kinds"
 CONF = "scheduled_training.conf"
 
-_said: list[str] | None = None
+_complaints: list[str] | None = None
 
 
-def load() -> list[str]:
+def load(families: Callable[[], Iterable[type[Kind]]]) -> list[str]:
     """Imports every plugin, once in a process; gives what is wrong with some, a line each.
 
-    One that fails is left out. One that takes a word of ours, or of another plugin before it by
-    the name of its package, does not get it.
+    `families` gives the families whose kinds it may add to. A plugin that fails is left out. One
+    that takes a word of ours, or of another plugin before it by the name of its package, does not
+    get that word.
     """
-    global _said
-    if _said is None:
-        _said = []
+    global _complaints
+    if _complaints is None:
+        _complaints = []
         for plugin in _found(KINDS):
-            _said.extend(_loaded(plugin))
-    return list(_said)
+            _complaints.extend(_loaded(plugin, tuple(families())))
+    return list(_complaints)
 
 
 def conf() -> Iterator[tuple[str, Path]]:
@@ -65,10 +66,10 @@ def _found(group: str) -> list[EntryPoint]:
     return sorted(entry_points(group=group), key=lambda plugin: (_package(plugin), plugin.name))
 
 
-def _loaded(plugin: EntryPoint) -> Iterator[str]:
+def _loaded(plugin: EntryPoint, families: Sequence[type[Kind]]) -> Iterator[str]:
     """Imports one, and tells what is wrong with it."""
     who = f"the plugin {plugin.name} of {_package(plugin)}"
-    before = {family: dict(family.kinds) for family in families()}
+    before = {family: dict(family.kinds) for family in families}
     without = "tensorflow" not in sys.modules
     try:
         import_module(plugin.module)
@@ -83,16 +84,6 @@ def _loaded(plugin: EntryPoint) -> Iterator[str]:
                 family.kinds[word] = member
                 called = f"{family.__name__.lower()} called {word}"
                 yield f"{who} has another {called}, which is left out"
-
-
-def families(above: type[Kind] | None = None) -> Iterator[type[Kind]]:
-    """Every family of kinds that has been declared."""
-    from .kind import Kind
-
-    for family in (above or Kind).__subclasses__():
-        if family.founds_family:
-            yield family
-        yield from families(family)
 
 
 def _package(plugin: EntryPoint) -> str:

@@ -71,7 +71,7 @@ class Custom(Called, Schedule):
     not when it is declared.
 
     >>> from schedules import load
-    >>> load({"kind": "custom", "call": "schedules.kinds.custom:logistic",
+    >>> load({"kind": "custom", "call": "trainer.examples:logistic",
     ...       "kwargs": {"initial_value": 1.0, "middle": 100, "width": 10}})(100)
     0.5
     """
@@ -106,10 +106,3 @@ class Custom(Called, Schedule):
 
     def _failed(self, rule: str, hint: str) -> Failed:
         return Failed(self, Problem("call", self.call, rule, hint))
-
-
-def logistic(
-    steps: NDArray[np.int64], *, initial_value: float, middle: float, width: float
-) -> Values:
-    """`initial_value / (1 + exp((t - middle) / width))`: an example for `custom`."""
-    return np.asarray(initial_value / 2 * (1 - np.tanh((steps - middle) / (2 * width))))

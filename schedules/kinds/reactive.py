@@ -153,6 +153,9 @@ class Manual(Schedule):
     def at(self, t: Moments) -> Values:
         return np.full(len(t), self.initial_value if self._given is None else self._given)
 
+    def manual(self) -> bool:
+        return True
+
     def turn(self, value: float | None) -> bool:
         self._given = None if value is None else number(value)
         return True

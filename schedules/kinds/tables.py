@@ -23,7 +23,7 @@ class Rows:
     steps: list[int] | None = None
 
 
-class Unreadable(ValueError):  # noqa: N818  # reads as what the file is
+class UnreadableTableError(ValueError):
     """A table that does not hold what it should; the message is a rule that it breaks."""
 
 
@@ -43,7 +43,7 @@ def read(file: str) -> Rows:
         hint = did_you_mean(file, there) if there else f"looked in {path.parent.absolute()}"
         raise refuse("file", file, "is not there", hint) from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        rule = str(error) if isinstance(error, Unreadable) else f"can't be read: {error}"
+        rule = str(error) if isinstance(error, UnreadableTableError) else f"can't be read: {error}"
         raise refuse("file", file, rule, _HINT) from None
     if not len(rows.values):
         raise refuse("file", file, "holds no values", _HINT)
@@ -69,11 +69,13 @@ def _csv(path: Path) -> Rows:
     if header in (["step", "value"], ["value"]):
         lines = lines[1:]
     elif len(header) > 1:
-        raise Unreadable("must have one column, or two under the header step,value")
+        raise UnreadableTableError("must have one column, or two under the header step,value")
     columns = len(header)
     for number, row in enumerate(lines, start=1):
         if len(row) != columns:
-            raise Unreadable(f"is ragged: row {number} has {len(row)} columns, not {columns}")
+            raise UnreadableTableError(
+                f"is ragged: row {number} has {len(row)} columns, not {columns}"
+            )
     values = np.array([float(row[-1]) for row in lines])
     return Rows(values, [int(row[0]) for row in lines] if columns == 2 else None)
 
@@ -83,7 +85,7 @@ def _json(path: Path) -> Rows:
     if isinstance(held, dict) and set(held) == {"step", "value"}:
         values, steps = _numbers(held["value"]), _numbers(held["step"])
         if len(values) != len(steps):
-            raise Unreadable(f"is ragged: {len(steps)} steps and {len(values)} values")
+            raise UnreadableTableError(f"is ragged: {len(steps)} steps and {len(values)} values")
         return Rows(values, [int(step) for step in held["step"]])
     return Rows(_numbers(held))
 
@@ -91,13 +93,15 @@ def _json(path: Path) -> Rows:
 def _npy(path: Path) -> Rows:
     held = np.load(path, allow_pickle=False)
     if held.ndim != 1 or held.dtype.kind not in "fiu":
-        raise Unreadable(f"must be one row of numbers, and is {held.dtype} of shape {held.shape}")
+        raise UnreadableTableError(
+            f"must be one row of numbers, and is {held.dtype} of shape {held.shape}"
+        )
     return Rows(held.astype(np.float64))
 
 
 def _numbers(held: Any) -> Values:
     if not isinstance(held, list) or any(type(item) not in (int, float) for item in held):
-        raise Unreadable('must be a list of numbers, or {"step": [...], "value": [...]}')
+        raise UnreadableTableError('must be a list of numbers, or {"step": [...], "value": [...]}')
     return np.array(held, dtype=np.float64)
 
 

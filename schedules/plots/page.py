@@ -7,7 +7,7 @@ import re
 from html import escape
 from pathlib import Path
 
-from ..analysis.plan import Panel, steps_per_epoch
+from ..analysis.preview import Panel, steps_per_epoch
 from ..clock import Clock
 from .style import COLOURS
 from .svg import LEFT, RIGHT, drawn

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..analysis.plan import CHUNK, Panel, chunks
+from ..analysis.preview import CHUNK, Panel, chunks
 from ..clock import Clock
 from ..curve import Curve
 from ..declaration import refuse

@@ -11,11 +11,12 @@ from itertools import pairwise, zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.plan import Line, Panel, Plan, panels, steps_per_epoch, told_lengths
+from ..analysis.preview import Line, Panel, Preview, panels, steps_per_epoch, told_lengths
 from ..clock import Clock
 from ..curve import Curve
+from ..declaration.wording import counted, written
 from ..moments import Values
-from .axes import Scale, counted, drawable, ticks, written
+from .axes import Scale, drawable, ticks
 from .style import COLOURS, DASHES, STYLE
 
 WIDTH = 880
@@ -33,7 +34,7 @@ FEW = 120
 
 def svg(curves: Mapping[str, Curve], clock: Clock, title: str = "") -> str:
     """The picture of one run: every scheduled value in a panel of its own."""
-    return drawn(panels({"": Plan(curves, clock)}), clock, title)
+    return drawn(panels({"": Preview(curves, clock)}), clock, title)
 
 
 def drawn(figure: list[Panel], clock: Clock, title: str = "") -> str:

@@ -10,10 +10,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.plan import Panel, told_lengths
+from ..analysis.preview import Panel, told_lengths
 from ..curve import Curve
+from ..declaration.wording import counted, written
 from ..moments import Values
-from .axes import Scale, counted, drawable, ticks, written
+from .axes import Scale, drawable, ticks
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 INKS = (39, 208, 36, 176, 178, 246)

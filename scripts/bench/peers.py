@@ -31,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from trainer.config.experiment import Experiment  # noqa: E402
 from trainer.config.hydra import compose  # noqa: E402  # from this checkout, installed or not
-from trainer.data.feeds.order import Stream  # noqa: E402
+from trainer.data.feeds.order import ExampleOrder  # noqa: E402
 
 JOBS = {
     "mlp": ("model=mlp", "data=digits", "run.length=10000000"),
@@ -58,14 +58,14 @@ class Job(NamedTuple):
 
     declared: Experiment
     data: Any
-    stream: Stream
+    stream: ExampleOrder
 
 
 def job(name: str, overrides: list[str]) -> Job:
     """The declared job, its examples, and the order they come in."""
     declared = Experiment.declared(compose([*JOBS[name], "evaluate.every=100%", *overrides]))
     data = declared.data.load()
-    return Job(declared, data, Stream(1, len(data.train), declared.data.batch_size))
+    return Job(declared, data, ExampleOrder(1, len(data.train), declared.data.batch_size))
 
 
 def trainer(given: Job) -> Run:

@@ -25,7 +25,7 @@ import keras  # noqa: E402
 from trainer.config.experiment import Experiment  # noqa: E402
 from trainer.config.hydra import compose  # noqa: E402  # from this checkout, installed or not
 from trainer.data.feeds.feed import Resident  # noqa: E402
-from trainer.data.feeds.order import Stream  # noqa: E402
+from trainer.data.feeds.order import ExampleOrder  # noqa: E402
 from trainer.engine.network import Network  # noqa: E402
 from trainer.engine.program import Compiled, Program  # noqa: E402
 from trainer.scheduled.tape import Tape  # noqa: E402
@@ -52,7 +52,7 @@ def calls(compiled: Compiled, count: int, overrides: list[str]) -> Callable[[], 
     keras.utils.set_random_seed(experiment.run.seed)
     data = experiment.data.load()
     tape = Tape(experiment.curves())
-    stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
+    stream = ExampleOrder(experiment.run.seed, len(data.train), experiment.data.batch_size)
     network = Network.declared(experiment, tape.names)
     program = Program(network, Resident(data, stream), compiled, count)
     step = 0

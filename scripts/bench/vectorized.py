@@ -23,7 +23,7 @@ from time import perf_counter
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
 
-from trainer.commands.job import Assignment  # noqa: E402
+from trainer.commands.job import Job  # noqa: E402
 from trainer.config.experiment import Experiment  # noqa: E402
 from trainer.config.hydra import compose  # noqa: E402
 from trainer.runs.folder import Folder  # noqa: E402
@@ -40,7 +40,7 @@ VARIED = [
 ROUNDS = 3
 
 
-def assignments(path: Path, *overrides: str) -> list[Assignment]:
+def assignments(path: Path, *overrides: str) -> list[Job]:
     """The sixteen, each with a folder in `path`."""
     found = []
     for i, varied in enumerate(VARIED):
@@ -48,17 +48,17 @@ def assignments(path: Path, *overrides: str) -> list[Assignment]:
         folder = Folder(path / str(i))
         folder.path.mkdir()
         folder.declare(experiment)
-        found.append(Assignment(experiment, folder, experiment.curves(), [], None))
+        found.append(Job(experiment, folder, experiment.curves(), [], None))
     return found
 
 
-def one_by_one(jobs: list[Assignment]) -> None:
+def one_by_one(jobs: list[Job]) -> None:
     """Trains each as if it were alone."""
     for job in jobs:
         assert job.train() == 0
 
 
-def side_by_side(jobs: list[Assignment]) -> None:
+def side_by_side(jobs: list[Job]) -> None:
     """Trains all in one program."""
     from trainer.sweeps.vectorized.side_by_side import entered, train
 
@@ -68,7 +68,7 @@ def side_by_side(jobs: list[Assignment]) -> None:
         assert ended.code == 0
 
 
-def seconds(way: Callable[[list[Assignment]], None], *overrides: str) -> tuple[float, float]:
+def seconds(way: Callable[[list[Job]], None], *overrides: str) -> tuple[float, float]:
     """How long the loops take, from the first one's beginning to each one's end, and everything."""
     spans: list[tuple[float, float]] = []
     train = loop.train

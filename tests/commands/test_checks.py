@@ -7,15 +7,16 @@ import pytest
 
 from schedules import Refused
 from schedules.analysis.lint import Finding
-from trainer.commands.preface import looked_over
+from trainer.commands.checks import look_over
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import CONF, compose
+from trainer.config.plan import Plan
 from trainer.optimizers import Optimizer
 
 
 def warnings(*overrides: str) -> list[Finding]:
     declared = Experiment.declared(compose(overrides))
-    found = looked_over(declared, declared.curves())
+    found = look_over(Plan.of(declared))
     return [finding for finding in found if "was tried with" in finding.text]
 
 
@@ -81,4 +82,4 @@ def test_an_optimizer_that_the_installed_keras_lacks_is_refused(
     monkeypatch.setattr("trainer.optimizers.optimizer.version", {"keras": "3.12.4"}.get)
     declared = Experiment.declared(compose(["optimizer=muon"]))
     with pytest.raises(Refused, match=r"optimizer\.kind = 'muon': needs Keras 3\.13"):
-        looked_over(declared, declared.curves())
+        look_over(Plan.of(declared))

@@ -8,21 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.runs import experiment
+from tests.helpers.runs import experiment, plan
 from trainer.commands import doctor
 from trainer.commands.doctor import Parity, examine, parity
+from trainer.config.plan import Plan
 from trainer.engine import compile_cache
-from trainer.engine.compile_choice import Chosen
+from trainer.engine.compile_choice import CompileChoice
 from trainer.runs.folder import Folder
+from trainer.training.resume import declare
 
 # Splits the CPU in two, which a process can do once, before TensorFlow is at work.
 TWO = """
 import tensorflow as tf
 [cpu] = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from tests.helpers.runs import experiment
-from trainer.doctor import parity
-found = parity(experiment("model.dropout=0.5", "optimizer=adam"), ("/CPU:0", "/CPU:1"))
+from tests.helpers.runs import plan
+from trainer.commands.doctor import parity
+found = parity(plan("model.dropout=0.5", "optimizer=adam"), ("/CPU:0", "/CPU:1"))
 print(found.losses, found.weights, found.agrees)
 """
 
@@ -31,9 +33,9 @@ def test_it_tells_of_the_machine_and_of_both_ways_to_compile(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # what is remembered has its say
-    asked = experiment("mode=doctor", "run.compile=auto")
+    asked = plan("mode=doctor", "run.compile=auto")
     folder = Folder(tmp_path)
-    assert examine(folder.declare(asked), folder) == 0
+    assert examine(declare(folder, asked), folder) == 0
     told = json.loads((tmp_path / "doctor.json").read_text())
     assert any(line.startswith("tensorflow 2.") for line in told["versions"])
     assert any("CPU:0" in line for line in told["devices"])
@@ -51,19 +53,19 @@ def test_what_was_declared_or_is_remembered_is_what_a_run_would_use(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(
-        "trainer.training.setup.measured",
-        lambda build, ask: (Chosen("graph", {"graph": "9"}), None),
+        "trainer.engine.compile_choice.measured",
+        lambda build, ask: (CompileChoice("graph", {"graph": "9"}), None),
     )
     auto = experiment("run.compile=auto")
-    compile_cache.remember(auto, "/CPU:0", Chosen("xla", {}))
-    *_, told = doctor.compiling(auto, Folder(tmp_path))
+    compile_cache.remember(auto, "/CPU:0", CompileChoice("xla", {}))
+    *_, told = doctor.compiling(Plan.of(auto), Folder(tmp_path))
     assert told.startswith("a run would use xla, remembered from 20")
     monkeypatch.setattr(compile_cache, "usable_cores", lambda: [0, 1])
     monkeypatch.delenv(compile_cache.THREADS, raising=False)
-    compile_cache.remember(auto, "/CPU:0", Chosen("xla", {}, rate=9000.0))
-    *_, told = doctor.compiling(auto, Folder(tmp_path))
+    compile_cache.remember(auto, "/CPU:0", CompileChoice("xla", {}, rate=9000.0))
+    *_, told = doctor.compiling(Plan.of(auto), Folder(tmp_path))
     assert told.startswith("a run would use xla on one thread, remembered from 20")
-    *_, told = doctor.compiling(experiment("run.compile=xla"), Folder(tmp_path))
+    *_, told = doctor.compiling(plan("run.compile=xla"), Folder(tmp_path))
     assert told == "a run would use xla, as declared"
 
 
@@ -80,7 +82,7 @@ def test_a_device_that_computes_something_else_is_found(monkeypatch: pytest.Monk
         return losses, weights + (device == "/GPU:0") * np.float32(0.02)
 
     monkeypatch.setattr(doctor, "_made", made)
-    found = parity(experiment(), ("/CPU:0", "/GPU:0"))
+    found = parity(plan(), ("/CPU:0", "/GPU:0"))
     assert not found.agrees
     assert "DISAGREE" in str(found)
     assert (found.losses, found.weights > 0.01) == (0, True)

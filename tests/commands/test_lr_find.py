@@ -11,7 +11,7 @@ import pytest
 
 from schedules import Clock, Curve, Refused
 from schedules.analysis.heights import reaching
-from tests.helpers.runs import experiment
+from tests.helpers.runs import experiment, plan
 from trainer.commands.lr_find import find
 from trainer.commands.lr_find_picture import svg
 from trainer.config.hydra import CONF
@@ -23,7 +23,7 @@ FINDING = ("mode=lr_find", "schedule=constant")
 
 def found(path: Path, *overrides: str) -> int:
     path.mkdir(exist_ok=True)
-    return find(experiment(*FINDING, *overrides), Folder(path))
+    return find(plan(*FINDING, *overrides), Folder(path))
 
 
 def test_the_sweep_rises_by_the_same_factor_at_every_update() -> None:

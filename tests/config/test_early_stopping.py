@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schedules import Refused
-from tests.helpers.runs import events, experiment, result, rows, trained
+from tests.helpers.runs import events, experiment, plan, result, rows, trained
 from trainer.config.early_stopping import EarlyStop, Standstill, finished
 from trainer.runs.folder import Folder
 
@@ -110,5 +110,5 @@ def test_more_patience_goes_on_where_it_had_ended(whole: Path, tmp_path: Path) -
 )
 def test_what_no_run_could_be_stopped_by_is_refused(asked: str, path: str) -> None:
     with pytest.raises(Refused) as refused:
-        experiment(f"evaluate.stop={asked}").check_metrics()
+        plan(f"evaluate.stop={asked}").check_metrics()
     assert refused.value.problems[0].path == path

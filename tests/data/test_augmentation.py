@@ -17,7 +17,7 @@ from trainer.data.augment import Augment
 from trainer.data.feeds.augmentation import Augmented, mixed, varied
 from trainer.data.feeds.augmentation import drawn as random_numbers
 from trainer.data.feeds.feed import Resident
-from trainer.data.feeds.order import Stream
+from trainer.data.feeds.order import ExampleOrder
 
 RANDOM = np.random.default_rng(9)
 IMAGES = RANDOM.normal(size=(6, 8, 10, 2)).astype(np.float32)
@@ -120,7 +120,7 @@ def augmented(batch_size: int = 6, seed: int = 1) -> Augmented:
     return Augmented(
         Resident(
             Split(examples, examples, Preparation(examples.inputs.shape[1:])),
-            Stream(seed, 6, batch_size),
+            ExampleOrder(seed, 6, batch_size),
         ),
         augment,
     )

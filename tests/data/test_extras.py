@@ -142,7 +142,7 @@ def test_a_set_of_tensorflow_datasets_is_read(here: Path) -> None:
 def test_a_missing_extra_is_one_line_with_what_to_type(
     asked: dict[str, Any], package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("schedules.declaration.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("schedules.declaration.packages.find_spec", lambda name: None)
     problem = refused(lambda: Data.declared(asked).facts())
     assert problem.rule == f"needs {package}, which is not installed"
     assert problem.hint == f"pip install 'scheduled-training[{asked['kind']}]'"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.runs import experiment
 from trainer.data.feeds.feed import Resident
-from trainer.data.feeds.order import Stream
+from trainer.data.feeds.order import ExampleOrder
 
 LONGEST = 9
 CALLS = st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 200)), st.integers(1, LONGEST)))
@@ -20,7 +20,7 @@ CALLS = st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 200)), st.integer
 def feed() -> Resident:
     declared = experiment()
     data = declared.data.load()
-    return Resident(data, Stream(1, len(data.train), declared.data.batch_size))
+    return Resident(data, ExampleOrder(1, len(data.train), declared.data.batch_size))
 
 
 @given(CALLS)
@@ -38,7 +38,7 @@ def test_a_call_is_handed_its_order_also_after_a_jump(calls: list[tuple[int | No
 def test_another_stream_along_the_same_examples_has_an_order_of_its_own() -> None:
     first = feed()
     first.hand(0, 3, 3)
-    second = first.along(Stream(2, first.stream.examples, 64))
+    second = first.along(ExampleOrder(2, first.stream.examples, 64))
     for one in (first, second):
         found = np.asarray(one.hand(3, 3, 3))
         np.testing.assert_array_equal(found, one.stream.indices(3, 3))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.feeds.order import Cipher, Stream
+from trainer.data.feeds.order import Cipher, ExampleOrder
 
 streams = st.builds(
-    Stream,
+    ExampleOrder,
     seed=st.integers(0, 2**31 - 1),
     examples=st.integers(1, 50),
     batch_size=st.integers(1, 60),
@@ -18,7 +18,7 @@ streams = st.builds(
 
 
 @given(streams, st.integers(1, 40))
-def test_every_epoch_shows_every_example_once(stream: Stream, steps: int) -> None:
+def test_every_epoch_shows_every_example_once(stream: ExampleOrder, steps: int) -> None:
     row = stream.indices(0, steps).ravel()
     for start in range(0, len(row) - stream.examples + 1, stream.examples):
         assert sorted(row[start : start + stream.examples]) == list(range(stream.examples))
@@ -26,22 +26,22 @@ def test_every_epoch_shows_every_example_once(stream: Stream, steps: int) -> Non
 
 @given(streams, st.integers(0, 1000), st.integers(1, 30), st.integers(1, 30))
 def test_reading_in_two_pieces_is_reading_at_once(
-    stream: Stream, step: int, first: int, second: int
+    stream: ExampleOrder, step: int, first: int, second: int
 ) -> None:
     pieces = [stream.indices(step, first), stream.indices(step + first, second)]
     np.testing.assert_array_equal(np.concatenate(pieces), stream.indices(step, first + second))
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
-    first, second = Stream(1, 100, 100).indices(0, 2)
-    other = Stream(2, 100, 100).indices(0, 1)[0]
+    first, second = ExampleOrder(1, 100, 100).indices(0, 2)
+    other = ExampleOrder(2, 100, 100).indices(0, 1)[0]
     assert (first != second).any()
     assert (first != other).any()
 
 
 def test_a_far_step_needs_no_walk_through_the_steps_before() -> None:
-    far = Stream(1, 10, 4).indices(10**12, 2)
-    np.testing.assert_array_equal(far, Stream(1, 10, 4).indices(10**12 - 1, 3)[1:])
+    far = ExampleOrder(1, 10, 4).indices(10**12, 2)
+    np.testing.assert_array_equal(far, ExampleOrder(1, 10, 4).indices(10**12 - 1, 3)[1:])
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**31 - 1), st.integers(0, 100))
@@ -67,7 +67,7 @@ def test_more_examples_than_a_permutation_holds_are_shown_once_an_epoch_too(
 ) -> None:
     monkeypatch.setattr("trainer.data.feeds.order.PERMUTED", 20)
     monkeypatch.setattr("trainer.data.feeds.order.CIPHERED", 10)
-    stream = Stream(3, 23, 7)
+    stream = ExampleOrder(3, 23, 7)
     row = stream.indices(0, 23).ravel()
     for start in range(0, 161, 23):
         assert sorted(row[start : start + 23].tolist()) == list(range(23))
@@ -77,7 +77,7 @@ def test_more_examples_than_a_permutation_holds_are_shown_once_an_epoch_too(
 
 
 def test_ten_billion_examples_need_no_memory() -> None:
-    stream = Stream(1, 10**10, 4)
+    stream = ExampleOrder(1, 10**10, 4)
     far = stream.indices(10**11, 2)
     assert far.max() >= 2**31
     np.testing.assert_array_equal(far, stream.indices(10**11 - 1, 3)[1:])

@@ -12,7 +12,7 @@ from schedules import Refused
 from tests.helpers import records
 from tests.helpers.runs import experiment, result, rows, trained
 from trainer.data import Data, Examples, Preparation
-from trainer.data.feeds.order import Stream
+from trainer.data.feeds.order import ExampleOrder
 from trainer.data.feeds.prefetch import Ahead, Source
 from trainer.data.feeds.select import feeding
 from trainer.data.feeds.streaming import Streaming, fitting
@@ -81,10 +81,10 @@ def test_a_stop_and_going_on_the_other_way_leaves_no_trace(here: Path) -> None:
     assert rows(here / "broken") == rows(here / "whole")
 
 
-def ahead(longest: int = 6, examples: int = 50) -> tuple[Ahead, Stream, Any]:
+def ahead(longest: int = 6, examples: int = 50) -> tuple[Ahead, ExampleOrder, Any]:
     inputs = RANDOM.normal(size=(examples, 3)).astype(np.float32)
     labels = np.arange(examples, dtype=np.int32)
-    stream = Stream(seed=2, examples=examples, batch_size=8)
+    stream = ExampleOrder(seed=2, examples=examples, batch_size=8)
     return Ahead(Source("train", Examples(inputs, labels)), stream, longest), stream, inputs
 
 
@@ -143,7 +143,7 @@ def test_what_does_not_fit_streams_by_itself(here: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("trainer.data.on_disk.available", lambda: 4 * 90 * 7 * 4 - 1)
     split = data.load()
     assert isinstance(split.train.inputs, Stored)
-    assert isinstance(feeding(data, split, Stream(1, 72, 8)), Streaming)
+    assert isinstance(feeding(data, split, ExampleOrder(1, 72, 8)), Streaming)
     device = data.model_copy(update={"keep": "device"})
     assert not isinstance(device.load().train.inputs, Stored)
     assert 2**20 < available() < 2**50
@@ -191,7 +191,7 @@ def test_the_fingerprint_of_large_data_is_of_some_of_it(monkeypatch: pytest.Monk
 
 
 def test_keeping_data_elsewhere_is_the_same_run() -> None:
-    from trainer.runs.folder import is_free
+    from trainer.runs.identity import is_free
 
     assert is_free("data.keep")
     assert not is_free("data.kind")

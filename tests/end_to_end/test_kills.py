@@ -119,9 +119,9 @@ def test_the_state_right_after_going_on_is_the_state_that_was_saved(
     (path,) = (tmp_path / "checkpoints").iterdir()
     saved = checkpoints.read(path)
     found: dict[str, Any] = {}
-    monkeypatch.setattr("trainer.training.loop.train", lambda session, progress, stop: found.update(
-        arrays=session.network.state(), tape=session.tape.state(), step=session.step,
-        record=session.record.position(), metrics=session.metrics))  # fmt: skip
+    monkeypatch.setattr("trainer.training.loop.train", lambda run, progress, stop: found.update(
+        arrays=run.session.network.state(), tape=run.session.tape.state(), step=run.session.step,
+        record=run.session.log.position(), metrics=run.session.metrics))  # fmt: skip
     trained(tmp_path, *ASKED)
     arrays = found.pop("arrays")
     assert arrays.keys() == saved.arrays.keys()
@@ -190,7 +190,7 @@ def test_what_was_chosen_by_measuring_is_kept(
     def refuse(*args: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("trainer.training.assembly.measured", refuse)
+    monkeypatch.setattr("trainer.engine.compile_decision.measured", refuse)
     trained(tmp_path, *ASKED, "run.compile=auto", "run.stop_after=10")
     assert (tmp_path / "chosen.json").read_text() == before
     (tmp_path / "chosen.json").unlink()

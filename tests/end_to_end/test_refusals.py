@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from schedules import Refused
 from tests.helpers.runs import SMALL, experiment, trained
-from trainer.commands.preface import looked_over
+from trainer.commands.checks import look_over
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
+from trainer.config.plan import Plan
 from trainer.data import Examples, Facts, Preparation, Split
 from trainer.runs.redaction import concealed, hidden, is_secret, veiled
 
@@ -30,9 +31,7 @@ TOLD = yaml.safe_load((Path(__file__).parents[1] / "fixtures" / "refusals.yaml")
 def validated(config: Any) -> Experiment:
     """Everything that is checked of a config before TensorFlow is imported."""
     declared = Experiment.declared(config)
-    looked_over(declared, declared.curves())
-    declared.last_step()
-    declared.run.score()
+    look_over(Plan.of(declared))
     return declared
 
 

@@ -15,7 +15,7 @@ from tests.end_to_end.test_docs import CHECKOUT
 from tests.helpers import functions, runs
 from trainer import Experiment, Refused, train
 from trainer.losses import Auto
-from trainer.losses.step import Given
+from trainer.losses.step import GivenStep
 
 SMALL = (*runs.SMALL, "run.length=12")
 MEAN = functions.mean_cross_entropy
@@ -109,7 +109,7 @@ def test_what_is_bound_to_a_step_tells_it_from_others_and_its_address_does_not()
             return MEAN(model, batch)
 
     def declared(function):
-        return Given.of(function, Auto())
+        return GivenStep.of(function, Auto())
 
     one, same, other = (declared(partial(scaled, factor=factor)) for factor in (1.0, 1.0, 2.0))
     assert one.digest == same.digest != other.digest

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.runs import experiment, result, trained
 from trainer.engine import compile_cache
-from trainer.engine.compile_choice import Chosen
+from trainer.engine.compile_choice import CompileChoice
 
 AUTO = ("run.compile=auto", "run.length=3")
 SCHEDULED = "optimizer.momentum={kind: linear, initial_value: 0.5, end_value: 0.9}"
@@ -22,17 +22,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def measurements(monkeypatch: pytest.MonkeyPatch) -> list[Chosen]:
+def measurements(monkeypatch: pytest.MonkeyPatch) -> list[CompileChoice]:
     """How often was measured; it is for the graph each time, whatever the machine would say."""
-    found: list[Chosen] = []
+    found: list[CompileChoice] = []
 
     def measured(build, ask):
-        found.append(Chosen("graph", {"graph": "2 updates/s", "xla": "1 updates/s"}))
+        found.append(CompileChoice("graph", {"graph": "2 updates/s", "xla": "1 updates/s"}))
         program = build("graph")
         ask(program, 0)
         return found[-1], program
 
-    monkeypatch.setattr("trainer.training.assembly.measured", measured)
+    monkeypatch.setattr("trainer.engine.compile_decision.measured", measured)
     return found
 
 
@@ -42,7 +42,7 @@ def told(path: Path) -> tuple[str, str, dict[str, str]]:
 
 
 def test_a_like_run_remembers_and_says_what_was_measured(
-    tmp_path: Path, measurements: list[Chosen]
+    tmp_path: Path, measurements: list[CompileChoice]
 ) -> None:
     trained(tmp_path / "first", *AUTO)
     trained(tmp_path / "second", *AUTO, "run.seed=2", "schedule=constant")
@@ -57,7 +57,7 @@ def test_a_like_run_remembers_and_says_what_was_measured(
 
 
 def test_the_folder_of_a_run_rules_over_what_is_remembered(
-    tmp_path: Path, measurements: list[Chosen], cache: Path
+    tmp_path: Path, measurements: list[CompileChoice], cache: Path
 ) -> None:
     trained(tmp_path / "run", *AUTO, "run.stop_after=1")
     (kept,) = cache.rglob("*.json")
@@ -76,7 +76,7 @@ def test_the_folder_of_a_run_rules_over_what_is_remembered(
 )  # fmt: skip
 def test_a_damaged_one_is_measured_anew_and_mended(damage: str, cache: Path) -> None:
     asked = experiment(*AUTO)
-    good = Chosen("xla", {"xla": "2 updates/s"})
+    good = CompileChoice("xla", {"xla": "2 updates/s"})
     compile_cache.remember(asked, "/CPU:0", good)
     (kept,) = cache.rglob("*.json")
     kept.write_bytes(damage.encode("utf-8", "surrogateescape"))
@@ -88,7 +88,9 @@ def test_a_damaged_one_is_measured_anew_and_mended(damage: str, cache: Path) -> 
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]  # no draft is left
 
 
-def test_it_can_be_switched_off(tmp_path: Path, measurements: list[Chosen], cache: Path) -> None:
+def test_it_can_be_switched_off(
+    tmp_path: Path, measurements: list[CompileChoice], cache: Path
+) -> None:
     for name in ("first", "second"):
         trained(tmp_path / name, *AUTO, "run.compile_cache=false")
     assert len(measurements) == 2
@@ -96,7 +98,7 @@ def test_it_can_be_switched_off(tmp_path: Path, measurements: list[Chosen], cach
 
 
 def test_a_cache_that_cannot_be_written_costs_a_measurement_and_no_more(
-    tmp_path: Path, measurements: list[Chosen], cache: Path
+    tmp_path: Path, measurements: list[CompileChoice], cache: Path
 ) -> None:
     cache.write_text("a file in the place of a folder")
     assert trained(tmp_path / "run", *AUTO) == 0
@@ -127,14 +129,14 @@ def test_a_cache_that_cannot_be_written_costs_a_measurement_and_no_more(
 def test_what_is_like_shares_a_verdict_and_what_runs_otherwise_does_not(
     like: bool, overrides: tuple[str, ...]
 ) -> None:
-    compile_cache.remember(experiment(*AUTO), "/CPU:0", Chosen("xla", {}))
+    compile_cache.remember(experiment(*AUTO), "/CPU:0", CompileChoice("xla", {}))
     found = compile_cache.remembered(experiment(*AUTO, *overrides), "/CPU:0")
     assert (found is not None) == like
 
 
 def test_another_machine_measures_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = experiment(*AUTO)
-    compile_cache.remember(asked, "/CPU:0", Chosen("xla", {}))
+    compile_cache.remember(asked, "/CPU:0", CompileChoice("xla", {}))
     for name, other in (
         ("usable_cores", lambda: list(range(99))),
         ("processor", lambda: "another"),
@@ -156,7 +158,7 @@ def test_the_cache_is_where_the_user_has_it(
 
 
 def test_a_verdict_says_what_it_is_of(cache: Path) -> None:
-    compile_cache.remember(experiment(*AUTO), "/CPU:0", Chosen("xla", {}))
+    compile_cache.remember(experiment(*AUTO), "/CPU:0", CompileChoice("xla", {}))
     (kept,) = cache.rglob("*.json")
     assert json.loads(kept.read_text())["of"]["model"]["kind"] == "mlp"
 
@@ -183,9 +185,9 @@ def test_one_thread_is_tried_for_quick_updates_and_kept_where_it_is_as_fast(
     way, every, one, threads, rate
 ) -> None:
     asked = experiment(*AUTO)
-    compile_cache.remember(asked, "/CPU:0", Chosen(way, {}, rate=every))
+    compile_cache.remember(asked, "/CPU:0", CompileChoice(way, {}, rate=every))
     if one is not None:
-        compile_cache.remember(asked, "/CPU:0", Chosen(way, {}, threads=1, rate=one))
+        compile_cache.remember(asked, "/CPU:0", CompileChoice(way, {}, threads=1, rate=one))
     found = compile_cache.remembered(asked, "/CPU:0", alone=True)
     assert found is not None
     assert (found.compile, found.threads, found.rate) == (way, threads, rate)
@@ -193,7 +195,7 @@ def test_one_thread_is_tried_for_quick_updates_and_kept_where_it_is_as_fast(
 
 @pytest.mark.usefixtures("two_cores")
 def test_threads_are_left_alone_where_others_have_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = Chosen("xla", {}, rate=20_000.0)
+    quick = CompileChoice("xla", {}, rate=20_000.0)
 
     def threads(*overrides: str, device: str = "/CPU:0", alone: bool = True) -> int | None:
         asked = experiment(*AUTO, *overrides)

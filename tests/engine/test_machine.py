@@ -14,7 +14,7 @@ import tensorflow as tf
 from schedules import Refused
 from tests.helpers.runs import SMALL, events, experiment, result, trained
 from trainer.engine import compile_cache
-from trainer.engine.compile_choice import Chosen
+from trainer.engine.compile_choice import CompileChoice
 from trainer.engine.machine import taken
 
 ASKED = (*SMALL, "run.compile=auto", "run.length=3")
@@ -39,7 +39,9 @@ def test_a_quick_run_tries_one_thread_and_the_next_takes_what_was_faster(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(compile_cache.THREADS, raising=False)
     # As if every thread together had been faster than any machine is.
-    compile_cache.remember(experiment(*ASKED), "/CPU:0", Chosen("xla", {"xla": "1e9"}, rate=1e9))
+    compile_cache.remember(
+        experiment(*ASKED), "/CPU:0", CompileChoice("xla", {"xla": "1e9"}, rate=1e9)
+    )
     tried = trainer(tmp_path / "tried", "run.stop_after=2")
     assert (tried["compile"], tried["threads"]) == ("xla", 1)
     assert "xla on one thread" in tried["compile_measured"]  # type: ignore[operator]

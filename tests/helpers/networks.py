@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.helpers.runs import experiment
 from trainer.config.experiment import Experiment
-from trainer.data.feeds.order import Stream
+from trainer.data.feeds.order import ExampleOrder
 from trainer.data.feeds.select import feeding
 from trainer.engine.network import Network
 from trainer.engine.program import Compiled, Program
@@ -27,7 +27,7 @@ class Trained:
         names = list(self.curves)
         self.network = Network.declared(self.declared, names, data.train.labels)
         batch = self.declared.data.batch_size
-        self.stream = Stream(self.declared.run.seed, len(data.train), batch)
+        self.stream = ExampleOrder(self.declared.run.seed, len(data.train), batch)
         parts = self.declared.run.micro_batches
         self.data = data
         feed = feeding(self.declared.data, data, self.stream)

@@ -1,8 +1,8 @@
 """Trains, in a process of its own with four logical CPU devices, what it is asked on its input.
 
-`python -m tests.helpers.replicated` reads a JSON list of folders and overrides and trains in each. An
-override `spoils=RANK` of these tests' own gives that replica's loss a NaN where the learning rate
-is above 1. What each replica has in the end is left in `replicas.json`, by names of variables.
+`python -m tests.helpers.replicated` reads a JSON list of folders and overrides and trains in each.
+An override `spoils=RANK` of these tests' own gives that replica's loss a NaN where the learning
+rate is above 1. What each replica has in the end is left in `replicas.json`, by names of variables.
 """
 
 from __future__ import annotations

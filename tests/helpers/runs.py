@@ -11,7 +11,9 @@ from typing import Any
 
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
+from trainer.config.plan import Plan
 from trainer.runs.folder import Folder
+from trainer.training.resume import declare
 from trainer.training.run import run
 
 SMALL = ("data=digits", "model=mlp", "model.hidden=[16]", "run.compile=graph", "log.every=1")
@@ -25,11 +27,16 @@ def experiment(*overrides: str) -> Experiment:
     return Experiment.declared(compose([*small, *overrides]))
 
 
+def plan(*overrides: str) -> Plan:
+    """The plan of a small experiment."""
+    return Plan.of(experiment(*overrides))
+
+
 def trained(path: Path, *overrides: str) -> int:
     """Trains a small experiment in the folder `path`, and gives the exit code."""
     path.mkdir(parents=True, exist_ok=True)
     folder = Folder(path)
-    return run(folder.declare(experiment(*overrides)), folder)
+    return run(declare(folder, plan(*overrides)), folder)
 
 
 def rows(path: Path, timed: bool = False) -> list[dict[str, Any]]:

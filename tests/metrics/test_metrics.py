@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from schedules import Refused
-from tests.helpers.runs import experiment, result, rows, trained
+from tests.helpers.runs import experiment, plan, result, rows, trained
+from trainer.config.plan import Plan
 from trainer.data import Facts
 from trainer.losses import Loss
 from trainer.metrics import Metric, Metrics, Tally, parts
@@ -167,8 +168,8 @@ def test_metrics_are_in_rows_and_result_and_something_may_wait_for_them(tmp_path
 
 
 def test_what_is_usual_is_told_unless_it_is_left_out() -> None:
-    assert experiment("metrics.f1={}").evaluated() == ["eval_loss", "eval_accuracy", "eval_f1"]
-    assert experiment("metrics.accuracy=null").evaluated() == ["eval_loss"]
+    assert plan("metrics.f1={}").evaluated == ["eval_loss", "eval_accuracy", "eval_f1"]
+    assert plan("metrics.accuracy=null").evaluated == ["eval_loss"]
     assert list(Metrics.declared({}).told(NUMBERS)) == ["mean_absolute_error"]
 
 
@@ -191,7 +192,7 @@ def test_what_can_not_be_evaluated_is_refused_without_tensorflow(
     asked: list[str], told: str
 ) -> None:
     with pytest.raises(Refused, match=f"(?s){told}"):
-        experiment(*asked).check_metrics()
+        plan(*asked).check_metrics()
 
 
 def test_a_function_that_is_no_metric_is_refused(tmp_path: Any) -> None:
@@ -206,5 +207,5 @@ def test_a_function_that_is_no_metric_is_refused(tmp_path: Any) -> None:
 def test_looking_for_metrics_beforehand_leaves_a_plateau_as_it_was() -> None:
     declared = experiment("schedule=plateau", "schedule.patience=0")
     for _ in range(3):
-        declared.check_metrics()
+        Plan.of(declared).check_metrics()
     assert declared.curves()["learning_rate"](0) == declared.schedule.initial_value  # type: ignore[attr-defined]

@@ -15,13 +15,16 @@ import pytest
 from schedules import Refused
 from tests.helpers.runs import experiment, result, trained
 from trainer import export, predict
-from trainer.commands.job import Assignment
+from trainer.commands.checks import check_export
+from trainer.commands.job import Job
 from trainer.commands.restored import Restored, declared
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
+from trainer.config.plan import Plan
 from trainer.data.sources.embedded import EMBEDDED
 from trainer.models.exports import Keras
 from trainer.runs.folder import Folder
+from trainer.training.resume import declare
 
 LIVE = (
     "run.length=60", "evaluate.every=20", "ema.momentum=0.9", "schedule.initial_value=0.1",
@@ -167,13 +170,13 @@ def test_a_run_leaves_its_file_at_the_end_and_a_done_one_later(
 ) -> None:
     folder = Folder(tmp_path)
     declared = experiment(*PLAIN, "export=keras")
-    folder.declare(declared)
-    assignment = Assignment(declared, folder, declared.curves(), [], None)
-    assert assignment.run() == 0
+    declare(folder, Plan.of(declared))
+    job = Job(Plan.of(declared), folder, [])
+    assert job.run() == 0
     first = (tmp_path / "export" / "final.keras").read_bytes()
     (tmp_path / "export" / "final.keras").unlink()
-    folder.declare(declared)
-    assert assignment.run() == 0
+    declare(folder, Plan.of(declared))
+    assert job.run() == 0
     assert len((tmp_path / "export" / "final.keras").read_bytes()) == len(first)
     assert capsys.readouterr().out.count("exported ") == 2
 
@@ -203,16 +206,16 @@ def test_tensors_that_layers_hold_are_in_the_onnx_file(tmp_path: Path) -> None:
     asked = ("data=digits", "model=vit", "run.length=2", "run.compile=graph", "~log.tensorboard")
     declared = Experiment.declared(compose([*asked, "export=onnx"]))
     folder = Folder(tmp_path)
-    folder.declare(declared)
-    assert Assignment(declared, folder, declared.curves(), [], None).run() == 0
+    declare(folder, Plan.of(declared))
+    assert Job(Plan.of(declared), folder, []).run() == 0
     assert (tmp_path / "export" / "final.onnx").exists()
 
 
 def test_a_run_that_stopped_early_leaves_none(tmp_path: Path) -> None:
     declared = experiment(*PLAIN, "export=keras", "run.stop_after=10")
     folder = Folder(tmp_path)
-    folder.declare(declared)
-    assert Assignment(declared, folder, declared.curves(), [], None).run() == 0
+    declare(folder, Plan.of(declared))
+    assert Job(Plan.of(declared), folder, []).run() == 0
     assert not (tmp_path / "export").exists()
 
 
@@ -238,7 +241,7 @@ def test_the_extra_of_a_format_is_asked_for_before_training(
 ) -> None:
     monkeypatch.setattr("trainer.models.exports.missing", lambda name: name == "onnxruntime")
     with pytest.raises(Refused, match=r"export: .*onnxruntime\n.*scheduled-training\[onnx\]"):
-        experiment("export=onnx").check_export()
+        check_export(experiment("export=onnx"))
 
 
 @pytest.mark.parametrize("run", ["live", "plain"])

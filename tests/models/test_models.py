@@ -521,11 +521,11 @@ def test_none_of_it_imports_tensorflow_before_it_is_refused() -> None:
     """In a process of its own, for each kind with settings of its own to check."""
     code = """
 import sys
-from tests.helpers.runs import experiment
+from tests.helpers.runs import experiment, plan
 for asked in "model=layers", "model=vit", "model=resnet", "model=applications", "metrics.f1={}":
     declared = experiment(asked)
     declared.model.check(declared.data.facts())
-    declared.check_metrics()
+    plan(asked).check_metrics()
 print([name for name in ("tensorflow", "keras") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.runs import checkpoint_writer as module
-from trainer.runs.checkpoint_writer import Saving
+from trainer.runs.checkpoint_writer import CheckpointWriter
 from trainer.runs.checkpoints import At, Checkpoints
 
 ARRAYS = {"kernel": np.arange(10, dtype=np.float64)}
@@ -62,15 +62,11 @@ class Disk(Checkpoints):
         return sorted(path.name for path in self.folder.glob("step-*"))
 
 
-def untold(step: int, error: OSError | None) -> None:
-    raise AssertionError(f"{step}: {error}")
-
-
-def begin(saving: Saving, step: int, *spared: int, rewinds: int = 0) -> None:
+def begin(saving: CheckpointWriter, step: int, *spared: int, rewinds: int = 0) -> None:
     saving.begin(At(step, rewinds), ARRAYS, {}, spared, lambda: None)
 
 
-def behind(disk: Disk, saving: Saving, steps: range, *spared: int) -> None:
+def behind(disk: Disk, saving: CheckpointWriter, steps: range, *spared: int) -> None:
     """Begins with more, while the disk is still busy with a first one."""
     disk.hold()
     begin(saving, 1)
@@ -147,7 +143,7 @@ def test_what_is_left_is_what_saving_one_by_one_leaves(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "LONGEST", longest)
             patch.setattr(module, "RESTS", 10**9)
-            saving = Saving(disk, untold)
+            saving = CheckpointWriter(disk)
             disk.hold()
             for (at, spared), then in zip(saves, cycle(thens), strict=False):
                 plain.save(at, {}, {}, spared)
@@ -188,7 +184,7 @@ def test_a_kill_at_any_moment_costs_none_for_good_and_none_of_the_number_kept(
                 wrong.append((held, lacking))
 
         disk.watch = watch
-        saving = Saving(disk, untold)
+        saving = CheckpointWriter(disk)
         for at, spared in saves:
             begun.append(at)
             begin(saving, at.step, *spared, rewinds=at.rewinds)
@@ -198,7 +194,7 @@ def test_a_kill_at_any_moment_costs_none_for_good_and_none_of_the_number_kept(
 
 def test_one_that_newer_ones_supersede_is_never_written(tmp_path: Path, restless: None) -> None:
     disk = Disk(tmp_path)
-    saving = Saving(disk, untold)
+    saving = CheckpointWriter(disk)
     behind(disk, saving, range(2, 11), 4)
     disk.let_all()
     saving.close()
@@ -212,7 +208,7 @@ def test_the_newest_comes_first_after_those_that_it_counts_on(
     disk = Disk(tmp_path, keep=3, forever=lambda step: step == 5)
     all_six = threading.Event()
     disk.watch = lambda: all_six.set() if len(disk.written) == 6 else None
-    saving = Saving(disk, untold)
+    saving = CheckpointWriter(disk)
     behind(disk, saving, range(2, 11), 4)
     disk.let_all()
     assert all_six.wait(60)
@@ -222,7 +218,7 @@ def test_the_newest_comes_first_after_those_that_it_counts_on(
 
 def test_an_older_best_stays_until_the_new_one_is_on_the_disk(tmp_path: Path) -> None:
     disk = Disk(tmp_path, keep=1)
-    saving = Saving(disk, untold)
+    saving = CheckpointWriter(disk)
     begin(saving, 1, 1)
     begin(saving, 2, 1)
     saving.finish()
@@ -247,7 +243,7 @@ def test_while_it_rests_nothing_is_written_and_finishing_ends_the_rest(
     disk = Disk(tmp_path)
     first = threading.Event()
     disk.watch = first.set
-    saving = Saving(disk, untold)
+    saving = CheckpointWriter(disk)
     begin(saving, 1)
     assert first.wait(60)
     for step in range(2, 10):
@@ -280,7 +276,7 @@ def test_a_rest_is_a_hundred_times_the_write_and_a_second_at_most(
     clock = ticks()
     monkeypatch.setattr(module, "Condition", Noting)
     monkeypatch.setattr(module, "perf_counter", lambda: next(clock))
-    saving = Saving(Disk(tmp_path), untold)
+    saving = CheckpointWriter(Disk(tmp_path))
     begin(saving, 1)
     saving.close()
     assert rests == [pytest.approx(rest)]
@@ -291,7 +287,7 @@ def test_large_ones_are_in_memory_one_at_a_time(
 ) -> None:
     monkeypatch.setattr(module, "HELD", 100)  # where each has 80 bytes
     disk = Disk(tmp_path)
-    saving = Saving(disk, untold)
+    saving = CheckpointWriter(disk)
     waiting: list[int] = []
     disk.watch = lambda: waiting.append(len(saving._waiting))
     for step in range(1, 6):
@@ -305,7 +301,7 @@ def test_what_comes_before_each_write_does(tmp_path: Path, resting: None) -> Non
     done: list[str] = []
     disk = Disk(tmp_path)
     disk.watch = lambda: done.append(f"wrote {disk.written[-1]}")
-    saving = Saving(disk, untold)
+    saving = CheckpointWriter(disk)
     for step in (1, 2, 3):
         saving.begin(At(step), ARRAYS, {}, (), partial(done.append, f"before {step}"))
     saving.close()
@@ -313,31 +309,27 @@ def test_what_comes_before_each_write_does(tmp_path: Path, resting: None) -> Non
     assert [text.replace("before", "wrote") for text in done[::2]] == done[1::2]
 
 
-def test_a_refusal_is_told_once_from_the_thread_that_saves(tmp_path: Path) -> None:
-    told: list[tuple[int, bool, threading.Thread]] = []
+def test_a_refusal_is_news_once(tmp_path: Path) -> None:
+    news: list[tuple[int, bool]] = []
     disk = Disk(tmp_path)
     disk.refuses = dict.fromkeys((2, 3), OSError("full"))
-    saving = Saving(
-        disk,
-        lambda step, error: told.append((step, error is None, threading.current_thread())),
-    )
+    saving = CheckpointWriter(disk)
     for step in (1, 2, 3, 4):
         begin(saving, step)
         saving.finish()
         assert (saving.trouble is not None) == (step in disk.refuses)
+        news += [(at, error is None) for at, error in saving.news()]
     saving.close()
-    here = threading.current_thread()
-    assert told == [(2, False, here), (4, True, here)]
+    assert news == [(2, False), (4, True)]
     assert disk.names() == [At(1).name, At(4).name]
 
 
 def test_a_refused_newest_is_the_trouble_whatever_becomes_of_older_ones(
     tmp_path: Path, restless: None
 ) -> None:
-    told: list[int] = []
     disk = Disk(tmp_path)
     disk.refuses = {4: OSError("full")}
-    saving = Saving(disk, lambda step, error: told.append(step))
+    saving = CheckpointWriter(disk)
     behind(disk, saving, range(2, 5))
     written = threading.Event()
     disk.watch = lambda: written.set() if len(disk.written) == 3 else None
@@ -345,21 +337,20 @@ def test_a_refused_newest_is_the_trouble_whatever_becomes_of_older_ones(
     assert written.wait(60)
     saving.close()
     assert disk.written == [1, 3, 2]
-    assert told == [4]
+    assert [step for step, _ in saving.news()] == [4]
     assert saving.trouble is not None
 
 
 def test_what_must_come_before_may_be_refused_too(tmp_path: Path) -> None:
-    told: list[int] = []
     disk = Disk(tmp_path)
-    saving = Saving(disk, lambda step, error: told.append(step))
+    saving = CheckpointWriter(disk)
 
     def refused() -> None:
         raise OSError("the record is not on the disk")
 
     saving.begin(At(1), ARRAYS, {}, (), refused)
     saving.close()
-    assert (told, disk.names()) == ([1], [])
+    assert ([step for step, _ in saving.news()], disk.names()) == ([1], [])
 
 
 def test_an_error_that_is_not_the_disks_is_raised_where_saving_was_asked_for(
@@ -367,7 +358,7 @@ def test_an_error_that_is_not_the_disks_is_raised_where_saving_was_asked_for(
 ) -> None:
     disk = Disk(tmp_path)
     disk.refuses = {1: ValueError("a bug"), 3: ValueError("another")}
-    saving = Saving(disk, untold)
+    saving = CheckpointWriter(disk)
     begin(saving, 1)
     with pytest.raises(ValueError, match="a bug"):
         saving.finish()
@@ -382,7 +373,7 @@ def test_an_error_that_is_not_the_disks_is_raised_where_saving_was_asked_for(
 def test_a_folder_that_others_changed_meanwhile_is_looked_at_anew(tmp_path: Path) -> None:
     """One that was found to be damaged does not count as kept."""
     disk = Disk(tmp_path, keep=2)
-    saving = Saving(disk, untold)
+    saving = CheckpointWriter(disk)
     for step in (1, 2):
         begin(saving, step)
         saving.finish()
@@ -402,7 +393,7 @@ def test_a_kill_while_others_wait_leaves_a_whole_one(
     child = os.fork()
     if not child:
         try:
-            saving = Saving(Checkpoints(tmp_path, 3), untold)
+            saving = CheckpointWriter(Checkpoints(tmp_path, 3))
             begin(saving, 1)
             saving.finish()
             if writing:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from trainer.runs import checkpoints as checkpoints_module
-from trainer.runs.checkpoint_writer import Saving
-from trainer.runs.checkpoints import At, Checkpoints, Damaged, read
+from trainer.runs.checkpoint_writer import CheckpointWriter
+from trainer.runs.checkpoints import At, Checkpoints, DamagedCheckpointError, read
 
 ARRAYS = {
     "model/dense/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -79,7 +79,7 @@ def test_every_wrong_byte_of_the_newest_is_noticed(tmp_path: Path) -> None:
             file.write_bytes(content[:i] + bytes([content[i] ^ 0x41]) + content[i + 1 :])
             try:
                 read(file.parent)
-            except Damaged:
+            except DamagedCheckpointError:
                 continue
             unnoticed.append((name, i))
         file.write_bytes(content)
@@ -229,10 +229,7 @@ def test_nothing_in_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_is_told_of_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[int, bool]] = []
-    saving = Saving(
-        Checkpoints(tmp_path, 3), lambda step, error: told.append((step, error is not None))
-    )
+    saving = CheckpointWriter(Checkpoints(tmp_path, 3))
 
     def save(step: int) -> None:
         saving.begin(At(step), ARRAYS, ABOUT, (), lambda: None)
@@ -246,7 +243,8 @@ def test_a_disk_that_refuses_is_told_of_once_and_tried_again(
         assert saving.trouble is not None
     save(4)
     saving.close()
-    assert told == [(2, True), (4, False)]
+    news = [(step, error is not None) for step, error in saving.news()]
+    assert news == [(2, True), (4, False)]
     assert held(tmp_path) == ["step-0000000001", "step-0000000004"]
 
 

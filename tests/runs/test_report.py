@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.report import main, page, table, written
+from trainer.report import main
+from trainer.runs.report import page, table, written
 from trainer.runs.results import found, settings, varied
 
 RATES = {"cosine": 0.1, "exponential": 0.2}

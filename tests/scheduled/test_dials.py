@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from schedules import Clock, Refused, load
 from tests.helpers.kinds import built
+from trainer.engine.probe import probe
 from trainer.optimizers import Optimizer
-from trainer.scheduled.dials import Dials, probe
+from trainer.scheduled.dials import Dials
 
 CLIPS = ["clipnorm", "clipvalue", "global_clipnorm"]
 BOTH = pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schedules import Clock, load
-from trainer.scheduled.parabolas import TooLong, fitted, ordinal, parabola
+from trainer.scheduled.parabolas import CurveTooLongError, fitted, ordinal, parabola
 
 STEPS = 200_000  # three whole chunks and a part of one
 NOISE = {"kind": "noise", "std": 0.1, "schedule": {"kind": "cosine", "initial_value": 0.1}}
@@ -89,6 +89,6 @@ def test_a_simple_curve_takes_few_pieces(name, most):
 
 def test_noise_takes_a_piece_a_step_and_is_too_long_as_soon_as_that_is_plain():
     curve = load(NOISE, Clock(10**12))
-    with pytest.raises(TooLong) as refused:
+    with pytest.raises(CurveTooLongError) as refused:
         fitted(curve, range(10**12), 100_000)
     assert refused.value.steps == 2 * 65_536

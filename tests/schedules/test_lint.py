@@ -3,7 +3,7 @@ import pytest
 
 from schedules import Clock, load
 from schedules.analysis.lint import lint
-from schedules.analysis.plan import CHUNK
+from schedules.analysis.preview import CHUNK
 from schedules.curve import Curve
 from schedules.kinds.sequences import Wrapped
 

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 
 from schedules import Clock, load
-from schedules.analysis.plan import Plan, panels
+from schedules.analysis.preview import Preview, panels
 from schedules.plots.page import page
 
 CLOCK = Clock(300, batch_size=10, examples_per_epoch=1000)
@@ -33,7 +33,7 @@ def tags(html):
 
 
 def test_the_pointer_is_told_every_value_to_the_last_digit():
-    plan = told(page(panels({"": Plan({"learning_rate": COSINE}, CLOCK)}), CLOCK))
+    plan = told(page(panels({"": Preview({"learning_rate": COSINE}, CLOCK)}), CLOCK))
     [line] = plan["panels"][0]["lines"]
     assert line["steps"] == list(range(300))
     assert [float(value) for value in line["values"]] == COSINE(np.arange(300)).tolist()
@@ -41,7 +41,7 @@ def test_the_pointer_is_told_every_value_to_the_last_digit():
 
 
 def test_nothing_is_fetched_from_elsewhere():
-    html = page(panels({"": Plan({"learning_rate": COSINE}, CLOCK)}), CLOCK)
+    html = page(panels({"": Preview({"learning_rate": COSINE}, CLOCK)}), CLOCK)
     assert not {"src", "href"} & {name for _, attributes in tags(html) for name in attributes}
     assert "default-src 'none'" in html
     assert "@" not in re.sub(r"@media", "", html)
@@ -49,7 +49,7 @@ def test_nothing_is_fetched_from_elsewhere():
 
 def test_a_label_cannot_end_the_script():
     label = "</script><b>@plan@"
-    html = page(panels({label: Plan({"learning_rate": COSINE}, CLOCK)}), CLOCK, label)
+    html = page(panels({label: Preview({"learning_rate": COSINE}, CLOCK)}), CLOCK, label)
     assert told(html)["panels"][0]["lines"][0]["label"] == label
     assert [tag for tag, _ in tags(html)].count("script") == 1
     assert "b" not in [tag for tag, _ in tags(html)]

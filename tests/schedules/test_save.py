@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schedules import Clock, Refused, load
-from schedules.analysis.plan import CHUNK, Plan, panels
+from schedules.analysis.preview import CHUNK, Preview, panels
 from schedules.plots.save import FORMATS, save, write_file
 
 LONG = CHUNK + 1000
@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path):
 
 def test_a_picture_of_no_known_format_is_refused(tmp_path):
     clock = Clock(4)
-    figure = panels({"": Plan({"x": load({"kind": "constant", "value": 1}, clock)}, clock)})
+    figure = panels({"": Preview({"x": load({"kind": "constant", "value": 1}, clock)}, clock)})
     with pytest.raises(Refused, match=r"known: \.svg, \.png, \.html"):
         save(tmp_path / "picture.pdf", figure, clock)
     assert not list(tmp_path.iterdir())

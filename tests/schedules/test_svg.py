@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from schedules import Clock, load
-from schedules.analysis.plan import Plan, panels
+from schedules.analysis.preview import Preview, panels
 from schedules.plots.svg import drawn, svg
 
 CLOCK = Clock(625, batch_size=64, examples_per_epoch=4000)
@@ -101,7 +101,7 @@ def test_every_scheduled_value_has_a_panel():
 def test_plans_over_each_other_are_told_apart():
     figure = panels(
         {
-            str(i): Plan({"learning_rate": load({"kind": "constant", "value": i}, CLOCK)}, CLOCK)
+            str(i): Preview({"learning_rate": load({"kind": "constant", "value": i}, CLOCK)}, CLOCK)
             for i in range(1, 14)
         }
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from schedules import Clock, load
-from schedules.analysis.plan import Plan, panels
+from schedules.analysis.preview import Preview, panels
 from schedules.plots.terminal import BLOCKS, plot, spark, sparkline
 
 CLOCK = Clock(1000, batch_size=10, examples_per_epoch=1000)
@@ -12,7 +12,7 @@ FALLING = {"kind": "linear", "initial_value": 1.0, "end_value": 0.0}
 
 def panel(**configs):
     plans = {
-        label: Plan({"learning_rate": load(config, CLOCK)}, CLOCK)
+        label: Preview({"learning_rate": load(config, CLOCK)}, CLOCK)
         for label, config in configs.items()
     }
     return panels(plans)[0]
@@ -71,5 +71,7 @@ def test_what_is_not_finite_is_drawn_around():
 @pytest.mark.parametrize("total", [1, 2, 3])
 def test_the_shortest_runs_have_a_plot(total):
     clock = Clock(total)
-    [one] = panels({"": Plan({"momentum": load({"kind": "constant", "value": 0.9}, clock)}, clock)})
+    [one] = panels(
+        {"": Preview({"momentum": load({"kind": "constant", "value": 0.9}, clock)}, clock)}
+    )
     assert plot(one).startswith(f"momentum over {total} step")

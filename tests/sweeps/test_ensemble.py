@@ -17,7 +17,7 @@ from trainer.engine.program import Program
 from trainer.scheduled.tape import Tape
 from trainer.sweeps.vectorized.ensemble import STEP, Ensemble
 from trainer.sweeps.vectorized.grouping import fixed, likeness, shared
-from trainer.sweeps.vectorized.lanes import Rows, stacked
+from trainer.sweeps.vectorized.lanes import RowLayout, stacked
 
 SMALL = ("model.hidden=[6]", "schedule=cosine")
 UPDATES = 6
@@ -56,7 +56,7 @@ class Beside:
         self.ensemble = Ensemble(network, feed, compiled, 50, 2, parts, skips)
         self.feeds = [feed.along(run.stream) for run in self.alone]
         self.rows = [
-            Rows.of(names, Tape(run.curves), fixed(run.declared, whole)) for run in self.alone
+            RowLayout.of(names, Tape(run.curves), fixed(run.declared, whole)) for run in self.alone
         ]
         self.losses: list[Any] = []
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.runs import SMALL, result
 from tests.helpers.sweeps import ENVIRONMENT, command, multirun, table
-from trainer.sweeps.jobs import Job, outlived
+from trainer.sweeps.jobs import SweepJob, outlived
 
 
 def test_a_job_that_can_not_be_honoured_keeps_the_whole_sweep_from_starting(
@@ -154,7 +154,7 @@ def held(folder: Path, seconds: float) -> Iterator[None]:
 def test_a_job_that_outlived_a_killed_sweep_is_waited_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = Job(("run.seed=1",), "run.seed=1", tmp_path / "0")
+    job = SweepJob(("run.seed=1",), "run.seed=1", tmp_path / "0")
     with held(job.path, seconds=1):
         began = time.monotonic()
         outlived(job)

@@ -22,10 +22,11 @@ from schedules.declaration import Refused
 from tests.helpers.runs import SMALL, events, result, rows, trained
 from tests.helpers.sweeps import CHECKOUT, ENVIRONMENT, table
 from trainer.config.hydra import CONF, VERSION_BASE, widened
-from trainer.runs.study import JOURNAL, Settings, opened
+from trainer.runs.study import JOURNAL, opened
 from trainer.runs.trial import announce
-from trainer.sweeps.jobs import SweepFailed
+from trainer.sweeps.jobs import SweepError
 from trainer.sweeps.search.search import Search
+from trainer.sweeps.search.settings import Settings
 from trainer.sweeps.search.space import Space
 
 optuna = pytest.importorskip("optuna")
@@ -212,7 +213,7 @@ def test_when_no_trial_measured_anything_the_search_has_failed(
     def failing(values: dict[str, str]) -> dict[str, Any]:
         return {"status": "failed", "reason": "no luck"}
 
-    with pytest.raises(SweepFailed, match="3 of 3 jobs failed"):
+    with pytest.raises(SweepError, match="3 of 3 jobs failed"):
         search(failing, MOMENTUM, n_trials=3)
 
 

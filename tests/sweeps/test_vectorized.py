@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from tests.helpers.runs import SMALL, events, result, rows, trained
 from trainer.runs.folder import Folder
-from trainer.sweeps.vectorized.launcher import Fleet
+from trainer.sweeps.vectorized.launcher import VectorizedLauncher
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
@@ -102,7 +102,7 @@ def test_jobs_of_which_no_one_program_can_be_made_are_trained_one_by_one(
 
     monkeypatch.setattr("trainer.sweeps.vectorized.side_by_side._assembled", fails)
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
-    fleet = Fleet(config, HydraContext(None, None), most=2)  # type: ignore[arg-type]
+    fleet = VectorizedLauncher(config, HydraContext(None, None), most=2)  # type: ignore[arg-type]
     asked: list[str] = []
 
     def entry(name: str) -> Any:

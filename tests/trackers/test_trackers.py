@@ -16,13 +16,13 @@ import pytest
 from schedules import Refused
 from tests.helpers.runs import events, experiment, result, rows, trained
 from trainer.config.experiment import Experiment
-from trainer.trackers import Book, Log, Lot, Row, Tracked, Tracker, delivery, tracker
-from trainer.trackers.delivery import Courier
+from trainer.trackers import Log, Row, Rows, Tracked, Tracker, TrackerRun, delivery, tracker
+from trainer.trackers.delivery import TrackerThread
 
 SHORT = ("run.length=40", "evaluate.every=15", "run.steps_per_call=4", "checkpoint.every=10")
 
 
-class Spoken(Book):
+class Spoken(TrackerRun):
     """A book that remembers, and does what it is told to before it does anything else."""
 
     def __init__(self, first: Any = lambda what: None) -> None:
@@ -51,7 +51,7 @@ class Remembered(Tracker):
 
     kind: Literal["remembered"] = "remembered"
 
-    def open(self, run: Tracked) -> Book:
+    def open(self, run: Tracked) -> TrackerRun:
         return BOOKS.setdefault(run.folder.name, Spoken())
 
 
@@ -61,7 +61,7 @@ class Broken(Tracker):
     kind: Literal["broken"] = "broken"
     at: str = "open"
 
-    def open(self, run: Tracked) -> Book:
+    def open(self, run: Tracked) -> TrackerRun:
         self._fail("open")
         return Spoken(self._fail)
 
@@ -78,7 +78,7 @@ class Hung(Tracker):
 
     kind: Literal["hung"] = "hung"
 
-    def open(self, run: Tracked) -> Book:
+    def open(self, run: Tracked) -> TrackerRun:
         FOREVER.wait()
         return Spoken()
 
@@ -199,8 +199,8 @@ def test_one_that_is_silent_for_long_is_told_of_while_the_run_goes_on(
 ) -> None:
     monkeypatch.setattr(delivery, "SILENT_SECONDS", 0.05)
     monkeypatch.setattr(delivery, "HURRIED", 0.0)
-    courier = Courier(Hung(), Tracked(tmp_path, "hung", {}))
-    courier.write(Lot.of({"step": 0}))
+    courier = TrackerThread(Hung(), Tracked(tmp_path, "hung", {}))
+    courier.write(Rows.of({"step": 0}))
     time.sleep(0.1)
     first, second = courier.news(), courier.news()
     assert first == ["log.hung has not come back for a while; training goes on without it"]
@@ -216,12 +216,12 @@ def test_one_that_is_slow_gets_fewer_updates_and_every_evaluation(
     monkeypatch.setattr("trainer.trackers.backlog.HELD", 100)
     go = threading.Event()
     BOOKS[tmp_path.name] = Spoken(lambda what: go.wait())
-    courier = Courier(Remembered(), Tracked(tmp_path, "slow", {}))
+    courier = TrackerThread(Remembered(), Tracked(tmp_path, "slow", {}))
     courier.go_on(0)
     for step in range(1000):
-        courier.write(Lot.of({"step": step, "loss": 1.0}))
+        courier.write(Rows.of({"step": step, "loss": 1.0}))
         if step % 100 == 99:
-            courier.write(Lot.of({"step": step + 1, "eval_loss": 1.0}))
+            courier.write(Rows.of({"step": step + 1, "eval_loss": 1.0}))
     said = courier.news()
     go.set()
     courier.close(None, 10)
@@ -301,14 +301,14 @@ def test_what_a_tracker_is_told_of_the_config_holds_no_secret(tmp_path: Path) ->
     class Curious(Tracker):
         kind: Literal["curious"] = "curious"
 
-        def open(self, run: Tracked) -> Book:
+        def open(self, run: Tracked) -> TrackerRun:
             seen.append(run)
             return Spoken()
 
     (tmp_path / "config.yaml").write_text("a: {token: '${oc.env:HOME}', rate: 1.0e-05}\n")
     from trainer.runs.folder import Folder
 
-    delivery.Couriers.of(Log.declared({"curious": {}}), Folder(tmp_path)).close(None)
+    delivery.Trackers.of(Log.declared({"curious": {}}), Folder(tmp_path)).close(None)
     assert seen[0].config == {"a.token": "${oc.env:HOME}", "a.rate": 1e-05}
 
 

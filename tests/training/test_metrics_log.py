@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.runs.atomic_files import Lines, Unwritten
-from trainer.trackers import Lot, Tracked
-from trainer.trackers.delivery import Couriers
+from trainer.runs.atomic_files import Lines, WriteError
+from trainer.trackers import Rows, Tracked
+from trainer.trackers.delivery import Trackers
 from trainer.trackers.event_files import Board
-from trainer.training.metrics_log import Record
+from trainer.training.metrics_log import MetricsLog
 
 
 def told(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def begun(folder: Path) -> Record:
-    record = Record(folder, Couriers())
+def begun(folder: Path) -> MetricsLog:
+    record = MetricsLog(folder, Trackers())
     record.go_on(0, 0, again=True)
     return record
 
@@ -29,7 +29,7 @@ def test_rows_come_in_order_and_the_position_is_that_of_the_next_one(tmp_path: P
     record = begun(tmp_path)
     for lot in range(50):
         steps, losses = np.arange(3 * lot, 3 * lot + 3), 1 / np.arange(1, 4)
-        record.write(Lot({"step": steps, "loss": losses}))
+        record.write(Rows({"step": steps, "loss": losses}))
         if lot % 7 == 0:
             position = record.position()
             assert position == (tmp_path / "metrics.jsonl").stat().st_size
@@ -44,17 +44,17 @@ def test_what_the_disk_refused_for_too_long_is_told(
     record = begun(tmp_path)
 
     def refusing(lines: Lines, text: str) -> None:
-        raise Unwritten("no line")
+        raise WriteError("no line")
 
     monkeypatch.setattr(Lines, "add", refusing)
-    with pytest.raises(Unwritten):
-        record.write(Lot.of({"step": 0, "loss": 0.5}))
+    with pytest.raises(WriteError):
+        record.write(Rows.of({"step": 0, "loss": 0.5}))
     record.close()
 
 
 def test_a_number_that_json_lacks_is_null_in_the_file(tmp_path: Path) -> None:
     record = begun(tmp_path)
-    record.write(Lot({"step": np.arange(2), "loss": np.array([np.nan, 2.0])}))
+    record.write(Rows({"step": np.arange(2), "loss": np.array([np.nan, 2.0])}))
     record.close()
     assert [row["loss"] for row in told(tmp_path)] == [None, 2.0]
 
@@ -66,7 +66,7 @@ def test_rows_in_columns_are_text_that_reads_back_to_the_same_bits(tmp_path: Pat
         "loss": random.normal(size=50).astype(np.float32),
         "groups.50%.learning_rate": 10 ** random.uniform(-40, 30, 50),
     }
-    lot = Lot(columns, {"updates_per_second": 1e5 / 3})
+    lot = Rows(columns, {"updates_per_second": 1e5 / 3})
     rows = list(lot)
     assert [json.loads(line) for line in lot.text().splitlines()] == rows
     assert [list(json.loads(line)) for line in lot.text().splitlines()] == [list(lot.names)] * 50
@@ -75,7 +75,7 @@ def test_rows_in_columns_are_text_that_reads_back_to_the_same_bits(tmp_path: Pat
     assert {row["updates_per_second"] for row in rows} == {1e5 / 3}
     assert [lot[7], lot[-1]] == [rows[7], rows[-1]]
     assert [*lot[:9], *lot[9:]] == rows
-    assert list(Lot.joined([lot[:9], Lot.of(rows[9]), lot[10:]])) == rows
+    assert list(Rows.joined([lot[:9], Rows.of(rows[9]), lot[10:]])) == rows
 
 
 def test_the_events_of_many_updates_are_the_messages_of_each(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_events_of_many_updates_are_the_messages_of_each(tmp_path: Path) -> 
     steps = np.array([0, 1, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**28, 2**35 - 1, 2**35])
     losses, rates = random.normal(size=len(steps)), 10 ** random.uniform(-9, 0, len(steps))
     board = Board(tmp_path, Tracked(tmp_path, "tensorboard", {}, {}))
-    board.write(Lot({"step": steps, "loss": losses, "learning_rate": rates}, {"speed": 5.0}))
+    board.write(Rows({"step": steps, "loss": losses, "learning_rate": rates}, {"speed": 5.0}))
     board.close(None)
     told = events(tmp_path)[1:]
     assert [event.step for event in told] == steps.tolist()

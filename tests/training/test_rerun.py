@@ -11,9 +11,11 @@ import pytest
 from schedules import Refused
 from tests.helpers.runs import result, trained
 from trainer.config.hydra import compose
+from trainer.config.plan import Plan
 from trainer.runs.folder import Folder
 from trainer.runs.provenance import git
 from trainer.training.rerun import compare, prepare
+from trainer.training.resume import declare
 
 SCHEDULED = (
     "optimizer=adam", "schedule=exponential", "schedule.decay_rate=0.5", "run.length=12",
@@ -35,7 +37,7 @@ def again(path: Path, *overrides: str) -> int:
 
     path.mkdir()
     folder = Folder(path)
-    return run(folder.declare(Experiment.declared(compose(overrides))), folder)
+    return run(declare(folder, Plan.of(Experiment.declared(compose(overrides)))), folder)
 
 
 def test_the_folder_alone_gives_the_same_bits(first: Path, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from schedules import Refused
 from tests.helpers.runs import events, experiment, in_the_middle, result, rows, trained
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import CONF
+from trainer.config.plan import Plan
 from trainer.runs.folder import Folder
+from trainer.training.resume import declare
 from trainer.training.session import Session
 
 SHORT = "run.length=40"
@@ -44,7 +46,7 @@ def test_the_config_in_the_folder_declares_the_same_experiment(tmp_path: Path) -
     declared = experiment(
         "warmup=linear", "optimizer.momentum={kind: linear, initial_value: 0.5, end_value: 0.9}"
     )
-    Folder(tmp_path).declare(declared)
+    declare(Folder(tmp_path), Plan.of(declared))
     written = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert Experiment.declared(written) == declared
 
@@ -326,7 +328,7 @@ def test_a_full_disk_stops_nothing_and_costs_no_row(
         return written
 
     def saving(session: Session) -> None:
-        session.saving.finish()  # as a slower model's would be by now
+        session.writer.finish()  # as a slower model's would be by now
         if session.step == 30:
             room["bytes"] = 10**6
         save(session)
@@ -384,7 +386,7 @@ def test_a_folder_that_vanishes_is_waited_for(
     save = Session.save
 
     def saving(session: Session) -> None:
-        session.saving.finish()  # as a slower model's would be by now
+        session.writer.finish()  # as a slower model's would be by now
         if session.step == 20:
             shutil.rmtree(gone)
         if session.step == 40:

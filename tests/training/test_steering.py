@@ -15,8 +15,9 @@ import pytest
 
 from tests.helpers.runs import events, result, rows, trained
 from trainer.control import main
-from trainer.runs.mailbox import LONGEST, Mail, Order, Score
-from trainer.training.session import Session
+from trainer.runs.mailbox import LONGEST, Mailbox
+from trainer.runs.orders import Order, Replay
+from trainer.training.steering import Steering
 
 ASKED = ("run.length=60", "run.steps_per_call=4", "checkpoint.every=25", "evaluate.every=30")
 MOMENTUM = "optimizer.momentum={kind: linear, initial_value: 0.5, end_value: 0.9}"
@@ -28,14 +29,15 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def deliver(path: Path, **letters: list[str]) -> None:
         left = {int(name[1:]): orders for name, orders in letters.items()}
-        listen = Session.listen
+        obey = Steering.obey
 
-        def listening(session: Session) -> bool:
+        def obeying(steering: Steering) -> None:
+            session = steering._session
             if session.folder.path == path and session.step in left:
-                Mail(path).send(left.pop(session.step))
-            return listen(session)
+                Mailbox(path).send(left.pop(session.step))
+            obey(steering)
 
-        monkeypatch.setattr(Session, "listen", listening)
+        monkeypatch.setattr(Steering, "obey", obeying)
 
     return deliver
 
@@ -159,7 +161,7 @@ def test_an_order_that_can_not_be_done_is_refused_whole(
 def test_only_the_owner_may_enter_and_no_junk_is_obeyed(tmp_path: Path) -> None:
     folder = tmp_path / "commands"
     folder.mkdir(mode=0o777)
-    mail = Mail(tmp_path)
+    mail = Mailbox(tmp_path)
     mail.open()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (tmp_path / "elsewhere").write_text('["stop"]')
@@ -180,12 +182,12 @@ def test_an_order_after_a_rewind_waits_for_as_many_when_it_is_repeated() -> None
         {"event": "command", "step": 10, "rewinds": 0, "orders": ["stop"]},
         {"event": "rewound", "step": 10},
     ]
-    score = Score(rows)
-    assert score.next(0, 0, end=99) == 30
-    assert score.due(25, 0) == []
-    assert score.due(30, 0) == rows[:1]
-    assert score.next(10, 1, end=99) == 20
-    assert score.due(20, 1) == rows[1:2]
+    replay = Replay(rows)
+    assert replay.next(0, 0, end=99) == 30
+    assert replay.due(25, 0) == []
+    assert replay.due(30, 0) == rows[:1]
+    assert replay.next(10, 1, end=99) == 20
+    assert replay.due(20, 1) == rows[1:2]
 
 
 def test_steering_is_holding_and_releasing() -> None:
@@ -252,7 +254,7 @@ def test_orders_that_nobody_takes_up_are_withdrawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.yaml").write_text("")
-    Mail(tmp_path).open()
+    Mailbox(tmp_path).open()
     monkeypatch.setattr("trainer.runs.folder.Folder.owner", lambda self: "process 1 on nowhere")
     assert main([str(tmp_path), "stop", "--timeout", "0.1"]) == 1
     assert "no answer within 0.1 s" in capsys.readouterr().err

@@ -16,20 +16,22 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TextIO
 
 from schedules.declaration import ABSENT, refuse
-from schedules.plots.svg import svg
 
 from ..config.early_stopping import finished
 from ..config.experiment import Experiment
-from ..data.sources.in_memory import GivenData, GivenModel
-from ..export import leave
-from ..losses.step import Given as GivenStep
+from ..config.plan import Plan
+from ..data.sources.in_memory import GivenData
+from ..losses.step import GivenStep
+from ..models.in_memory import GivenModel
 from ..runs.folder import Folder
 from ..runs.redaction import hidden
 from ..runs.signals import Interruption
-from ..training.run import Unable, perform, tell
+from ..training.resume import declare
+from ..training.run import StartError, perform, tell
 from .callback import Callback, Watch
+from .checks import announce, look_over
+from .export import leave
 from .outcome import Outcome
-from .preface import looked_over, preface
 from .restored import Restored
 
 if TYPE_CHECKING:
@@ -80,45 +82,42 @@ def train(
     if experiment.device.kind == "multi_worker":
         hint = "python -m trainer device=multi_worker, once for each worker"
         raise refuse("device", "multi_worker", "is for the command line", hint)
-    experiment = _given(experiment, model, data, loss)
-    curves = experiment.curves()
-    experiment.run.score()
-    findings = looked_over(experiment, curves)
+
+    def again(declared: Experiment) -> Experiment:
+        """The folder's own experiment, with the objects that its run was given."""
+        complete = _with_objects(declared, model, data, loss)
+        if complete.model_dump() != declared.model_dump():
+            rule = "goes on with what the folder's run was given, and this is something else"
+            hint = "give the same model, data and loss again, or resume.policy=config"
+            raise refuse("resume.policy", "checkpoint", rule, hint)
+        return complete
+
+    plan = Plan.of(_with_objects(experiment, model, data, loss))
+    warnings = look_over(plan)
     if not _TRAINING.acquire(blocking=False):
         hint = "wait for it, or train in another process"
         raise refuse("train", ABSENT, "a run is under way in this process", hint)
     try:
         place = Folder(_made(folder))
         with place.locked(), _silence(quiet) as aloud:
-            instead = experiment._instead or hidden(experiment.model_dump(mode="json"))
-            declared = place.declare(experiment, instead)
-            if declared is not experiment:
-                experiment = _given(declared, model, data, loss)
-                if experiment.model_dump() != declared.model_dump():
-                    rule = (
-                        "goes on with what the folder's run was given, and this is something else"
-                    )
-                    hint = "give the same model, data and loss again, or resume.policy=config"
-                    raise refuse("resume.policy", "checkpoint", rule, hint)
-                curves = experiment.curves()
-            watch = Watch(experiment.total_steps(), callback, aloud)
-            ended = place.ended()
-            if ended and finished(ended, experiment.total_steps(), experiment.evaluate.stop):
-                tell(ended, place)
+            experiment = plan.experiment
+            placeholders = experiment.placeholders or hidden(experiment.model_dump(mode="json"))
+            plan = declare(place, plan, placeholders, again)
+            experiment = plan.experiment
+            watch = Watch(plan.total_steps, callback, aloud)
+            result = place.ended()
+            if result and finished(result, plan.total_steps, experiment.evaluate.stop):
+                tell(result, place)
                 _leave(experiment, place, model)
                 return _outcome(experiment, place, None, model)
-            print(preface(experiment, curves), *findings, sep="\n")
-            for _, name in experiment.code():
-                print(f"runs code that the config names: {name}")
-            drawn = svg(curves, experiment.clock())
-            place.picture.write_text(drawn, encoding="utf-8")
+            announce(plan, place, warnings)
             stop = Interruption()
             try:
                 with _undisturbed():
-                    perform(experiment, place, stop, watch.of)
-            except Unable as unable:
-                print(unable, file=sys.stderr)
-                return _outcome(experiment, place, None, model, str(unable))
+                    perform(plan, place, stop, watch.of)
+            except StartError as error:
+                print(error, file=sys.stderr)
+                return _outcome(experiment, place, None, model, str(error))
             _leave(experiment, place, model)
     finally:
         _TRAINING.release()
@@ -155,7 +154,7 @@ def _outcome(
     )
 
 
-def _given(
+def _with_objects(
     experiment: Experiment,
     model: keras.Model | None,
     data: Any,
@@ -179,7 +178,7 @@ def _given(
         return experiment
     fields = {name: getattr(experiment, name) for name in type(experiment).model_fields}
     given = type(experiment).declared({**fields, **parts})
-    given._instead.update(experiment._instead)
+    given.placeholders.update(experiment.placeholders)
     return given
 
 

@@ -1,4 +1,4 @@
-"""From Hydra's composed config to an experiment that can be honoured, or to why it can't."""
+"""What is checked of a config and said of it before TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from schedules import Curve, Refused
-from schedules.analysis.lint import Finding
+from schedules import Refused
+from schedules.analysis.lint import Finding, lint
+from schedules.declaration import ABSENT, Problem, within
+from schedules.plots.svg import svg
+from schedules.plots.terminal import spark
 
 from ..config.experiment import Experiment
 from ..config.hydra import explaining, plain
 from ..config.hydra_errors import located
-from ..runs.redaction import Path as At
+from ..config.plan import Plan
+from ..config.rerun import rerun_config
+from ..losses.step import GivenStep
+from ..runs.folder import Folder
+from ..runs.redaction import Path as SecretPath
 from ..runs.redaction import hidden
-from ..training.rerun import meant
-from .preface import looked_over
 
 
 class Checked(NamedTuple):
-    """An experiment that can be honoured, and what was found out on the way."""
+    """The plan of an experiment that can be honoured, and what came up on the way."""
 
-    experiment: Experiment
-    instead: dict[At, str]
+    plan: Plan
+    placeholders: dict[SecretPath, str]
     """What is written in the place of secrets."""
-    curves: dict[str, Curve]
     warnings: list[Finding]
 
 
@@ -37,15 +41,77 @@ def checked(config: DictConfig, hydra: Any) -> Checked:
     """
     overrides = hydra.overrides.task
     try:
-        config = meant(config, overrides)
+        config = rerun_config(config, overrides)
         with explaining(overrides):
             values = plain(config)
-        instead = hidden(OmegaConf.to_container(config, resolve=False), values)
-        experiment = Experiment.declared(values)
-        curves = experiment.curves()
-        experiment.run.score()
-        return Checked(experiment, instead, curves, looked_over(experiment, curves))
+        placeholders = hidden(OmegaConf.to_container(config, resolve=False), values)
+        plan = Plan.of(Experiment.declared(values))
+        return Checked(plan, placeholders, look_over(plan))
     except Refused as refused:
         sources = hydra.runtime.config_sources
         folders = [Path(source.path) for source in sources if source.schema == "file"]
         raise located(refused, overrides, hydra.runtime.choices, folders) from None
+
+
+def look_over(plan: Plan) -> list[Finding]:
+    """Looks at every scheduled value over the whole run, and gives what is worth a warning.
+
+    Raises:
+        Refused: when the optimizer, a tracker or the export needs what is not installed, what is
+            to be replayed can't be read, or a value can't train, with the first step at which it
+            can't.
+    """
+    experiment = plan.experiment
+    experiment.run.score()
+    _ = plan.last_step  # refuses a `run.stop_after` that can't be counted
+    with within("optimizer"):
+        experiment.optimizer.check_installed()
+    experiment.log.check()
+    experiment.model.check(experiment.data.facts())
+    if isinstance(experiment.loss, GivenStep):
+        experiment.loss.check()
+    check_export(experiment)
+    plan.check_metrics()
+    findings = lint(plan.curves, plan.clock, plan.places)
+    refused = [finding for finding in findings if finding.severity == "refused"]
+    if refused:
+        raise Refused(
+            Problem(plan.places[one.name].path or one.name, ABSENT, _rule(one), one.hint)
+            for one in refused
+        )
+    return findings
+
+
+def check_export(experiment: Experiment) -> None:
+    """Whether the run can leave the file that it is to leave.
+
+    Raises:
+        Refused: with what to set, or to install.
+    """
+    if experiment.export is not None:
+        with within("export"):
+            averaged, keeps_best = experiment.ema is not None, experiment.checkpoint.keep_best
+            experiment.export.check(averaged, keeps_best is not None)
+
+
+def preface(plan: Plan) -> str:
+    """What is about to be trained, and the shape of everything that is scheduled."""
+    steps = range(plan.total_steps)
+    width = max(map(len, plan.curves))
+    lines = [
+        f"{name:<{width}}  {spark(curve, steps)}  {curve(0):.4g} → {curve(steps[-1]):.4g}"
+        for name, curve in plan.curves.items()
+    ]
+    return "\n".join([plan.summary(), *lines])
+
+
+def announce(plan: Plan, folder: Folder, warnings: list[Finding]) -> None:
+    """Says what will happen, and draws it."""
+    print(preface(plan), *warnings, sep="\n")
+    for _, name in plan.experiment.code():
+        print(f"runs code that the config names: {name}")
+    folder.picture.write_text(svg(plan.curves, plan.clock), encoding="utf-8")
+
+
+def _rule(finding: Finding) -> str:
+    return finding.text if finding.step is None else f"at step {finding.step:,} {finding.text}"

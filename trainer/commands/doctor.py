@@ -6,19 +6,18 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config.experiment import Experiment
+from ..config.plan import Plan
+from ..engine.startup import diverted, versions, wake
 from ..runs.atomic_files import write
+from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder
 from ..runs.provenance import processor, usable_cores
-from ..training.run import DONE, FAILED, diverted, versions, wake
-
-if TYPE_CHECKING:
-    from ..engine.compile_choice import Chosen
 
 UPDATES = 10
 """How many each device makes to be compared: what is rounded otherwise grows with their number."""
@@ -48,7 +47,7 @@ class Parity(NamedTuple):
         )
 
 
-def examine(experiment: Experiment, folder: Folder) -> int:
+def examine(plan: Plan, folder: Folder) -> int:
     """Prints what it finds and leaves it in `doctor.json`.
 
     Gives the exit code: 0, or 1 where a GPU computes something else than the CPU.
@@ -56,18 +55,19 @@ def examine(experiment: Experiment, folder: Folder) -> int:
     Raises:
         Refused: when the machine lacks the device, or model and data don't fit.
     """
-    print(f"{experiment.summary()}, on this machine:")
+    experiment = plan.experiment
+    print(f"{plan.summary()}, on this machine:")
     wake(folder.chatter)
     with diverted(folder.chatter):
         told = dict(machine(experiment))
     _show(told)
     with diverted(folder.chatter):
-        told["compile"] = compiling(experiment, folder)
+        told["compile"] = compiling(plan, folder)
     _show({"compile": told["compile"]})
     parities = []
     if any("GPU" in device for device in told["devices"]):
         with diverted(folder.chatter):
-            parities = [parity(experiment, ("/CPU:0", "/GPU:0"))]
+            parities = [parity(plan, ("/CPU:0", "/GPU:0"))]
     told["parity"] = [str(found) for found in parities] or ["no GPU to compare with the CPU"]
     _show({"parity": told["parity"]})
     write(folder.path / "doctor.json", json.dumps(told, indent=1) + "\n")
@@ -102,44 +102,51 @@ def machine(experiment: Experiment) -> Iterator[tuple[str, Any]]:
     yield "runs on", experiment.device.choose()
 
 
-def compiling(experiment: Experiment, folder: Folder) -> list[str]:
+def compiling(plan: Plan, folder: Folder) -> list[str]:
     """How fast each way is for this config, and which one a run would take."""
-    from ..engine.compile_cache import remembered
-    from ..engine.machine import settled
-    from ..training.setup import Start, loaded
+    import tensorflow as tf
 
-    device, strategy = settled(experiment)
-    start = Start.of(experiment, folder, loaded(experiment), device)
-    chosen = start.compared(strategy)
-    told = [f"{way}: {why}" for way, why in chosen.why.items()]
+    from ..engine.compile_cache import remembered
+    from ..engine.compile_choice import measured
+    from ..engine.machine import open_devices, settle
+    from ..training.setup import RunSetup, loaded
+
+    experiment = plan.experiment
+    device, strategy = open_devices(experiment)
+    settle(experiment)
+    setup = RunSetup.of(plan, folder, loaded(experiment), device)
+    with tf.device(device):
+        choice, _ = measured(setup.built(strategy).program, setup.ask)
+    lines = [f"{way}: {why}" for way, why in choice.why.items()]
     if experiment.run.compile != "auto":
-        return [*told, f"a run would use {experiment.run.compile}, as declared"]
-    known: Chosen | None = remembered(experiment, device, alone=True)
-    if known and (known.threads or known.compile != chosen.compile):
+        return [*lines, f"a run would use {experiment.run.compile}, as declared"]
+    known = remembered(experiment, device, alone=True)
+    if known and (known.threads or known.compile != choice.compile):
         way = f"{known.compile} on one thread" if known.threads else known.compile
         hint = "run.compile_cache=false measures anew"
-        return [*told, f"a run would use {way}, {known.origin}; {hint}"]
-    return [*told, f"a run would use {chosen.compile}"]
+        return [*lines, f"a run would use {way}, {known.origin}; {hint}"]
+    return [*lines, f"a run would use {choice.compile}"]
 
 
-def parity(experiment: Experiment, devices: tuple[str, str]) -> Parity:
+def parity(plan: Plan, devices: tuple[str, str]) -> Parity:
     """Makes the first updates on each of two devices, in a plain graph."""
-    (losses, weights), (others, other_weights) = (_made(experiment, name) for name in devices)
+    (losses, weights), (others, other_weights) = (_made(plan, name) for name in devices)
     return Parity(devices, _apart(losses, others), _apart(weights, other_weights))
 
 
-def _made(experiment: Experiment, device: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _made(plan: Plan, device: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """The losses of the first updates on a device, and all weights after them."""
     import tensorflow as tf
 
-    from ..training.setup import Start, loaded
+    from ..training.setup import RunSetup, loaded
 
-    start = Start.of(experiment, Folder(Path(os.devnull)), loaded(experiment), device)
-    count = min(UPDATES, experiment.total_steps())
+    folder = Folder(Path(os.devnull))
+    setup = RunSetup.of(plan, folder, loaded(plan.experiment), device)
+    count = min(UPDATES, plan.total_steps)
     with tf.device(device):
-        network, build = start.built(None)
-        losses, _ = build("graph").update(start.tape.read(0, count), 0)
-    weights = [np.ravel(weight) for weight in network.model.trainable_variables]
+        built = setup.built(None)
+        losses, _ = built.program("graph").update(setup.tape.read(0, count), 0)
+    weights = [np.ravel(weight) for weight in built.network.model.trainable_variables]
     return losses, np.concatenate(weights)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from schedules import Curve
 from schedules.analysis.heights import reaching
 from schedules.declaration import refuse
-from schedules.plots.axes import written
+from schedules.declaration.wording import written
 
-from ..config.experiment import Experiment
+from ..config.plan import Plan
+from ..engine.startup import diverted, wake
 from ..runs.atomic_files import write
+from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder
-from ..training.run import DONE, FAILED, diverted, wake
 from .lr_find_picture import svg
 
 
-def find(experiment: Experiment, folder: Folder) -> int:
+def find(plan: Plan, folder: Folder) -> int:
     """Sweeps a fresh network, leaves `lr_find.csv` and `lr_find.svg`, and says what to type.
 
     Gives the exit code: 0, or 1 where no learning rate lowered the loss.
@@ -22,13 +23,13 @@ def find(experiment: Experiment, folder: Folder) -> int:
     Raises:
         Refused: when the sweep begins where a network can't learn.
     """
-    swept = experiment.lr_find
-    print(f"{experiment.summary()}, tried out at rates from {swept.start:g} to {swept.end:g}")
+    swept = plan.experiment.lr_find
+    print(f"{plan.summary()}, tried out at rates from {swept.start:g} to {swept.end:g}")
     wake(folder.chatter)
     with diverted(folder.chatter):
         from ..training.lr_range import sweep
 
-        reading = sweep(experiment)
+        reading = sweep(plan)
     if len(reading.rates) < 2:
         rule = "is a rate at which the first update already breaks the network"
         raise refuse("lr_find.start", swept.start, rule, "lr_find.start=1e-6")
@@ -44,6 +45,6 @@ def find(experiment: Experiment, folder: Folder) -> int:
     print(
         f"suggested: {written(reading.suggested)}, a tenth of where the loss was lowest ({lowest})"
     )
-    planned = Curve(experiment.driven()["learning_rate"].schedule, experiment.clock())
+    planned = Curve(plan.driven["learning_rate"].schedule, plan.clock)
     print(f"  type: {reaching(planned, reading.suggested)}")
     return DONE

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from schedules.declaration.wording import written
 from schedules.moments import Values
-from schedules.plots.axes import Scale, ticks, written
+from schedules.plots.axes import Scale, ticks
 from schedules.plots.style import STYLE
 
 from ..config.lr_find import Reading

@@ -15,6 +15,7 @@ from schedules.declaration import refuse
 
 from ..config.experiment import Experiment
 from ..config.hydra import compose
+from ..config.plan import Plan
 from ..data import Preparation
 from ..models import Model
 from ..models.exports import Weights
@@ -137,14 +138,14 @@ def _settled(experiment: Experiment) -> Model:
     live = driven(experiment.model, "model")
     if not live:
         return experiment.model
-    curves, last = experiment.curves(), experiment.total_steps() - 1
+    plan = Plan.of(experiment)
     tree = experiment.model.model_dump(mode="json")
     for name, value in live.items():
         node = tree
         *path, key = value.path[1:]
         for part in path:
             node = node[part]
-        node[key] = float(curves[name](last))
+        node[key] = float(plan.curves[name](plan.total_steps - 1))
     return Model.declared(tree)
 
 

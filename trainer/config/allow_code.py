@@ -10,9 +10,6 @@ from pydantic_core import PydanticCustomError
 
 from schedules import Problem
 
-OURS = "schedules.kinds.custom:logistic"
-"""A function of this project's own, there for an example."""
-
 
 def _allowed(written: object) -> object:
     if isinstance(written, bool) or (

@@ -18,7 +18,7 @@ EXAMPLE = (
 )
 
 
-class Lost(Exception):  # noqa: N818  # says what happened
+class WorkerLostError(Exception):
     """Another worker that is gone, or no longer answers."""
 
 

@@ -158,7 +158,7 @@ class MultiWorker(Several):
         return "/GPU:0" if _gpus() else "/CPU:0"
 
     def strategy(self) -> tf.distribute.Strategy:
-        from ..engine.workers import joined
+        from .rendezvous import joined
 
         return joined(self.cluster(), self.patience)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from os import PathLike
 from typing import Any, Literal
 
@@ -11,26 +10,23 @@ from pydantic import Field, PrivateAttr
 from typing_extensions import Self
 
 from schedules import Clock, Curve, Problem, Schedule
-from schedules.analysis.plan import Place, Tried
-from schedules.declaration import Declaration, did_you_mean, joined, refuse, within
+from schedules.declaration import Declaration, joined
 from schedules.kinds.sequences import Part, Wrapped
 
 from ..data import Data
-from ..data.sources import in_memory  # noqa: F401  # registers its kinds
 from ..losses import Auto, Loss
 from ..metrics import Metrics
 from ..models import Model
 from ..models.exports import Export
 from ..optimizers import Optimizer
 from ..optimizers.averages import Ema
-from ..runs.redaction import Path as At
+from ..runs.redaction import Path as SecretPath
 from ..scheduled.fields import Driven, driven
 from ..trackers import Log
-from .allow_code import OURS, Allowed, forbidden
-from .cadence import Cadence, Either
+from .allow_code import Allowed, forbidden
 from .devices import Device
 from .lr_find import RangeTest
-from .run_length import Horizon
+from .plan import Plan
 from .settings import Checkpoint, Evaluate, Resume, Run
 
 
@@ -66,8 +62,7 @@ class Experiment(Declaration):
     allow_code: Allowed = False
     """Whether functions that it names may be imported and run; or the modules whose may."""
 
-    _instead: dict[At, str] = PrivateAttr(default_factory=dict)
-    """What the files of its run say in the place of secrets."""
+    _placeholders: dict[SecretPath, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def composed(
@@ -88,9 +83,9 @@ class Experiment(Declaration):
         """
         from .from_python import composed
 
-        values, instead = composed(asked, config_dir)
+        values, placeholders = composed(asked, config_dir)
         experiment = cls.declared(values)
-        experiment._instead.update(instead)
+        experiment.placeholders.update(placeholders)
         return experiment
 
     @classmethod
@@ -109,64 +104,26 @@ class Experiment(Declaration):
 
         return cls.composed(from_file(path), *asked, config_dir=config_dir)
 
-    def check_export(self) -> None:
-        """Whether the run can leave the file that it is to leave.
-
-        Raises:
-            Refused: with what to set, or to install.
-        """
-        if self.export is not None:
-            with within("export"):
-                self.export.check(self.ema is not None, self.checkpoint.keep_best is not None)
-
-    def summary(self) -> str:
-        """What is about to happen, in a line."""
-        parts = (self.schedule.kind, self.optimizer.kind, self.model.kind)
-        batch, replicas = self.data.batch_size, self.device.replicas()
-        shared = f", {batch // replicas} on each of {replicas} devices" if replicas > 1 else ""
-        return (
-            f"{' · '.join(parts)} on {self.data.kind}: {self.total_steps():,} updates "
-            f"of {batch} examples{shared} ({self.run.length})"
-        )
-
-    def total_steps(self) -> int:
-        """The updates of the whole run; a last update that the length only cuts into counts."""
-        return self._horizon().updates()
-
-    def last_step(self) -> int:
-        """Where this process stops: the end, or `run.stop_after` if that comes first."""
-        return self._horizon().stop()
-
-    def cadence(self, what: Log | Evaluate | Checkpoint) -> Cadence:
-        """When logging, evaluating or saving is due."""
-        return Cadence(self.clock().steps(what.every), self.total_steps())
-
-    def saving(self) -> Either:
-        """When a checkpoint is due, to be kept for a while or for good."""
-        return Either(tuple(filter(None, (self.cadence(self.checkpoint), self._for_good()))))
-
-    def keeps_forever(self, step: int) -> bool:
-        """Whether the checkpoint of a step is one of `checkpoint.keep_every`."""
-        cadence = self._for_good()
-        return cadence is not None and cadence.due(step)
-
-    def clock(self) -> Clock:
-        """What every duration of this run is measured against."""
-        return self._horizon().clock()
-
-    def curves(self) -> dict[str, Curve]:
-        """Every scheduled value by name, the learning rate first; to find one it is swept.
+    def curves(self) -> Mapping[str, Curve]:
+        """Every scheduled value by name, the learning rate first, as a function of the step.
 
         Raises:
             Refused: when the run's clock can't honour one, with its override path.
         """
-        clock, curves = self.clock(), {}
-        for name, value in self.driven().items():
-            curves[name] = Curve(value.schedule, clock, value.path)
-        if self.mode == "lr_find":
-            with within("lr_find"):
-                curves["learning_rate"] = self.lr_find.curve(clock)
-        return curves
+        return Plan.of(self).curves
+
+    def total_steps(self) -> int:
+        """The updates of the whole run; a last update that the length only cuts into counts."""
+        return Plan.of(self).total_steps
+
+    def clock(self) -> Clock:
+        """What every duration of this run is measured against."""
+        return Plan.of(self).clock
+
+    @property
+    def placeholders(self) -> dict[SecretPath, str]:
+        """What the files of its run say in the place of secrets, by the secrets' paths."""
+        return self._placeholders
 
     def driven(self) -> dict[str, Driven]:
         """Everything that a schedule drives, by its name on the tape, the learning rate first."""
@@ -179,67 +136,14 @@ class Experiment(Declaration):
             values |= {f"ema_{name}": value for name, value in driven(self.ema, "ema").items()}
         return values
 
-    def evaluated(self) -> list[str]:
-        """The numbers that an evaluation will find, by their names in rows.
-
-        Raises:
-            Refused: when loss or metrics don't fit the data.
-        """
-        facts = self.data.facts()
-        with within("loss"):
-            self.loss.fitting(facts)
-        return [f"eval_{name}" for name in ("loss", *self.metrics.told(facts))]
-
-    def check_metrics(self) -> None:
-        """Whether everything that waits for a metric waits for one that evaluations will find.
-
-        Raises:
-            Refused: when it doesn't, or loss or metrics don't fit the data.
-        """
-        found = dict.fromkeys(self.evaluated(), 0.0)
-        for curve in self.curves().values():
-            deepcopy(curve).observe(found)  # which a plateau would remember
-        waiting = {"checkpoint.keep_best": self.checkpoint.keep_best}
-        for path, waits in (*waiting.items(), ("evaluate.stop", self.evaluate.stop)):
-            if waits and waits.metric not in found:
-                rule = f"is not among what is evaluated: {', '.join(found)}"
-                hint = did_you_mean(waits.metric, found)
-                raise refuse(f"{path}.metric", waits.metric, rule, hint)
-
-    def places(self) -> dict[str, Place]:
-        """Where the config has each scheduled value, and what it may be, by name."""
-        return {
-            name: Place(joined(*value.path), value.bounds, self._tried(name))
-            for name, value in self.driven().items()
-        }
-
-    def _tried(self, name: str) -> Tried | None:
-        """How high a value is known to train well; a range test goes where nobody would train."""
-        height = self.optimizer.tried
-        if height is None or name != "learning_rate" or self.mode != "train":
-            return None
-        return Tried(self.optimizer.kind, height)
-
     def code(self) -> Iterator[tuple[str, str]]:
         """The functions that it names, other than our own, each with its override path."""
         for value in self.driven().values():
             for path, name in value.schedule.code():
-                if name != OURS:
-                    yield joined(*value.path, path), name
+                yield joined(*value.path, path), name
         for part in ("loss", "metrics", "model", "data"):
             for path, name in getattr(self, part).code():
                 yield joined(part, path), name
 
     def contradictions(self) -> Iterator[Problem]:
         return forbidden(self.code(), self.allow_code)
-
-    def check_parts(self, replicas: int) -> None:
-        """Refuses a batch that so many replicas can't share out equally."""
-        self._horizon().check_parts(replicas)
-
-    def _horizon(self) -> Horizon:
-        return Horizon(self.data, self.run, self.device)
-
-    def _for_good(self) -> Cadence | None:
-        every = self.checkpoint.keep_every
-        return Cadence(self.clock().steps(every), self.total_steps()) if every else None

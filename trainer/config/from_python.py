@@ -14,10 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from schedules.declaration import refuse
 from schedules.declaration.yaml_files import mapping
 
-from ..runs.redaction import Path as At
+from ..runs.redaction import Path as SecretPath
 from ..runs.redaction import hidden
-from ..training.rerun import meant, put
 from .hydra import CONF, composing, explaining, plain, widened
+from .rerun import put, rerun_config
 
 ESSENTIAL = ("schedule", "optimizer", "model", "data", "device")
 """What says all of these, each with its kind, needs no defaults."""
@@ -28,7 +28,7 @@ Asked = str | Mapping[str, Any]
 
 def composed(
     asked: Sequence[Asked], config_dir: str | PathLike[str] | None = None
-) -> tuple[dict[str, Any], dict[At, str]]:
+) -> tuple[dict[str, Any], dict[SecretPath, str]]:
     """The values of an experiment as plain ones, and what to write in the place of secrets.
 
     Of one value the last mapping counts, and an override more than any mapping, as the command
@@ -44,7 +44,7 @@ def composed(
     with explaining(typed):
         with composing():
             found = hydra_compose("config", overrides=list(widened([*typed, *searched])))
-        declared: Any = OmegaConf.to_container(meant(found, overrides), resolve=False)
+        declared: Any = OmegaConf.to_container(rerun_config(found, overrides), resolve=False)
         if values:
             typed_over = declared
             parts = [values.get(name) for name in ESSENTIAL]

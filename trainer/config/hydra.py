@@ -22,9 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from schedules.declaration import refuse
 
-from ..training.rerun import meant
 from .hydra_errors import explained
 from .hydra_sources import bind
+from .rerun import rerun_config
 
 HERE = Path(__file__).resolve().parents[1]
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
@@ -61,7 +61,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | None = None) -> dic
     if config_dir is not None:
         asked.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
     with explaining(overrides), composing():
-        return plain(meant(hydra_compose("config", overrides=list(widened(asked))), asked))
+        return plain(rerun_config(hydra_compose("config", overrides=list(widened(asked))), asked))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ LONGEST = 10**9
 
 
 @dataclass(frozen=True)
-class Horizon:
+class RunLength:
     """What the length of a run is measured in, and whether a batch can be made as is declared."""
 
     data: Data

@@ -8,6 +8,7 @@ from .sources import (  # noqa: F401  # registers their kinds
     embedded,
     hubs,
     images,
+    in_memory,
     parquet,
     python,
     synthetic,

@@ -31,7 +31,7 @@ class Inputs(Protocol):
     def __getitem__(self, key: Any, /) -> NDArray[Any]: ...
 
 
-class Chosen:
+class Subset:
     """Some of other inputs, in an order of their own, read when they are asked for."""
 
     def __init__(self, inputs: Inputs, numbers: NDArray[np.integer[Any]]) -> None:

@@ -18,24 +18,24 @@ from .data import Data
 from .examples import Examples, Facts, Split
 from .files import shape_of
 from .held_out import HeldOut
-from .inputs import Chosen, Inputs
+from .inputs import Inputs, Subset
 from .labels import Labels, Task, understood
 from .on_disk import Stored, fits
 from .preparation import Normalise, fitted
 
 
-class Part(NamedTuple):
+class RawPart(NamedTuple):
     """Raw inputs and their labels, as they are found."""
 
     inputs: Inputs
     labels: NDArray[Any]
 
 
-class Found(NamedTuple):
+class RawExamples(NamedTuple):
     """What a data set was found to hold, nothing of it changed."""
 
-    train: Part
-    test: Part | None
+    train: RawPart
+    test: RawPart | None
     """What is evaluated by; None where that is to be held out of the rest."""
     columns: tuple[str, ...] | None = None
     """What the entries of an input are called, where that is known."""
@@ -43,11 +43,11 @@ class Found(NamedTuple):
     """What the classes 0, 1, 2 … are called, where the data says so."""
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[RawPart]:
         return [self.train] if self.test is None else [self.train, self.test]
 
 
-class Brought(Data):
+class RawData(Data):
     """Raw inputs with a label each, some of them to be held out, all of them to be prepared."""
 
     task: Task = "auto"
@@ -62,7 +62,7 @@ class Brought(Data):
     """What is held out to evaluate by; null for a fifth, or for none where tests are given."""
 
     @abstractmethod
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         """What is there: labels in memory, inputs where they are until they are read.
 
         Raises:
@@ -85,7 +85,7 @@ class Brought(Data):
         if found.test is None:
             classes = None if labels.classes is None else labels.parts[0].astype(np.int32)
             numbers = (self.held_out or HeldOut()).parts(len(labels.parts[0]), classes)
-            chosen = [(Chosen(inputs, n), labels.parts[0][n]) for n in numbers]
+            chosen = [(Subset(inputs, n), labels.parts[0][n]) for n in numbers]
         else:
             chosen = list(zip((inputs, *more), labels.parts, strict=True))
         preparation = fitted(self.normalise, chosen[0][0], facts.shape)
@@ -116,7 +116,7 @@ class Brought(Data):
             yield Problem("classes", self.classes, rule, "leave it out")
 
     @cached_property
-    def known(self) -> tuple[Found, Labels, Facts]:
+    def known(self) -> tuple[RawExamples, Labels, Facts]:
         """What was found, what its labels mean, and the facts; looked up once."""
         found = self.found()
         for name, part in zip(("train", "test"), found.parts, strict=False):
@@ -145,7 +145,7 @@ def _at_hand(inputs: Inputs, streams: bool) -> Inputs:
     return np.asanyarray(inputs[:])
 
 
-def _check(name: str, part: Part, train: Part) -> None:
+def _check(name: str, part: RawPart, train: RawPart) -> None:
     """Whether a part is made of as many inputs as labels, in numbers, of one shape with others."""
     inputs, labels = part
     if not len(labels):

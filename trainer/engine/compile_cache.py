@@ -23,7 +23,7 @@ from schedules.declaration import Declaration
 from ..config.experiment import Experiment
 from ..runs.atomic_files import write
 from ..runs.provenance import processor, usable_cores
-from .compile_choice import Chosen
+from .compile_choice import CompileChoice
 from .machine import THREADS
 from .program import Compiled
 
@@ -44,7 +44,7 @@ def folder() -> Path:
 
 def remembered(
     experiment: Experiment, device: str, together: int = 1, *, alone: bool = False
-) -> Chosen | None:
+) -> CompileChoice | None:
     """What an earlier run of such an experiment on such a machine found.
 
     `together` networks like its own go through one program. A run that is `alone` in its process,
@@ -61,11 +61,15 @@ def remembered(
             free = alone and experiment.run.threads == "auto" and THREADS not in os.environ
             one = free and way == "xla" and "CPU" in device and _one_is_better(rates)
             threads, rate = (1, rates.get("1", 0.0)) if one else (None, rates[ALL])
-            return Chosen(way, dict(why), f"remembered from {kept['measured']}", threads, rate)
+            return CompileChoice(
+                way, dict(why), f"remembered from {kept['measured']}", threads, rate
+            )
     return None
 
 
-def remember(experiment: Experiment, device: str, chosen: Chosen, together: int = 1) -> Chosen:
+def remember(
+    experiment: Experiment, device: str, chosen: CompileChoice, together: int = 1
+) -> CompileChoice:
     """Keeps what was measured, where the disk allows, and gives it with where it is from."""
     if experiment.run.compile_cache:
         with suppress(OSError):

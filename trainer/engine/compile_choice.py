@@ -22,7 +22,7 @@ CALL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Chosen:
+class CompileChoice:
     """What a run settled on, kept in its folder so that going on gives the same bits."""
 
     compile: Compiled
@@ -35,7 +35,7 @@ class Chosen:
     rate: float = 0.0
     """The updates a second that this was measured at; 0 where it was not."""
 
-    def timed(self, rate: float) -> Chosen:
+    def timed(self, rate: float) -> CompileChoice:
         """The same, measured on its number of threads."""
         way = f"{self.compile} on one thread"
         return replace(self, why={**self.why, way: f"{rate:.4g} updates/s"}, rate=rate)
@@ -51,7 +51,9 @@ class Measurable(Protocol):
 P = TypeVar("P", bound=Measurable)
 
 
-def measured(build: Callable[[Compiled], P], ask: Callable[[P, int], Any]) -> tuple[Chosen, P]:
+def measured(
+    build: Callable[[Compiled], P], ask: Callable[[P, int], Any]
+) -> tuple[CompileChoice, P]:
     """Tries both ways on the actual network, leaves its weights as they were, gives the faster.
 
     `ask(program, count)` makes that many updates.
@@ -71,7 +73,7 @@ def measured(build: Callable[[Compiled], P], ask: Callable[[P, int], Any]) -> tu
                 raise
             why[way] = f"cannot: {error.message.splitlines()[0]}"
     best = max(rates, key=rates.__getitem__)
-    return Chosen(best, why, rate=rates[best]), programs[best]
+    return CompileChoice(best, why, rate=rates[best]), programs[best]
 
 
 def rate(program: P, ask: Callable[[P, int], Any]) -> float:

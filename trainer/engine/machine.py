@@ -1,4 +1,7 @@
-"""TensorFlow made ready for an experiment, before anything else is asked of it."""
+"""TensorFlow made ready for an experiment, before anything else is asked of it.
+
+First `open_devices`, then `settle`: between them it may be decided how many threads it takes.
+"""
 
 from __future__ import annotations
 
@@ -10,39 +13,51 @@ from schedules.declaration import refuse, within
 
 from ..config.experiment import Experiment
 from ..runs.provenance import usable_cores
-from ..scheduled.dials import probe
+from .probe import probe
 
 THREADS = "TF_NUM_INTRAOP_THREADS"
 """The environment's word on how many threads an operation may take, where nothing else is said."""
 
 
-def settled(
-    experiment: Experiment, threads: int | None = None
-) -> tuple[str, tf.distribute.Strategy | None]:
+def open_devices(experiment: Experiment) -> tuple[str, tf.distribute.Strategy | None]:
     """The device that it will run on, and how several work together.
+
+    Raises:
+        Refused: when the machine lacks the device, or TensorFlow is at work in this process with
+            another number of threads.
+    """
+    declared = experiment.run.threads
+    if declared != "auto" and not _set_threads(declared):
+        rule = f"comes too late: TensorFlow is at work in this process, and takes {taken()}"
+        raise refuse("run.threads", declared, rule, "a process for each run")
+    strategy = experiment.device.strategy()
+    return experiment.device.choose(), strategy
+
+
+def settle(experiment: Experiment, threads: int | None = None) -> None:
+    """Makes TensorFlow ready for it, once its devices are open.
 
     An operation may take `threads` of the CPU, where the config says nothing else and TensorFlow
     is not at work in this process yet.
 
     Raises:
-        Refused: when the machine lacks the device, TensorFlow is at work in this process with
-            another number of threads, or Keras can't follow a schedule.
+        Refused: when Keras can't follow a schedule.
     """
-    declared = experiment.run.threads
-    try:
-        if (count := threads if declared == "auto" else declared) is not None:
-            tf.config.threading.set_intra_op_parallelism_threads(count)
-    except RuntimeError:
-        if declared != "auto":
-            rule = f"comes too late: TensorFlow is at work in this process, and takes {taken()}"
-            raise refuse("run.threads", declared, rule, "a process for each run") from None
-    strategy = experiment.device.strategy()
+    if threads is not None and experiment.run.threads == "auto":
+        _set_threads(threads)
     if experiment.run.deterministic:
         tf.config.experimental.enable_op_determinism()
-    device = experiment.device.choose()
     with within("optimizer"):
         probe(experiment.optimizer)
-    return device, strategy
+
+
+def _set_threads(count: int) -> bool:
+    """Lets an operation take so many threads; False where TensorFlow is at work already."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+    except RuntimeError:
+        return False
+    return True
 
 
 def taken() -> int:

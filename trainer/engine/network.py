@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -24,6 +24,34 @@ from ..scheduled.dials import Dials
 from .fit import check_fit
 from .parameter_groups import Groups
 from .precision import Scaling, computing
+
+
+class Trained(Protocol):
+    """A network as the loop around its updates sees it."""
+
+    @property
+    def model(self) -> keras.Model:
+        """The model, to be looked at."""
+
+    @property
+    def replicas(self) -> int:
+        """How many of it there are, on as many devices."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Puts back what `state` gave.
+
+        Raises:
+            ValueError: when a name, a shape or a type is not what this network has.
+        """
+
+    def digest(self) -> str:
+        """A fingerprint of the weights, equal only where every bit is."""
+
+    def average_digest(self) -> str | None:
+        """The same of the averaged weights, where there are any."""
 
 
 @dataclass
@@ -111,24 +139,17 @@ class Network:
             ValueError: when a name, a shape or a type is not what this network has.
         """
         variables = self.variables()
-        if odd := sorted(variables.keys() ^ state.keys()):
-            raise ValueError(f"the checkpoint and this network differ in {', '.join(odd)}")
+        check_state(state, variables)
         for name, variable in variables.items():
-            found, wanted = state[name], np.asarray(variable)
-            if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
-                raise ValueError(
-                    f"{name} is {found.dtype}{list(found.shape)} in the checkpoint "
-                    f"and {wanted.dtype}{list(wanted.shape)} here"
-                )
-            variable.assign(found)
+            variable.assign(state[name])
 
     def digest(self) -> str:
         """A fingerprint of the weights, equal only where every bit is."""
-        return _digest({weight.path: weight for weight in self.model.weights})
+        return fingerprint({weight.path: weight for weight in self.model.weights})
 
     def average_digest(self) -> str | None:
         """The same of the averaged weights, where there are any."""
-        return _digest(self.average.variables) if self.average else None
+        return fingerprint(self.average.variables) if self.average else None
 
     def variables(self) -> dict[str, Any]:
         """Everything that updates change, by a name that is the same in every process.
@@ -158,13 +179,31 @@ def _read(variable: Any) -> NDArray[Any]:
     """
     held = variable.value if isinstance(variable, keras.Variable) else variable
     if not isinstance(held, tf.Variable) or isinstance(held, tf.distribute.DistributedValues):
-        return np.asarray(variable).copy()  # a lane's is a part of what all lanes share
+        return np.asarray(variable).copy()
     return np.asarray(tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype).numpy())
 
 
-def _digest(variables: Mapping[str, Any]) -> str:
-    found = sha256()
+def check_state(state: Mapping[str, NDArray[Any]], held: Mapping[str, Any]) -> None:
+    """Whether a state of a checkpoint fits the variables that a network holds.
+
+    Raises:
+        ValueError: naming the first name, shape or type that differs.
+    """
+    if odd := sorted(held.keys() ^ state.keys()):
+        raise ValueError(f"the checkpoint and this network differ in {', '.join(odd)}")
+    for name, variable in held.items():
+        saved, here = state[name], np.asarray(variable)
+        if (saved.shape, saved.dtype) != (here.shape, here.dtype):
+            raise ValueError(
+                f"{name} is {saved.dtype}{list(saved.shape)} in the checkpoint "
+                f"and {here.dtype}{list(here.shape)} here"
+            )
+
+
+def fingerprint(variables: Mapping[str, Any]) -> str:
+    """A digest of values and their names, equal only where every bit is."""
+    digest = sha256()
     for path, variable in variables.items():
-        found.update(path.encode())
-        found.update(np.ascontiguousarray(variable).data)
-    return found.hexdigest()
+        digest.update(path.encode())
+        digest.update(np.ascontiguousarray(variable).data)
+    return digest.hexdigest()

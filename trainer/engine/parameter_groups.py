@@ -18,7 +18,7 @@ Rate = Callable[[], tf.Tensor]
 
 
 @dataclass(frozen=True)
-class Part:
+class ParameterGroup:
     """Weights that share an optimizer: those of one group, or of one layer of it."""
 
     name: str
@@ -144,7 +144,7 @@ def _part(
     weights: list[keras.Variable],
     declared: Optimizer,
     dials: Dials,
-) -> Part:
+) -> ParameterGroup:
     ours = declared.groups.get(group) or Group.declared({})
     alone = declared.of_group(group) if group else declared
     shown: dict[str, Any] = {
@@ -154,7 +154,7 @@ def _part(
     optimizer = alone.build({"learning_rate": _rate(group, ours, share, dials), **shown})
     optimizer.build(weights)
     frozen = dials[f"groups.{group}.frozen"] if ours.frozen_until else None
-    return Part(_joined(group, layer), weights, optimizer, frozen)
+    return ParameterGroup(_joined(group, layer), weights, optimizer, frozen)
 
 
 def _joined(*names: str) -> str:

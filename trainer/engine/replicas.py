@@ -56,7 +56,7 @@ class Share(Feed):
 
 
 @dataclass
-class Mirrors(Network):
+class ReplicatedNetwork(Network):
     """The network of this process' first replica, with those of its others.
 
     `first` is the rank of the first one among the `count` replicas of all processes.
@@ -105,7 +105,6 @@ class Replicas:
         self.experiment = experiment
         self.strategy = strategy
         self.count = strategy.num_replicas_in_sync
-        experiment.check_parts(self.count)
         self.devices = strategy.extended.worker_devices
         networks, self.feeds = [], []
         for device in self.devices:
@@ -119,7 +118,7 @@ class Replicas:
                 layer.synchronized = together
         first = strategy.extended._get_replica_id_in_sync_group(0)
         lead, *others = networks
-        self.network = Mirrors(
+        self.network = ReplicatedNetwork(
             **vars(lead), others=others, first=first, count=self.count, workers=workers
         )
         self.network.spread(workers.share(lead.state()) if workers else lead.state())

@@ -19,10 +19,10 @@ from ..data.feeds.feed import Batch
 from .network import Network
 from .program import Compiled, Program, Updates, finite
 from .replicas import ONLY_GRAPH, Replicas
-from .workers import UPDATE, Uncompilable
+from .workers import UPDATE, UncompilableError
 
 
-class Part(Program):
+class ReplicaProgram(Program):
     """What one replica does by itself."""
 
     def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
@@ -39,7 +39,7 @@ class Part(Program):
         )
 
 
-class Unison(Program):
+class ReplicatedProgram(Program):
     """The program of several replicas; under XLA, each is compiled up to its gradients.
 
     The loop runs outside of the replicas, since what sums over them must not be within one of them.
@@ -53,7 +53,7 @@ class Unison(Program):
         self._replicas = replicas
         self._fused, self._tried = compiled == "xla", False
         self._parts = [
-            Part(network, share, "graph", longest, micro_batches, skips)
+            ReplicaProgram(network, share, "graph", longest, micro_batches, skips)
             for network, share in zip([lead, *lead.others], replicas.shares, strict=True)
         ]
         for part in self._parts:
@@ -80,7 +80,7 @@ class Unison(Program):
         """Compiles one replica alone: workers that wait for each other would not get over a fault.
 
         Raises:
-            Uncompilable: when XLA can't.
+            UncompilableError: when XLA can't.
         """
         part, handed = self._parts[0], self._feed.hand(step, 0, self.longest)
         before = Network.state(part.network)
@@ -92,7 +92,7 @@ class Unison(Program):
         try:
             tf.function(learn, autograph=False)(tf.zeros([self._values]))
         except tf.errors.OpError as error:
-            raise Uncompilable(None, None, error.message) from None
+            raise UncompilableError(None, None, error.message) from None
         finally:
             Network.restore(part.network, before)
         self._tried = True

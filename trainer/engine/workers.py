@@ -7,8 +7,6 @@ first one decides by its clock, by a person's orders, or by what an evaluation f
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -20,20 +18,19 @@ from numpy.typing import NDArray
 
 from schedules.declaration import refuse
 
-from ..config.cluster import Cluster, Lost
+from ..config.cluster import Cluster, WorkerLostError
 from ..config.experiment import Experiment
+from ..config.rendezvous import silent
 from ..runs.signals import SIGNALS, Stop
 
 UPDATE, RESTORE, END = 1, 2, 3
 NUMBERS = 4
 """A verb, and what it takes."""
-LOOK_SECONDS = 0.2
-"""How often it is seen which workers are there."""
 CHUNK = 2**18
 """How many numbers of a state go into one message."""
 
 
-class Said(NamedTuple):
+class Message(NamedTuple):
     """What the first worker wants all of them to do."""
 
     verb: int
@@ -42,31 +39,8 @@ class Said(NamedTuple):
     third: int = 0
 
 
-class Uncompilable(tf.errors.UnimplementedError):  # type: ignore[misc]  # TensorFlow is untyped
+class UncompilableError(tf.errors.UnimplementedError):  # type: ignore[misc]  # TensorFlow is untyped
     """Something that XLA can't compile, found out before anything was asked of other workers."""
-
-
-def joined(cluster: Cluster, patience: float) -> tf.distribute.Strategy:
-    """How the devices of all workers work together, once all of them are there.
-
-    Raises:
-        Lost: when one of them is not there after `patience` seconds.
-        Refused: when TensorFlow has been at work in this process, or can't listen at its address.
-    """
-    _meet(cluster, patience)
-    workers = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        workers, task_type="worker", task_id=cluster.task, rpc_layer="grpc"
-    )
-    try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    except RuntimeError:
-        rule = "must come before anything else that TensorFlow does in a process"
-        raise refuse("device", "multi_worker", rule, "one run a process") from None
-    except tf.errors.OpError as error:
-        address = cluster.addresses[cluster.task]
-        rule = f"could not begin at {address}: {error.message.splitlines()[0]}"
-        raise refuse("device", "multi_worker", rule, "another port") from None
 
 
 class Workers:
@@ -91,17 +65,17 @@ class Workers:
         if self.stop and self.stop.signal is None and asked.any():
             self.stop.signal = SIGNALS[int(asked.argmax())]
 
-    def hear(self, stop: Stop) -> Said:
+    def hear(self, stop: Stop) -> Message:
         """What the first one wants done; it hears in turn what this one was asked by a signal."""
         asked = [float(stop.signal == number) for number in SIGNALS]
         told = self.add(np.array([0.0] * NUMBERS + asked))
-        return Said(*map(int, told[:NUMBERS].tolist()))
+        return Message(*map(int, told[:NUMBERS].tolist()))
 
     def dismiss(self, code: int) -> None:
         """Lets the others end, with an exit code."""
         try:
             self.say(END, code)
-        except Lost:  # they end by themselves
+        except WorkerLostError:  # they end by themselves
             return
 
     def add(self, numbers: NDArray[Any]) -> NDArray[Any]:
@@ -150,14 +124,14 @@ class Workers:
         """
         try:
             yield
-        except Uncompilable:
+        except UncompilableError:
             raise
         except tf.errors.OpError as error:
-            gone = _silent(self.cluster)
+            gone = silent(self.cluster)
             said = (error.message or str(error)).strip().splitlines()[0]
             why = f"no worker at {' and '.join(gone)} any more" if gone else said
             hint = "start all workers again, and they go on from the last checkpoint"
-            raise Lost(f"{why}\n  hint: {hint}") from None
+            raise WorkerLostError(f"{why}\n  hint: {hint}") from None
 
     def _added(self, numbers: tf.Tensor) -> tf.Tensor:
         def replica() -> tf.Tensor:
@@ -173,38 +147,3 @@ class Workers:
     def _first(self) -> int:
         """The rank of this worker's first replica."""
         return int(self._strategy.extended._get_replica_id_in_sync_group(0))
-
-
-def _meet(cluster: Cluster, patience: float) -> None:
-    """Waits until all workers answer; TensorFlow would wait for ever, and hear no signal.
-
-    Until it begins to listen at this worker's address, we do.
-    """
-    port = int(cluster.addresses[cluster.task].rpartition(":")[2])
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
-    try:
-        listening = socket.create_server(("", port), family=family, dualstack_ipv6=both)
-    except OSError as error:
-        rule = f"can't listen at {cluster.addresses[cluster.task]}: {error.strerror}"
-        raise refuse("device", "multi_worker", rule, "another port, or end what uses it") from None
-    missing, until = set(cluster.addresses), time.monotonic() + patience
-    with listening:
-        while missing := missing.intersection(_silent(cluster)):
-            if time.monotonic() > until:
-                gone = ", ".join(sorted(missing))
-                raise Lost(f"waited {patience:g} seconds for the other workers; not there: {gone}")
-            time.sleep(LOOK_SECONDS)
-
-
-def _silent(cluster: Cluster) -> list[str]:
-    """The addresses at which no worker listens."""
-    silent = []
-    for index, address in enumerate(cluster.addresses):
-        host, _, port = address.rpartition(":")
-        try:
-            if index != cluster.task:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-        except OSError:
-            silent.append(address)
-    return silent

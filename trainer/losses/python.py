@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from schedules.declaration import refuse
@@ -17,10 +16,6 @@ if TYPE_CHECKING:
     from ..scheduled.dials import Dials
 
 
-OURS = "trainer.losses.python:brier"
-"""A function of this project's own, there for an example."""
-
-
 class Python(Called, Loss):
     """What the function `call` gives for outputs, labels and `kwargs`: a number for each example.
 
@@ -30,10 +25,6 @@ class Python(Called, Loss):
     """
 
     kind: Literal["python"] = "python"
-
-    def code(self) -> Iterator[tuple[str, str]]:
-        if self.call != OURS:
-            yield from super().code()
 
     def fitting(self, facts: Facts) -> Loss:
         _ = self.function  # imports it
@@ -56,11 +47,3 @@ class Python(Called, Loss):
             hint = "return one float for each example, before any mean"
             raise refuse("call", self.call, rule, hint)
         return tf.cast(each, tf.float32)
-
-
-def brier(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """The squared distance of a softmax from the label, Brier's score: an example for `python`."""
-    import tensorflow as tf
-
-    missed = tf.nn.softmax(outputs) - tf.one_hot(labels, outputs.shape[-1])
-    return tf.reduce_sum(tf.square(missed), axis=-1)

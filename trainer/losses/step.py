@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from types import CodeType
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from ..scheduled.dials import Dials
-
-
-OURS = "trainer.losses.step:small_logits"
-"""A function of this project's own, there for an example."""
 
 
 class _OfBatch(Loss):
@@ -117,10 +113,6 @@ class Step(Called, _OfBatch):
 
     kind: Literal["step"] = "step"
 
-    def code(self) -> Iterator[tuple[str, str]]:
-        if self.call != OURS:
-            yield from super().code()
-
     def fitting(self, facts: Facts) -> Loss:
         _ = self.function  # imports it
         return super().fitting(facts)
@@ -133,7 +125,7 @@ class Step(Called, _OfBatch):
         return "call", self.call
 
 
-class Given(_OfBatch):
+class GivenStep(_OfBatch):
     """The same with a function that a program gives: `train(experiment, loss=function)`.
 
     What the config has of it tells it from others: its name, and a digest of its source, not of
@@ -157,7 +149,7 @@ class Given(_OfBatch):
         if not callable(function):
             rule = f"is a {type(function).__name__}, and must be a function"
             raise refuse("loss", ABSENT, rule, "loss(model, batch) -> a number, or one an example")
-        if isinstance(evaluated, Given):
+        if isinstance(evaluated, GivenStep):
             evaluated = evaluated.evaluated
         own: Any = function
         settings = ""
@@ -187,16 +179,6 @@ class Given(_OfBatch):
     @property
     def named(self) -> tuple[str, str]:
         return "name", str(self.name)
-
-
-def small_logits(model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-    """An example for `step`: cross-entropy, and a hundredth of the logits' mean square."""
-    import tensorflow as tf
-
-    inputs, labels = batch
-    logits = model(inputs, training=True)
-    plain = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return plain + 0.01 * tf.reduce_mean(tf.square(logits), axis=-1)
 
 
 def _source(function: Callable[..., Any]) -> str:

@@ -4,6 +4,7 @@ from . import (  # noqa: F401  # each registers its kinds
     applications,
     convolutional,
     dense,
+    in_memory,
     keras_file,
     layer_list,
     python,

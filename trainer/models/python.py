@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from schedules.declaration import Refused, refuse, within
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 
     from ..scheduled.dials import Dials
 
-OURS = "trainer.models.python:perceptron"
-"""A function of this project's own, there for an example."""
-
 
 class Python(Called, Model):
     """What the function `call` returns for the shape of an input, the outputs and `kwargs`.
@@ -29,10 +25,6 @@ class Python(Called, Model):
     """
 
     kind: Literal["python"] = "python"
-
-    def code(self) -> Iterator[tuple[str, str]]:
-        if self.call != OURS:
-            yield from super().code()
 
     def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
         import keras
@@ -59,12 +51,3 @@ class Python(Called, Model):
                     raise refuse("call", self.call, rule) from None
         rename(model)
         return model
-
-
-def perceptron(shape: tuple[int, ...], outputs: int, *, width: int = 64) -> keras.Model:
-    """One hidden layer: an example for `model=python`."""
-    import keras
-    from keras import layers
-
-    flow = [layers.Flatten(), layers.Dense(width, "relu"), layers.Dense(outputs)]
-    return keras.Sequential([keras.Input(shape), *flow])

@@ -14,7 +14,7 @@ HELD = 64 * 2**20
 """The bytes of lines that are kept in memory while the disk refuses them."""
 
 
-class Unwritten(Exception):  # noqa: N818  # says what became of the lines
+class WriteError(Exception):
     """More lines than memory should hold, and a disk that takes none."""
 
 
@@ -94,7 +94,7 @@ class Lines:
                 self._drain()
             except OSError as error:
                 if len(self._held) > HELD:
-                    raise Unwritten(
+                    raise WriteError(
                         f"{self.path} took no line for so long that {HELD >> 20} MiB of them "
                         f"wait in memory ({error.strerror}); training on would lose some"
                     ) from None

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.plots.axes import Scale, counted, ticks, written
+from schedules.declaration.wording import counted, written
+from schedules.plots.axes import Scale, ticks
 from schedules.plots.style import COLOURS, DASHES
 
 from .results import Points, Setting

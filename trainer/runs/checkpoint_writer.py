@@ -40,20 +40,26 @@ class Snapshot(NamedTuple):
         return sum(array.nbytes for array in self.arrays.values())
 
 
-class Saving:
+class DiskNews(NamedTuple):
+    """From which step on the disk refuses checkpoints, or takes them again."""
+
+    step: int
+    error: OSError | None
+    """What it said; None where it takes them again."""
+
+
+class CheckpointWriter:
     """Writes checkpoints in the background, each whole, and none that would not stay.
 
-    A disk that refuses is told of once, to `tell(step, error)`, and again when it takes one
-    (`error` is then None). Training goes on meanwhile; the next save is the next try.
+    A disk that refuses is among the `news` once, and again when it takes a checkpoint. Training
+    goes on meanwhile; the next save is the next try.
     """
 
-    def __init__(
-        self, checkpoints: Checkpoints, tell: Callable[[int, OSError | None], None]
-    ) -> None:
+    def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
         self.trouble: OSError | None = None
         """What the disk said to the newest it was given, where it refused."""
-        self._tell = tell
+        self._news: list[DiskNews] = []
         self._asked = At(0).order
         self._changed = Condition()
         self._waiting: dict[At, Snapshot] = {}
@@ -97,6 +103,11 @@ class Saving:
         if self._thread is None:
             self._thread = Thread(target=self._work, name="checkpoint", daemon=True)
             self._thread.start()
+
+    def news(self) -> list[DiskNews]:
+        """How what the disk says has changed since this was last asked."""
+        news, self._news = self._news, []
+        return news
 
     def finish(self) -> None:
         """Waits until all that should be is on the disk."""
@@ -143,7 +154,7 @@ class Saving:
             self._asked = at.order
             before, self.trouble = self.trouble, error
             if (before is None) != (error is None):
-                self._tell(at.step, error)
+                self._news.append(DiskNews(at.step, error))
 
     def _work(self) -> None:
         """Writes and rests, until it is over."""

@@ -29,7 +29,11 @@ STATE = "state.npz"
 Arrays = dict[str, NDArray[Any]]
 
 
-class Damaged(Exception):  # noqa: N818  # a finding, passed on as such
+class CheckpointMismatchError(Exception):
+    """A checkpoint that was made by another kind of run than the one that is to go on from it."""
+
+
+class DamagedCheckpointError(Exception):
     """A checkpoint that can't be trusted, and why."""
 
 
@@ -149,7 +153,7 @@ class Checkpoints:
                 continue
             try:
                 return read(path), damaged
-            except Damaged as reason:
+            except DamagedCheckpointError as reason:
                 damaged.append(f"{path.name}: {reason}")
                 if set_aside:
                     path.rename(path.with_name(f"damaged-{path.name}-{secrets.token_hex(3)}"))
@@ -212,17 +216,19 @@ def read(path: Path) -> Saved:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         body = manifest["body"]
         if manifest["sha256"] != _digest(body):
-            raise Damaged("manifest.json does not match its own checksum")
+            raise DamagedCheckpointError("manifest.json does not match its own checksum")
         if body["format"] != FORMAT:
-            raise Damaged(f"is of format {body['format']}, and this version reads {FORMAT}")
+            raise DamagedCheckpointError(
+                f"is of format {body['format']}, and this version reads {FORMAT}"
+            )
         if body["files"] != {STATE: _fingerprint((path / STATE).read_bytes())}:
-            raise Damaged(f"{STATE} does not match its checksum")
+            raise DamagedCheckpointError(f"{STATE} does not match its checksum")
         with np.load(path / STATE, allow_pickle=False) as arrays:
             return Saved(body["step"], {name: arrays[name] for name in arrays}, body["about"])
-    except Damaged:
+    except DamagedCheckpointError:
         raise
     except Exception as error:
-        raise Damaged(f"{type(error).__name__}: {error}") from None
+        raise DamagedCheckpointError(f"{type(error).__name__}: {error}") from None
 
 
 def _digest(body: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a person may ask of a running job, as it is written, sent and put down in its record."""
+"""Letters with orders to a running job, and its answers: files in a folder of the run."""
 
 from __future__ import annotations
 
@@ -7,61 +7,17 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from schedules.declaration import did_you_mean, refuse, within
-from schedules.kinds.reactive import number
+from schedules.declaration import refuse
 
 from .atomic_files import write
 
-WORDS = ("stop", "checkpoint", "evaluate", "status")
 LONGEST = 2**16
 """The bytes that a letter may have."""
-
-
-class Order(NamedTuple):
-    """One thing to do: hold a value, give it back to its schedule, or one of `WORDS`.
-
-    >>> Order.parse("learning_rate=0.01")
-    Order(verb='hold', name='learning_rate', value=0.01)
-    >>> Order.parse("release=momentum")
-    Order(verb='release', name='momentum', value=None)
-    >>> Order.parse("release").name, Order.parse("stop").verb
-    ('', 'stop')
-    """
-
-    verb: str
-    name: str = ""
-    value: float | None = None
-
-    @classmethod
-    def parse(cls, written: str) -> Order:
-        """Reads an order as it is typed.
-
-        Raises:
-            Refused: when it is none.
-        """
-        word, given, value = written.partition("=")
-        if word == "release":
-            return cls("release", value)
-        if not given:
-            if word not in WORDS:
-                hint = did_you_mean(word, (*WORDS, "release", "learning_rate=0.01"))
-                raise refuse("order", word, "is no order", hint)
-            return cls(word)
-        with within(word):
-            try:
-                return cls("hold", word, number(float(value)))
-            except ValueError:  # Refused is one
-                raise refuse("", value, "must be a finite number", f"{word}=0.01") from None
-
-    @property
-    def steers(self) -> bool:
-        """Whether updates depend on it, so that whoever repeats them must repeat it."""
-        return self.verb in ("hold", "release")
 
 
 class Letter(NamedTuple):
@@ -71,7 +27,7 @@ class Letter(NamedTuple):
     orders: tuple[str, ...]
 
 
-class Mail:
+class Mailbox:
     """Letters to a running job and its answers: files that appear by renaming, in a folder of the
     run that only its owner can enter.
     """
@@ -102,10 +58,10 @@ class Mail:
             return []
         return [letter for name in names if (letter := self._opened(self.folder / name))]
 
-    def answer(self, letter: Letter, told: Mapping[str, Any]) -> None:
+    def answer(self, letter: Letter, content: Mapping[str, Any]) -> None:
         """Answers a letter and takes it away."""
         with suppress(OSError):  # nobody waits where the folder is gone
-            write(self.folder / f"{letter.id}.answer", json.dumps(told))
+            write(self.folder / f"{letter.id}.answer", json.dumps(content))
             (self.folder / f"{letter.id}.letter").unlink(missing_ok=True)
 
     def send(self, orders: Iterable[str]) -> Letter:
@@ -122,9 +78,9 @@ class Mail:
                 (self.folder / f"{letter.id}.letter").unlink(missing_ok=True)
                 return None
             time.sleep(0.02)
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         path.unlink(missing_ok=True)
-        return told
+        return content
 
     def _opened(self, path: Path) -> Letter | None:
         """What a file holds; what is no letter of ours is taken away."""
@@ -139,29 +95,3 @@ class Mail:
         with suppress(OSError):
             path.unlink()
         return None
-
-
-class Score:
-    """What was ordered at which step, to be played again where those steps are made again.
-
-    `rows` are events; only those that steer count. An order given after so many rewinds waits for
-    as many.
-    """
-
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._rows = [row for row in rows if row["event"] == "command" and _steering(row)]
-
-    def due(self, step: int, rewinds: int) -> list[Mapping[str, Any]]:
-        """Takes out what is to be played before update `step`."""
-        due = [row for row in self._rows if row["step"] <= step and row["rewinds"] <= rewinds]
-        self._rows = [row for row in self._rows if row not in due]
-        return due
-
-    def next(self, step: int, rewinds: int, end: int) -> int:
-        """The first step after `step` at which there is something to play."""
-        later: list[int] = [row["step"] for row in self._rows if row["rewinds"] <= rewinds]
-        return min([end, *(at for at in later if at > step)])
-
-
-def _steering(row: Mapping[str, Any]) -> bool:
-    return any(Order.parse(order).steers for order in row["orders"])

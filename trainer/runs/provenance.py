@@ -9,13 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..config.experiment import Experiment
 
-
-def provenance(experiment: Experiment) -> dict[str, Any]:
+def provenance(seed: int) -> dict[str, Any]:
     """What `result.json` records so that somebody else can run it again."""
     return {
-        "seeds": {"run": experiment.run.seed},
+        "seeds": {"run": seed},
         "cores": len(usable_cores()),
         "git": code(),
     }

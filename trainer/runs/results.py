@@ -17,7 +17,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from .folder import Folder, flat
+from .folder import Folder
+from .identity import flat
 
 SEED = "run.seed"
 POINTS = 200

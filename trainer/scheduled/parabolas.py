@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedules import Curve
-from schedules.analysis.plan import CHUNK, chunks
+from schedules.analysis.preview import CHUNK, chunks
 from schedules.moments import Values
 
 Pieces = NDArray[np.int64]
@@ -31,7 +31,7 @@ STEEPEST = 1 << (61 - LONGEST)
 """What c1 and c2 stay below, so that no product of theirs leaves 64 bits."""
 
 
-class TooLong(ValueError):  # noqa: N818  # reads as what the curve is
+class CurveTooLongError(ValueError):
     """A curve that takes more pieces than allowed; `steps` of it took them all."""
 
     def __init__(self, steps: int) -> None:
@@ -69,7 +69,7 @@ def fitted(curve: Curve, steps: range, at_most: int) -> Pieces:
         found.append(pieces)
         count += len(pieces)
         if count > at_most:
-            raise TooLong(part.stop)
+            raise CurveTooLongError(part.stop)
     return np.concatenate(found)
 
 

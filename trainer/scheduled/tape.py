@@ -33,7 +33,7 @@ class Tape:
     >>> tape.read(2, 2)
     array([[0.5 , 0.5 ],
            [0.25, 0.25]])
-    >>> tape.turn("momentum", 0.9)
+    >>> tape.hold("momentum", 0.9)
     >>> tape.slow_down(0.5)
     >>> tape.read(2, 1)
     array([[0.25, 0.9 ]])
@@ -48,7 +48,7 @@ class Tape:
         """`end` is the step up to which it may read ahead: a run's last one."""
         self.curves = dict(curves)
         self._bounds = bounds or {}
-        self._hands: dict[str, float] = {}
+        self._held: dict[str, float] = {}
         self._slowdown = 1.0
         self._end = end
         self._reacting = {name for name, curve in self.curves.items() if curve.reacts}
@@ -69,7 +69,7 @@ class Tape:
         return rows[step - first : step - first + count]
 
     def check(self, name: str, value: float | None = None) -> None:
-        """Whether `turn` may set `name` to `value`.
+        """Whether `hold` may set `name` to `value`.
 
         Raises:
             Refused: when there is no such name, or the value is out of its bounds.
@@ -81,7 +81,7 @@ class Tape:
         if value is not None and bounds and not bounds.admit(value):
             raise refuse(name, value, f"must be {bounds}")
 
-    def turn(self, name: str, value: float | None) -> None:
+    def hold(self, name: str, value: float | None) -> None:
         """Holds `name` at `value`, from the next read on; None gives it back to its schedule.
 
         A schedule that has a `manual` part takes the value itself.
@@ -91,19 +91,19 @@ class Tape:
         """
         self.check(name, value)
         self._forget()
-        self._hands.pop(name, None)
-        try:
-            self.curves[name].set(value)
-        except Refused:  # nothing in there is set by hand
-            if value is not None:
-                self._hands[name] = value
+        self._held.pop(name, None)
+        curve = self.curves[name]
+        if curve.manual:
+            curve.set(value)
+        elif value is not None:
+            self._held[name] = value
 
     def slow_down(self, factor: float) -> None:
         """Scales every learning rate by `factor`, those that are held by hand included."""
         self._forget()
         self._slowdown *= factor
-        self._hands = {
-            name: value * factor if _is_rate(name) else value for name, value in self._hands.items()
+        self._held = {
+            name: value * factor if _is_rate(name) else value for name, value in self._held.items()
         }
 
     def observe(self, metrics: Mapping[str, float], step: int) -> None:
@@ -118,7 +118,7 @@ class Tape:
         """What reading depends on besides the step, as JSON holds it."""
         reacting = self._reacting
         curves = {name: c.state() if name in reacting else {} for name, c in self.curves.items()}
-        return {"curves": curves, "hands": dict(self._hands), "slowdown": self._slowdown}
+        return {"curves": curves, "hands": dict(self._held), "slowdown": self._slowdown}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Puts back what `state` gave.
@@ -130,7 +130,7 @@ class Tape:
         for name, curve in self.curves.items():
             with within(name):
                 curve.restore(state["curves"].get(name, {}))
-        self._hands = {name: value for name, value in state["hands"].items() if name in self.curves}
+        self._held = {name: value for name, value in state["hands"].items() if name in self.curves}
         self._slowdown = state["slowdown"]
 
     def _ahead(self, step: int, count: int) -> Values:
@@ -149,8 +149,8 @@ class Tape:
         self._block = 0, np.empty((0, len(self.curves)))
 
     def _column(self, name: str, steps: np.ndarray[Any, Any]) -> Values:
-        if name in self._hands:
-            return np.full(len(steps), self._hands[name])
+        if name in self._held:
+            return np.full(len(steps), self._held[name])
         values = self.curves[name](steps)
         return values * self._slowdown if _is_rate(name) else values
 

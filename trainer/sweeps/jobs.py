@@ -23,16 +23,16 @@ ENDED = ("done", "stopped", "pruned")
 """How a run ends that did what was asked of it."""
 
 
-class JobFailed(RuntimeError):  # noqa: N818  # reads as what happened
+class JobError(RuntimeError):
     """Why one job failed, in words that survive the way between processes."""
 
 
-class SweepFailed(RuntimeError):  # noqa: N818  # reads as what happened
+class SweepError(RuntimeError):
     """Jobs of a sweep failed, and the others went on; the message lists them."""
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """One combination of a sweep's values, and the folder of its run."""
 
     overrides: tuple[str, ...]
@@ -50,7 +50,7 @@ class Job:
         return f"{self.path.name}  {self.told}".rstrip()
 
 
-def launched(jobs: Sequence[Job], launcher: Launcher, first: int = 0) -> Sequence[JobReturn]:
+def launched(jobs: Sequence[SweepJob], launcher: Launcher, first: int = 0) -> Sequence[JobReturn]:
     """Runs jobs, numbered from `first` on; each leaves a word on how it ended.
 
     Raises:
@@ -73,7 +73,7 @@ def launched(jobs: Sequence[Job], launcher: Launcher, first: int = 0) -> Sequenc
     return returned
 
 
-def outlived(job: Job) -> None:
+def outlived(job: SweepJob) -> None:
     """Waits for a process that still runs the job, of a sweep that was killed."""
     if owner := Folder(job.path).owner():
         print(f"waiting for {owner}, which still runs the job {job}", flush=True)
@@ -81,31 +81,31 @@ def outlived(job: Job) -> None:
             time.sleep(LOOK_SECONDS)
 
 
-def _changed(job: Job) -> int | None:
+def _changed(job: SweepJob) -> int | None:
     """When the job's result was written, to tell whether it was written again."""
     with suppress(FileNotFoundError):
         return Folder(job.path).result.stat().st_mtime_ns
     return None
 
 
-def _note(job: Job, back: JobReturn | None, gave_up: Exception | None) -> None:
+def _note(job: SweepJob, back: JobReturn | None, gave_up: Exception | None) -> None:
     """Writes down why a job left no word on how it ended."""
     if back is not None and back.status == JobStatus.COMPLETED:
         return
     error = back._return_value if back is not None else gave_up
     if error is None:  # the sweep was stopped before this job's turn
         return
-    spoken = isinstance(error, JobFailed)
+    spoken = isinstance(error, JobError)
     note_failure(job, str(error) if spoken else f"{type(error).__name__}: {error}")
 
 
-def note_failure(job: Job, reason: str) -> None:
+def note_failure(job: SweepJob, reason: str) -> None:
     """Writes the result of a job that failed before it could itself."""
     result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
     write(Folder(job.path).result, json.dumps(result, indent=1) + "\n")
 
 
-def listed(failed: Sequence[Job], total: int) -> str:
+def listed(failed: Sequence[SweepJob], total: int) -> str:
     """All jobs that failed, each with its reason."""
 
     def reasons() -> Iterator[str]:

@@ -20,8 +20,8 @@ from typing_extensions import Self
 from schedules.declaration import refuse
 
 from ..config.hydra_sources import surroundings
-from ..report import REPORT_SECONDS, refresh
 from ..runs.provenance import usable_cores
+from ..runs.report import REPORT_SECONDS, refresh
 from ..runs.signals import Stop
 from .grid import differing
 from .jobs import SUBDIR

@@ -18,14 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 from schedules.declaration import Problem, Refused, refuse
 
 from ..commands.checks import checked
-from ..config.experiment import Experiment
 from ..config.hydra import explaining
-from ..report import refresh
+from ..config.plan import Plan
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
+from ..runs.report import refresh
 from ..runs.study import JOURNAL
 from .grid import combinations, differing, wanted
-from .jobs import ENDED, Job, SweepFailed, launched, listed
+from .jobs import ENDED, SweepError, SweepJob, launched, listed
 
 INDEX = "sweep.json"
 """The file in a sweep's folder that knows the folder of each job."""
@@ -73,7 +73,7 @@ class Multirun:
             print(f"report: {refresh(self.path)}", flush=True)
         failed = [job for job in waiting if job.status not in ENDED]
         if failed:
-            raise SweepFailed(listed(failed, len(jobs)))
+            raise SweepError(listed(failed, len(jobs)))
         return returned
 
     def _check(self, combined: Sequence[Sequence[str]]) -> None:
@@ -94,7 +94,7 @@ class Multirun:
         if problems:
             raise Refused(problems.values())
 
-    def _placed(self, combined: Sequence[Sequence[str]]) -> list[Job]:
+    def _placed(self, combined: Sequence[Sequence[str]]) -> list[SweepJob]:
         """Every job with its folder: the one it had before, or the next number that is free."""
         index = self.path / INDEX
         before = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
@@ -104,14 +104,14 @@ class Multirun:
         for overrides, told in zip(combined, differing(combined), strict=True):
             key = sha256("\0".join(overrides).encode()).hexdigest()
             folders[key] = before.get(key) or next(numbers)
-            jobs.append(Job(tuple(overrides), told, self.path / folders[key]))
+            jobs.append(SweepJob(tuple(overrides), told, self.path / folders[key]))
         for job in jobs:
             job.path.mkdir(parents=True, exist_ok=True)
         write(index, json.dumps({**before, **folders}, indent=1) + "\n")
         return list(dict.fromkeys(jobs))
 
 
-def check(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) -> Experiment:
+def check(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) -> Plan:
     """Composes and validates one job of the sweep that `config` declares.
 
     Raises:
@@ -120,4 +120,4 @@ def check(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) ->
     with explaining(overrides):
         composed = loader.load_sweep_config(config, list(overrides))
     ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    return checked(ours, composed.hydra).experiment
+    return checked(ours, composed.hydra).plan

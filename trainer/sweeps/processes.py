@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from .jobs import JobFailed
+from .jobs import JobError
 
 OUTPUT = "output.log"
 """The file in a job's folder that takes what it prints."""
@@ -85,7 +85,7 @@ class Task:
         code = self.process.poll() if self.process else None
         if code is None:
             return False
-        self.back.return_value = None if code == 0 else JobFailed(self._reason(code))
+        self.back.return_value = None if code == 0 else JobError(self._reason(code))
         self.back.status = JobStatus.FAILED if code else JobStatus.COMPLETED
         return True
 

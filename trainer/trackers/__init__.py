@@ -6,7 +6,7 @@ Each is an entry of `log`, by its kind's name, so that `log.mlflow.uri=…` swit
 
 from . import mlflow, table, tensorboard, wandb  # noqa: F401  # each registers its kind
 from .log import Log
-from .rows import Lot, Row
-from .tracker import Book, Tracked, Tracker
+from .rows import Row, Rows
+from .tracker import Tracked, Tracker, TrackerRun
 
-__all__ = ["Book", "Log", "Lot", "Row", "Tracked", "Tracker"]
+__all__ = ["Log", "Row", "Rows", "Tracked", "Tracker", "TrackerRun"]

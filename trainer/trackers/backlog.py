@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-from . import Book, Lot
+from . import Rows, TrackerRun
 
 HELD = 50_000
 """The rows that wait for a tracker; with more of them, it gets every second update's."""
@@ -18,14 +18,14 @@ GATHERED_SECONDS = 0.5
 A thread that wakes up takes a core from the training, and Python from its loop.
 """
 
-Act = Callable[[Book], None]
+Act = Callable[[TrackerRun], None]
 
 
 class Backlog:
     """Acts and rows, as they came; who shares it between threads lets one at a time have it."""
 
     def __init__(self) -> None:
-        self._waiting: list[Act | Lot] = []
+        self._waiting: list[Act | Rows] = []
         self._lately = 0
         """How many rows wait, after which nothing else happened."""
         self._since = 0.0
@@ -37,14 +37,14 @@ class Backlog:
     @property
     def rows(self) -> int:
         """How many rows wait."""
-        return sum(len(entry) for entry in self._waiting if isinstance(entry, Lot))
+        return sum(len(entry) for entry in self._waiting if isinstance(entry, Rows))
 
     def add(self, act: Act) -> None:
         """Puts an act behind all that waits."""
         self._waiting.append(act)
         self._lately = 0
 
-    def write(self, rows: Lot) -> bool:
+    def write(self, rows: Rows) -> bool:
         """Puts rows behind all that waits; gives whether that were so many that some had to go."""
         if not self._waiting:
             self._since = monotonic()
@@ -56,40 +56,40 @@ class Backlog:
 
     def due(self) -> float:
         """When to take something out: rows wait until they are many or have waited for a while."""
-        if self._lately >= AT_ONCE or not all(isinstance(e, Lot) for e in self._waiting):
+        if self._lately >= AT_ONCE or not all(isinstance(e, Rows) for e in self._waiting):
             return -inf
         return self._since + GATHERED_SECONDS
 
-    def take(self) -> Act | Lot | None:
+    def take(self) -> Act | Rows | None:
         """Takes out what has waited longest; of rows as many as a tracker is told of at a time."""
         entry = self._first()
         self._lately = sum(map(len, self._latest()))
         return entry
 
-    def _first(self) -> Act | Lot | None:
+    def _first(self) -> Act | Rows | None:
         """What has waited longest; of many rows the first, so that one can tell it comes back."""
         if not self._waiting:
             return None
         first = self._waiting.pop(0)
-        if not isinstance(first, Lot):
+        if not isinstance(first, Rows):
             return first
         if len(first) > AT_ONCE:
             self._waiting.insert(0, first[AT_ONCE:])
             return first[:AT_ONCE]
         lots, count = [first], len(first)
-        while self._waiting and isinstance(lot := self._waiting[0], Lot):
+        while self._waiting and isinstance(lot := self._waiting[0], Rows):
             count += len(lot)
             if count > AT_ONCE or lot.names != first.names:
                 break
             lots.append(lot)
             del self._waiting[0]
-        return Lot.joined(lots) if len(lots) > 1 else first
+        return Rows.joined(lots) if len(lots) > 1 else first
 
-    def _latest(self) -> list[Lot]:
+    def _latest(self) -> list[Rows]:
         """The rows after which nothing else happened."""
         lots = []
         for entry in reversed(self._waiting):
-            if not isinstance(entry, Lot):
+            if not isinstance(entry, Rows):
                 break
             lots.append(entry)
         return lots[::-1]
@@ -102,5 +102,5 @@ class Backlog:
             if "loss" in lot.names:
                 self._waiting[at] = lot[passed % 2 :: 2]
                 passed += len(lot)
-        self._waiting = [entry for entry in self._waiting if not isinstance(entry, Lot) or entry]
+        self._waiting = [entry for entry in self._waiting if not isinstance(entry, Rows) or entry]
         self._lately = sum(map(len, self._latest()))

@@ -8,10 +8,11 @@ from time import monotonic
 from typing import Any
 
 from ..runs.atomic_files import objects
-from ..runs.folder import Folder, flat
+from ..runs.folder import Folder
+from ..runs.identity import flat
 from ..runs.provenance import code
 from ..runs.redaction import anonymous
-from . import Book, Log, Lot, Row, Tracked, Tracker
+from . import Log, Row, Rows, Tracked, Tracker, TrackerRun
 from .backlog import Act, Backlog
 from .table import made
 
@@ -25,7 +26,7 @@ HURRIED = 1.0
 """How long it does where somebody waits for the process to end."""
 
 
-class Courier:
+class TrackerThread:
     """Tells one tracker of what happens, in order, and never keeps anybody waiting.
 
     A tracker that raises is done with: nothing more is brought to it, and `news` says so once.
@@ -44,7 +45,7 @@ class Courier:
     def go_on(self, step: int) -> None:
         """Tells that updates from `step` on are about to be made, again or for the first time."""
 
-        def act(book: Book) -> None:
+        def act(book: TrackerRun) -> None:
             if lacking := [row for row in self._earlier(step) if row["step"] >= book.has]:
                 book.go_on(book.has)
                 book.write(lacking)
@@ -52,7 +53,7 @@ class Courier:
 
         self._add(act)
 
-    def write(self, rows: Lot) -> None:
+    def write(self, rows: Rows) -> None:
         """Tells of rows."""
         with self._changed:
             if self._over:
@@ -112,7 +113,7 @@ class Courier:
                     return
                 entry = self._backlog.take()
                 self._busy_since = monotonic()
-            if isinstance(entry, Lot):
+            if isinstance(entry, Rows):
                 yield _writing(entry)
                 unseen = True
             elif entry is not None:
@@ -155,25 +156,25 @@ class Courier:
         self._news.append(f"log.{self._run.called} {said}")
 
 
-class Couriers:
+class Trackers:
     """The couriers of all the trackers of a run."""
 
-    def __init__(self, couriers: Iterable[Courier] = ()) -> None:
+    def __init__(self, couriers: Iterable[TrackerThread] = ()) -> None:
         self._couriers = tuple(couriers)
 
     @classmethod
-    def of(cls, log: Log, folder: Folder) -> Couriers:
+    def of(cls, log: Log, folder: Folder) -> Trackers:
         """Those of a run that is declared in its folder."""
         config = flat(folder.written())
         runs = (Tracked(folder.path, name, config, code()) for name in log.trackers)
-        return cls(map(Courier, log.trackers.values(), runs))
+        return cls(map(TrackerThread, log.trackers.values(), runs))
 
     def go_on(self, step: int) -> None:
         """Tells that updates from `step` on are about to be made, again or for the first time."""
         for courier in self._couriers:
             courier.go_on(step)
 
-    def write(self, rows: Lot) -> None:
+    def write(self, rows: Rows) -> None:
         """Tells of rows."""
         if rows:
             for courier in self._couriers:
@@ -190,7 +191,7 @@ class Couriers:
             courier.close(result, max(0.0, until - monotonic()))
 
 
-def _writing(rows: Lot) -> Act:
+def _writing(rows: Rows) -> Act:
     return lambda book: book.write(rows)
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ..runs.folder import is_free
-from . import Book, Tracked
+from ..runs.identity import is_free
+from . import Tracked, TrackerRun
 from .hparams import PLUGIN, ended, started
-from .rows import Lot, lots
+from .rows import Rows, lots
 
 Event, Summary, SessionLog = tf.compat.v1.Event, tf.compat.v1.Summary, tf.compat.v1.SessionLog
 FILES = "events.out.tfevents."
@@ -26,7 +26,7 @@ NOTHING = tf.make_tensor_proto([], tf.float32)
 LARGEST = float(tf.float32.max)
 
 
-class Board(Book):
+class Board(TrackerRun):
     """Event files of scalars, a new one wherever a disk refused to go on with the last.
 
     `tf.summary.scalar` raises where the tensorboard package is absent; the records are plain
@@ -112,7 +112,7 @@ def _updates(folder: Path) -> int:
     return known
 
 
-def _events(wall_time: float, lot: Lot) -> Iterator[bytes]:
+def _events(wall_time: float, lot: Rows) -> Iterator[bytes]:
     """An event for each row, in which it tells all but its step as scalars.
 
     Such events differ in a few bytes only, at the same places where steps have as many digits, and

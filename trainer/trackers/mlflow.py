@@ -18,7 +18,7 @@ from urllib.request import getproxies
 
 from ..runs.atomic_files import write
 from .rows import Row
-from .tracker import Book, Tracked, Tracker
+from .tracker import Tracked, Tracker, TrackerRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,7 +56,7 @@ class Mlflow(Tracker):
     name: str | None = None
     """What the run is called, or else as its folder."""
 
-    def open(self, run: Tracked) -> Book:
+    def open(self, run: Tracked) -> TrackerRun:
         # MLflow reports its own use to its makers otherwise; a training run reports to its owner.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -92,7 +92,7 @@ class Mlflow(Tracker):
         return _Run(client, this, run, goes_on=this == before)
 
 
-class _Run(Book):
+class _Run(TrackerRun):
     """One MLflow run."""
 
     def __init__(self, client: MlflowClient, this: str, run: Tracked, *, goes_on: bool) -> None:

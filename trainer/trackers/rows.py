@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 """A row of `metrics.jsonl`: an update's, or with `eval_…` that of the state after `step`."""
 
 
-class Lot(Sequence[Row]):
+class Rows(Sequence[Row]):
     """Some rows, each an entry of every column, and what all of them tell alike.
 
     Where every update has its row, a dict and a JSON encoder for each would cost a tenth of what
@@ -91,15 +91,15 @@ class Lot(Sequence[Row]):
             yield dict(zip(columns, entries, strict=True))
 
 
-def lots(rows: Sequence[Row]) -> Iterator[Lot]:
+def lots(rows: Sequence[Row]) -> Iterator[Rows]:
     """The rows in order, without what is None: as they came, or those together that are alike."""
-    if isinstance(rows, Lot) and rows.finite:
+    if isinstance(rows, Rows) and rows.finite:
         yield rows
         return
     there = ({name: x for name, x in row.items() if x is not None} for row in rows)
     for names, like in groupby(there, tuple):
         values = zip(*(row.values() for row in like), strict=True)
-        yield Lot({name: np.array(column) for name, column in zip(names, values, strict=True)})
+        yield Rows({name: np.array(column) for name, column in zip(names, values, strict=True)})
 
 
 def _named(name: str) -> str:

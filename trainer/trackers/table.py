@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from .rows import Row
-from .tracker import Book, Tracked, Tracker
+from .tracker import Tracked, Tracker, TrackerRun
 
 
 class Csv(Tracker):
@@ -20,11 +20,11 @@ class Csv(Tracker):
 
     kind: Literal["csv"] = "csv"
 
-    def open(self, run: Tracked) -> Book:
+    def open(self, run: Tracked) -> TrackerRun:
         return Table(run.folder / ("metrics.csv" if run.called == "csv" else f"{run.called}.csv"))
 
 
-class Table(Book):
+class Table(TrackerRun):
     """A CSV file, whose columns are all that any of its rows has."""
 
     def __init__(self, path: Path) -> None:

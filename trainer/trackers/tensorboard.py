@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .tracker import Book, Tracked, Tracker
+from .tracker import Tracked, Tracker, TrackerRun
 
 
 class TensorBoard(Tracker):
@@ -16,7 +16,7 @@ class TensorBoard(Tracker):
 
     kind: Literal["tensorboard"] = "tensorboard"
 
-    def open(self, run: Tracked) -> Book:
+    def open(self, run: Tracked) -> TrackerRun:
         from .event_files import Board
 
         folder = run.folder if run.called == "tensorboard" else run.folder / run.called

@@ -42,7 +42,7 @@ class Tracked:
         return f"{self.sweep.name}/{own}" if self.sweep else own
 
 
-class Book(ABC):
+class TrackerRun(ABC):
     """What a tracker writes one run down in.
 
     Its methods are called one at a time, on a thread that is not the loop's, and may take as long
@@ -61,7 +61,7 @@ class Book(ABC):
 
     @abstractmethod
     def write(self, rows: Sequence[Row]) -> None:
-        """Adds rows; those of many updates at once come as a `Lot`, which has them in columns."""
+        """Adds rows; those of many updates at once come as a `Rows`, which has them in columns."""
 
     def show(self) -> None:  # noqa: B027  # most have nothing to do
         """Lets people see what was written so far."""
@@ -81,7 +81,7 @@ class Tracker(Kind, family=True):
     """The package without which it can't work, and the name of the extra that brings it."""
 
     @abstractmethod
-    def open(self, run: Tracked) -> Book:
+    def open(self, run: Tracked) -> TrackerRun:
         """Opens the book of a run, or its old one where the run goes on.
 
         It is called on the thread on which all of the book's methods are. TensorFlow has been

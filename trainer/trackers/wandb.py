@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from ..runs.atomic_files import write
 from .rows import Row
-from .tracker import Book, Tracked, Tracker
+from .tracker import Tracked, Tracker, TrackerRun
 
 
 class Wandb(Tracker):
@@ -31,7 +31,7 @@ class Wandb(Tracker):
     name: str | None = None
     """What the run is called, or else as its folder."""
 
-    def open(self, run: Tracked) -> Book:
+    def open(self, run: Tracked) -> TrackerRun:
         import wandb
 
         file = run.folder / f"{run.called}.json"
@@ -62,7 +62,7 @@ class Wandb(Tracker):
         return _Run(this, goes_on=known is not None)
 
 
-class _Run(Book):
+class _Run(TrackerRun):
     """One W&B run."""
 
     def __init__(self, run: Any, *, goes_on: bool) -> None:

@@ -1,26 +1,53 @@
-"""From a declaration and its folder to a session: TensorFlow's part of a run, put together."""
+"""From a plan and its folder to a run: TensorFlow's part of it, put together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from dataclasses import asdict, dataclass
 
 import tensorflow as tf
 
 from ..config.devices import Several
-from ..config.experiment import Experiment
-from ..engine.compile_cache import remember, remembered
-from ..engine.compile_choice import Pace, measured, rate
-from ..engine.machine import settled, taken
-from ..engine.program import Compiled, Program
-from ..engine.replicas import Mirrors
+from ..config.plan import Plan
+from ..engine.compile_choice import CompileChoice, Pace
+from ..engine.compile_decision import compiled, decided
+from ..engine.machine import open_devices, settle, taken
+from ..engine.network import Trained
+from ..engine.workers import Workers
+from ..runs.atomic_files import write
+from ..runs.checkpoint_writer import CheckpointWriter
+from ..runs.checkpoints import CheckpointMismatchError
+from ..runs.events import Events
 from ..runs.folder import Folder
-from .session import Session
-from .setup import Start, decided, loaded
+from ..runs.mailbox import Mailbox
+from ..runs.trial import Trial
+from ..trackers.delivery import Trackers
+from .metrics_log import MetricsLog
+from .profiling import Profiler
+from .session import Session, Trainable
+from .setup import Built, Past, RunSetup, loaded
+from .steering import Steering
 
 TooLarge = tf.errors.ResourceExhaustedError
 
 
-def begin(experiment: Experiment, folder: Folder, *, alone: bool = False) -> Session:
+@dataclass(frozen=True)
+class Assembled:
+    """A session, what serves it, and how its program came to be."""
+
+    session: Session
+    steering: Steering
+    profiler: Profiler
+    pace: Pace
+    choice: CompileChoice
+    setup: RunSetup
+    workers: Workers | None = None
+    """This process among those of a cluster."""
+    together: int = 1
+    """How many runs one program trains."""
+
+
+def begin(plan: Plan, folder: Folder, *, alone: bool = False) -> Assembled:
     """Builds the network on its device and goes on from the folder's newest checkpoint.
 
     `alone` in its process, the run may settle TensorFlow for good in the way that suits it.
@@ -28,45 +55,110 @@ def begin(experiment: Experiment, folder: Folder, *, alone: bool = False) -> Ses
     Raises:
         Refused: when the machine lacks the device, Keras can't follow a schedule, or model and
             data don't fit.
-        Unfit: when the checkpoint does not fit the network.
+        CheckpointMismatchError: when the checkpoint does not fit the network.
     """
-    known = None
-    if experiment.run.compile == "auto" and not isinstance(experiment.device, Several):
-        known = decided(folder) or remembered(experiment, experiment.device.choose(), alone=alone)
-    device, strategy = settled(experiment, known.threads if known else None)
-    start = Start.of(experiment, folder, loaded(experiment), device)
+    experiment = plan.experiment
+    device, strategy = open_devices(experiment)
+    past = Past.read(plan, folder)
+    single = not isinstance(experiment.device, Several)
+    choice = decided(experiment, folder, past.saved, device, alone=alone and single)
+    settle(experiment, choice.threads if choice else None)
+    setup = RunSetup.of(plan, folder, loaded(experiment), device, past)
     with tf.device(device):
-        network, build = start.built(strategy)
-        chosen = start.chosen() or known or remembered(experiment, device)
-        if chosen is None:
-            chosen, program = measured(build, start.ask)
-            chosen = remember(experiment, device, chosen)
-        else:
-            program = build(chosen.compile)
-            start.ask(program, 0)  # compiles, so that the first updates are as fast as the rest
-            if chosen.threads and not chosen.rate:
-                chosen = chosen.timed(rate(program, start.ask))
-                remember(experiment, device, chosen)
-    pace = Pace(start.longest, adapts=experiment.run.steps_per_call == "auto")
-    session = start.session(network, program, chosen, pace)
-    if chosen.threads and chosen.threads != taken():
-        said = f"an operation takes {taken()} threads in this process, and {chosen.threads} before"
-        session.say("threads", f"{said}: sums may be rounded otherwise")
-    return session
+        built = setup.built(strategy)
+        choice, program = compiled(choice, experiment, device, built.program, setup.ask)
+    pace = Pace(setup.longest, adapts=experiment.run.steps_per_call == "auto")
+    run = assembled(setup, built.network, program, choice, pace, workers=built.workers)
+    if choice.threads and choice.threads != taken():
+        text = f"an operation takes {taken()} threads in this process, and {choice.threads} before"
+        run.session.say("threads", f"{text}: sums may be rounded otherwise")
+    return run
 
 
-def join(
-    experiment: Experiment, folder: Folder
-) -> tuple[Mirrors, Callable[[Compiled], Program], int]:
-    """The replicas of a worker that does not lead, what makes their program, and its longest call.
+def join(plan: Plan, folder: Folder) -> tuple[Built, int]:
+    """The replicas of a worker that does not lead, and the longest call of their program.
 
     Raises:
         Refused: as `begin` says.
-        Lost: when another worker is gone.
+        WorkerLostError: when another worker is gone.
     """
-    device, strategy = settled(experiment)
-    start = Start.apart(experiment, folder, loaded(experiment), device)
+    device, strategy = open_devices(plan.experiment)
+    settle(plan.experiment)
+    past = Past.none(plan, folder)
+    setup = RunSetup.of(plan, folder, loaded(plan.experiment), device, past)
     with tf.device(device):
-        network, build = start.built(strategy)
-    assert isinstance(network, Mirrors)
-    return network, build, start.longest
+        return setup.built(strategy), setup.longest
+
+
+def assembled(
+    setup: RunSetup,
+    network: Trained,
+    program: Trainable,
+    choice: CompileChoice,
+    pace: Pace,
+    *,
+    workers: Workers | None = None,
+    label: str = "",
+    together: int = 1,
+) -> Assembled:
+    """The run, at its newest checkpoint or at the beginning.
+
+    Raises:
+        Refused: when something waits for a metric that evaluations won't give.
+        CheckpointMismatchError: when the checkpoint does not fit the network.
+    """
+    plan, folder = setup.plan, setup.folder
+    experiment = plan.experiment
+    write(folder.chosen, json.dumps(asdict(choice), indent=1) + "\n")
+    setup.data.preparation.write(folder.preparation)
+    mailbox = Mailbox(folder.path)
+    mailbox.open()
+    session = Session(
+        plan=plan,
+        folder=folder,
+        network=network,
+        program=program,
+        tape=setup.tape,
+        order=setup.order,
+        log=MetricsLog(folder.path, Trackers.of(experiment.log, folder)),
+        events=Events(folder.path),
+        writer=CheckpointWriter(setup.past.checkpoints),
+        identity={
+            "optimizer": experiment.optimizer.kind,
+            "data": setup.data.digest,
+            "seed": experiment.run.seed,
+            "compile": choice.compile,
+            "replicas": network.replicas,
+        },
+        trial=Trial.of(folder.path),
+        label=label,
+    )
+    plan.check_metrics()
+    for reason in setup.past.damaged:
+        session.say("damaged", f"left out a damaged checkpoint, {reason}")
+    _go_on(session, setup)
+    profiler = Profiler(experiment.run.profile, folder.path)
+    steering = Steering(session, mailbox, pace)
+    return Assembled(session, steering, profiler, pace, choice, setup, workers, together)
+
+
+def _go_on(session: Session, setup: RunSetup) -> None:
+    """Puts a session where its run's newest checkpoint was made, or at the beginning."""
+    saved, experiment = setup.past.saved, setup.plan.experiment
+    if saved is None:
+        session.log.go_on(0, 0, again=True)
+        session.recall(0)
+        if experiment.run.on_nonfinite == "rewind":
+            session.save()
+        return
+    free = ("data", "seed", "compile", "replicas")
+    for name, value in session.identity.items():
+        if saved.about[name] != value:
+            differs = f"its {name} is {saved.about[name]}, and this run's is {value}"
+            if name not in free:
+                raise CheckpointMismatchError(differs)
+            if experiment.resume.policy != "config":
+                hint = "resume.policy=config goes on all the same"
+                raise CheckpointMismatchError(f"{differs}\n  hint: {hint}")
+    session.restore(saved, again=True)
+    session.events.add(session.step, "went on")

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..config.cluster import Cluster, Lost
-from ..config.experiment import Experiment
+from ..config.cluster import Cluster, WorkerLostError
+from ..config.plan import Plan
+from ..engine.startup import diverted, wake
+from ..runs.exit_codes import FAILED
 from ..runs.folder import Folder
 from ..runs.signals import Stop
-from .run import FAILED, diverted, wake
 
 if TYPE_CHECKING:
     from ..engine.program import Compiled, Program
 
 
-def follow(experiment: Experiment, folder: Folder, cluster: Cluster) -> int:
+def follow(plan: Plan, folder: Folder, cluster: Cluster) -> int:
     """Makes the updates that the first worker asks for, until it says that this was all.
 
     Gives the exit code of the first worker, or 1 when that or another one is gone.
@@ -30,30 +31,32 @@ def follow(experiment: Experiment, folder: Folder, cluster: Cluster) -> int:
         log = folder.path / f"tensorflow-{cluster.task}.log"
         wake(log)
         with Stop() as stop, diverted(log):
-            return _obey(experiment, folder, stop)
-    except Lost as lost:
+            return _obey(plan, folder, stop)
+    except WorkerLostError as lost:
         print(f"worker {cluster.task}: {lost}", file=sys.stderr)
         return FAILED
 
 
-def _obey(experiment: Experiment, folder: Folder, stop: Stop) -> int:
-    from ..engine.workers import END, RESTORE, Uncompilable
+def _obey(plan: Plan, folder: Folder, stop: Stop) -> int:
+    from ..engine.replicas import ReplicatedNetwork
+    from ..engine.workers import END, RESTORE, UncompilableError
     from . import assembly
 
-    network, build, longest = assembly.join(experiment, folder)
-    workers = network.workers
+    built, longest = assembly.join(plan, folder)
+    network, workers = built.network, built.workers
+    assert isinstance(network, ReplicatedNetwork)
     assert workers
     stop.listen()
     stop.worth_saving = True
     programs: dict[Compiled, Program] = {}
-    while (said := workers.hear(stop)).verb != END:
-        if said.verb == RESTORE:
+    while (message := workers.hear(stop)).verb != END:
+        if message.verb == RESTORE:
             network.spread(workers.share(network.state()))
             continue
-        way: Compiled = "xla" if said.third else "graph"
+        way: Compiled = "xla" if message.third else "graph"
         if way not in programs:
-            programs[way] = build(way)
+            programs[way] = built.program(way)
         table = workers.add(np.zeros((longest, len(network.dials.names))))
-        with suppress(Uncompilable):  # the first worker finds that too
-            programs[way].update(table[: said.second], said.first)
-    return said.first
+        with suppress(UncompilableError):  # the first worker finds that too
+            programs[way].update(table[: message.second], message.first)
+    return message.first

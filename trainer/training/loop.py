@@ -11,40 +11,48 @@ from numpy.typing import NDArray
 from schedules.moments import Values
 
 from ..runs.signals import Stop
-from ..trackers import Lot
+from ..trackers import Rows
+from .assembly import Assembled
+from .call import Call
 from .progress import Progress
 from .session import Session
 
 
-def train(session: Session, progress: Progress, stop: Stop) -> None:
+def train(run: Assembled, progress: Progress, stop: Stop) -> None:
     """Trains from `session.step` to where the run ends, or until somebody asks to stop.
 
     Raises:
-        Diverged: at an update that is not finite, where `run.on_nonfinite` can't help.
-        Unwritten: when the disk has taken no row of the record for too long.
+        DivergenceError: at an update that is not finite, where `run.on_nonfinite` can't help.
+        WriteError: when the disk has taken no row of the metrics for too long.
     """
-    declared = session.experiment
-    logging, evaluation = declared.cadence(declared.log), declared.cadence(declared.evaluate)
-    saving = declared.saving()
-    end = declared.last_step()
-    skips = declared.run.on_nonfinite == "skip"
-    while session.step < end and stop.signal is None and session.listen():
+    session, steering, pace, plan = run.session, run.steering, run.pace, run.session.plan
+    skips = plan.experiment.run.on_nonfinite == "skip"
+    while session.step < plan.last_step and stop.signal is None:
+        steering.repeat()
+        if ending := session.ending():
+            session.say(*ending)
+            break
+        steering.obey()
+        if steering.stopping:
+            break
+
         step = session.step
-        until = min(cadence.next(step) for cadence in (evaluation, saving))
-        until = session.commands.score.next(step, session.rewinds, min(until, end))
-        count = min(session.pace.steps_per_call, until - step)
+        until = min(plan.last_step, plan.evaluation.next(step), plan.saving.next(step))
+        until = session.replay.next(step, session.rewinds, until)
+        count = min(pace.steps_per_call, until - step)
 
         table = session.tape.read(step, count)
         began = perf_counter()
-        with session.profiling:
+        with run.profiler:
             losses, finite = session.program.update(table, step)
         seconds = perf_counter() - began
+        _say(session, run.profiler.news())
 
         bad = np.flatnonzero(~finite)
         good = len(losses) if skips else int(finite.sum())
-        due = np.array(logging.within(step, step + good), np.int64) - 1
-        told = due - step
-        session.write(_rows(session, due, table[told], losses[told], len(losses) / seconds))
+        due = np.array(plan.logging.within(step, step + good), np.int64) - 1
+        index = due - step
+        session.write(_rows(session, due, table[index], losses[index], len(losses) / seconds))
         if len(bad) and skips:
             session.skip((step + bad).tolist())
         elif len(bad):
@@ -52,11 +60,13 @@ def train(session: Session, progress: Progress, stop: Stop) -> None:
             continue
 
         session.step += count
-        session.pace.took(count, seconds)
-        best = evaluation.due(session.step) and session.evaluate()
-        if best or saving.due(session.step):
+        pace.took(count, seconds)
+        best = plan.evaluation.due(session.step) and session.evaluate()
+        if best or plan.saving.due(session.step):
             session.save()
-        progress.show(session, losses, table, count / seconds)
+        progress.show(_call(run, range(step, session.step), losses, table, count / seconds))
+    run.profiler.close()
+    _say(session, run.profiler.news())
     session.finish()
 
 
@@ -66,17 +76,40 @@ def _rows(
     table: Values,
     losses: NDArray[np.float32],
     rate: float,
-) -> Lot:
+) -> Rows:
     """What updates `steps` applied, and their losses."""
     columns: dict[str, NDArray[Any]] = {"step": steps}
     columns |= {"epoch": session.epoch(steps), "loss": losses}
     columns |= zip(session.tape.names, table.T, strict=True)
-    return Lot(columns, {"updates_per_second": rate})
+    return Rows(columns, {"updates_per_second": rate})
+
+
+def _call(
+    run: Assembled, steps: range, losses: NDArray[np.float32], table: Values, rate: float
+) -> Call:
+    """What a call into TensorFlow did, for those who watch."""
+    session = run.session
+    return Call(
+        steps,
+        losses,
+        dict(zip(session.tape.names, table.T, strict=True)),
+        dict(session.metrics),
+        session.network.model,
+        session.epoch(session.step),
+        rate,
+        session.folder.path,
+        run.steering.request_stop,
+    )
 
 
 def _why(session: Session, t: int, values: Values, loss: np.float32) -> str:
     """What is not finite at update t, and what the update applied."""
-    found = "a gradient was no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
+    what = "a gradient was no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
     applied = zip(session.tape.names, values, strict=True)
-    told = ", ".join(f"{name} = {value:g}" for name, value in applied)
-    return f"{found} at update {t}, which applied {told}"
+    listed = ", ".join(f"{name} = {value:g}" for name, value in applied)
+    return f"{what} at update {t}, which applied {listed}"
+
+
+def _say(session: Session, news: list[str]) -> None:
+    for text in news:
+        session.say("profile", text)

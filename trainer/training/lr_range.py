@@ -8,35 +8,37 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from schedules.analysis.plan import horizon
+from schedules.analysis.preview import horizon
 
-from ..config.experiment import Experiment
 from ..config.lr_find import Reading
+from ..config.plan import Plan
 from ..data.feeds.feed import Feed
-from ..data.feeds.order import Stream
+from ..data.feeds.order import ExampleOrder
 from ..data.feeds.select import feeding, limited
-from ..engine.machine import settled
+from ..engine.machine import open_devices, settle
 from ..engine.network import Network
 from ..engine.program import Compiled, Program
 from ..engine.replicas import Replicas
-from ..engine.replicated_program import Unison
+from ..engine.replicated_program import ReplicatedProgram
 from ..scheduled.tape import Tape
 
 AT_ONCE = 10
 """The updates in a call; after each, it may be enough."""
 
 
-def sweep(experiment: Experiment) -> Reading:
+def sweep(plan: Plan) -> Reading:
     """The losses at the rates of the sweep, up to where they diverge.
 
     Raises:
         Refused: when the machine lacks the device, or a parameter group means no weight.
     """
-    device, strategy = settled(experiment)
+    experiment = plan.experiment
+    device, strategy = open_devices(experiment)
+    settle(experiment)
     data = experiment.data.load()
     most = limited(experiment.data, data, AT_ONCE)
-    tape = Tape(experiment.curves())
-    stream = Stream(experiment.run.seed, len(data.train), experiment.data.batch_size)
+    tape = Tape(plan.curves)
+    order = ExampleOrder(experiment.run.seed, len(data.train), experiment.data.batch_size)
     # XLA takes longer to compile than it saves in so few updates.
     compiled: Compiled = "xla" if experiment.run.compile == "xla" else "graph"
 
@@ -46,14 +48,16 @@ def sweep(experiment: Experiment) -> Reading:
         return Network.declared(experiment, tape.names, data.train.labels)
 
     def feed() -> Feed:
-        return feeding(experiment.data, data, stream)
+        return feeding(experiment.data, data, order)
 
     with tf.device(device):
         if strategy is None:
             parts = experiment.run.micro_batches
             program = Program(network(), feed(), compiled, most, parts)
         else:
-            program = Unison(Replicas(experiment, strategy, network, feed), compiled, most)
+            program = ReplicatedProgram(
+                Replicas(experiment, strategy, network, feed), compiled, most
+            )
     updates = len(horizon(tape.curves["learning_rate"].clock))
     reading = Reading()
     for step in range(0, updates, most):

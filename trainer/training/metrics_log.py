@@ -1,4 +1,4 @@
-"""The rows of a run, one JSON object a line in `metrics.jsonl`, brought to the trackers."""
+"""The rows of a run on their way: to `metrics.jsonl`, one JSON object a line, and to trackers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.atomic_files import Lines, objects
-from ..trackers import Lot, Row
-from ..trackers.delivery import Couriers
+from ..trackers import Row, Rows
+from ..trackers.delivery import HURRIED, PATIENCE, Trackers
 
 WALL_CLOCK = ("updates_per_second",)
 """What a row tells of the machine and not of the training."""
 
 
-class Record:
+class MetricsLog:
     """A row with `"step": t` tells of update t; one with `eval_…`, of the state after `step`.
 
     A kill loses what came after the last checkpoint, and the updates since are made again. Their
     rows must then be the same, which is checked while they are written again.
     """
 
-    def __init__(self, folder: Path, couriers: Couriers) -> None:
+    def __init__(self, folder: Path, trackers: Trackers) -> None:
         self._lines = Lines(folder / "metrics.jsonl")
-        self._couriers = couriers
+        self._trackers = trackers
         self._before: dict[tuple[int, bool], Row] = {}
 
     def go_on(self, position: int, step: int, *, again: bool) -> None:
@@ -37,9 +37,9 @@ class Record:
         rows = objects(self._lines.read(position)) if again else ()
         self._before = {_subject(row): _lasting(row) for row in rows if "step" in row}
         self._lines.cut(position)
-        self._couriers.go_on(step)
+        self._trackers.go_on(step)
 
-    def write(self, rows: Lot) -> list[int]:
+    def write(self, rows: Rows) -> list[int]:
         """Adds rows, and gives the steps whose row was another one before a kill.
 
         Raises:
@@ -47,7 +47,7 @@ class Record:
         """
         if rows:
             self._lines.add(rows.text())
-            self._couriers.write(rows)
+            self._trackers.write(rows)
         return list(self._departed(rows))
 
     def position(self) -> int:
@@ -62,10 +62,20 @@ class Record:
         """
         self._lines.sync()
 
-    def close(self) -> None:
-        self._lines.close()
+    def news(self) -> list[str]:
+        """What somebody should hear of the trackers, each thing once."""
+        return self._trackers.news()
 
-    def _departed(self, rows: Lot) -> Iterator[int]:
+    def end(self, result: Mapping[str, Any], *, hurried: bool) -> None:
+        """Lets the trackers know how the run ended, and waits for them a while."""
+        self._trackers.close(result, HURRIED if hurried else PATIENCE)
+
+    def close(self) -> None:
+        """Closes the file, and lets go of trackers that are still at work."""
+        self._lines.close()
+        self._trackers.close(None, HURRIED)
+
+    def _departed(self, rows: Rows) -> Iterator[int]:
         for row in rows if self._before else ():
             before = self._before.pop(_subject(row), None)
             if before is not None and before != _lasting(row):

@@ -8,22 +8,23 @@ from pathlib import Path
 import tensorflow as tf
 
 from ..config.settings import Profile
-from .run import diverted
+from ..engine.startup import diverted
 
 WARM = 5
 """Calls before it: by then everything has run once, and a call has its length."""
 
 
-class Profiling:
-    """Entered around every call, it records some of them; a run goes on where it can't.
+class Profiler:
+    """Records some calls of a run, which enters it around every call.
 
-    `tell(said)` hears once where the profile is, or why there is none.
+    A run goes on where no profile can be made; `news` has where the profile is, or why there is
+    none.
     """
 
-    def __init__(self, declared: Profile | None, folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, declared: Profile | None, folder: Path) -> None:
         self._left = declared.calls if declared else 0
         self._folder = folder
-        self._tell = tell
+        self._news: list[str] = []
         self._calls = 0
         self._recording = False
 
@@ -38,12 +39,17 @@ class Profiling:
             if not self._left:
                 self._stop()
 
+    def news(self) -> list[str]:
+        """What somebody should hear of, each thing once."""
+        news, self._news = self._news, []
+        return news
+
     def close(self) -> None:
         """Ends a profile that is under way, and says it where there were too few calls for one."""
         if self._recording:
             self._stop()
         elif self._left:
-            self._tell(
+            self._news.append(
                 f"no profile: it begins after {WARM} calls, and there were {self._calls}; "
                 "a lower run.steps_per_call makes more of them"
             )
@@ -52,7 +58,8 @@ class Profiling:
     def _stop(self) -> None:
         self._left, self._recording = 0, False
         if self._tried(tf.profiler.experimental.stop):
-            self._tell(f"a profile of this run is there: tensorboard --logdir {self._folder}")
+            where = f"tensorboard --logdir {self._folder}"
+            self._news.append(f"a profile of this run is there: {where}")
 
     def _tried(self, act: Callable[[], object]) -> bool:
         try:
@@ -60,6 +67,6 @@ class Profiling:
                 act()
         except (tf.errors.OpError, OSError, RuntimeError) as error:
             self._left = 0
-            self._tell(f"no profile: {str(error).splitlines()[0]}")
+            self._news.append(f"no profile: {str(error).splitlines()[0]}")
             return False
         return True

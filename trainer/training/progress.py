@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from typing_extensions import Self
 
-from schedules.moments import Values
-
-if TYPE_CHECKING:
-    from .session import Session
+from .call import Call
 
 PLAIN_SECONDS = 5.0
 """How often a plain line is written where there is no terminal; evaluations always get one."""
@@ -50,61 +45,56 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(
-        self, session: Session, losses: NDArray[np.float32], table: Values, rate: float
-    ) -> None:
-        """Tells of a call into TensorFlow: the losses of its updates, what they applied, how fast.
-
-        What it shows is the last of them.
-        """
-        told = [
-            f"epoch {session.epoch(session.step):.1f}",
-            f"loss {losses[-1]:.4g}",
-            f"learning_rate {table[-1, 0]:.4g}",
-            *(f"{name} {value:.4g}" for name, value in session.metrics.items()),
-            f"{rate:,.0f} updates/s",
+    def show(self, call: Call) -> None:
+        """Shows the last update of a call into TensorFlow, and how fast it goes."""
+        step = call.steps.stop
+        parts = [
+            f"epoch {call.epoch:.1f}",
+            f"loss {call.losses[-1]:.4g}",
+            f"learning_rate {call.applied['learning_rate'][-1]:.4g}",
+            *(f"{name} {value:.4g}" for name, value in call.metrics.items()),
+            f"{call.updates_per_second:,.0f} updates/s",
         ]
         if self._live:
-            self._bar.update(self._task, completed=session.step, description="  ".join(told))
+            self._bar.update(self._task, completed=step, description="  ".join(parts))
             return
         now = perf_counter()
-        news = session.metrics != self._shown_metrics
-        if news or now - self._shown_at > PLAIN_SECONDS or session.step == self._total:
-            left = (self._total - session.step) / rate
-            print(f"step {session.step}/{self._total}", *told, f"{left:.0f} s left", sep="  ")
+        evaluated = call.metrics != self._shown_metrics
+        if evaluated or now - self._shown_at > PLAIN_SECONDS or step == self._total:
+            left = (self._total - step) / call.updates_per_second
+            print(f"step {step}/{self._total}", *parts, f"{left:.0f} s left", sep="  ")
             sys.stdout.flush()
-            self._shown_at, self._shown_metrics = now, session.metrics
+            self._shown_at, self._shown_metrics = now, dict(call.metrics)
 
 
 class Joint(Progress):
     """Of several runs together: how many updates they have had, their losses, and how fast."""
 
-    def __init__(self, sessions: Sequence[Session]) -> None:
-        super().__init__(sum(session.experiment.total_steps() for session in sessions))
-        self._steps = {id(session): session.step for session in sessions}
-        self._losses: dict[int, float] = {}
+    def __init__(self, totals: Sequence[int], steps: Mapping[Path, int]) -> None:
+        """`totals` are the updates of each run; `steps`, how many each has had, by its folder."""
+        super().__init__(sum(totals))
+        self._steps = dict(steps)
+        self._losses: dict[Path, float] = {}
         self._began = self._shown_at = perf_counter()
         self._at_first = sum(self._steps.values())
         self._turn = Lock()
 
-    def show(
-        self, session: Session, losses: NDArray[np.float32], table: Values, rate: float
-    ) -> None:
-        """Takes in what one run tells, and shows them all."""
+    def show(self, call: Call) -> None:
+        """Takes in what one run did, and shows them all."""
         with self._turn:
-            self._steps[id(session)] = session.step
-            self._losses[id(session)] = float(losses[-1])
+            self._steps[call.folder] = call.steps.stop
+            self._losses[call.folder] = float(call.losses[-1])
             done, now = sum(self._steps.values()), perf_counter()
             speed = (done - self._at_first) / (now - self._began)
-            last = self._losses.values()
-            told = [
+            losses = self._losses.values()
+            parts = [
                 f"{len(self._steps)} runs",
-                f"loss {min(last):.4g} to {max(last):.4g}",
+                f"loss {min(losses):.4g} to {max(losses):.4g}",
                 f"{speed:,.0f} updates/s",
             ]
             if self._live:
-                self._bar.update(self._task, completed=done, description="  ".join(told))
+                self._bar.update(self._task, completed=done, description="  ".join(parts))
             elif now - self._shown_at > PLAIN_SECONDS or done == self._total:
                 left = f"{(self._total - done) / speed:.0f} s left"
-                print(f"updates {done}/{self._total}", *told, left, sep="  ", flush=True)
+                print(f"updates {done}/{self._total}", *parts, left, sep="  ", flush=True)
                 self._shown_at = now

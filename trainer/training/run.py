@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from schedules.declaration.gc_pause import spared
-
-from ..config.cluster import Lost
-from ..config.experiment import Experiment
-from ..runs.atomic_files import Unwritten, write
+from ..config.cluster import WorkerLostError
+from ..config.plan import Plan
+from ..engine.startup import diverted, versions, wake
+from ..runs.atomic_files import WriteError, write
+from ..runs.checkpoints import CheckpointMismatchError
+from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder, near
 from ..runs.provenance import provenance
 from ..runs.signals import Stop
-from ..trackers.delivery import HURRIED, PATIENCE
 
 if TYPE_CHECKING:
+    from .assembly import Assembled
     from .progress import Progress
-    from .session import Session
-
-DONE, FAILED = 0, 1
 
 
-class Unable(Exception):  # noqa: N818  # says what can't be done
+class StartError(Exception):
     """A run that could not begin, though its config can be honoured, and why."""
 
 
-def run(experiment: Experiment, folder: Folder, *, alone: bool = False) -> int:
+def run(plan: Plan, folder: Folder, *, alone: bool = False) -> int:
     """Trains in `folder`, going on where an earlier process stopped; gives the exit code.
 
     0 when the end (or `run.stop_after`, or a command to stop) was reached, 1 when training failed,
@@ -43,14 +37,14 @@ def run(experiment: Experiment, folder: Folder, *, alone: bool = False) -> int:
     TensorFlow for good in the way that suits it.
     """
     try:
-        return perform(experiment, folder, Stop(), alone=alone)
-    except Unable as unable:
-        print(unable, file=sys.stderr)
+        return perform(plan, folder, Stop(), alone=alone)
+    except StartError as error:
+        print(error, file=sys.stderr)
         return FAILED
 
 
 def perform(
-    experiment: Experiment,
+    plan: Plan,
     folder: Folder,
     stop: Stop,
     progress_of: Callable[[int], Progress] | None = None,
@@ -60,33 +54,33 @@ def perform(
     """As `run`, with the signals and the progress of whoever asks.
 
     Raises:
-        Unable: when there is nothing to go on from, or not the memory to begin.
+        StartError: when there is nothing to go on from, or not the memory to begin.
     """
     began = perf_counter()
     with stop:
         wake(folder.chatter)
-        from . import assembly, session
+        from . import assembly
         from .progress import Progress
 
         progress_of = progress_of or Progress
         try:
             with diverted(folder.chatter):
-                this = assembly.begin(experiment, folder, alone=alone)
-        except session.Unfit as unfit:
-            why = f"the checkpoint in {folder.checkpoints} does not fit: {unfit}"
-            raise Unable(why) from None
+                this = assembly.begin(plan, folder, alone=alone)
+        except CheckpointMismatchError as mismatch:
+            why = f"the checkpoint in {folder.checkpoints} does not fit: {mismatch}"
+            raise StartError(why) from None
         except (assembly.TooLarge, MemoryError) as error:
-            raise Unable(f"this machine has not the memory for it: {error}") from None
-        except Lost as lost:
-            raise Unable(str(lost)) from None
-        if this.step:
-            print(f"going on at step {this.step}")
+            raise StartError(f"this machine has not the memory for it: {error}") from None
+        except WorkerLostError as lost:
+            raise StartError(str(lost)) from None
+        if this.session.step:
+            print(f"going on at step {this.session.step}")
         stop.worth_saving = True
         if this.workers:
             this.workers.stop = stop
             stop.listen()
-        with closing(this):
-            with progress_of(experiment.total_steps()) as progress, ExitStack() as quiet:
+        with closing(this.session):
+            with progress_of(plan.total_steps) as progress, ExitStack() as quiet:
                 if this.workers:  # when one is lost, TensorFlow has much to say
                     quiet.enter_context(diverted(folder.chatter))
                 reason = trained(this, progress, stop)
@@ -97,117 +91,84 @@ def perform(
     return code
 
 
-def trained(this: Session, progress: Progress, stop: Stop) -> str:
+def trained(this: Assembled, progress: Progress, stop: Stop) -> str:
     """Trains as far as it goes, and gives why it failed, or nothing."""
     from .loop import train
-    from .session import Diverged
+    from .session import DivergenceError
 
     reason = ""
     try:
         train(this, progress, stop)
-    except (Diverged, Lost, Unwritten) as error:
+    except (DivergenceError, WorkerLostError, WriteError) as error:
         reason = str(error)
-    this.saving.finish()
-    if this.saving.trouble and not reason:
-        reason = f"the last checkpoint could not be written: {this.saving.trouble}"
+    trouble = this.session.finish_saving()
+    if trouble and not reason:
+        reason = f"the last checkpoint could not be written: {trouble}"
     return reason
 
 
-def ended(this: Session, asked: int | None, reason: str, seconds: float) -> int:
+def ended(this: Assembled, signal_number: int | None, reason: str, seconds: float) -> int:
     """Says and writes down how it ended, and gives the exit code."""
-    from ..engine.machine import taken
-
-    if asked is not None:
-        status, code = "interrupted", 128 + asked
-        by = signal.Signals(asked).name
-        print(f"{this.label}stopped by {by}; the same command goes on from here")
+    session = this.session
+    if signal_number is not None:
+        status, code = "interrupted", 128 + signal_number
+        by = signal.Signals(signal_number).name
+        print(f"{session.label}stopped by {by}; the same command goes on from here")
     elif reason:
         status, code = "failed", FAILED
     else:
-        done = this.step == this.experiment.total_steps() or this.stands
-        pruned = this.trial is not None and this.trial.pruned
+        done = session.step == session.plan.total_steps or session.stands_still
+        pruned = session.trial is not None and session.trial.pruned
         status, code = ("done" if done else "pruned" if pruned else "stopped"), DONE
     if reason:
-        print(f"{this.label}{reason}", file=sys.stderr)
-    average = this.network.average_digest()
-    stop = this.experiment.evaluate.stop
-    result = {
+        print(f"{session.label}{reason}", file=sys.stderr)
+    result = _result(this, status, reason, seconds)
+    try:
+        write(session.folder.result, json.dumps(result, indent=1) + "\n")
+    except OSError as error:
+        print(f"{session.folder.result} could not be written: {error}", file=sys.stderr)
+        return code or FAILED
+    session.log.end(result, hurried=signal_number is not None)
+    session.say_tracker_news()
+    tell(result, session.folder)
+    return code
+
+
+def _result(this: Assembled, status: str, reason: str, seconds: float) -> dict[str, Any]:
+    """What `result.json` holds."""
+    from ..engine.machine import taken
+
+    session, experiment = this.session, this.session.plan.experiment
+    average = session.network.average_digest()
+    stop = experiment.evaluate.stop if session.stands_still else None
+    return {
         "status": status,
-        **({"reason": reason, "diverged": this.diverged} if reason else {}),
-        "steps": this.step,
-        "metrics": this.metrics,
-        **({"best": this.best._asdict()} if this.best else {}),
-        **({"stopped_early": stop.told(this.standstill)} if stop and this.stands else {}),
-        "rewinds": this.rewinds,
-        "skipped": this.skipped,
-        "weights_digest": this.network.digest(),
+        **({"reason": reason, "diverged": session.diverged} if reason else {}),
+        "steps": session.step,
+        "metrics": session.metrics,
+        **({"best": session.best._asdict()} if session.best else {}),
+        **({"stopped_early": stop.told(session.standstill)} if stop else {}),
+        "rewinds": session.rewinds,
+        "skipped": session.skipped,
+        "weights_digest": session.network.digest(),
         **({"average_digest": average} if average else {}),
         "seconds": round(seconds, 3),
-        "compile": this.chosen.compile,
-        "compile_origin": this.chosen.origin,
-        "compile_measured": this.chosen.why,
+        "compile": this.choice.compile,
+        "compile_origin": this.choice.origin,
+        "compile_measured": this.choice.why,
         "threads": taken(),
         "steps_per_call": this.pace.steps_per_call,
         **({"together": this.together} if this.together > 1 else {}),
-        "device": this.device,
-        "replicas": this.network.replicas,
-        "data_digest": this.data.digest,
+        "device": this.setup.device,
+        "replicas": session.network.replicas,
+        "data_digest": this.setup.data.digest,
         "command": sys.argv,
-        **provenance(this.experiment),
+        **provenance(experiment.run.seed),
         "versions": versions(),
     }
-    try:
-        write(this.folder.result, json.dumps(result, indent=1) + "\n")
-    except OSError as error:
-        print(f"{this.folder.result} could not be written: {error}", file=sys.stderr)
-        return code or FAILED
-    this.couriers.close(result, PATIENCE if asked is None else HURRIED)
-    this.hear()
-    tell(result, this.folder)
-    return code
 
 
 def tell(result: dict[str, Any], folder: Folder) -> None:
     """One line on how it ended and where it all is."""
     metrics = "  ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
     print(f"{result['status']} at step {result['steps']}  {metrics}  in {near(folder.path)}")
-
-
-def versions() -> dict[str, str]:
-    """What the bits of a run depend on besides its config."""
-    packages = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pydantic")
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "platform": platform.platform(),
-    }
-
-
-def wake(log: Path) -> None:
-    """Imports what takes seconds to import; what it says of itself goes into a file."""
-    with diverted(log), spared():
-        import keras  # noqa: F401
-        import tensorflow  # noqa: F401
-
-
-@contextmanager
-def diverted(path: Path) -> Iterator[None]:
-    """Sends what is written to file descriptor 2 into a file.
-
-    TensorFlow's C++ start-up writes there whatever `TF_CPP_MIN_LOG_LEVEL` says; the text is kept,
-    for the day a GPU is not found.
-    """
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # a process without one, as a service may be
-        yield
-        return
-    with path.open("ab") as file:
-        os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -1,4 +1,4 @@
-"""One run put together, and what the loop asks of it besides updates."""
+"""The state of a run: what updates, evaluations and checkpoints have brought it to."""
 
 from __future__ import annotations
 
@@ -11,31 +11,22 @@ from numpy.typing import NDArray
 from schedules.moments import Values
 
 from ..config.early_stopping import Standstill
-from ..config.experiment import Experiment
-from ..data import Split
-from ..data.feeds.order import Stream
-from ..engine.compile_choice import Chosen, Pace
-from ..engine.network import Network
+from ..config.plan import Plan
+from ..data.feeds.order import ExampleOrder
+from ..engine.network import Trained
 from ..engine.program import Updates
-from ..engine.workers import Workers
-from ..runs.checkpoint_writer import Saving
-from ..runs.checkpoints import At, Saved
+from ..runs.checkpoint_writer import CheckpointWriter
+from ..runs.checkpoints import At, CheckpointMismatchError, Saved
 from ..runs.events import Events
 from ..runs.folder import Folder
+from ..runs.orders import Replay
 from ..runs.trial import Trial
 from ..scheduled.tape import Tape
-from ..trackers import Lot
-from ..trackers.delivery import HURRIED, Couriers
-from .metrics_log import Record
-from .orders import Commands
-from .profiling import Profiling
+from ..trackers import Rows
+from .metrics_log import MetricsLog
 
 
-class Unfit(Exception):  # noqa: N818  # says what the checkpoint is
-    """A checkpoint that was made by another kind of run than this one."""
-
-
-class Diverged(Exception):  # noqa: N818  # says what happened
+class DivergenceError(Exception):
     """A loss, a gradient or a weight that is no longer a finite number."""
 
 
@@ -46,7 +37,14 @@ class Best(NamedTuple):
     step: int
 
 
-class Trains(Protocol):
+class Ending(NamedTuple):
+    """Why a run is over before its length is: the event, and what is said of it."""
+
+    event: str
+    text: str
+
+
+class Trainable(Protocol):
     """What makes the updates: `trainer.engine.program.Program`, or a share of one."""
 
     def update(self, table: Values, step: int) -> Updates:
@@ -58,30 +56,23 @@ class Trains(Protocol):
 
 @dataclass
 class Session:
-    """What the loop reads and writes. `step` is the position: how many updates are done."""
+    """A run between two calls. `step` is its position: how many updates are done."""
 
-    experiment: Experiment
+    plan: Plan
     folder: Folder
-    network: Network
-    program: Trains
+    network: Trained
+    program: Trainable
     tape: Tape
-    stream: Stream
-    record: Record
-    couriers: Couriers
+    order: ExampleOrder
+    log: MetricsLog
     events: Events
-    commands: Commands
-    saving: Saving
-    chosen: Chosen
-    pace: Pace
-    profiling: Profiling
-    data: Split
-    device: str
+    writer: CheckpointWriter
     identity: dict[str, Any]
     """What a checkpoint must have in common with the run that goes on from it."""
-    workers: Workers | None = None
-    """Those of other processes, where there are any."""
     trial: Trial | None = None
     """What it tells the search that it is a part of."""
+    label: str = ""
+    """What each of its lines begins with, where several runs print."""
     step: int = 0
     saved: int = -1
     """The step of the last checkpoint."""
@@ -94,18 +85,24 @@ class Session:
     skipped: int = 0
     diverged: bool = False
     """Whether it met something that is not finite, and could not go back."""
-    enough: bool = False
-    """Whether somebody in this process wants it to stop before the next call."""
-    label: str = ""
-    """What it says begins with, where several runs speak."""
-    together: int = 1
-    """How many runs one program trains."""
+    replay: Replay = field(default_factory=Replay)
+    """The orders that are to be repeated."""
 
     @property
-    def stands(self) -> bool:
-        """Whether it is over, since evaluations have brought no gain for long enough."""
-        stop = self.experiment.evaluate.stop
+    def stands_still(self) -> bool:
+        """Whether evaluations have brought no gain for as long as `evaluate.stop` waits."""
+        stop = self.plan.experiment.evaluate.stop
         return stop is not None and stop.reached(self.standstill)
+
+    def ending(self) -> Ending | None:
+        """Why it is over before its length is, if so."""
+        if self.trial and self.trial.pruned:
+            return Ending("pruned", f"pruned at step {self.step}: other trials are ahead of it")
+        if self.stands_still:
+            best, step, count = self.standstill
+            why = f"no gain in {count} evaluations since step {step}, at {best:g}"
+            return Ending("ended early", f"ended early: {why}")
+        return None
 
     @overload
     def epoch(self, step: int) -> float: ...
@@ -113,61 +110,60 @@ class Session:
     def epoch(self, step: NDArray[np.int64]) -> NDArray[np.float64]: ...
     def epoch(self, step: int | NDArray[np.int64]) -> float | NDArray[np.float64]:
         """How many passes over the training examples `step` updates are."""
-        return step * self.stream.batch_size / self.stream.examples
+        return step * self.order.batch_size / self.order.examples
 
-    def write(self, rows: Lot) -> None:
-        """Writes rows; one that a kill took and that is made again must be the same."""
-        if departed := self.record.write(rows):
-            said = (
+    def write(self, rows: Rows) -> None:
+        """Writes rows; says so where one that is made again after a kill differs from before."""
+        if departed := self.log.write(rows):
+            text = (
                 f"update {departed[0]}, made again after a kill, gave other bits than before: "
                 "is this another machine, device or version?"
             )
-            self.say("departed", said, at=departed[0])
-        self.hear()
+            self.say("departed", text, at=departed[0])
+        self.say_tracker_news()
 
-    def hear(self) -> None:
-        """Tells of trackers that failed or can't follow."""
-        for said in self.couriers.news():
-            self.say("tracker", said)
+    def say_tracker_news(self) -> None:
+        """Says which trackers failed or can't follow."""
+        for text in self.log.news():
+            self.say("tracker", text)
 
     def look(self) -> dict[str, float]:
         """The means over all test examples, named as rows name them."""
         return {f"eval_{name}": value for name, value in self.program.evaluate().items()}
 
     def evaluate(self) -> bool:
-        """Looks at the test examples; the schedules that react to it hear what was found.
+        """Looks at the test examples; schedules that react observe what was found.
 
         Gives whether it is the best so far, where `checkpoint.keep_best` wants to know.
         """
+        experiment = self.plan.experiment
         self.metrics = self.look()
         self.tape.observe(self.metrics, self.step)
-        self.write(Lot.of({"step": self.step, "epoch": self.epoch(self.step), **self.metrics}))
+        self.write(Rows.of({"step": self.step, "epoch": self.epoch(self.step), **self.metrics}))
         if self.trial:
-            cadence = self.experiment.cadence(self.experiment.evaluate)
-            self.trial.hear(self.metrics, cadence.count(self.step))
-        if stop := self.experiment.evaluate.stop:
-            found = self.metrics[stop.metric]
-            self.standstill = stop.heard(self.standstill, found, self.step)
-        wanted = self.experiment.checkpoint.keep_best
-        if wanted is None:
+            self.trial.hear(self.metrics, self.plan.evaluation.count(self.step))
+        if stop := experiment.evaluate.stop:
+            self.standstill = stop.heard(self.standstill, self.metrics[stop.metric], self.step)
+        keep_best = experiment.checkpoint.keep_best
+        if keep_best is None:
             return False
-        found, best = self.metrics[wanted.metric], self.best.value if self.best else None
-        if better := wanted.better(found, best):
-            self.best = Best(found, self.step)
+        value = self.metrics[keep_best.metric]
+        if better := keep_best.better(value, self.best.value if self.best else None):
+            self.best = Best(value, self.step)
         return better
 
     def save(self) -> None:
         """Begins to write a checkpoint of this very moment.
 
         Raises:
-            Diverged: instead, when it would hold values that are not finite.
+            DivergenceError: instead, when it would hold values that are not finite.
         """
         state = self.network.state()
         if spoilt := [name for name, array in state.items() if not np.isfinite(array).all()]:
             self.diverge(self.step, f"{spoilt[0]} is no longer finite at step {self.step}")
             return
         about = {
-            "record": self.record.position(),
+            "record": self.log.position(),
             "events": len(self.events.rows),
             "tape": self.tape.state(),
             "metrics": self.metrics,
@@ -178,43 +174,44 @@ class Session:
             **self.identity,
         }
         spared = {self.best.step} if self.best else set()
-        if self.experiment.run.on_nonfinite == "rewind":
-            spared.add(self.experiment.saving().last(self.step))
-        self.saving.begin(At(self.step, self.rewinds), state, about, spared, self.record.sync)
+        if self.plan.experiment.run.on_nonfinite == "rewind":
+            spared.add(self.plan.saving.last(self.step))
+        self.writer.begin(At(self.step, self.rewinds), state, about, spared, self.log.sync)
+        self._say_disk_news()
         self.saved = self.step
+
+    def finish_saving(self) -> OSError | None:
+        """Waits until all checkpoints are written; gives what the disk said, where it refused."""
+        self.writer.finish()
+        self._say_disk_news()
+        return self.writer.trouble
 
     def restore(self, saved: Saved, *, again: bool) -> None:
         """Goes to where a checkpoint was made; `again` says that what came after will come again.
 
         Raises:
-            Unfit: when this run could not have made it.
+            CheckpointMismatchError: when this run could not have made it.
         """
         about = saved.about
         try:
             self.network.restore(saved.arrays)
             self.tape.restore(about["tape"])
-            self.record.go_on(about["record"], saved.step, again=again)
+            self.log.go_on(about["record"], saved.step, again=again)
         except (EOFError, ValueError) as error:  # Refused is one
-            raise Unfit(str(error)) from None
+            raise CheckpointMismatchError(str(error)) from None
         self.step = self.saved = saved.step
         self.metrics = about["metrics"]
         self.best = Best(*about["best"]) if about["best"] else None
         self.standstill = Standstill(*about["standstill"])
         self.rewinds, self.skipped = about["rewinds"], about["skipped"]
-        self.commands.recall(self, about["events"])
+        self.recall(about["events"])
 
-    def listen(self) -> bool:
-        """Does what is ordered before the next update; gives False when that is to stop."""
-        self.commands.repeat(self)
-        if self.trial and self.trial.pruned:
-            self.say("pruned", f"pruned at step {self.step}: other trials are ahead of it")
-            return False
-        if self.stands:
-            best, step, count = self.standstill
-            said = f"ended early: no gain in {count} evaluations since step {step}, at {best:g}"
-            self.say("ended early", said)
-            return False
-        return self.commands.obey(self) and not self.enough
+    def recall(self, seen: int) -> None:
+        """Gets ready to repeat what was ordered after the first `seen` events, or elsewhere."""
+        own = self.events.rows
+        ids = {row.get("id") for row in own}
+        elsewhere = [row for row in self.plan.experiment.run.score() if row.get("id") not in ids]
+        self.replay = Replay([*own[seen:], *elsewhere])
 
     def diverge(self, t: int, why: str) -> None:
         """Meets something that is not finite at update `t` by going back to a checkpoint.
@@ -222,26 +219,26 @@ class Session:
         To one that was due, that is: where else somebody made the run stop must change nothing.
 
         Raises:
-            Diverged: where `run.on_nonfinite` does not want that, or it is of no use.
+            DivergenceError: where `run.on_nonfinite` does not want that, or it is of no use.
         """
-        run = self.experiment.run
+        run = self.plan.experiment.run
         self.diverged = True
         if run.on_nonfinite != "rewind" or self.rewinds >= run.rewind_limit:
             after = f", after {self.rewinds} rewinds" if self.rewinds else ""
             hint = "a lower learning rate, warmup=linear or optimizer.global_clipnorm=1.0"
-            raise Diverged(f"{why}{after}\n  hint: {hint}")
-        self.saving.finish()
-        due = self.experiment.saving().due
-        saved, _ = self.saving.checkpoints.newest(lambda step: step == 0 or due(step))
+            raise DivergenceError(f"{why}{after}\n  hint: {hint}")
+        self.finish_saving()
+        due = self.plan.saving.due
+        saved, _ = self.writer.checkpoints.newest(lambda step: step == 0 or due(step))
         if saved is None:
-            raise Diverged(f"{why}, and there is no checkpoint to go back to")
+            raise DivergenceError(f"{why}, and there is no checkpoint to go back to")
         rewinds = self.rewinds + 1
         self.restore(saved, again=False)
         self.diverged = False
         self.tape.slow_down(run.rewind_factor ** (rewinds - self.rewinds))
         self.rewinds = rewinds
-        said = f"{why}: back to step {saved.step}, learning rates times {run.rewind_factor:g}"
-        self.say("rewound", said, at=t)
+        text = f"{why}: back to step {saved.step}, learning rates times {run.rewind_factor:g}"
+        self.say("rewound", text, at=t)
         self.save()
 
     def skip(self, steps: list[int]) -> None:
@@ -252,28 +249,29 @@ class Session:
 
     def finish(self) -> None:
         """Sees to it that this very moment is in a checkpoint."""
-        self.profiling.close()
         if self.saved < self.step:
             self.save()
-        self.saving.finish()
+        self.finish_saving()
 
     def close(self) -> None:
         """Waits for what is being written."""
-        self.saving.close()
-        self.record.close()
-        self.couriers.close(None, HURRIED)
+        self.writer.close()
+        self._say_disk_news()
+        self.log.close()
         self.events.close()
 
-    def saved_or_not(self, step: int, error: OSError | None) -> None:
-        """Says that the disk refuses a checkpoint, or takes one again."""
-        if error is None:
-            self.say("saved again", f"the disk takes checkpoints again, from step {step} on")
-        else:
-            why = f"{error.strerror or error}: {error.filename or self.folder.checkpoints}"
-            said = f"no checkpoint of step {step} ({why}); it is tried again when the next is due"
-            self.say("not saved", said)
+    def say(self, event: str, text: str, **details: Any) -> None:
+        """Prints a line, and records it as an event."""
+        print(f"{self.label}{text}")
+        self.events.add(self.step, event, said=text, **details)
 
-    def say(self, event: str, said: str, **told: Any) -> None:
-        """Tells whoever watches, and the record."""
-        print(f"{self.label}{said}")
-        self.events.add(self.step, event, said=said, **told)
+    def _say_disk_news(self) -> None:
+        """Says that the disk refuses checkpoints, or takes them again."""
+        for step, error in self.writer.news():
+            if error is None:
+                text = f"the disk takes checkpoints again, from step {step} on"
+                self.say("saved again", text)
+            else:
+                why = f"{error.strerror or error}: {error.filename or self.folder.checkpoints}"
+                again = "it is tried again when the next is due"
+                self.say("not saved", f"no checkpoint of step {step} ({why}); {again}")

@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from ..augment import Augment
 from .feed import Batch, Feed, Handed
-from .order import Stream
+from .order import ExampleOrder
 
 Draw = Callable[..., tf.Tensor]
 """Random numbers in [0, 1), one row an example: of a shape, by the name of what they are for."""
@@ -30,7 +30,7 @@ class Augmented(Feed):
         self._feed = feed
         self._augment = augment
 
-    def along(self, stream: Stream) -> Self:
+    def along(self, stream: ExampleOrder) -> Self:
         other = super().along(stream)
         other._feed = self._feed.along(stream)
         return other

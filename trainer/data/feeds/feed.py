@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from .. import Split
-from .order import Stream
+from .order import ExampleOrder
 
 EVALUATED_AT_ONCE = 500
 """Test examples in one call: enough to keep the device busy, few enough for its memory."""
@@ -36,10 +36,10 @@ def at_once(shape: tuple[int, ...]) -> int:
 class Feed(ABC):
     """The examples of every update, by its step alone, and those held out to evaluate."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: ExampleOrder) -> None:
         self.stream = stream
 
-    def along(self, stream: Stream) -> Self:
+    def along(self, stream: ExampleOrder) -> Self:
         """The same examples in the order of another stream; they are not copied."""
         other = copy(self)
         other.stream = stream
@@ -72,7 +72,7 @@ class Feed(ABC):
 class Resident(Feed):
     """Examples that all live on the device; a call is handed which of them each update takes."""
 
-    def __init__(self, data: Split, stream: Stream) -> None:
+    def __init__(self, data: Split, stream: ExampleOrder) -> None:
         """Copies all of `data` to the device once."""
         super().__init__(stream)
         self._train = tf.constant(data.train.inputs), tf.constant(data.train.labels)
@@ -85,7 +85,7 @@ class Resident(Feed):
 
         self._next = _Drawn(stream)
 
-    def along(self, stream: Stream) -> Self:
+    def along(self, stream: ExampleOrder) -> Self:
         other = super().along(stream)
         other._next = _Drawn(stream)
         return other
@@ -116,7 +116,7 @@ _DRAWING = ThreadPoolExecutor(1, "drawing")
 class _Drawn:
     """The order of a call's examples, drawn while those of the call before are learnt from."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: ExampleOrder) -> None:
         self._stream = stream
         self._asked = 0, 0
         self._coming: Future[NDArray[Any]] | None = None

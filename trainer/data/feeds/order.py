@@ -16,7 +16,7 @@ CIPHERED = 2**14
 for numpy's calls to cost nothing beside the numbers."""
 
 
-class Stream:
+class ExampleOrder:
     """Epoch after epoch of permutations, each a pure function of `(seed, epoch)`.
 
     Update t takes `stream[t * B : (t + 1) * B]`. A batch may reach over the end of an epoch, so

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from schedules.declaration import ABSENT, refuse
 
 from ..examples import Examples
-from ..inputs import Chosen, Inputs
+from ..inputs import Inputs, Subset
 from ..on_disk import unwrapped
 from ..preparation import Preparation
-from .order import Stream
+from .order import ExampleOrder
 
 READERS = max(2, min(8, os.cpu_count() or 2))
 """Threads that read: more than the cores are of use where a disk lets wait."""
@@ -59,7 +59,7 @@ class Source:
         np.take(self.labels, numbers, axis=0, out=labels, mode="clip")
         raw: Any = self._raw
         which = numbers
-        if isinstance(raw, Chosen):
+        if isinstance(raw, Subset):
             raw, which = raw.inputs, raw.numbers[which]
         if self._here is not None:
             inputs[...] = self._here.apply(raw[which])
@@ -114,7 +114,7 @@ class Ahead:
     the call after the next, so memory is that of two calls, for ever.
     """
 
-    def __init__(self, source: Source, stream: Stream, longest: int) -> None:
+    def __init__(self, source: Source, stream: ExampleOrder, longest: int) -> None:
         self._source = source
         self._stream = stream
         self.longest = longest

@@ -6,11 +6,11 @@ from .. import Data, Split
 from ..on_disk import Stored
 from .augmentation import Augmented
 from .feed import Feed, Resident
-from .order import Stream
+from .order import ExampleOrder
 from .streaming import Streaming, fitting
 
 
-def feeding(declared: Data, data: Split, stream: Stream) -> Feed:
+def feeding(declared: Data, data: Split, stream: ExampleOrder) -> Feed:
     """The feed that `data.keep` asks for, or that the examples were loaded for."""
     feed = Streaming(data, stream) if streams(declared, data) else Resident(data, stream)
     return Augmented(feed, declared.augment) if declared.augment else feed

@@ -11,7 +11,7 @@ import tensorflow as tf
 from .. import Examples, Split
 from ..preparation import Preparation
 from .feed import Batch, Feed, Handed, at_once
-from .order import Stream
+from .order import ExampleOrder
 from .prefetch import Ahead, Batches, Source
 
 CALL_BYTES = 2**25
@@ -25,7 +25,7 @@ class Streaming(Feed):
     run gives the same bits as with `Resident` examples.
     """
 
-    def __init__(self, data: Split, stream: Stream) -> None:
+    def __init__(self, data: Split, stream: ExampleOrder) -> None:
         super().__init__(stream)
         self._train, self._test = Source("train", data.train), Source("test", data.test)
         self._prepare = _Preparing(self._train.preparation)

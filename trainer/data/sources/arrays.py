@@ -14,10 +14,10 @@ from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 
 from ..files import File, reading, unreadable
 from ..inputs import Inputs, Packed
-from ..raw_data import Brought, Found, Part
+from ..raw_data import RawData, RawExamples, RawPart
 
 
-class Npz(Brought):
+class Npz(RawData):
     """Named arrays in an `.npz` file, as `np.savez` and `np.savez_compressed` write it.
 
     Test examples are two more arrays of it, those of a second file, or held out. Nothing in it is
@@ -51,22 +51,22 @@ class Npz(Brought):
             name = "test_labels" if self.test_labels is None else "test_inputs"
             yield Problem(name, ABSENT, "is required, since the other of the two is given")
 
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         train = self._part("path", self.path, "inputs", "labels")
         if not self.given():
-            return Found(train, None)
+            return RawExamples(train, None)
         path, file = ("test", self.test) if self.test else ("path", self.path)
         names = ("test_inputs", "test_labels") if self.test_inputs else ("inputs", "labels")
-        return Found(train, self._part(path, file, *names))
+        return RawExamples(train, self._part(path, file, *names))
 
-    def _part(self, path: str, file: Path, inputs: str, labels: str) -> Part:
+    def _part(self, path: str, file: Path, inputs: str, labels: str) -> RawPart:
         with reading(path, file):
             try:
                 with zipfile.ZipFile(file) as archive:
                     found = [self._opened(archive, name, file) for name in (inputs, labels)]
             except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
                 raise unreadable(path, file, error) from None
-            return Part(found[0], np.asarray(found[1][:]))
+            return RawPart(found[0], np.asarray(found[1][:]))
 
     def _opened(self, archive: zipfile.ZipFile, field: str, file: Path) -> Inputs:
         name = getattr(self, field)
@@ -86,7 +86,7 @@ class Npz(Brought):
         return Packed(file, entry.filename, shape, dtype)
 
 
-class Npy(Brought):
+class Npy(RawData):
     """Inputs and labels in `.npy` files of their own, as `np.save` writes them.
 
     They are read where they lie, so they may be larger than memory. Nothing is unpickled.
@@ -115,12 +115,14 @@ class Npy(Brought):
             name = "test_labels" if self.test_labels is None else "test_inputs"
             yield Problem(name, ABSENT, "is required, since the other of the two is given")
 
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         train = self._part("inputs", "labels")
-        return Found(train, self._part("test_inputs", "test_labels") if self.given() else None)
+        return RawExamples(
+            train, self._part("test_inputs", "test_labels") if self.given() else None
+        )
 
-    def _part(self, inputs: str, labels: str) -> Part:
-        return Part(self._array(inputs), np.array(self._array(labels)[:]))
+    def _part(self, inputs: str, labels: str) -> RawPart:
+        return RawPart(self._array(inputs), np.array(self._array(labels)[:]))
 
     def _array(self, field: str) -> Inputs:
         file: Path = getattr(self, field)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from schedules.declaration import Refused, refuse
 
-from ..raw_data import Found, Part
+from ..raw_data import RawExamples, RawPart
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,22 @@ class Handed:
     meant: str
     """What to do instead."""
 
-    def read(self, handed: Any) -> Found:
+    def read(self, handed: Any) -> RawExamples:
         """What it holds: arrays, or a `tf.data.Dataset` that is read once, or a pair of these.
 
         Raises:
             Refused: when it is nothing of the sort.
         """
         if not isinstance(handed, (tuple, list)):
-            return Found(self._part(handed), None)
+            return RawExamples(self._part(handed), None)
         if len(handed) != 2:
             raise self._refuse(f"{self.verb} {len(handed)} things", self.meant)
         if all(_is_part(one) for one in handed):
             train, test = map(self._part, handed)
-            return Found(train, test)
-        return Found(self._part(handed), None)
+            return RawExamples(train, test)
+        return RawExamples(self._part(handed), None)
 
-    def _part(self, handed: Any) -> Part:
+    def _part(self, handed: Any) -> RawPart:
         if _is_dataset(handed):
             return self._drained(handed)
         if not isinstance(handed, (tuple, list)) or len(handed) != 2:
@@ -52,7 +52,7 @@ class Handed:
             rule = f"{self.verb} {what}, and must be arrays or a tf.data.Dataset"
             raise self._refuse(rule, self.meant)
         inputs, labels = (self._array(one) for one in handed)
-        return Part(inputs, labels)
+        return RawPart(inputs, labels)
 
     def _array(self, handed: Any) -> NDArray[Any]:
         try:
@@ -68,7 +68,7 @@ class Handed:
             raise self._refuse(rule, self.meant)
         return array
 
-    def _drained(self, dataset: Any) -> Part:
+    def _drained(self, dataset: Any) -> RawPart:
         """All examples of a dataset, as arrays."""
         length, spec = int(dataset.cardinality()), dataset.element_spec
         if length == -1:
@@ -104,7 +104,7 @@ class Handed:
             rule = f"{self.verb} a dataset of {count} examples that says it has {length}"
             raise self._refuse(rule)
         inputs, labels = arrays
-        return Part(inputs, labels)
+        return RawPart(inputs, labels)
 
     def _refuse(self, rule: str, hint: str = "") -> Refused:
         return refuse(self.path, self.value, rule, hint)

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedules.declaration import ABSENT, Flag, Refused, did_you_mean, refuse
-from schedules.declaration.extras import extra
+from schedules.declaration.packages import extra
 
 from ..examples import Facts
 from ..files import File
 from ..held_out import HeldOut
 from ..inputs import Key
-from ..raw_data import Brought, Found, Part
+from ..raw_data import RawData, RawExamples, RawPart
 
 
-class _Hub(Brought):
+class _Hub(RawData):
     """What data sets by name have in common."""
 
     train: str = "train"
@@ -69,14 +69,14 @@ class HuggingFace(_Hub):
     revision: str | None = None
     """Which commit of it; null for the newest there is."""
 
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         datasets = extra("huggingface", "datasets", "huggingface")
         train = self._split(datasets, "train", self.train)
         names = self._names(train)
         if self.test is None:
-            return Found(self._part(train), None, names=names)
+            return RawExamples(self._part(train), None, names=names)
         test = self._split(datasets, "test", self.test)
-        return Found(self._part(train), self._part(test), names=names)
+        return RawExamples(self._part(train), self._part(test), names=names)
 
     def _split(self, datasets: Any, field: str, split: str) -> Any:
         folder = Path(self.path).expanduser()
@@ -98,13 +98,13 @@ class HuggingFace(_Hub):
             raise refuse(field, split, "is no split of it", did_you_mean(split, found))
         return found[split]
 
-    def _part(self, dataset: Any) -> Part:
+    def _part(self, dataset: Any) -> RawPart:
         for field in ("inputs", "labels"):
             self.has(field, dataset.column_names)
         if not len(dataset):
             raise refuse("train", ABSENT, "has no examples")
         labels = dataset.with_format("numpy", columns=[self.labels])[:][self.labels]
-        return Part(Rows(self.inputs, dataset), np.asarray(labels))
+        return RawPart(Rows(self.inputs, dataset), np.asarray(labels))
 
     def _names(self, dataset: Any) -> tuple[str, ...] | None:
         names = getattr(dataset.features.get(self.labels), "names", None)
@@ -157,10 +157,10 @@ class Tfds(_Hub):
             examples -= round(examples * (self.held_out or HeldOut()).fraction)
         return Facts(examples, shape, self.classes or classes)
 
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         builder = self._builder
         names = getattr(builder.info.features[self.labels], "names", None)
-        return Found(
+        return RawExamples(
             self._part(builder, self.train),
             self._part(builder, self.test) if self.test else None,
             names=tuple(names) if names else None,
@@ -196,7 +196,7 @@ class Tfds(_Hub):
                 field, split, "is no split of it", did_you_mean(split, info.splits)
             ) from None
 
-    def _part(self, builder: Any, split: str) -> Part:
+    def _part(self, builder: Any, split: str) -> RawPart:
         import tensorflow_datasets as tfds
 
         rows = tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
@@ -208,4 +208,4 @@ class Tfds(_Hub):
             rule = f"has one of shape {list(odd)}, and the first is {list(inputs[0].shape)}"
             hint = "data=python with a function that resizes them"
             raise refuse("inputs", self.inputs, rule, hint)
-        return Part(np.stack(inputs), np.array(labels))
+        return RawPart(np.stack(inputs), np.array(labels))

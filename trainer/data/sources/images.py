@@ -18,7 +18,7 @@ from schedules.declaration import ABSENT, Refused, Whole, refuse
 from ..files import File, missing, reading, unreadable
 from ..inputs import Key
 from ..preparation import Normalise
-from ..raw_data import Brought, Found, Part
+from ..raw_data import RawData, RawExamples, RawPart
 from .image_size import dimensions
 
 Side = Annotated[Whole, Field(ge=1)]
@@ -29,7 +29,7 @@ LOOKED_AT = 1000
 """Images whose size is looked up before all are read."""
 
 
-class ImageFolder(Brought):
+class ImageFolder(RawData):
     """PNG, JPEG, BMP and GIF files in folders whose names are the classes, as Keras' and torch's.
 
     The images of a class may lie in folders of its own. Other files, and those whose names begin
@@ -56,13 +56,13 @@ class ImageFolder(Brought):
     def given(self) -> bool:
         return self.test is not None
 
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         train = self._part("path", self.path, None)
         if self.test is None:
-            return Found(train, None)
-        return Found(train, self._part("test", self.test, train.inputs.shape[1:3]))
+            return RawExamples(train, None)
+        return RawExamples(train, self._part("test", self.test, train.inputs.shape[1:3]))
 
-    def _part(self, path: str, folder: Path, wanted: tuple[int, ...] | None) -> Part:
+    def _part(self, path: str, folder: Path, wanted: tuple[int, ...] | None) -> RawPart:
         if not folder.is_dir():
             raise missing(path, folder, "folder")
         with reading(path, folder):
@@ -79,7 +79,7 @@ class ImageFolder(Brought):
         files = [file for found in by_class.values() for file in found]
         labels = np.repeat(classes, [len(found) for found in by_class.values()])
         size = self.size or self._size(path, files, wanted)
-        return Part(Pictures(files, size, self.channels, resize=self.size is not None), labels)
+        return RawPart(Pictures(files, size, self.channels, resize=self.size is not None), labels)
 
     def _size(
         self, path: str, files: Sequence[Path], wanted: tuple[int, ...] | None

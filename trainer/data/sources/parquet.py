@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedules.declaration import refuse
-from schedules.declaration.extras import extra
+from schedules.declaration.packages import extra
 
 from ..files import reading, unreadable
 from ..inputs import Key
-from ..raw_data import Found, Part
+from ..raw_data import RawExamples, RawPart
 from .tables import Table
 
 
@@ -27,13 +27,13 @@ class Parquet(Table):
 
     kind: Literal["parquet"] = "parquet"
 
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         columns, train = self._part("path", self.path, None)
         if self.test is None:
-            return Found(train, None, tuple(columns))
-        return Found(train, self._part("test", self.test, columns)[1], tuple(columns))
+            return RawExamples(train, None, tuple(columns))
+        return RawExamples(train, self._part("test", self.test, columns)[1], tuple(columns))
 
-    def _part(self, path: str, file: Path, columns: list[str] | None) -> tuple[list[str], Part]:
+    def _part(self, path: str, file: Path, columns: list[str] | None) -> tuple[list[str], RawPart]:
         parquet = extra("parquet", "pyarrow.parquet", "parquet")
         with reading(path, file):
             try:
@@ -53,7 +53,7 @@ class Parquet(Table):
         found = [labels[name].to_numpy() for name in self.targets]
         inputs = Columns(file, columns, opened.metadata.num_rows, np.result_type(*dtypes))
         wide = len(found) > 1
-        return columns, Part(inputs, np.stack(found, axis=1) if wide else found[0])
+        return columns, RawPart(inputs, np.stack(found, axis=1) if wide else found[0])
 
 
 class Columns:

@@ -15,7 +15,7 @@ from pydantic import Field
 from schedules.declaration import ABSENT, Problem, did_you_mean, refuse
 
 from ..files import File, reading, unreadable
-from ..raw_data import Brought, Found, Part
+from ..raw_data import RawData, RawExamples, RawPart
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
 """By words, since most of these mean something to Hydra or a shell."""
@@ -23,7 +23,7 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": 
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class Table(Brought):
+class Table(RawData):
     """What tables have in common, whatever file they lie in."""
 
     path: File
@@ -82,17 +82,17 @@ class Csv(Table):
     delimiter: Literal["comma", "semicolon", "tab", "bar", "space"] = "comma"
     """What stands between two values."""
 
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         columns, train = self._part("path", self.path)
         if self.test is None:
-            return Found(train, None, tuple(columns))
+            return RawExamples(train, None, tuple(columns))
         also, test = self._part("test", self.test)
         if also != columns:
             rule = f"has the columns {', '.join(also)}, and the training file {', '.join(columns)}"
             raise refuse("test", str(self.test), rule, "data.inputs=[…] names those of both")
-        return Found(train, test, tuple(columns))
+        return RawExamples(train, test, tuple(columns))
 
-    def _part(self, path: str, file: Path) -> tuple[list[str], Part]:
+    def _part(self, path: str, file: Path) -> tuple[list[str], RawPart]:
         with reading(path, file), file.open(encoding="utf-8-sig", newline="") as opened:
             try:
                 rows = csv.reader(opened, delimiter=DELIMITERS[self.delimiter], strict=True)
@@ -107,7 +107,7 @@ class Csv(Table):
             except (csv.Error, UnicodeDecodeError) as error:
                 raise unreadable(path, file, error) from None
         wide = len(self.targets) > 1
-        return columns, Part(cells, labels if wide else labels[:, 0])
+        return columns, RawPart(cells, labels if wide else labels[:, 0])
 
 
 def _parted_by(line: str) -> str | None:

@@ -16,7 +16,7 @@ from schedules.declaration import Refused, Whole, did_you_mean, refuse
 from ..examples import Split
 from ..files import File, missing, reading
 from ..inputs import Key
-from ..raw_data import Brought, Found, Part
+from ..raw_data import RawData, RawExamples, RawPart
 from .image_size import dimensions
 from .images import decoded
 from .tf_example import features, value_of
@@ -25,7 +25,7 @@ from .tfrecord_index import Index, indexed
 Side = Annotated[Whole, Field(ge=1)]
 
 
-class TfRecord(Brought):
+class TfRecord(RawData):
     """`tf.train.Example`s in TFRecord files that are not compressed.
 
     Where each record begins, and its label, is looked up once and kept, so that examples can be
@@ -58,9 +58,9 @@ class TfRecord(Brought):
     def given(self) -> bool:
         return self.test is not None
 
-    def found(self) -> Found:
+    def found(self) -> RawExamples:
         train = self._part("path", self.path)
-        return Found(train, self._part("test", self.test) if self.test else None)
+        return RawExamples(train, self._part("test", self.test) if self.test else None)
 
     def load(self) -> Split:
         for part in self.known[0].parts:
@@ -68,7 +68,7 @@ class TfRecord(Brought):
                 part.inputs.check()
         return super().load()
 
-    def _part(self, path: str, pattern: Path) -> Part:
+    def _part(self, path: str, pattern: Path) -> RawPart:
         files = [Path(name) for name in sorted(glob.glob(str(pattern)))]  # noqa: PTH207  # an absolute one
         if not files:
             raise missing(path, pattern)
@@ -84,7 +84,7 @@ class TfRecord(Brought):
             rule = f"is of another type or length in some files of {pattern} than in others"
             raise refuse("labels", self.labels, rule)
         records = self._records(path, files, indices)
-        return Part(records, np.concatenate([index.labels for index in indices]))
+        return RawPart(records, np.concatenate([index.labels for index in indices]))
 
     def _records(self, path: str, files: Sequence[Path], indices: Sequence[Index]) -> Records:
         """The inputs, as the first record has them."""

@@ -20,15 +20,16 @@ from schedules.declaration import Refused, did_you_mean, refuse, within
 
 from ...config.hydra import explaining
 from ...config.hydra_sources import surroundings
-from ...report import refresh
 from ...runs.atomic_files import write
 from ...runs.folder import Folder
 from ...runs.provenance import usable_cores
-from ...runs.study import JOURNAL, Settings, check_pruner, required, sampler
+from ...runs.report import refresh
+from ...runs.study import JOURNAL, check_pruner, required
 from ...runs.trial import announce
 from ..grid import wanted
-from ..jobs import ENDED, Job, SweepFailed, launched, listed, note_failure, outlived
+from ..jobs import ENDED, SweepError, SweepJob, launched, listed, note_failure, outlived
 from ..multirun import INDEX, check
+from .settings import Settings, sampler
 from .space import Space
 from .trials import DRAWN, Trials
 
@@ -116,7 +117,7 @@ class Search:
         Raises:
             Refused: when it can't be honoured, or would not measure what is searched for.
         """
-        found = check(self._config, self._loader, overrides).evaluated()
+        found = check(self._config, self._loader, overrides).evaluated
         if self._asked.metric not in found:
             rule = f"is not among what is evaluated: {', '.join(found)}"
             hint = did_you_mean(self._asked.metric, found)
@@ -136,7 +137,7 @@ class Search:
     ) -> Sequence[JobReturn]:
         """Runs some trials together and tells the study how they went."""
         jobs = {trial.number: self._trials.job(trial) for trial in batch}
-        waiting: list[Job] = []
+        waiting: list[SweepJob] = []
         for trial in batch:
             job = jobs[trial.number]
             if job.path.name != str(trial.number):
@@ -195,7 +196,7 @@ class Search:
         best = self._trials.best()
         if best is None:
             nothing = f"no trial got as far as to measure {self._asked.metric}"
-            raise SweepFailed(listed(failed, len(jobs)) if failed else nothing)
+            raise SweepError(listed(failed, len(jobs)) if failed else nothing)
         if failed:
             print(listed(failed, len(jobs)), file=sys.stderr)
         told = ", ".join(f"{count} {state}" for state, count in states.most_common())

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from schedules.declaration import refuse
 
 from ...runs.folder import Folder
-from ...runs.study import JOURNAL, Settings, mended, opened, pruner, sampler
-from ..jobs import Job
+from ...runs.study import JOURNAL, mended, opened, pruner
+from ..jobs import SweepJob
+from .settings import Settings, sampler
 from .space import Space
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Trials:
             return [self._resumed(trial) for trial in running[:count]]
         return [self._drawn() for _ in range(min(count, total - self._begun()))]
 
-    def job(self, trial: AnyTrial) -> Job:
+    def job(self, trial: AnyTrial) -> SweepJob:
         """The run of a trial, in the folder of its number.
 
         Trials with the same values share the first one's, as it would give the same bits again.
@@ -65,9 +66,9 @@ class Trials:
         values: dict[str, str] = trial.user_attrs[DRAWN]
         told = " ".join(f"{name}={value}" for name, value in values.items())
         same = (t.number for t in self.all() if t.user_attrs.get(DRAWN) == values)
-        return Job(self._space.overrides(values), told, self._folder / str(min(same)))
+        return SweepJob(self._space.overrides(values), told, self._folder / str(min(same)))
 
-    def tell(self, trial: optuna.trial.Trial, job: Job) -> str:
+    def tell(self, trial: optuna.trial.Trial, job: SweepJob) -> str:
         """Tells the study how a trial went, and gives it in words."""
         import optuna
 

@@ -22,7 +22,7 @@ from schedules.moments import Values
 
 from ...data.feeds.feed import Feed
 from ...engine.compile_choice import Pace
-from ...engine.network import Network
+from ...engine.network import Network, check_state, fingerprint
 from ...engine.program import Updates
 from ...scheduled.tape import Tape
 from .ensemble import Ensemble, State
@@ -176,34 +176,40 @@ def stacked(states: Sequence[Arrays]) -> State:
     return {name: tf.constant(np.stack([state[name] for state in states])) for name in states[0]}
 
 
-@dataclass(kw_only=True)
-class Lane(Network):
-    """One lane's network, as far as a run's loop reads and changes it."""
+class LaneNetwork:
+    """One lane's network, as the loop of its run reads and restores it."""
 
-    lanes: Lanes
-    number: int
+    replicas = 1
 
-    def variables(self) -> dict[str, Any]:
-        return {name: Cell(self.lanes, self.number, name) for name in super().variables()}
+    def __init__(self, lanes: Lanes, number: int, network: Network) -> None:
+        """`network` is what all lanes are like; its own variables are nobody's."""
+        self.model = network.model
+        self._lanes, self._number = lanes, number
+        self._names = list(network.variables())
+        self._weights = [weight.path for weight in network.model.weights]
+        self._averages = list(network.average.variables) if network.average else []
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {name: self._read(name) for name in self._names}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        check_state(state, self.state())
+        for name in self._names:
+            self._lanes.assign(self._number, name, state[name])
+
+    def digest(self) -> str:
+        return fingerprint({path: self._read(f"model/{path}") for path in self._weights})
+
+    def average_digest(self) -> str | None:
+        averages = {path: self._read(f"average/{path}") for path in self._averages}
+        return fingerprint(averages) if averages else None
+
+    def _read(self, name: str) -> NDArray[Any]:
+        return np.array(self._lanes.read(self._number, name))
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A variable of one lane's network."""
-
-    lanes: Lanes
-    lane: int
-    name: str
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self.lanes.read(self.lane, self.name), dtype)
-
-    def assign(self, value: ArrayLike) -> None:
-        self.lanes.assign(self.lane, self.name, value)
-
-
-@dataclass(frozen=True)
-class Rows:
+class RowLayout:
     """How a row of a run's tape becomes one of a program that serves others too."""
 
     columns: Sequence[int]
@@ -212,7 +218,7 @@ class Rows:
     """The others, which are constant in this run."""
 
     @classmethod
-    def of(cls, names: Sequence[str], tape: Tape, constant: Mapping[str, float]) -> Rows:
+    def of(cls, names: Sequence[str], tape: Tape, constant: Mapping[str, float]) -> RowLayout:
         """`names` are those of the program's values."""
         row = np.array([constant.get(name, np.nan) for name in names], np.float32)
         return cls([names.index(name) for name in tape.names], row)
@@ -226,11 +232,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class LaneProgram:
-    """What makes one lane's updates: `trainer.training.session.Trains`."""
+    """What makes one lane's updates: `trainer.training.session.Trainable`."""
 
     lanes: Lanes
     number: int
-    rows: Rows
+    rows: RowLayout
 
     def update(self, table: Values, step: int) -> Updates:
         """Makes one update a row of the tape, from `step` on, up to one that is not finite."""

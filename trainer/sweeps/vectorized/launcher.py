@@ -16,18 +16,18 @@ from omegaconf import DictConfig, open_dict
 from schedules import Refused
 from schedules.declaration import refuse
 
-from ...commands.job import Assignment
-from ...report import REPORT_SECONDS, refresh
-from ...training.run import diverted, wake
+from ...commands.job import Job
+from ...engine.startup import diverted, wake
+from ...runs.report import REPORT_SECONDS, refresh
 from ..grid import differing
-from ..jobs import JobFailed
+from ..jobs import JobError
 from .grouping import alone, likeness
 
 if TYPE_CHECKING:
     from .side_by_side import Entry
 
 
-class Fleet:
+class VectorizedLauncher:
     """The jobs of a sweep: those that are alike side by side, the others one by one."""
 
     def __init__(self, config: DictConfig, context: HydraContext, most: int) -> None:
@@ -57,38 +57,38 @@ class Fleet:
         with ExitStack() as held:
             backs, waiting = [], []
             for i, (overrides, told) in enumerate(zip(jobs, differing(own), strict=True)):
-                back, assignment = self._taken(overrides, first + i, told, held)
+                back, job = self._taken(overrides, first + i, told, held)
                 backs.append(back)
-                if assignment:
-                    self._backs[assignment.folder.path] = back
-                    waiting.append(assignment)
+                if job:
+                    self._backs[job.folder.path] = back
+                    waiting.append(job)
             groups, single = self._sorted(waiting)
             self._tell(groups, single)
             for group in groups:
                 self._side_by_side(group)
-            for assignment, _ in single:
-                self._by_itself(assignment)
+            for job, _ in single:
+                self._by_itself(job)
         if self._interrupted:
             raise KeyboardInterrupt
         return backs
 
     def _taken(
         self, overrides: Sequence[str], number: int, told: str, held: ExitStack
-    ) -> tuple[JobReturn, Assignment | None]:
+    ) -> tuple[JobReturn, Job | None]:
         """What Hydra makes of a job, and the job, unless it is refused or done already."""
-        found: list[Assignment] = []
+        found: list[Job] = []
 
         def take(config: DictConfig) -> None:
             try:
-                assignment = Assignment.of(config, held)
+                job = Job.of(config, held)
             except (Refused, SystemExit) as error:
-                raise JobFailed(str(error)) from None
-            if assignment.trains and assignment.done():
+                raise JobError(str(error)) from None
+            if job.trains and job.done():
                 return
-            print(f"{assignment.folder.path.name}  {told}".rstrip())
-            if assignment.trains:
-                assignment.begin()
-            found.append(assignment)
+            print(f"{job.folder.path.name}  {told}".rstrip())
+            if job.trains:
+                job.begin()
+            found.append(job)
 
         config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
         with open_dict(config):
@@ -102,88 +102,84 @@ class Fleet:
         )
         return back, next(iter(found), None)
 
-    def _sorted(
-        self, waiting: Sequence[Assignment]
-    ) -> tuple[list[list[Entry]], list[tuple[Assignment, str]]]:
+    def _sorted(self, waiting: Sequence[Job]) -> tuple[list[list[Entry]], list[tuple[Job, str]]]:
         """The groups that train side by side, and the jobs that can't, with why."""
         groups: list[list[Entry]] = []
-        single: list[tuple[Assignment, str]] = []
-        alike: dict[str, list[Assignment]] = {}
-        for assignment in waiting:
-            if why := alone(assignment.experiment):
-                single.append((assignment, why))
+        single: list[tuple[Job, str]] = []
+        alike: dict[str, list[Job]] = {}
+        for job in waiting:
+            if why := alone(job.plan.experiment):
+                single.append((job, why))
             else:
-                alike.setdefault(likeness(assignment.experiment), []).append(assignment)
+                alike.setdefault(likeness(job.plan.experiment), []).append(job)
         for found in alike.values():
             if len(found) == 1:
                 single.append((found[0], "no other differs from it in numbers alone"))
                 continue
             wake(found[0].folder.chatter)
             with diverted(found[0].folder.chatter):
-                from .side_by_side import Apart, entered
+                from .side_by_side import NotVectorizableError, entered
 
                 try:
                     made, refused = entered(found)
-                except (Refused, Apart) as error:
-                    single += [(assignment, str(error)) for assignment in found]
+                except (Refused, NotVectorizableError) as error:
+                    single += [(job, str(error)) for job in found]
                     continue
-            for assignment, reason in refused:
-                self._note(assignment, JobFailed(str(reason)))
+            for job, reason in refused:
+                self._note(job, JobError(str(reason)))
             for entries in made:
                 if len(entries) == 1:
                     why = "no other has the same variables, or was compiled alike"
-                    single.append((entries[0].assignment, why))
+                    single.append((entries[0].job, why))
                 else:
                     size = ceil(len(entries) / ceil(len(entries) / self._most))
                     groups += [entries[i : i + size] for i in range(0, len(entries), size)]
         return groups, single
 
     def _side_by_side(self, group: Sequence[Entry]) -> None:
-        from .side_by_side import Apart, train
+        from .side_by_side import NotVectorizableError, train
 
         if self._interrupted:
             return
         try:
             for ended in train(group, watch=self._report):
                 if ended.error is not None:
-                    self._note(ended.assignment, ended.error)
+                    self._note(ended.job, ended.error)
                 self._interrupted |= ended.code > 128
                 self._report()
-        except Apart as apart:
-            single = [(entry.assignment, str(apart)) for entry in group]
+        except NotVectorizableError as apart:
+            single = [(entry.job, str(apart)) for entry in group]
             self._tell([], single)
-            for assignment, _ in single:
-                self._by_itself(assignment)
+            for job, _ in single:
+                self._by_itself(job)
 
-    def _by_itself(self, assignment: Assignment) -> None:
+    def _by_itself(self, job: Job) -> None:
         if self._interrupted:
             return
         try:
-            self._interrupted = assignment.train() > 128
+            self._interrupted = job.train() > 128
         except (Refused, SystemExit) as error:
-            self._note(assignment, JobFailed(str(error)))
+            self._note(job, JobError(str(error)))
         except Exception as error:
-            self._note(assignment, error)
+            self._note(job, error)
         self._report()
 
-    def _note(self, assignment: Assignment, error: BaseException) -> None:
+    def _note(self, job: Job, error: BaseException) -> None:
         """Has the sweep tell that a job failed, and why."""
-        back = self._backs[assignment.folder.path]
+        back = self._backs[job.folder.path]
         back.return_value, back.status = error, JobStatus.FAILED
 
     def _report(self) -> None:
         refresh(self._sweep, every=REPORT_SECONDS)
 
-    def _tell(
-        self, groups: Sequence[Sequence[Entry]], single: Sequence[tuple[Assignment, str]]
-    ) -> None:
+    def _tell(self, groups: Sequence[Sequence[Entry]], single: Sequence[tuple[Job, str]]) -> None:
         """Says which jobs train in which way, and why."""
         for group in groups:
             names = ", ".join(entry.name for entry in group)
             print(f"jobs {names}: {len(group)} side by side in one program")
         reasons: dict[str, list[str]] = {}
-        for assignment, why in single:
-            reasons.setdefault(why, []).append(assignment.folder.path.name)
+        for job, why in single:
+            reasons.setdefault(why, []).append(job.folder.path.name)
         for why, found in reasons.items():
             one = len(found) == 1
             how = "by itself" if one else "each by itself"

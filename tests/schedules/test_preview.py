@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from schedules import Clock, Refused, load
-from schedules.analysis.plan import CHUNK, Plan, chunks, horizon, lengths, panels, span, telling
+from schedules.analysis.preview import (
+    CHUNK,
+    Preview,
+    chunks,
+    horizon,
+    lengths,
+    panels,
+    span,
+    telling,
+)
 
 
 class Recorder:
@@ -115,7 +124,7 @@ def test_a_panel_holds_one_value_of_all_plans():
             name: load({"kind": "constant", "value": value}, clock)
             for name, value in values.items()
         }
-        return Plan(curves, clock)
+        return Preview(curves, clock)
 
     figure = panels({"a": plan(10, learning_rate=1, momentum=2), "b": plan(20, learning_rate=3)})
     assert [(panel.name, [line.label for line in panel.lines]) for panel in figure] == [

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ..clock import Clock, Duration
 from ..curve import Curve
 from ..declaration import ABSENT, joined, refuse
+from ..declaration.wording import counted
 from ..moments import Values
-from ..plots.axes import counted
 from ..schedule import WHOLE, Path, Schedule
 
 CHUNK = 1 << 16
@@ -118,7 +118,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Preview:
     """The curves of a config by the names of their values, their places, and the run's clock."""
 
     curves: Mapping[str, Curve]
@@ -176,7 +176,7 @@ class Panel:
         return np.concatenate([line.values for line in self.lines])
 
 
-def panels(plans: Mapping[str, Plan]) -> list[Panel]:
+def panels(plans: Mapping[str, Preview]) -> list[Panel]:
     """What to draw of several plans, by their labels: one panel a value, in order of appearance."""
     longest = max(len(horizon(plan.clock)) for plan in plans.values())
     names = dict.fromkeys(name for plan in plans.values() for name in plan.curves)

@@ -1,0 +1,152 @@
+"""What follows from an experiment: its clock, its steps, its curves, and when something is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from typing_extensions import Self
+
+from schedules import Clock, Curve
+from schedules.analysis.preview import Place, Tried
+from schedules.declaration import did_you_mean, joined, refuse, within
+
+from ..scheduled.fields import Bounds, Driven
+from .cadence import Cadence, Either
+from .run_length import RunLength
+
+if TYPE_CHECKING:
+    from .experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment with all that can be worked out of it before anything is trained.
+
+    It is worked out once, by `Plan.of`, and handed on; whoever needs a curve, a step count or a
+    cadence takes it from here.
+    """
+
+    experiment: Experiment
+    length: RunLength
+    clock: Clock
+    """What every duration of this run is measured against."""
+    total_steps: int
+    """The updates of the whole run; a last update that the length only cuts into counts."""
+    driven: Mapping[str, Driven]
+    """Everything that a schedule drives, by its name on the tape, the learning rate first."""
+    curves: Mapping[str, Curve]
+    """Every scheduled value by name, the learning rate first; to find one it is swept."""
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Self:
+        """The plan of an experiment.
+
+        Raises:
+            Refused: when the data can't be counted, or the run's clock can't honour a schedule,
+                with its override path.
+        """
+        length = RunLength(experiment.data, experiment.run, experiment.device)
+        clock, values = length.clock(), experiment.driven()
+        curves = {name: Curve(v.schedule, clock, v.path) for name, v in values.items()}
+        if experiment.mode == "lr_find":
+            with within("lr_find"):
+                curves["learning_rate"] = experiment.lr_find.curve(clock)
+        return cls(experiment, length, clock, length.updates(), values, curves)
+
+    @cached_property
+    def last_step(self) -> int:
+        """Where this process stops: the end, or `run.stop_after` if that comes first."""
+        return self.length.stop()
+
+    @cached_property
+    def logging(self) -> Cadence:
+        """When an update's row is written."""
+        return Cadence(self.clock.steps(self.experiment.log.every), self.total_steps)
+
+    @cached_property
+    def evaluation(self) -> Cadence:
+        """When the test examples are looked at."""
+        return Cadence(self.clock.steps(self.experiment.evaluate.every), self.total_steps)
+
+    @cached_property
+    def saving(self) -> Either:
+        """When a checkpoint is due, to be kept for a while or for good."""
+        passing = Cadence(self.clock.steps(self.experiment.checkpoint.every), self.total_steps)
+        return Either(tuple(filter(None, (passing, self._for_good))))
+
+    def keeps_forever(self, step: int) -> bool:
+        """Whether the checkpoint of a step is one of `checkpoint.keep_every`."""
+        return self._for_good is not None and self._for_good.due(step)
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """What each scheduled value may be, by name."""
+        return {name: value.bounds for name, value in self.driven.items()}
+
+    @property
+    def places(self) -> dict[str, Place]:
+        """Where the config has each scheduled value, and what it may be, by name."""
+        return {
+            name: Place(joined(*value.path), value.bounds, self._tried(name))
+            for name, value in self.driven.items()
+        }
+
+    @cached_property
+    def evaluated(self) -> list[str]:
+        """The numbers that an evaluation will give, by their names in rows.
+
+        Raises:
+            Refused: when loss or metrics don't fit the data.
+        """
+        facts = self.experiment.data.facts()
+        with within("loss"):
+            self.experiment.loss.fitting(facts)
+        names = ("loss", *self.experiment.metrics.told(facts))
+        return [f"eval_{name}" for name in names]
+
+    def check_metrics(self) -> None:
+        """Whether everything that waits for a metric waits for one that evaluations will give.
+
+        Raises:
+            Refused: when it doesn't, or loss or metrics don't fit the data.
+        """
+        metrics = dict.fromkeys(self.evaluated, 0.0)
+        for curve in self.curves.values():
+            deepcopy(curve).observe(metrics)  # a plateau would remember it
+        experiment = self.experiment
+        waiting = {
+            "checkpoint.keep_best": experiment.checkpoint.keep_best,
+            "evaluate.stop": experiment.evaluate.stop,
+        }
+        for path, waits in waiting.items():
+            if waits and waits.metric not in metrics:
+                rule = f"is not among what is evaluated: {', '.join(metrics)}"
+                hint = did_you_mean(waits.metric, metrics)
+                raise refuse(f"{path}.metric", waits.metric, rule, hint)
+
+    def summary(self) -> str:
+        """What is about to happen, in a line."""
+        experiment = self.experiment
+        parts = (experiment.schedule.kind, experiment.optimizer.kind, experiment.model.kind)
+        batch, replicas = experiment.data.batch_size, experiment.device.replicas()
+        shared = f", {batch // replicas} on each of {replicas} devices" if replicas > 1 else ""
+        return (
+            f"{' · '.join(parts)} on {experiment.data.kind}: {self.total_steps:,} updates "
+            f"of {batch} examples{shared} ({experiment.run.length})"
+        )
+
+    @cached_property
+    def _for_good(self) -> Cadence | None:
+        every = self.experiment.checkpoint.keep_every
+        return Cadence(self.clock.steps(every), self.total_steps) if every else None
+
+    def _tried(self, name: str) -> Tried | None:
+        """How high a value is known to train well; a range test goes where nobody would train."""
+        optimizer = self.experiment.optimizer
+        if optimizer.tried is None or name != "learning_rate" or self.experiment.mode != "train":
+            return None
+        return Tried(optimizer.kind, optimizer.tried)

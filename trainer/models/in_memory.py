@@ -1,0 +1,123 @@
+"""A Keras model that a program gives, and what a run records of it."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import PrivateAttr
+from typing_extensions import Self
+
+from schedules.declaration import ABSENT, refuse
+
+from ..data import Facts
+from ..data.sources.in_memory import missing
+from .model import Model
+from .variable_paths import canonical, rename
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..scheduled.dials import Dials
+
+
+class GivenModel(Model):
+    """A Keras model that a program gives: `train(experiment, model=model)`.
+
+    It is trained in place, as `fit` does, from the weights that it has; where a run goes on, from
+    those of its checkpoint. Its variables are renamed, by their place in it, so that a checkpoint
+    fits whatever else the process has built before.
+    """
+
+    kind: Literal["given"] = "given"
+    name: str | None = None
+    """What its class is called."""
+    parameters: int | None = None
+    """How many numbers it has to learn."""
+    digest: str | None = None
+    """A fingerprint of the architecture, the shapes of all weights included, their values not."""
+    _model: Any = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Self:
+        """The declaration that stands for a model.
+
+        Raises:
+            Refused: when it is no model of Keras, or is not built.
+        """
+        import keras
+
+        if not isinstance(model, keras.Model):
+            found = f"is a {type(model).__name__}, and must be a keras.Model"
+            raise refuse("model", ABSENT, found, "model=keras.Sequential([…])")
+        if not model.built:
+            rule = "is not built, so that its weights are not known"
+            raise refuse("model", ABSENT, rule, "begin with keras.Input(shape), or call it once")
+        rename(model)
+        declared = cls.declared(
+            {
+                "name": type(model).__qualname__,
+                "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_variables),
+                "digest": _architecture(model),
+            }
+        )
+        declared._model = model
+        return declared
+
+    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+        import tensorflow as tf
+
+        self.check(Facts(0, shape))
+        model = self._model
+        places = [tf.zeros([]).device, *(variable.value.device for variable in model.variables)]
+        here, *there = [place.rpartition(":")[2] for place in places]
+        # A replica on another device has variables of its own.
+        return self._copied() if there and there[0] != here else model
+
+    def _copied(self) -> keras.Model:
+        """The same network again, with variables of its own, by the same names."""
+        import keras
+
+        try:
+            copied = keras.models.clone_model(self._model)
+            if not copied.built:
+                copied.build(self._model.input_shape)
+            copied.set_weights(self._model.get_weights())
+        except Exception as error:  # a class of the user's may not know how
+            rule = f"can't be copied to another device: {error}"
+            hint = "give it a get_config, or train on one device"
+            raise refuse("model", self.name, rule, hint) from error
+        rename(copied)
+        return copied
+
+    def check(self, facts: Facts) -> None:
+        """Refuses what is only the declaration of a model that a program gave once."""
+        if self._model is None:
+            raise missing("model", self.kind)
+
+
+def _architecture(model: keras.Model) -> str:
+    """A fingerprint that two models share where they are built alike, in whatever process."""
+    import keras
+
+    try:
+        told = keras.saving.serialize_keras_object(model)
+    except Exception:  # a class of the user's may not know how
+        told = {"class_name": type(model).__qualname__}
+    names = [layer.name for layer in model._flatten_layers()]
+    renamed = dict(zip(names, canonical(names), strict=True))
+    weights = [(w.path, list(w.shape), str(w.dtype), w.trainable) for w in model.variables]
+    text = json.dumps([_plain(told, renamed), weights], sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()
+
+
+def _plain(told: Any, renamed: dict[str, str]) -> Any:
+    """A serialised layer without what hangs on the process: names that count, and addresses."""
+    passing = ("compile_config", "shared_object_id")
+    if isinstance(told, dict):
+        return {k: _plain(v, renamed) for k, v in told.items() if k not in passing}
+    if isinstance(told, (list, tuple)):
+        return [_plain(part, renamed) for part in told]
+    return renamed.get(told, told) if isinstance(told, str) else told
