@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.saving.serialization_lib import in_safe_mode
 from numpy.typing import ArrayLike
-from typing_extensions import Self
 
 from schedules import Clock, Curve, Schedule, load
 from schedules.analysis.preview import chunks, everything

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import EntryPoints, PathDistribution
 from pathlib import Path
@@ -11,11 +12,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
@@ -31,7 +27,7 @@ SYSTEMS = [
         "platform_python_implementation": "CPython",
         "extra": "",
     }
-    for python in ("3.10", "3.11", "3.12", "3.13")
+    for python in ("3.11", "3.12", "3.13")
     for platform, system, machine in (
         ("linux", "Linux", "x86_64"),
         ("linux", "Linux", "aarch64"),

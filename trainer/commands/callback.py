@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, TextIO
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 from ..training.call import Call
 from ..training.progress import Progress

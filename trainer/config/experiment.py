@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr
-from typing_extensions import Self
 
 from schedules import Clock, Curve, Problem, Schedule
 from schedules.declaration import Declaration, joined

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from schedules.declaration import Refused, refuse, within
 

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from types import CodeType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr
-from typing_extensions import Self
 
 from schedules.declaration import ABSENT, refuse
 from schedules.declaration.functions import Called

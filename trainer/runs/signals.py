@@ -8,9 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 

@@ -10,12 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 from rich.live import Live
 from rich.table import Table
-from typing_extensions import Self
 
 from schedules.declaration import refuse
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import to_json
-from typing_extensions import Self
 
 Row = Mapping[str, Any]
 """A row of `metrics.jsonl`: an update's, or with `eval_…` that of the state after `step`."""

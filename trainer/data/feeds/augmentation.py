@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import pi, prod
+from typing import Self
 
 import tensorflow as tf
-from typing_extensions import Self
 
 from ..augment import Augment
 from .feed import Batch, Feed, Handed

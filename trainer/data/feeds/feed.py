@@ -7,12 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from .. import Split
 from .order import ExampleOrder

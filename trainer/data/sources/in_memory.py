@@ -7,11 +7,10 @@ others is refused. Only a program that gives them again can go on with such a ru
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import PrivateAttr
-from typing_extensions import Self
 
 from schedules.declaration import ABSENT, Refused, refuse
 
