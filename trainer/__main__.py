@@ -32,20 +32,20 @@ def main() -> None:
     """Runs Hydra's command line and exits with 0, 1, 2 or 128 + a signal's number."""
     # Hydra prints what goes wrong and exits with 1; with this it raises, and we can tell.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    asked = sys.argv[1:]
+    arguments = sys.argv[1:]
     codes: list[int] = []
-    here = os.getpid()
+    main_process = os.getpid()
 
     def job(config: DictConfig) -> None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            one_of_many(config, here)
+            one_of_many(config, main_process)
         else:
             # What a job raises, Hydra announces with words of its own.
-            with telling(codes):
+            with reporting(codes):
                 codes.append(train(config))
 
-    with telling(codes), explaining(asked):
-        sys.argv[1:] = widened(veiled(in_order(asked)))
+    with reporting(codes), explaining(arguments):
+        sys.argv[1:] = widened(veiled(in_order(arguments)))
         hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
     code = max(codes, default=0)
     if code > 128:  # all is written, and taking TensorFlow down takes seconds that nobody has
@@ -56,8 +56,8 @@ def main() -> None:
 
 
 @contextmanager
-def telling(codes: list[int]) -> Iterator[None]:
-    """Prints a refusal that the block raises, without a traceback, and notes its exit code."""
+def reporting(codes: list[int]) -> Iterator[None]:
+    """Prints a refusal or failure that the block raises, and appends its exit code."""
     try:
         yield
     except Refused as refused:
@@ -73,8 +73,8 @@ def telling(codes: list[int]) -> Iterator[None]:
         codes.append(128 + signal.SIGINT)
 
 
-def one_of_many(config: DictConfig, sweep: int) -> None:
-    """One job of a sweep, which is led by the process `sweep`.
+def one_of_many(config: DictConfig, main_process: int) -> None:
+    """One job of a sweep, whose other jobs `main_process` starts.
 
     Raises:
         JobFailed: when it is refused on this machine, or wants to end the process.
@@ -88,7 +88,7 @@ def one_of_many(config: DictConfig, sweep: int) -> None:
         raise JobError(str(error)) from None
     finally:
         refresh(Path(HydraConfig.get().sweep.dir), every=REPORT_SECONDS)
-    if code > 128 and os.getpid() == sweep:
+    if code > 128 and os.getpid() == main_process:
         raise KeyboardInterrupt
 
 

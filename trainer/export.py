@@ -29,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="override",
         help="export=keras, =saved_model or =onnx, export.weights=best, =ema or =final, device=cpu",
     )
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        experiment = declared(asked.run, asked.overrides, ["export", "device"])
+        experiment = declared(options.run, options.overrides, ["export", "device"])
         if experiment.export is None:
             hint = did_you_mean("", Export.kinds)
             raise refuse("export", ABSENT, "is required for this run", hint)
         check_export(experiment)
-        print(exported(experiment, Folder(asked.run)))
+        print(exported(experiment, Folder(options.run)))
     except Refused as refused:
         print(refused, file=sys.stderr)
         return REFUSED

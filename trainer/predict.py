@@ -39,15 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output", type=Path, default=Path("predictions.csv"), help=".csv or .npy (%(default)s)"
     )
-    asked = parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     try:
-        return _told(asked.run, asked.overrides, asked.weights, asked.part, asked.output)
+        return _predict(
+            options.run, options.overrides, options.weights, options.part, options.output
+        )
     except Refused as refused:
         print(refused, file=sys.stderr)
         return REFUSED
 
 
-def _told(run: Path, overrides: Sequence[str], weights: Any, part: str, output: Path) -> int:
+def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, output: Path) -> int:
     _among("--weights", weights, (None, *get_args(Weights)))
     _among("--part", part, PARTS)
     _among("--output", output.suffix, FORMATS)

@@ -130,19 +130,19 @@ def _outcome(
     experiment: Experiment,
     folder: Folder,
     live: keras.Model | None,
-    given: keras.Model | None,
+    original: keras.Model | None,
     reason: str = "",
 ) -> Outcome:
     """What came of a run, as its folder tells it; of one that could not begin, `reason`.
 
-    `live` is the network that was trained just now, and `given` the one that was to be.
+    `live` is the network that was trained just now, `original` the one that the program gave.
     """
     result = folder.ended() or {}
     if reason:
         result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
-    if live is not None and given is not None and live is not given:
-        given.set_weights(live.get_weights())  # what was trained is a copy on another device
-        live = given
+    if live is not None and original is not None and live is not original:
+        original.set_weights(live.get_weights())  # what was trained is a copy on another device
+        live = original
     return Outcome(
         folder.path,
         result["status"],
@@ -177,9 +177,9 @@ def _with_objects(
     if not parts:
         return experiment
     fields = {name: getattr(experiment, name) for name in type(experiment).model_fields}
-    given = type(experiment).declared({**fields, **parts})
-    given.placeholders.update(experiment.placeholders)
-    return given
+    complete = type(experiment).declared({**fields, **parts})
+    complete.placeholders.update(experiment.placeholders)
+    return complete
 
 
 def _made(folder: str | os.PathLike[str] | None) -> Path:

@@ -40,9 +40,9 @@ class Parity(NamedTuple):
         return max(self.losses, self.weights) < AGREED  # false for NaN too
 
     def __str__(self) -> str:
-        found = "agree" if self.agrees else "DISAGREE"
+        verdict = "agree" if self.agrees else "DISAGREE"
         return (
-            f"{' and '.join(self.devices)} {found} over {UPDATES} updates: losses differ by "
+            f"{' and '.join(self.devices)} {verdict} over {UPDATES} updates: losses differ by "
             f"{self.losses:.1e} of the largest, weights by {self.weights:.1e}"
         )
 
@@ -59,19 +59,19 @@ def examine(plan: Plan, folder: Folder) -> int:
     print(f"{plan.summary()}, on this machine:")
     wake(folder.chatter)
     with diverted(folder.chatter):
-        told = dict(machine(experiment))
-    _show(told)
+        report = dict(machine(experiment))
+    _show(report)
     with diverted(folder.chatter):
-        told["compile"] = compiling(plan, folder)
-    _show({"compile": told["compile"]})
+        report["compile"] = compiling(plan, folder)
+    _show({"compile": report["compile"]})
     parities = []
-    if any("GPU" in device for device in told["devices"]):
+    if any("GPU" in device for device in report["devices"]):
         with diverted(folder.chatter):
             parities = [parity(plan, ("/CPU:0", "/GPU:0"))]
-    told["parity"] = [str(found) for found in parities] or ["no GPU to compare with the CPU"]
-    _show({"parity": told["parity"]})
-    write(folder.path / "doctor.json", json.dumps(told, indent=1) + "\n")
-    return DONE if all(found.agrees for found in parities) else FAILED
+    report["parity"] = [str(each) for each in parities] or ["no GPU to compare with the CPU"]
+    _show({"parity": report["parity"]})
+    write(folder.path / "doctor.json", json.dumps(report, indent=1) + "\n")
+    return DONE if all(each.agrees for each in parities) else FAILED
 
 
 def machine(experiment: Experiment) -> Iterator[tuple[str, Any]]:
@@ -86,8 +86,10 @@ def machine(experiment: Experiment) -> Iterator[tuple[str, Any]]:
     yield (
         "devices",
         [
-            " ".join(filter(None, (device.name.removeprefix("/physical_device:"), *_named(found))))
-            for device, found in zip(devices, details, strict=True)
+            " ".join(
+                filter(None, (device.name.removeprefix("/physical_device:"), *_described(detail)))
+            )
+            for device, detail in zip(devices, details, strict=True)
         ],
     )
     build = tf.sysconfig.get_build_info()
@@ -166,14 +168,14 @@ def _memory() -> str:
     return f"{free:.1f} of {total:.1f} GiB free"
 
 
-def _named(details: Mapping[str, Any]) -> Iterator[str]:
+def _described(details: Mapping[str, Any]) -> Iterator[str]:
     if "device_name" in details:
         yield f"({details['device_name']})"
     if "compute_capability" in details:
         yield "compute capability " + ".".join(map(str, details["compute_capability"]))
 
 
-def _show(told: Mapping[str, Any]) -> None:
-    for name, found in told.items():
-        for i, line in enumerate(found if isinstance(found, list) else [found]):
+def _show(report: Mapping[str, Any]) -> None:
+    for name, value in report.items():
+        for i, line in enumerate(value if isinstance(value, list) else [value]):
             print(f"  {name if not i else '':<10} {line}")

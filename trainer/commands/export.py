@@ -44,14 +44,14 @@ class Exported(NamedTuple):
     """A file that has been compared with the network."""
 
     path: Path
-    told: dict[str, Any]
+    about: dict[str, Any]
     """What stands beside it, in JSON."""
 
     def __str__(self) -> str:
-        told = self.told
+        about = self.about
         return (
-            f"exported {near(self.path)}: the {told['weights']} weights, of step {told['step']}, "
-            f"off by at most {told['max_difference']:.2g} on {told['compared_on']} test examples"
+            f"exported {near(self.path)}: the {about['weights']} weights, of step {about['step']}, "
+            f"off by at most {about['max_difference']:.2g} on {about['compared_on']} test examples"
         )
 
 
@@ -80,17 +80,17 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     with within("export"):
         this = Restored.of(experiment, folder, export.weights)
     path = folder.path / "export" / f"{this.weights}{export.suffix}"
-    about = path.with_name(f"{path.name}.json")
+    description = path.with_name(f"{path.name}.json")
     made_of = {
         "weights": this.weights,
         "step": this.saved.step,
         "state": this.digest(),
         "takes": export.inputs,
     }
-    if path.exists() and about.exists():
-        told = json.loads(about.read_text(encoding="utf-8"))
-        if made_of.items() <= told.items():
-            return Exported(path, told)
+    if path.exists() and description.exists():
+        about = json.loads(description.read_text(encoding="utf-8"))
+        if made_of.items() <= about.items():
+            return Exported(path, about)
     path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -104,7 +104,7 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     finally:
         _remove(draft)
     facts = experiment.data.facts()
-    told = {
+    about = {
         "kind": export.kind,
         **made_of,
         "max_difference": difference,
@@ -118,30 +118,32 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
         "classes": list(this.preparation.names or []) or None,
         "versions": versions(),
     }
-    write(about, json.dumps(told, indent=1) + "\n")
-    return Exported(path, told)
+    write(description, json.dumps(about, indent=1) + "\n")
+    return Exported(path, about)
 
 
 def _written(export: Export, this: Restored, data: Split, draft: Path) -> tuple[float, int]:
-    """Writes the file, and gives how far it is from the network, on how many examples."""
+    """Writes the file; returns its largest difference from the network, on how many examples."""
     import numpy as np
     import tensorflow as tf
 
     inputs = np.asarray(data.test.inputs[:COMPARED])
-    wanted = np.asarray(this.network().outputs(tf.constant(inputs)))
+    expected = np.asarray(this.network().outputs(tf.constant(inputs)))
     raw = export.inputs == "raw"
-    given = data.preparation.undo(inputs).astype(np.float32) if raw else inputs
+    handed = data.preparation.undo(inputs).astype(np.float32) if raw else inputs
     try:
         with warnings.catch_warnings():
             # Keras and tf2onnx call numpy in ways that it has told them to leave.
             warnings.simplefilter("ignore")
             export.save(this.model_of_raw() if raw else this.model(), draft)
-            found = export.load(draft)(given)
+            outputs = export.load(draft)(handed)
     except Exception as error:  # whatever a format's library raises
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ExportError(f"export={export.kind} failed: {why}") from error
-    scale = max(1.0, float(np.abs(wanted).max()))
-    difference = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
+    scale = max(1.0, float(np.abs(expected).max()))
+    difference = (
+        float(np.abs(outputs - expected).max()) if outputs.shape == expected.shape else np.inf
+    )
     if not difference <= TOLERANCE[this.experiment.run.precision] * scale:
         hint = "\n  hint: export.inputs=prepared" if raw else ""
         raise ExportError(
@@ -153,7 +155,7 @@ def _written(export: Export, this: Restored, data: Split, draft: Path) -> tuple[
 
 @contextmanager
 def _as_it_is(model: Model) -> Iterator[None]:
-    """Leaves a model that a program gave, which is a live one, with the weights that it has."""
+    """Leaves a model that a program gave, with the weights that it has."""
     live = model._model if isinstance(model, GivenModel) else None
     before = [variable.numpy() for variable in live.variables] if live else []
     try:

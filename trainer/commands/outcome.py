@@ -31,7 +31,7 @@ class Outcome:
     steps: int
     """The updates that were made, in all processes together."""
     metrics: Mapping[str, float]
-    """What the last evaluation found, such as `eval_loss`."""
+    """The numbers of the last evaluation, such as `eval_loss`."""
     reason: str
     """Why it failed, or nothing."""
     result: Mapping[str, Any] = field(repr=False)
@@ -71,9 +71,9 @@ def _columns(rows: list[dict[str, Any]]) -> History:
     names = dict.fromkeys(name for row in rows for name in row)
     columns: History = {}
     for name in names:
-        found = [row.get(name) for row in rows]
+        values = [row.get(name) for row in rows]
         if name == "step":
-            columns[name] = np.array(found, np.int64)
+            columns[name] = np.array(values, np.int64)
         else:
-            columns[name] = np.array([np.nan if x is None else x for x in found], np.float64)
+            columns[name] = np.array([np.nan if x is None else x for x in values], np.float64)
     return columns

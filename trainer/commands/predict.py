@@ -86,8 +86,8 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     # The very function that evaluates while training, so that the same data gives the same number.
     metrics = Program(network, feed, "graph", 1).evaluate()
     outputs = np.concatenate([_predictions(network, inputs) for inputs, _ in feed.tests()])
-    told = {f"eval_{name}": value for name, value in metrics.items()}
-    return Predicted(outputs, examples.labels, told, this.preparation.names)
+    named = {f"eval_{name}": value for name, value in metrics.items()}
+    return Predicted(outputs, examples.labels, named, this.preparation.names)
 
 
 def _part(data: Split, part: str) -> Examples:
@@ -138,9 +138,9 @@ def _short(value: np.float32) -> str:
     return str(np.float32(value))
 
 
-def _among(option: str, value: Any, known: Sequence[Any]) -> None:
-    if value not in known:
-        raise refuse(option, value, f"must be one of {', '.join(filter(None, known))}")
+def _among(option: str, value: Any, options: Sequence[Any]) -> None:
+    if value not in options:
+        raise refuse(option, value, f"must be one of {', '.join(filter(None, options))}")
 
 
 def _compare(run: Facts, now: Facts) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Restored:
-    """The state of a run at a checkpoint, and whose weights are meant."""
+    """The state of a run at a checkpoint, and which of its weights to take."""
 
     experiment: Experiment
     saved: Saved
@@ -70,11 +70,11 @@ class Restored:
 
     def digest(self) -> str:
         """A fingerprint of the whole state, equal only where every bit is."""
-        found = sha256()
+        digest = sha256()
         for name in sorted(self.saved.arrays):
-            found.update(name.encode())
-            found.update(np.ascontiguousarray(self.saved.arrays[name]).data)
-        return found.hexdigest()
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.saved.arrays[name]).data)
+        return digest.hexdigest()
 
     def network(self) -> Network:
         """The network as evaluations see it, on its device.
@@ -109,8 +109,8 @@ class Restored:
             model = _settled(self.experiment).build(facts.shape, facts.outputs, Dials(()))
         for weight in model.weights:
             average = self.saved.arrays.get(f"average/{weight.path}")
-            meant = None if self.weights == "final" else average
-            weight.assign(self.saved.arrays[f"model/{weight.path}"] if meant is None else meant)
+            final = self.weights == "final" or average is None
+            weight.assign(self.saved.arrays[f"model/{weight.path}"] if final else average)
         return model
 
     def model_of_raw(self) -> keras.Model:

@@ -1,7 +1,7 @@
-"""How loops were found to run best, remembered from run to run in the user's cache folder.
+"""Which way to compile was measured as the fastest, kept from run to run in the user's cache.
 
-A file a verdict, under `$XDG_CACHE_HOME/scheduled-training` (`~/.cache` where that is not set).
-Whatever is found amiss with one is as if it were not there: it can only cost a measurement.
+Each choice is a file under `$XDG_CACHE_HOME/scheduled-training` (`~/.cache` where that is not
+set). A file that can't be read counts as missing, which costs a measurement and no more.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ALL = "all"
 
 
 def folder() -> Path:
-    """Where verdicts are kept."""
+    """The folder with the choices."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "scheduled-training" / "compiled"
 
@@ -45,18 +45,17 @@ def folder() -> Path:
 def remembered(
     experiment: Experiment, device: str, together: int = 1, *, alone: bool = False
 ) -> CompileChoice | None:
-    """What an earlier run of such an experiment on such a machine found.
+    """The choice that an earlier run of a like experiment on a like machine measured.
 
-    `together` networks like its own go through one program. A run that is `alone` in its process,
-    in which TensorFlow has not started, may be told to take one thread, at a rate of 0 where no
-    run has tried that yet.
+    `together` networks go through one program. A run that is `alone` in its process, in which
+    TensorFlow has not started, may get one thread, with a rate of 0 where no run has tried that.
     """
     if not experiment.run.compile_cache:
         return None
     with suppress(OSError, ValueError, TypeError, KeyError):
         kept = json.loads(_file(experiment, device, together).read_text(encoding="utf-8"))
         way, why = kept["compile"], kept["why"]
-        if way in get_args(Compiled) and all(isinstance(told, str) for told in why.values()):
+        if way in get_args(Compiled) and all(isinstance(text, str) for text in why.values()):
             rates = {name: float(rate) for name, rate in kept["rates"].items()}
             free = alone and experiment.run.threads == "auto" and THREADS not in os.environ
             one = free and way == "xla" and "CPU" in device and _one_is_better(rates)
@@ -70,7 +69,7 @@ def remembered(
 def remember(
     experiment: Experiment, device: str, chosen: CompileChoice, together: int = 1
 ) -> CompileChoice:
-    """Keeps what was measured, where the disk allows, and gives it with where it is from."""
+    """Keeps a measured choice, where the disk allows, and returns it with its origin."""
     if experiment.run.compile_cache:
         with suppress(OSError):
             file = _file(experiment, device, together)
@@ -81,7 +80,7 @@ def remember(
                 "why": chosen.why,
                 "rates": {**rates, str(chosen.threads or ALL): chosen.rate},
                 "measured": time.strftime("%Y-%m-%d"),
-                "of": _likeness(experiment, device, together),
+                "of": _cache_key(experiment, device, together),
             }
             write(file, json.dumps(kept, indent=1) + "\n")
     return replace(chosen, origin=MEASURED)
@@ -95,12 +94,12 @@ def _one_is_better(rates: Mapping[str, float]) -> bool:
 
 
 def _file(experiment: Experiment, device: str, together: int) -> Path:
-    likeness = json.dumps(_likeness(experiment, device, together), sort_keys=True)
-    return folder() / f"{sha256(likeness.encode()).hexdigest()[:32]}.json"
+    key = json.dumps(_cache_key(experiment, device, together), sort_keys=True)
+    return folder() / f"{sha256(key.encode()).hexdigest()[:32]}.json"
 
 
-def _likeness(experiment: Experiment, device: str, together: int) -> dict[str, Any]:
-    """All that speed hangs on: what has the same likeness is compiled the same way."""
+def _cache_key(experiment: Experiment, device: str, together: int) -> dict[str, Any]:
+    """Everything that speed depends on: experiments with the same key are compiled alike."""
     run = experiment.run
     return {
         "model": _outline(experiment.model),
@@ -126,12 +125,12 @@ def _outline(value: Any) -> Any:
         case Schedule():
             return "scheduled"
         case Declaration():
-            named = {name: getattr(value, name) for name in type(value).model_fields}
-            return {name: _outline(found) for name, found in named.items()}
+            fields = {name: getattr(value, name) for name in type(value).model_fields}
+            return {name: _outline(field) for name, field in fields.items()}
         case Mapping():
-            return {str(name): _outline(found) for name, found in value.items()}
+            return {str(name): _outline(entry) for name, entry in value.items()}
         case tuple() | list():
-            return [_outline(found) for found in value]
+            return [_outline(entry) for entry in value]
         case float():
             return "0.0" if value == 0 else "not 0.0"
         case bool() | int() | None:
@@ -149,4 +148,4 @@ def _hardware(device: str) -> list[Any]:
         return cpu
     gpus = tf.config.list_physical_devices("GPU")
     details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
-    return [*cpu, *(str(found.get("device_name")) for found in details)]
+    return [*cpu, *(str(detail.get("device_name")) for detail in details)]

@@ -63,20 +63,20 @@ def _check_outputs(model: keras.Model, kind: str, facts: Facts) -> None:
 def _symbolic(model: keras.Model, what: str) -> list[Any] | None:
     """The inputs or outputs of a model that knows them without being called."""
     try:
-        found = getattr(model, what)
+        tensors = getattr(model, what)
     except (AttributeError, ValueError):
         return None
-    return list(tf.nest.flatten(found)) if found is not None else None
+    return list(tf.nest.flatten(tensors)) if tensors is not None else None
 
 
 def _tried(model: keras.Model, kind: str, shape: tuple[int, ...]) -> list[Any]:
-    """What a model gives for two inputs that are made up."""
+    """The outputs of a model for two inputs of zeros."""
     try:
-        found = model(tf.zeros([2, *shape]), training=False)
+        outputs = model(tf.zeros([2, *shape]), training=False)
     except Exception as error:  # whatever its layers raise
         rule = f"can't take inputs of shape {list(shape)}: {error}"
         raise refuse("model", kind, rule) from None
-    return list(tf.nest.flatten(found))
+    return list(tf.nest.flatten(outputs))
 
 
 def _fits(taken: Sequence[int | None], shape: Sequence[int]) -> bool:
@@ -105,7 +105,7 @@ def _check_end(model: keras.Model, loss: Loss) -> None:
 
 
 def ending(model: keras.Model) -> str | None:
-    """The activation that a model ends in; None where that can't be told.
+    """The activation that a model ends in; None where nothing says which.
 
     >>> ending(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")]))
     'softmax'

@@ -16,7 +16,7 @@ from ..runs.provenance import usable_cores
 from .probe import probe
 
 THREADS = "TF_NUM_INTRAOP_THREADS"
-"""The environment's word on how many threads an operation may take, where nothing else is said."""
+"""The variable that says how many threads an operation may take, where nothing else does."""
 
 
 def open_devices(experiment: Experiment) -> tuple[str, tf.distribute.Strategy | None]:
@@ -63,5 +63,5 @@ def _set_threads(count: int) -> bool:
 def taken() -> int:
     """How many threads an operation may take."""
     declared = tf.config.threading.get_intra_op_parallelism_threads()
-    told = os.environ.get(THREADS, "")  # which TensorFlow ignores where it is no number
-    return declared or (int(told) if told.isdecimal() else 0) or len(usable_cores())
+    text = os.environ.get(THREADS, "")  # which TensorFlow ignores where it is no number
+    return declared or (int(text) if text.isdecimal() else 0) or len(usable_cores())

@@ -97,8 +97,8 @@ class Network:
         except Refused:
             raise
         except ValueError as error:  # what Keras says of shapes that don't fit
-            told = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
-            why = next((line for line in told[1:] if line), told[0]).partition(" for '")[0]
+            lines = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
+            why = next((line for line in lines[1:] if line), lines[0]).partition(" for '")[0]
             rule = f"does not fit inputs of shape {list(facts.shape)}: {why}"
             raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
         loss.try_step(model, facts, dials)
@@ -188,8 +188,8 @@ def check_state(state: Mapping[str, NDArray[Any]], held: Mapping[str, Any]) -> N
     Raises:
         ValueError: naming the first name, shape or type that differs.
     """
-    if odd := sorted(held.keys() ^ state.keys()):
-        raise ValueError(f"the checkpoint and this network differ in {', '.join(odd)}")
+    if differing := sorted(held.keys() ^ state.keys()):
+        raise ValueError(f"the checkpoint and this network differ in {', '.join(differing)}")
     for name, variable in held.items():
         saved, here = state[name], np.asarray(variable)
         if (saved.shape, saved.dtype) != (here.shape, here.dtype):

@@ -40,7 +40,7 @@ class ParameterGroup:
 
 
 class Groups:
-    """What updates the trainable weights of a model; every one of them belongs to one group.
+    """The optimizers of a model's trainable weights; every weight belongs to one group.
 
     Where the declaration has neither groups nor a layer decay, this is one optimizer of Keras and
     nothing besides.
@@ -50,7 +50,7 @@ class Groups:
         """Builds the optimizers, with `dials` for what is scheduled.
 
         Raises:
-            Refused: when a glob means no weight, or none that an earlier group has left.
+            Refused: when a glob matches no weight, or none that an earlier group has left.
         """
         self._weights = list(model.trainable_variables)
         # Keras clips what one optimizer has; with several, the norm is over all of them.
@@ -59,8 +59,8 @@ class Groups:
             self._limit = dials.live("global_clipnorm", declared.global_clipnorm)
             declared = declared.model_copy(update={"global_clipnorm": None})
         group_of = _group_of(declared, [weight.path for weight in self._weights])
-        self._parts = [
-            _part(group, layer, share, weights, declared, dials)
+        self._groups = [
+            _group(group, layer, share, weights, declared, dials)
             for layer, share, held in _layers(declared, model)
             for group in dict.fromkeys(group_of.values())
             if (weights := [weight for weight in held if group_of[weight.path] == group])
@@ -68,46 +68,49 @@ class Groups:
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One update of every weight, by its gradient, within `dials.showing(row)`."""
-        given = dict(zip((weight.path for weight in self._weights), gradients, strict=True))
+        by_path = dict(zip((weight.path for weight in self._weights), gradients, strict=True))
         if self._limit is not None:
-            for part in self._parts:
-                if part.frozen is not None:
-                    for path in (weight.path for weight in part.weights):
-                        given[path] = (1 - part.frozen()) * tf.convert_to_tensor(given[path])
+            for group in self._groups:
+                if group.frozen is not None:
+                    for path in (weight.path for weight in group.weights):
+                        by_path[path] = (1 - group.frozen()) * tf.convert_to_tensor(by_path[path])
             clipped, _ = tf.clip_by_global_norm(
-                list(given.values()), tf.convert_to_tensor(self._limit, tf.float32)
+                list(by_path.values()), tf.convert_to_tensor(self._limit, tf.float32)
             )
-            given = dict(zip(given, clipped, strict=True))
-        for part in self._parts:
-            part.apply([given[weight.path] for weight in part.weights])
+            by_path = dict(zip(by_path, clipped, strict=True))
+        for group in self._groups:
+            group.apply([by_path[weight.path] for weight in group.weights])
 
     def applied(self) -> list[keras.Variable]:
-        """How many updates the optimizers have made, those left out whose weights may freeze."""
-        return [part.optimizer.iterations for part in self._parts if part.frozen is None]
+        """The count of updates of each optimizer whose weights are never frozen."""
+        return [group.optimizer.iterations for group in self._groups if group.frozen is None]
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """Those of Keras that make the updates."""
-        return [part.optimizer for part in self._parts]
+        """The optimizers of Keras that make the updates."""
+        return [group.optimizer for group in self._groups]
 
     def slots(self) -> dict[str, keras.Variable]:
         """Every variable of every optimizer, by name."""
         return {
-            _joined(part.name, name): slot
-            for part in self._parts
-            for name, slot in slots(part.optimizer).items()
+            _joined(group.name, name): slot
+            for group in self._groups
+            for name, slot in slots(group.optimizer).items()
         }
 
 
 def _group_of(declared: Optimizer, paths: Sequence[str]) -> dict[str, str]:
-    """The group of each weight, the first that means it, or "" for the rest."""
+    """The name of each weight's group, by the weight's path: the first group with a glob for it.
+
+    Weights that no group has are in the group without a name.
+    """
     left = list(paths)
     group_of: dict[str, str] = {}
     for name, group in declared.groups.items():
         for glob in group.globs(name):
             if not any(matches(glob, path) for path in left):
-                means = [path for path in group_of if matches(glob, path)]
-                owners = ", ".join(dict.fromkeys(group_of[path] for path in means))
-                rule = f"means only weights that {owners} has" if means else "means no weight"
+                taken = [path for path in group_of if matches(glob, path)]
+                owners = ", ".join(dict.fromkeys(group_of[path] for path in taken))
+                rule = f"means only weights that {owners} has" if taken else "means no weight"
                 with within("optimizer", "groups", name):
                     hint = f"the weights are {', '.join(paths)}"
                     raise refuse("paths" if group.paths else "", glob, rule, hint)
@@ -137,7 +140,7 @@ def _layers(
             depth += 1
 
 
-def _part(
+def _group(
     group: str,
     layer: str,
     share: float,
@@ -145,15 +148,15 @@ def _part(
     declared: Optimizer,
     dials: Dials,
 ) -> ParameterGroup:
-    ours = declared.groups.get(group) or Group.declared({})
-    alone = declared.of_group(group) if group else declared
-    shown: dict[str, Any] = {
-        field: dials[f"groups.{group}.{field}" if field in ours.settings else field]
-        for field in alone.scheduled()
+    settings = declared.groups.get(group) or Group.declared({})
+    own = declared.of_group(group) if group else declared
+    live: dict[str, Any] = {
+        field: dials[f"groups.{group}.{field}" if field in settings.settings else field]
+        for field in own.scheduled()
     }
-    optimizer = alone.build({"learning_rate": _rate(group, ours, share, dials), **shown})
+    optimizer = own.build({"learning_rate": _rate(group, settings, share, dials), **live})
     optimizer.build(weights)
-    frozen = dials[f"groups.{group}.frozen"] if ours.frozen_until else None
+    frozen = dials[f"groups.{group}.frozen"] if settings.frozen_until else None
     return ParameterGroup(_joined(group, layer), weights, optimizer, frozen)
 
 

@@ -69,7 +69,7 @@ class Scaling:
             return ~sound & lower
 
         def attempt(
-            scale: tf.Tensor, _: tf.Tensor, lower: tf.Tensor, told: object
+            scale: tf.Tensor, _: tf.Tensor, lower: tf.Tensor, _losses: object
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
             loss, *gradients = map(tf.convert_to_tensor, differentiated(scale))
             gradients = [gradient / scale for gradient in gradients]
@@ -78,16 +78,16 @@ class Scaling:
             scale = tf.where(sound | ~lower, scale, scale / 2)
             return scale, sound, lower, [loss, *gradients]
 
-        asked = self.scale.value()
-        start = asked, False, True, [tf.zeros(shape) for shape in ((), *shapes)]
-        scale, sound, _, told = tf.while_loop(goes_on, attempt, start)
-        self._learn(asked, scale, sound)
-        return told, sound
+        first = self.scale.value()
+        start = first, False, True, [tf.zeros(shape) for shape in ((), *shapes)]
+        scale, sound, _, loss_and_gradients = tf.while_loop(goes_on, attempt, start)
+        self._adapt(first, scale, sound)
+        return loss_and_gradients, sound
 
-    def _learn(self, asked: tf.Tensor, scale: tf.Tensor, sound: tf.Tensor) -> None:
-        """Notes that it was asked for one scale and ended at another."""
-        fitting = tf.where(scale < asked, 0, self.fitting + 1)
+    def _adapt(self, first: tf.Tensor, scale: tf.Tensor, sound: tf.Tensor) -> None:
+        """Sets the scale of the next update, by the first and the last scale of this one."""
+        fitting = tf.where(scale < first, 0, self.fitting + 1)
         grows = fitting == PATIENCE
         scale = tf.where(grows, tf.minimum(2 * scale, HIGHEST), scale)
-        self.scale.assign(tf.where(sound, scale, asked))
+        self.scale.assign(tf.where(sound, scale, first))
         self.fitting.assign(tf.where(sound, tf.where(grows, 0, fitting), self.fitting))

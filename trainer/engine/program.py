@@ -90,15 +90,16 @@ class Program:
         handed = self._feed.hand(step, count, self.longest if self._xla else count)
         if self._compiled is None:  # called so, it costs a third of what `tf.function` does
             self._compiled = self._updates.get_concrete_function()
-        told = self._compiled(tf.constant(rows), handed, tf.constant(count, tf.int32))
-        (before, after, *applied), losses, finite = map(np.asarray, told)
+        outputs = self._compiled(tf.constant(rows), handed, tf.constant(count, tf.int32))
+        (before, after, *optimizer_steps), losses, finite = map(np.asarray, outputs)
         done = int(after - before)
         losses, finite = losses[:done], finite[:done]
         whole = done == count or (0 < done < count and not finite[-1])
-        if not whole or not (self._skips or {*applied} <= {after}):
+        in_step = all(step == after for step in optimizer_steps)
+        if not whole or not (in_step or self._skips):
             raise RuntimeError(
                 f"asked for updates {before} to {before + count}, but the program is at {after} "
-                f"and its optimizers at {sorted(map(int, applied))}"
+                f"and its optimizers at {sorted(map(int, optimizer_steps))}"
             )
         return Updates(losses, finite)
 
@@ -115,9 +116,12 @@ class Program:
     def _loop(
         self, rows: tf.Tensor, handed: Any, count: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Where it was and is and where its optimizers are, and what `Updates` has."""
+        """The steps, the losses, and whether each update was finite.
 
-        def goes_on(i: tf.Tensor, sound: tf.Tensor, *told: tf.TensorArray) -> tf.Tensor:
+        The steps are `global_step` before and after, and the count of each optimizer after.
+        """
+
+        def goes_on(i: tf.Tensor, sound: tf.Tensor, *_: tf.TensorArray) -> tf.Tensor:
             return (i < count) & (sound | self._skips)
 
         def update(
@@ -147,13 +151,13 @@ class Program:
         return [tf.identity(w.value) for w in self.network.model.non_trainable_weights]
 
     def concluded(
-        self, told: Sequence[tf.Tensor], sound: tf.Tensor, before: Sequence[tf.Tensor]
+        self, judged: Sequence[tf.Tensor], sound: tf.Tensor, before: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Makes the update by the loss and gradients `told`, unless they are not `sound`.
+        """Makes the update by a loss and gradients, unless they are not `sound`.
 
         `before` is what `kept` gave before the model saw the batch. Gives the loss, and `sound`.
         """
-        loss, *gradients = told
+        loss, *gradients = judged
 
         def apply() -> tf.Tensor:
             self.network.groups.apply(gradients)
@@ -174,8 +178,8 @@ class Program:
         scaling = self.network.scaling
         judged = partial(finite, xla=self._xla)
         if scaling is None:
-            loss, *gradients = told = self.accumulated(handed, i)
-            return told, judged(loss, gradients)
+            loss, *gradients = self.accumulated(handed, i)
+            return [loss, *gradients], judged(loss, gradients)
         undo = self.undoing()
 
         def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
@@ -209,9 +213,9 @@ class Program:
             return self.differentiated(self._feed.batch(handed, i, 0, 1), scale)
 
         def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            told = self.differentiated(self._feed.batch(handed, i, k, parts), scale)
-            found = map(tf.convert_to_tensor, told)
-            return k + 1, [total + x for total, x in zip(sums, found, strict=True)]
+            terms = self.differentiated(self._feed.batch(handed, i, k, parts), scale)
+            tensors = map(tf.convert_to_tensor, terms)
+            return k + 1, [total + x for total, x in zip(sums, tensors, strict=True)]
 
         k, sums = 0, [tf.zeros(shape) for shape in ((), *self.shapes)]
         if self.unrolled:

@@ -39,7 +39,7 @@ def diverted(path: Path) -> Iterator[None]:
     """Sends what is written to file descriptor 2 into a file.
 
     TensorFlow's C++ start-up writes there whatever `TF_CPP_MIN_LOG_LEVEL` says; the text is kept,
-    for the day a GPU is not found.
+    for the day when a GPU is missing.
     """
     sys.stderr.flush()
     try:

@@ -1,8 +1,8 @@
 """Several processes in step: the first one leads, and the others do what it says.
 
-What is to be done next is one message, a sum over all workers to which the others add only what
-they were asked by signals. So all of them make the same calls in the same order, whatever the
-first one decides by its clock, by a person's orders, or by what an evaluation found.
+Each next step is one message, a sum over all workers, to which the others add the signals that
+they have received. So all workers make the same calls in the same order, whatever the first one
+decides by its clock, by a person's orders, or by an evaluation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHUNK = 2**18
 
 
 class Message(NamedTuple):
-    """What the first worker wants all of them to do."""
+    """What the first worker wants all workers to do."""
 
     verb: int
     first: int = 0
@@ -58,18 +58,18 @@ class Workers:
         return self.cluster.leads
 
     def say(self, verb: int, *numbers: int) -> None:
-        """Lets the others do something, and hears what they were asked by signals."""
-        told = np.zeros(NUMBERS + len(SIGNALS))
-        told[: 1 + len(numbers)] = verb, *numbers
-        asked = self.add(told)[NUMBERS:]
-        if self.stop and self.stop.signal is None and asked.any():
-            self.stop.signal = SIGNALS[int(asked.argmax())]
+        """Sends a message to the others, whose sum brings back the signals they received."""
+        message = np.zeros(NUMBERS + len(SIGNALS))
+        message[: 1 + len(numbers)] = verb, *numbers
+        signals = self.add(message)[NUMBERS:]
+        if self.stop and self.stop.signal is None and signals.any():
+            self.stop.signal = SIGNALS[int(signals.argmax())]
 
     def hear(self, stop: Stop) -> Message:
-        """What the first one wants done; it hears in turn what this one was asked by a signal."""
-        asked = [float(stop.signal == number) for number in SIGNALS]
-        told = self.add(np.array([0.0] * NUMBERS + asked))
-        return Message(*map(int, told[:NUMBERS].tolist()))
+        """The next message of the first worker, which learns in turn of a signal received here."""
+        signals = [float(stop.signal == number) for number in SIGNALS]
+        message = self.add(np.array([0.0] * NUMBERS + signals))
+        return Message(*map(int, message[:NUMBERS].tolist()))
 
     def dismiss(self, code: int) -> None:
         """Lets the others end, with an exit code."""
@@ -82,7 +82,7 @@ class Workers:
         """The sum over all workers.
 
         Raises:
-            Lost: when another one is gone.
+            WorkerLostError: when another worker is gone.
         """
         with self.together():
             return np.asarray(self._add(tf.constant(numbers)))
@@ -94,8 +94,8 @@ class Workers:
         mine = np.zeros(-(-len(words) // CHUNK) * CHUNK, np.float32)
         if self.leads:
             mine[: len(words)] = words  # each is a whole number that float32 holds
-        found = [self.add(chunk) for chunk in mine.reshape(-1, CHUNK)]
-        content = np.concatenate(found)[: len(words)].astype(np.uint16).tobytes()
+        sums = [self.add(chunk) for chunk in mine.reshape(-1, CHUNK)]
+        content = np.concatenate(sums)[: len(words)].astype(np.uint16).tobytes()
         shared, start = {}, 0
         for name, array in state.items():
             piece = content[start : start + array.nbytes]
@@ -109,18 +109,18 @@ class Workers:
         Raises:
             Refused: when they were not; every worker then raises it.
         """
-        told = f"{experiment.model_dump_json()} {data} {tf.__version__}"
-        mine = np.frombuffer(sha256(told.encode()).digest(), np.uint8).astype(np.float64)
+        text = f"{experiment.model_dump_json()} {data} {tf.__version__}"
+        mine = np.frombuffer(sha256(text.encode()).digest(), np.uint8).astype(np.float64)
         if (self.add(mine) != len(self.cluster.addresses) * mine).any():
             rule = "not all workers have the same config, data and version of TensorFlow"
             raise refuse("device", "multi_worker", rule, "give each the same command")
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Within the block, what TensorFlow fails by is taken for the loss of another worker.
+        """Takes an error of TensorFlow within the block for the loss of another worker.
 
         Raises:
-            Lost: with what it said.
+            WorkerLostError: with what TensorFlow said.
         """
         try:
             yield
@@ -128,8 +128,8 @@ class Workers:
             raise
         except tf.errors.OpError as error:
             gone = silent(self.cluster)
-            said = (error.message or str(error)).strip().splitlines()[0]
-            why = f"no worker at {' and '.join(gone)} any more" if gone else said
+            message = (error.message or str(error)).strip().splitlines()[0]
+            why = f"no worker at {' and '.join(gone)} any more" if gone else message
             hint = "start all workers again, and they go on from the last checkpoint"
             raise WorkerLostError(f"{why}\n  hint: {hint}") from None
 
@@ -138,8 +138,8 @@ class Workers:
             context = tf.distribute.get_replica_context()
             rank = int(tf.get_static_value(context.replica_id_in_sync_group))
             first = rank % context.num_replicas_in_sync == self._first
-            given = tf.identity(numbers) if first else tf.zeros_like(numbers)
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, given)
+            share = tf.identity(numbers) if first else tf.zeros_like(numbers)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, share)
 
         return self._strategy.experimental_local_results(self._strategy.run(replica))[0]
 

@@ -27,7 +27,7 @@ class Call:
     applied: Mapping[str, Values]
     """What each applied of every scheduled value, by name, the learning rate first."""
     metrics: Mapping[str, float]
-    """What the last evaluation found."""
+    """The numbers of the last evaluation."""
     model: keras.Model
     """The network as it is now, to be looked at; what changes its weights is no run any more."""
     epoch: float

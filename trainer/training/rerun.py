@@ -28,7 +28,7 @@ def prepare(source: Path, folder: Folder) -> None:
 def compare(source: Path, folder: Folder) -> str | None:
     """Says whether the run in `folder` is the one in `source`, and writes it to its result.
 
-    Nothing is said of runs that were declared otherwise, or have not both ended.
+    None for runs that were declared otherwise, or have not both ended.
     """
     first, second = Folder(source), folder
     before, now = first.ended(), second.ended()
@@ -42,8 +42,8 @@ def compare(source: Path, folder: Folder) -> str | None:
     write(folder.result, json.dumps(now, indent=1) + "\n")
     if same:
         return f"the same run as {source}: every bit of the weights is equal"
-    told = differences or ["nothing that was recorded; is an operation not deterministic?"]
-    return "\n  ".join([f"not the same run as {source}: the weights differ. What differs:", *told])
+    lines = differences or ["nothing that was recorded; is an operation not deterministic?"]
+    return "\n  ".join([f"not the same run as {source}: the weights differ. What differs:", *lines])
 
 
 def _bound(folder: Folder) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A run from beginning to end: TensorFlow's start, the loop, and how it is said to have ended."""
+"""A run from beginning to end: TensorFlow's start, the loop, and the result."""
 
 from __future__ import annotations
 

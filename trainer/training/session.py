@@ -77,7 +77,7 @@ class Session:
     saved: int = -1
     """The step of the last checkpoint."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """What the last evaluation found."""
+    """The numbers of the last evaluation."""
     best: Best | None = None
     standstill: Standstill = field(default_factory=Standstill)
     """What `evaluate.stop` goes by."""
@@ -132,9 +132,9 @@ class Session:
         return {f"eval_{name}": value for name, value in self.program.evaluate().items()}
 
     def evaluate(self) -> bool:
-        """Looks at the test examples; schedules that react observe what was found.
+        """Looks at the test examples; schedules that react observe the result.
 
-        Gives whether it is the best so far, where `checkpoint.keep_best` wants to know.
+        Returns whether it is the best so far, where `checkpoint.keep_best` wants to know.
         """
         experiment = self.plan.experiment
         self.metrics = self.look()
@@ -181,7 +181,7 @@ class Session:
         self.saved = self.step
 
     def finish_saving(self) -> OSError | None:
-        """Waits until all checkpoints are written; gives what the disk said, where it refused."""
+        """Waits until all checkpoints are written; returns the disk's error, where it refused."""
         self.writer.finish()
         self._say_disk_news()
         return self.writer.trouble
