@@ -15,9 +15,10 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.helpers.runs import experiment
+from tests.helpers.runs import plan
 from trainer.runs.folder import Folder
 from trainer.training import loop, run
+from trainer.training.resume import declare
 
 ASKED = (
     "model.hidden=[128]",
@@ -44,7 +45,7 @@ def seconds(every: str) -> float:
     try:
         with TemporaryDirectory() as path:
             folder = Folder(Path(path))
-            run.run(folder.declare(experiment(*ASKED, f"checkpoint.every={every}")), folder)
+            run.run(declare(folder, plan(*ASKED, f"checkpoint.every={every}")), folder)
     finally:
         loop.train = train
     return took[0]

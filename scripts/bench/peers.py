@@ -49,7 +49,7 @@ Run = Callable[[float], Made]
 """Trains for about as many seconds."""
 
 
-class Enough(Exception):  # noqa: N818  # no error
+class FitEnded(Exception):  # noqa: N818  # no error
     """Ends a `fit` in the middle of an epoch."""
 
 
@@ -70,25 +70,28 @@ def job(name: str, overrides: list[str]) -> Job:
 
 def trainer(given: Job) -> Run:
     """`python -m trainer`: its loop, with rows, events, checkpoints and progress as declared."""
+    from trainer.config.plan import Plan
     from trainer.runs.folder import Folder
     from trainer.runs.signals import Stop
     from trainer.training import assembly, loop
     from trainer.training.progress import Progress
+    from trainer.training.resume import declare
 
     path = Path(mkdtemp(prefix="bench-"))
     atexit.register(rmtree, path, ignore_errors=True)
     folder = Folder(path)
-    session = assembly.begin(folder.declare(given.declared), folder, alone=True)
-    progress, stop = Progress(given.declared.total_steps()), Stop()
+    plan = Plan.of(given.declared)
+    assembled = assembly.begin(declare(folder, plan), folder, alone=True)
+    session = assembled.session
+    progress, stop = Progress(plan.total_steps), Stop()
 
     def run(seconds: float) -> Made:
         before = session.step
-        wanted = before + max(1, int(session.pace.rate * seconds))
-        declared = session.experiment
-        asked = {"run": declared.run.model_copy(update={"stop_after": _steps(wanted)})}
-        session.experiment = declared.model_copy(update=asked)
+        last = before + max(1, int(assembled.pace.rate * seconds))
+        settings = plan.experiment.run.model_copy(update={"stop_after": _steps(last)})
+        session.plan = Plan.of(plan.experiment.model_copy(update={"run": settings}))
         began = perf_counter()
-        loop.train(session, progress, stop)
+        loop.train(assembled, progress, stop)
         return session.step - before, perf_counter() - began
 
     for _ in range(12):  # until the rate is known and a call has its length
@@ -245,14 +248,14 @@ def keras_fit(given: Job, *, at_once: int, piped: bool = False) -> Run:
                 return
             self.updates, self.took = done - self.first, perf_counter() - self.began
             if self.took > self.seconds:
-                raise Enough  # `stop_training` is heard at the end of an epoch only
+                raise FitEnded  # `stop_training` is heard at the end of an epoch only
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
             self.before += each
 
     def run(seconds: float) -> Made:
         clock = Clock(seconds)
-        with suppress(Enough):
+        with suppress(FitEnded):
             model.fit(**fed, epochs=10**6, verbose=0, callbacks=[clock])
         return clock.updates, clock.took
 

@@ -24,6 +24,7 @@ import keras  # noqa: E402
 
 from trainer.config.experiment import Experiment  # noqa: E402
 from trainer.config.hydra import compose  # noqa: E402  # from this checkout, installed or not
+from trainer.config.plan import Plan  # noqa: E402
 from trainer.data.feeds.feed import Resident  # noqa: E402
 from trainer.data.feeds.order import ExampleOrder  # noqa: E402
 from trainer.engine.network import Network  # noqa: E402
@@ -51,7 +52,7 @@ def calls(compiled: Compiled, count: int, overrides: list[str]) -> Callable[[], 
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(experiment.run.seed)
     data = experiment.data.load()
-    tape = Tape(experiment.curves())
+    tape = Tape(Plan.of(experiment).curves)
     stream = ExampleOrder(experiment.run.seed, len(data.train), experiment.data.batch_size)
     network = Network.declared(experiment, tape.names)
     program = Program(network, Resident(data, stream), compiled, count)

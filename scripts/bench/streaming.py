@@ -111,7 +111,9 @@ def one(data: str, model: str, keep: str, updates: int) -> dict[str, float]:
     from trainer.config.experiment import Experiment
     from trainer.config.hydra import compose
     from trainer.runs.folder import Folder
-    from trainer.training import loop, run
+    from trainer.config.plan import Plan
+from trainer.training import loop, run
+    from trainer.training.resume import declare
 
     few = data.removesuffix("all").removesuffix("few") + "few"
     asked = [f"model={model}", "data=npy", f"data.inputs={data}.npy", f"data.keep={keep}",
@@ -135,7 +137,8 @@ def one(data: str, model: str, keep: str, updates: int) -> dict[str, float]:
     loop.train = timed
     with TemporaryDirectory() as path:
         folder = Folder(Path(path))
-        run.run(folder.declare(Experiment.declared(compose(asked))), folder, alone=True)
+        plan = Plan.of(Experiment.declared(compose(asked)))
+        run.run(declare(folder, plan), folder, alone=True)
     early = next((own for when, own, _ in seen if when > seen[0][0] + took[0] / 5), 0)
     own = max(own for _, own, _ in seen)
     return {

@@ -26,8 +26,10 @@ sys.path.insert(0, str(CHECKOUT))
 from trainer.commands.job import Job  # noqa: E402
 from trainer.config.experiment import Experiment  # noqa: E402
 from trainer.config.hydra import compose  # noqa: E402
+from trainer.config.plan import Plan  # noqa: E402
 from trainer.runs.folder import Folder  # noqa: E402
 from trainer.training import loop  # noqa: E402  # from this checkout, installed or not
+from trainer.training.resume import declare  # noqa: E402
 
 ASKED = (
     *("data=digits", "model=mlp", "run.length=5000", "run.compile_cache=false"),
@@ -40,16 +42,15 @@ VARIED = [
 ROUNDS = 3
 
 
-def assignments(path: Path, *overrides: str) -> list[Job]:
+def jobs_in(path: Path, *overrides: str) -> list[Job]:
     """The sixteen, each with a folder in `path`."""
-    found = []
+    jobs = []
     for i, varied in enumerate(VARIED):
-        experiment = Experiment.declared(compose([*ASKED, *varied, *overrides]))
+        plan = Plan.of(Experiment.declared(compose([*ASKED, *varied, *overrides])))
         folder = Folder(path / str(i))
         folder.path.mkdir()
-        folder.declare(experiment)
-        found.append(Job(experiment, folder, experiment.curves(), [], None))
-    return found
+        jobs.append(Job(declare(folder, plan), folder, []))
+    return jobs
 
 
 def one_by_one(jobs: list[Job]) -> None:
@@ -81,7 +82,7 @@ def seconds(way: Callable[[list[Job]], None], *overrides: str) -> tuple[float, f
     loop.train = timed  # type: ignore[assignment]
     try:
         with TemporaryDirectory() as path, redirect_stdout(StringIO()):
-            jobs = assignments(Path(path), *overrides)
+            jobs = jobs_in(Path(path), *overrides)
             began = perf_counter()
             way(jobs)
             whole = perf_counter() - began
