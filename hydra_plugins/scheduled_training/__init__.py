@@ -95,14 +95,14 @@ class Local(Launcher):
         """How many jobs there may be together."""
         from trainer.sweeps.local import Machine
 
-        return len(Machine.shared(self._jobs, self._gpus).places)
+        return len(Machine.divided(self._jobs, self._gpus).places)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         from trainer.sweeps.local import Machine
 
-        machine = Machine.shared(self._jobs, self._gpus)
+        machine = Machine.divided(self._jobs, self._gpus)
         return machine.launch(self._config, job_overrides, initial_job_idx)
 
 

@@ -61,12 +61,13 @@ def one_by_one(jobs: list[Job]) -> None:
 
 def side_by_side(jobs: list[Job]) -> None:
     """Trains all in one program."""
-    from trainer.sweeps.vectorized.side_by_side import entered, train
+    from trainer.sweeps.vectorized.entries import group_entries
+    from trainer.sweeps.vectorized.side_by_side import train_group
 
-    (group,), refused = entered(jobs)
+    (group,), refused = group_entries(jobs)
     assert not refused
-    for ended in train(group, watch=lambda: None):
-        assert ended.code == 0
+    for run_end in train_group(group, watch=lambda: None):
+        assert run_end.code == 0
 
 
 def seconds(way: Callable[[list[Job]], None], *overrides: str) -> tuple[float, float]:

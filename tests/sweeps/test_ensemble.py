@@ -16,8 +16,8 @@ from trainer.engine.network import Network
 from trainer.engine.program import Program
 from trainer.scheduled.tape import Tape
 from trainer.sweeps.vectorized.ensemble import STEP, Ensemble
-from trainer.sweeps.vectorized.grouping import fixed, likeness, shared
-from trainer.sweeps.vectorized.lanes import RowLayout, stacked
+from trainer.sweeps.vectorized.grouping import compile_key, constant_values, shared_experiment
+from trainer.sweeps.vectorized.lanes import RowLayout, stack_states
 
 SMALL = ("model.hidden=[6]", "schedule=cosine")
 UPDATES = 6
@@ -44,11 +44,11 @@ class Beside:
     def __init__(self, first: tuple[str, ...], second: tuple[str, ...], compiled: Any = "graph"):
         self.alone = [Trained(*SMALL, *asked, compiled=compiled) for asked in (first, second)]
         declared = [run.declared for run in self.alone]
-        assert likeness(declared[0]) == likeness(declared[1])
-        whole = shared(declared)
+        assert compile_key(declared[0]) == compile_key(declared[1])
+        whole = shared_experiment(declared)
         names = list(whole.driven())
         maker = Trained(*SMALL, *first)
-        self.state = stacked([run.network.state() for run in self.alone])
+        self.state = stack_states([run.network.state() for run in self.alone])
         keras.utils.clear_session(free_memory=False)
         network = Network.declared(whole, names)
         feed = feeding(whole.data, maker.data, maker.stream)
@@ -56,13 +56,14 @@ class Beside:
         self.ensemble = Ensemble(network, feed, compiled, 50, 2, parts, skips)
         self.feeds = [feed.along(run.stream) for run in self.alone]
         self.rows = [
-            RowLayout.of(names, Tape(run.curves), fixed(run.declared, whole)) for run in self.alone
+            RowLayout.for_tape(names, Tape(run.curves), constant_values(run.declared, whole))
+            for run in self.alone
         ]
         self.losses: list[Any] = []
 
     def update(self, step: int = 0, count: int = UPDATES, only: Any = (True, True)) -> Any:
         tables = [
-            rows.filled(Tape(run.curves).read(step, count))
+            rows.program_rows(Tape(run.curves).read(step, count))
             for rows, run in zip(self.rows, self.alone, strict=True)
         ]
         handed = [feed.hand(step, count, 50) for feed in self.feeds]
@@ -152,9 +153,9 @@ def test_compiled_by_xla_they_are_what_they_are_alone_and_traced_once() -> None:
 def test_a_network_that_is_not_finite_stays_and_leaves_the_other_alone() -> None:
     both = Beside(("schedule.initial_value=1e30",), ("run.seed=2",))
     told = both.update()
-    assert told.done[0] < UPDATES
-    assert not told.finite[told.done[0] - 1, 0]
-    assert told.done[1] == UPDATES
+    assert told.made[0] < UPDATES
+    assert not told.finite[told.made[0] - 1, 0]
+    assert told.made[1] == UPDATES
     assert all(np.isfinite(np.asarray(value)).all() for value in both.state.values())
     expected = both.alone[1].update(0, UPDATES)
     np.testing.assert_allclose(told.losses[:, 1], expected, rtol=2e-5)
@@ -165,7 +166,7 @@ def test_where_updates_are_skipped_each_network_skips_its_own() -> None:
     bad = "schedule={kind:table,values:[0.01,1e30,0.01,0.01,0.01,0.01]}"
     both = Beside((skips, bad), (skips, "schedule.initial_value=0.01"))
     told = both.update()
-    assert told.done.tolist() == [UPDATES, UPDATES]
+    assert told.made.tolist() == [UPDATES, UPDATES]
     assert not told.finite[:, 0].all()
     assert told.finite[:, 1].all()
     alone = both.alone[0]

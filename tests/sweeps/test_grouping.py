@@ -9,7 +9,14 @@ import pytest
 
 from schedules import Schedule
 from tests.helpers.runs import experiment
-from trainer.sweeps.vectorized.grouping import alone, at, fixed, likeness, numbers, shared
+from trainer.sweeps.vectorized.grouping import (
+    compile_key,
+    constant_values,
+    schedulable_paths,
+    shared_experiment,
+    value_at,
+    why_not_vectorizable,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,7 @@ from trainer.sweeps.vectorized.grouping import alone, at, fixed, likeness, numbe
     ],
 )
 def test_experiments_that_differ_in_numbers_are_alike(override: str) -> None:
-    assert likeness(experiment(override)) == likeness(experiment())
+    assert compile_key(experiment(override)) == compile_key(experiment())
 
 
 @pytest.mark.parametrize(
@@ -56,24 +63,26 @@ def test_experiments_that_differ_in_numbers_are_alike(override: str) -> None:
 )
 def test_experiments_that_are_compiled_otherwise_are_not(override: str) -> None:
     override = override.replace("'dense_1/*':{", "first:{paths:['dense_1/*'],")
-    assert likeness(experiment(override)) != likeness(experiment())
+    assert compile_key(experiment(override)) != compile_key(experiment())
 
 
 def test_what_is_scheduled_in_one_or_differs_is_scheduled_in_the_program_for_all() -> None:
     adam = ("optimizer=adam", "optimizer.beta_2=0.99")
     line = "optimizer.epsilon={kind:linear,initial_value:0.1,end_value:0.9}"
     runs = [experiment(*adam, "optimizer.beta_1=0.5"), experiment(*adam, line)]
-    whole = shared(runs)
-    assert isinstance(at(whole, ("optimizer", "beta_1")), Schedule)
-    assert isinstance(at(whole, ("optimizer", "epsilon")), Schedule)
-    assert at(whole, ("optimizer", "beta_2")) == 0.99, "what all have in common stays constant"
-    assert fixed(runs[0], whole) == {"beta_1": 0.5, "epsilon": 1e-7}
-    assert fixed(runs[1], whole) == {"beta_1": 0.9}
-    assert shared([runs[0], runs[0]]) == runs[0]
+    whole = shared_experiment(runs)
+    assert isinstance(value_at(whole, ("optimizer", "beta_1")), Schedule)
+    assert isinstance(value_at(whole, ("optimizer", "epsilon")), Schedule)
+    assert value_at(whole, ("optimizer", "beta_2")) == 0.99, (
+        "what all have in common stays constant"
+    )
+    assert constant_values(runs[0], whole) == {"beta_1": 0.5, "epsilon": 1e-7}
+    assert constant_values(runs[1], whole) == {"beta_1": 0.9}
+    assert shared_experiment([runs[0], runs[0]]) == runs[0]
 
 
 def test_numbers_are_all_that_may_be_scheduled_and_is_there() -> None:
-    found = set(numbers(experiment("optimizer.clipnorm=1.0")))
+    found = set(schedulable_paths(experiment("optimizer.clipnorm=1.0")))
     assert {("optimizer", "momentum"), ("optimizer", "clipnorm"), ("model", "dropout")} <= found
     assert ("optimizer", "clipvalue") not in found
 
@@ -89,8 +98,8 @@ def test_numbers_are_all_that_may_be_scheduled_and_is_there() -> None:
     ],
 )
 def test_some_share_a_program_with_no_other_and_say_why(override: str, why: str) -> None:
-    assert why in (alone(experiment(override)) or "")
-    assert alone(experiment()) is None
+    assert why in (why_not_vectorizable(experiment(override)) or "")
+    assert why_not_vectorizable(experiment()) is None
 
 
 def test_telling_them_apart_needs_no_tensorflow() -> None:

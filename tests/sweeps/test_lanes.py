@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.sweeps.vectorized.ensemble import STEP, Told
+from trainer.sweeps.vectorized.ensemble import STEP, EnsembleUpdates
 from trainer.sweeps.vectorized.lanes import Lanes, SharedPace
 
 
 class Counting:
     """An ensemble whose only variable adds up the rows it was given, and which keeps its calls."""
 
-    size, longest, values, skips = 3, 100, 1, False
+    size, longest, value_count, skips_nonfinite = 3, 100, 1, False
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, list[bool]]] = []
         self.breaks: set[int] = set()
         """At which sums a network is no longer finite."""
 
-    def update(self, state: Any, tables: Any, handed: Any, takes_part: Any) -> Told:
+    def update(self, state: Any, tables: Any, handed: Any, takes_part: Any) -> EnsembleUpdates:
         self.calls.append((len(tables), takes_part.tolist()))
         sums, steps = np.array(state["sum"]), np.array(state[STEP])
         losses = np.zeros(tables.shape[:2], np.float32)
@@ -36,7 +36,7 @@ class Counting:
                 losses[i, lane], finite[i, lane] = sums[lane], int(sums[lane]) not in self.breaks
                 steps[lane] += 1
                 done[lane] += 1
-        return Told({"sum": sums, STEP: steps}, losses, finite, done)
+        return EnsembleUpdates({"sum": sums, STEP: steps}, losses, finite, done)
 
     def evaluate(self, state: Any) -> list[dict[str, float]]:
         return [{"sum": float(value)} for value in state["sum"]]

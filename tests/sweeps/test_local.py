@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from rich.console import Console
 
 from schedules.declaration import Refused
-from trainer.sweeps.local import Machine, table
+from trainer.sweeps.local import Machine, job_table
 from trainer.sweeps.processes import Place, Task
 
 
@@ -24,13 +24,13 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("four_cores")
 def test_every_job_has_cores_of_its_own_and_its_gpu_where_there_are_any() -> None:
-    assert Machine.shared(2, 0).places == [Place((0, 2)), Place((1, 3))]
-    assert Machine.shared("auto", 0).places == Machine.shared(2, 0).places
-    assert Machine.shared(8, 0).places[5] == Place((1,)), "there are more jobs than cores"
-    assert Machine.shared("auto", [2, 5, 7]).places == [
+    assert Machine.divided(2, 0).places == [Place((0, 2)), Place((1, 3))]
+    assert Machine.divided("auto", 0).places == Machine.divided(2, 0).places
+    assert Machine.divided(8, 0).places[5] == Place((1,)), "there are more jobs than cores"
+    assert Machine.divided("auto", [2, 5, 7]).places == [
         Place((0, 3), "2"), Place((1,), "5"), Place((2,), "7"),
     ]  # fmt: skip
-    assert [place.gpu for place in Machine.shared(4, 2).places] == ["0", "1", "0", "1"]
+    assert [place.gpu for place in Machine.divided(4, 2).places] == ["0", "1", "0", "1"]
 
 
 @pytest.mark.usefixtures("four_cores")
@@ -41,17 +41,17 @@ def test_gpus_are_those_that_the_system_shows(
     program.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho 'GPU 1: B (UUID: y)'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert [place.gpu for place in Machine.shared("auto", "auto").places] == ["0", "1"]
+    assert [place.gpu for place in Machine.divided("auto", "auto").places] == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert [place.gpu for place in Machine.shared("auto", "auto").places] == ["3"]
+    assert [place.gpu for place in Machine.divided("auto", "auto").places] == ["3"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert {place.gpu for place in Machine.shared("auto", "auto").places} == {None}
+    assert {place.gpu for place in Machine.divided("auto", "auto").places} == {None}
 
 
 @pytest.mark.parametrize("jobs", [0, True, "many"])
 def test_what_is_no_count_of_jobs_is_refused(jobs: object) -> None:
     with pytest.raises(Refused, match=r"hydra\.launcher\.jobs"):
-        Machine.shared(jobs, 0)  # type: ignore[arg-type]
+        Machine.divided(jobs, 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives no cores away")
@@ -67,7 +67,7 @@ def task(number: int, state: str) -> Task:
     status = {"ended": JobStatus.COMPLETED, "failed": JobStatus.FAILED}
     one = Task(str(number), f"run.seed={number}", Path("/nowhere"), [])
     one.process = None if state == "waiting" else SimpleNamespace(returncode=None)  # type: ignore[assignment]
-    one.back = JobReturn(status=status.get(state, JobStatus.UNKNOWN))
+    one.job_return = JobReturn(status=status.get(state, JobStatus.UNKNOWN))
     return one
 
 
@@ -75,7 +75,7 @@ def task(number: int, state: str) -> Task:
 def test_where_not_all_jobs_fit_those_that_run_or_failed_are_shown(room: int) -> None:
     states = ["ended"] * 5 + ["failed", "running", "running"] + ["waiting"] * 4
     console = Console(file=io.StringIO(), width=100)
-    console.print(table([task(i, state) for i, state in enumerate(states)], room))
+    console.print(job_table([task(i, state) for i, state in enumerate(states)], room))
     lines = console.file.getvalue().splitlines()[1:]  # type: ignore[attr-defined]
     assert len(lines) == room
     numbers = [line.split()[0] for line in lines]
@@ -97,8 +97,8 @@ def test_where_not_all_jobs_fit_those_that_run_or_failed_are_shown(room: int) ->
 )
 def test_how_a_job_ended_is_told_in_a_line(program: str, told: str, tmp_path: Path) -> None:
     one = Task("0", "", tmp_path, ["sh", "-c", program])
-    one.start(Machine.shared(1, 0).places[0])
+    one.start(Machine.divided(1, 0).places[0])
     assert one.process
     one.process.wait()
-    assert one.look()
-    assert one.said == told
+    assert one.poll()
+    assert one.status_line == told

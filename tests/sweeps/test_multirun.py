@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.runs import SMALL, result
 from tests.helpers.sweeps import ENVIRONMENT, command, multirun, table
-from trainer.sweeps.jobs import SweepJob, outlived
+from trainer.sweeps.jobs import SweepJob, wait_for_owner
 
 
 def test_a_job_that_can_not_be_honoured_keeps_the_whole_sweep_from_starting(
@@ -157,12 +157,12 @@ def test_a_job_that_outlived_a_killed_sweep_is_waited_for(
     job = SweepJob(("run.seed=1",), "run.seed=1", tmp_path / "0")
     with held(job.path, seconds=1):
         began = time.monotonic()
-        outlived(job)
+        wait_for_owner(job)
         assert time.monotonic() - began > 0.4
     told = capsys.readouterr().out
     assert told.startswith("waiting for process")
     assert told.endswith("which still runs the job 0  run.seed=1\n")
-    outlived(job)
+    wait_for_owner(job)
     assert capsys.readouterr().out == ""
 
 

@@ -101,8 +101,8 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 def test_what_is_searched_is_written_as_in_any_sweep(
     override: str, low: str, middle: str, last: str
 ) -> None:
-    (part,) = Space.parsed([override]).searched
-    assert [part.at(share) for share in (0.0, 0.5, 1.0)] == [low, middle, last]
+    (part,) = Space.parse([override]).parameters
+    assert [part.value_at(share) for share in (0.0, 0.5, 1.0)] == [low, middle, last]
 
 
 @pytest.mark.parametrize("sampler", [TPE, "cmaes"], ids=["tpe", "cmaes"])
@@ -253,7 +253,7 @@ def test_a_folder_with_another_sweep_is_refused(search: Callable[..., Pretended]
 )
 def test_what_can_not_be_searched_is_refused(asked: str, told: str) -> None:
     with pytest.raises(Refused) as refused:
-        Space.parsed([asked])
+        Space.parse([asked])
     assert told in str(refused.value)
 
 
@@ -280,9 +280,9 @@ def test_settings_that_mean_nothing_are_refused_before_anything_is_made(
 
 def test_which_way_is_better_is_known_from_the_name_of_a_metric() -> None:
     names = ("eval_loss", "eval_accuracy", "eval_top5_accuracy", "eval_val_loss")
-    ways = [Settings(metric=name).toward() for name in names]
+    ways = [Settings(metric=name).resolved_direction() for name in names]
     assert ways == ["minimize", "maximize", "maximize", "minimize"]
-    assert Settings(metric="eval_loss", direction="maximize").toward() == "maximize"
+    assert Settings(metric="eval_loss", direction="maximize").resolved_direction() == "maximize"
 
 
 @pytest.fixture

@@ -100,9 +100,9 @@ def test_jobs_of_which_no_one_program_can_be_made_are_trained_one_by_one(
     def fails(_: object) -> None:
         raise NotImplementedError("no way to stack it\nand more")
 
-    monkeypatch.setattr("trainer.sweeps.vectorized.side_by_side._assembled", fails)
+    monkeypatch.setattr("trainer.sweeps.vectorized.side_by_side._build_lanes", fails)
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
-    fleet = VectorizedLauncher(config, HydraContext(None, None), most=2)  # type: ignore[arg-type]
+    fleet = VectorizedLauncher(config, HydraContext(None, None), max_jobs=2)  # type: ignore[arg-type]
     asked: list[str] = []
 
     def entry(name: str) -> Any:
@@ -113,7 +113,7 @@ def test_jobs_of_which_no_one_program_can_be_made_are_trained_one_by_one(
 
     monkeypatch.setattr("trainer.sweeps.vectorized.launcher.refresh", lambda *_, **__: None)
     fleet._interrupted = False
-    fleet._side_by_side([entry("0"), entry("1")])
+    fleet._train_group([entry("0"), entry("1")])
     assert asked == ["0", "1"]
     said = (
         "jobs 0, 1: each by itself; no program could be made for all: NotImplementedError: no way"

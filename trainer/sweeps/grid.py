@@ -32,6 +32,7 @@ def combinations(
 
 
 def _options(override: Override) -> list[str]:
+    """The overrides that one swept override stands for, each with a single value."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
     key = override.get_key_element()
@@ -43,26 +44,28 @@ def _options(override: Override) -> list[str]:
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-def wanted(params: Mapping[str, Any], arguments: Iterable[str]) -> list[str]:
-    """The overrides that an experiment file sweeps over, where the command line says nothing.
+def params_overrides(params: Mapping[str, Any], arguments: Iterable[str]) -> list[str]:
+    """The overrides that `hydra.sweeper.params` of an experiment file stands for.
 
-    >>> wanted({"run.seed": [1, 2], "schedule": "cosine,linear"}, ["schedule=rex"])
+    Paths that the command line `arguments` override are left out.
+
+    >>> params_overrides({"run.seed": [1, 2], "schedule": "cosine,linear"}, ["schedule=rex"])
     ['++run.seed=1,2']
     """
-    given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
-    asked = {
+    overridden = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
+    values = {
         key: ",".join(map(str, value)) if isinstance(value, list | ListConfig) else value
         for key, value in params.items()
-        if key not in given
+        if key not in overridden
     }
-    return list(widened(f"{key}={value}" for key, value in asked.items()))
+    return list(widened(f"{key}={value}" for key, value in values.items()))
 
 
-def differing(combined: Sequence[Sequence[str]]) -> list[str]:
-    """Of each combination the overrides that are not in all of them.
+def distinguishing_overrides(combined: Sequence[Sequence[str]]) -> list[str]:
+    """A label for each combination: its overrides without those that all combinations share.
 
-    >>> differing([("a=1", "b=1"), ("a=1", "b=2")])
+    >>> distinguishing_overrides([("a=1", "b=1"), ("a=1", "b=2")])
     ['b=1', 'b=2']
     """
     common = set(combined[0]).intersection(*combined[1:]) if len(combined) > 1 else set()
-    return [" ".join(o.lstrip("+") for o in job if o not in common) for job in combined]
+    return [" ".join(o.lstrip("+") for o in overrides if o not in common) for overrides in combined]

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: where each runs, how they are launched, and how they ended."""
+"""The jobs of a sweep: their folders, their launch, and how they ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -15,16 +16,16 @@ from hydra.plugins.launcher import Launcher
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
 
-SUBDIR = "hydra.sweep.subdir="
-"""How a launcher is told the folder of each job."""
-LOOK_SECONDS = 0.5
-"""How often it is seen whether a job that outlived its sweep has ended."""
-ENDED = ("done", "stopped", "pruned")
-"""How a run ends that did what was asked of it."""
+SUBDIR_OVERRIDE = "hydra.sweep.subdir="
+"""The override that names a job's folder to the launcher."""
+POLL_SECONDS = 0.5
+"""The time between two looks at a job that another process still runs."""
+SUCCESSFUL = ("done", "stopped", "pruned")
+"""The statuses of a run that did what it was asked to do."""
 
 
 class JobError(RuntimeError):
-    """Why one job failed, in words that survive the way between processes."""
+    """Why one job failed, as a text that can be sent between processes."""
 
 
 class SweepError(RuntimeError):
@@ -36,83 +37,88 @@ class SweepJob:
     """One combination of a sweep's values, and the folder of its run."""
 
     overrides: tuple[str, ...]
-    told: str
-    """The overrides in which it differs from the others."""
+    label: str
+    """The overrides in which it differs from the other jobs."""
     path: Path
 
     @property
     def status(self) -> str | None:
-        """How its run ended, or None where nothing tells."""
-        ended = Folder(self.path).ended()
-        return ended["status"] if ended else None
+        """How its run ended, or None without a result."""
+        result = Folder(self.path).ended()
+        return result["status"] if result else None
 
     def __str__(self) -> str:
-        return f"{self.path.name}  {self.told}".rstrip()
+        return f"{self.path.name}  {self.label}".rstrip()
 
 
-def launched(jobs: Sequence[SweepJob], launcher: Launcher, first: int = 0) -> Sequence[JobReturn]:
-    """Runs jobs, numbered from `first` on; each leaves a word on how it ended.
+def launch_jobs(
+    jobs: Sequence[SweepJob], launcher: Launcher, first: int = 0
+) -> Sequence[JobReturn]:
+    """Runs jobs, numbered from `first` on; each that was run has a result afterwards.
 
     Raises:
         KeyboardInterrupt: when interrupted.
     """
     for job in jobs:
-        outlived(job)
-    began = {job: _changed(job) for job in jobs}
-    returned: Sequence[JobReturn] = []
-    gave_up: Exception | None = None
+        wait_for_owner(job)
+    result_times = {job: _result_time(job) for job in jobs}
+    job_returns: Sequence[JobReturn] = []
+    launcher_error: Exception | None = None
     try:
-        asked = [[*job.overrides, SUBDIR + job.path.name] for job in jobs]
-        returned = launcher.launch(asked, initial_job_idx=first)
-    except Exception as error:  # whatever its launcher raises, a sweep tells of every job
-        gave_up = error
+        overrides = [[*job.overrides, SUBDIR_OVERRIDE + job.path.name] for job in jobs]
+        job_returns = launcher.launch(overrides, initial_job_idx=first)
+    except Exception as error:  # a launcher may raise anything, and every job is still reported
+        launcher_error = error
     finally:
-        for job, back in zip(jobs, [*returned, *[None] * len(jobs)], strict=False):
-            if _changed(job) == began[job]:
-                _note(job, back, gave_up)
-    return returned
+        for job, job_return in zip(jobs, chain(job_returns, repeat(None)), strict=False):
+            if _result_time(job) == result_times[job]:
+                _record_failure(job, job_return, launcher_error)
+    return job_returns
 
 
-def outlived(job: SweepJob) -> None:
-    """Waits for a process that still runs the job, of a sweep that was killed."""
+def wait_for_owner(job: SweepJob) -> None:
+    """Waits for a process that a killed sweep has left behind and that still runs the job."""
     if owner := Folder(job.path).owner():
         print(f"waiting for {owner}, which still runs the job {job}", flush=True)
         while Folder(job.path).owner():
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
-def _changed(job: SweepJob) -> int | None:
-    """When the job's result was written, to tell whether it was written again."""
+def _result_time(job: SweepJob) -> int | None:
+    """When the job's result was written last, or None without a result."""
     with suppress(FileNotFoundError):
         return Folder(job.path).result.stat().st_mtime_ns
     return None
 
 
-def _note(job: SweepJob, back: JobReturn | None, gave_up: Exception | None) -> None:
-    """Writes down why a job left no word on how it ended."""
-    if back is not None and back.status == JobStatus.COMPLETED:
+def _record_failure(
+    job: SweepJob, job_return: JobReturn | None, launcher_error: Exception | None
+) -> None:
+    """Writes why a job failed that wrote no result of its own."""
+    if job_return is not None and job_return.status == JobStatus.COMPLETED:
         return
-    error = back._return_value if back is not None else gave_up
+    error = job_return._return_value if job_return is not None else launcher_error
     if error is None:  # the sweep was stopped before this job's turn
         return
-    spoken = isinstance(error, JobError)
-    note_failure(job, str(error) if spoken else f"{type(error).__name__}: {error}")
+    is_readable = isinstance(error, JobError)
+    write_failure(job, str(error) if is_readable else f"{type(error).__name__}: {error}")
 
 
-def note_failure(job: SweepJob, reason: str) -> None:
-    """Writes the result of a job that failed before it could itself."""
+def write_failure(job: SweepJob, reason: str) -> None:
+    """Writes the result of a job that failed before it could write one."""
     result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
     write(Folder(job.path).result, json.dumps(result, indent=1) + "\n")
 
 
-def listed(failed: Sequence[SweepJob], total: int) -> str:
-    """All jobs that failed, each with its reason."""
+def failure_summary(failed: Sequence[SweepJob], total: int) -> str:
+    """A text that lists the failed jobs of a sweep, each with its reason."""
 
-    def reasons() -> Iterator[str]:
+    def lines() -> Iterator[str]:
+        yield f"{len(failed)} of {total} jobs failed:"
         for job in failed:
-            ended = Folder(job.path).ended() or {}
-            yield f"  {job}\n    " + str(
-                ended.get("reason", ended.get("status", "it left no word"))
-            ).replace("\n", "\n    ")
+            result = Folder(job.path).ended() or {}
+            reason = str(result.get("reason", result.get("status", "it wrote no result")))
+            yield f"  {job}"
+            yield "    " + reason.replace("\n", "\n    ")
 
-    return "\n".join([f"{len(failed)} of {total} jobs failed:", *reasons()])
+    return "\n".join(lines())

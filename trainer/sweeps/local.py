@@ -23,14 +23,14 @@ from ..config.hydra_sources import surroundings
 from ..runs.provenance import usable_cores
 from ..runs.report import REPORT_SECONDS, refresh
 from ..runs.signals import Stop
-from .grid import differing
-from .jobs import SUBDIR
+from .grid import distinguishing_overrides
+from .jobs import SUBDIR_OVERRIDE
 from .processes import Place, Task
 
-URGENCY = ("running", "failed", "waiting", "ended")
-"""The states of jobs, from what one wants to see most to least."""
-LOOK_SECONDS = 0.2
-"""How often it is seen which jobs have ended."""
+STATES_BY_URGENCY = ("running", "failed", "waiting", "ended")
+"""The states of jobs; the one that a user wants to see most comes first."""
+POLL_SECONDS = 0.2
+"""The time between two looks at which jobs have ended."""
 
 
 class Machine:
@@ -40,8 +40,8 @@ class Machine:
         self.places = places
 
     @classmethod
-    def shared(cls, jobs: int | str, gpus: int | str | Sequence[int]) -> Machine:
-        """As many places as `jobs` says, among which cores and GPUs are shared out.
+    def divided(cls, jobs: int | str, gpus: int | str | Sequence[int]) -> Machine:
+        """Divides the cores and GPUs of this machine among as many places as `jobs` says.
 
         `auto` jobs are one for each GPU, or without any one for every two cores, and two at least
         where there are two cores. `auto` GPUs are those that the system shows to this process.
@@ -49,8 +49,10 @@ class Machine:
         Raises:
             Refused: when `jobs` is no count.
         """
-        cores, found = usable_cores(), _gpus(gpus)
-        count = (len(found) or max(len(cores) // 2, min(2, len(cores)))) if jobs == "auto" else jobs
+        cores, gpu_names = usable_cores(), _gpu_names(gpus)
+        count = jobs
+        if jobs == "auto":
+            count = len(gpu_names) or max(len(cores) // 2, min(2, len(cores)))
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             rule = "must be auto or a whole number above 0"
             raise refuse("hydra.launcher.jobs", jobs, rule, "hydra.launcher.jobs=2")
@@ -58,7 +60,7 @@ class Machine:
             [
                 Place(
                     tuple(cores[i::count]) or (cores[i % len(cores)],),
-                    found[i % len(found)] if found else None,
+                    gpu_names[i % len(gpu_names)] if gpu_names else None,
                 )
                 for i in range(count)
             ]
@@ -67,47 +69,48 @@ class Machine:
     def launch(
         self, config: DictConfig, jobs: Sequence[Sequence[str]], first: int
     ) -> list[JobReturn]:
-        """Runs all jobs; one that dies is a failed job, and nothing more.
+        """Runs all jobs, numbered from `first` on; one that dies is a failed job, no more.
 
         Raises:
             KeyboardInterrupt: when interrupted, once the running jobs have saved and ended.
         """
         sweep = Path(str(config.hydra.sweep.dir))
-        own = [[o for o in overrides if not o.startswith("hydra.")] for overrides in jobs]
-        folders = [_folder(overrides, first + i) for i, overrides in enumerate(jobs)]
+        job_overrides = [[o for o in job if not o.startswith("hydra.")] for job in jobs]
+        labels = distinguishing_overrides(job_overrides)
+        folders = [_folder_name(job, first + i) for i, job in enumerate(jobs)]
         tasks = [
-            _task(config, sweep / folder, overrides, told)
-            for folder, overrides, told in zip(folders, own, differing(own), strict=True)
+            _task(config, sweep / folder, overrides, label)
+            for folder, overrides, label in zip(folders, job_overrides, labels, strict=True)
         ]
         waiting, free = list(tasks), list(self.places)
         running: list[Task] = []
-        asked = False
-        with Stop() as stop, Board(tasks) as board:
+        interrupted = False
+        with Stop() as stop, JobDisplay(tasks) as display:
             stop.worth_saving = True
-            while running or (waiting and not asked):
-                if stop.signal is not None and not asked:
-                    asked = True
+            while running or (waiting and not interrupted):
+                if stop.signal is not None and not interrupted:
+                    interrupted = True
                     for task in running:
-                        task.pass_on(stop.signal)
-                while waiting and free and not asked:
+                        task.send_signal(stop.signal)
+                while waiting and free and not interrupted:
                     task = waiting.pop(0)
                     task.start(free.pop(0))
                     running.append(task)
-                    board.tell(f"{task.name}  begins on {task.place}: {task.told}")
-                time.sleep(LOOK_SECONDS)
-                for task in [task for task in running if task.look()]:
+                    display.print_line(f"{task.name}  begins on {task.place}: {task.label}")
+                time.sleep(POLL_SECONDS)
+                for task in [task for task in running if task.poll()]:
                     running.remove(task)
                     free.append(task.place)
-                    board.tell(f"{task.name}  {task.said}")
+                    display.print_line(f"{task.name}  {task.status_line}")
                     refresh(sweep, every=REPORT_SECONDS)
-                board.show()
-        if asked:
+                display.update()
+        if interrupted:
             raise KeyboardInterrupt
-        return [task.back for task in tasks]
+        return [task.job_return for task in tasks]
 
 
-class Board:
-    """All jobs in one table on a terminal; a line when one begins and ends elsewhere."""
+class JobDisplay:
+    """Shows all jobs: on a terminal as a live table, else a line when one begins or ends."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._tasks = tasks
@@ -122,56 +125,58 @@ class Board:
         if self._live:
             self._live.stop()
 
-    def tell(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
+        """Prints a line, unless there is a live table."""
         if not self._live:
             print(line, flush=True)
 
-    def show(self) -> None:
+    def update(self) -> None:
+        """Draws the live table anew, if there is one."""
         if self._live:
-            room = self._live.console.size.height - 2  # the heading, and the line below
-            self._live.update(table(self._tasks, room), refresh=True)
+            max_rows = self._live.console.size.height - 2  # the heading, and the line below
+            self._live.update(job_table(self._tasks, max_rows), refresh=True)
 
 
-def table(tasks: Sequence[Task], room: int) -> Table:
-    """A row for each job: how it stands, where it runs, and what it said last.
+def job_table(tasks: Sequence[Task], max_rows: int) -> Table:
+    """A row for each job: its state, where it runs, and the last line that it printed.
 
-    Where there is not room for all, those that run or failed come before those that wait or
-    ended, and the last row counts the others.
+    With more jobs than rows, those that run or failed come before those that wait or ended, and
+    the last row counts the others.
     """
-    rows = Table("job", "overrides", "state", "on", "last said", box=None, pad_edge=False)
-    ranked = sorted(range(len(tasks)), key=lambda i: URGENCY.index(tasks[i].state))
-    shown = sorted(ranked if len(tasks) <= room else ranked[: max(room - 1, 0)])
+    table = Table("job", "overrides", "state", "on", "last said", box=None, pad_edge=False)
+    ranked = sorted(range(len(tasks)), key=lambda i: STATES_BY_URGENCY.index(tasks[i].state))
+    shown = sorted(ranked if len(tasks) <= max_rows else ranked[: max(max_rows - 1, 0)])
     for task in (tasks[i] for i in shown):
         place = str(task.place) if task.state == "running" else ""
-        rows.add_row(task.name, task.told, task.state, place, task.said)
+        table.add_row(task.name, task.label, task.state, place, task.status_line)
     if others := Counter(tasks[i].state for i in set(ranked) - set(shown)):
-        told = ", ".join(f"{others[state]} {state}" for state in URGENCY if others[state])
-        rows.add_row("…", f"and {told}")
-    return rows
+        counts = (f"{others[state]} {state}" for state in STATES_BY_URGENCY if others[state])
+        table.add_row("…", f"and {', '.join(counts)}")
+    return table
 
 
-def _folder(overrides: Sequence[str], number: int) -> str:
-    """The name of a job's folder: the one it was told, else its number."""
-    named = [o.removeprefix(SUBDIR) for o in overrides if o.startswith(SUBDIR)]
-    return named[-1] if named else str(number)
+def _folder_name(overrides: Sequence[str], number: int) -> str:
+    """The name of a job's folder: the one that an override gives, else the job's number."""
+    names = [o.removeprefix(SUBDIR_OVERRIDE) for o in overrides if o.startswith(SUBDIR_OVERRIDE)]
+    return names[-1] if names else str(number)
 
 
-def _task(config: DictConfig, folder: Path, overrides: Sequence[str], told: str) -> Task:
-    """The job as a command line of its own, which is what its result will tell."""
+def _task(config: DictConfig, folder: Path, overrides: Sequence[str], label: str) -> Task:
+    """The job as a command line of its own, which its `result.json` will name."""
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    where = [f"hydra.run.dir='{quoted}'", "hydra.mode=RUN"]
-    command = [sys.executable, "-m", "trainer", *surroundings(config), *overrides, *where]
-    return Task(folder.name, told, folder, command)
+    run_overrides = [f"hydra.run.dir='{quoted}'", "hydra.mode=RUN"]
+    options = [*surroundings(config), *overrides, *run_overrides]
+    return Task(folder.name, label, folder, [sys.executable, "-m", "trainer", *options])
 
 
-def _gpus(asked: int | str | Sequence[int]) -> list[str]:
-    """The GPUs to share out, by the names that CUDA knows them by."""
-    if asked != "auto":
-        return [str(gpu) for gpu in (range(asked) if isinstance(asked, int) else asked)]
-    if (shown := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [gpu for gpu in shown.split(",") if gpu]
-    if not (asking := shutil.which("nvidia-smi")):
+def _gpu_names(gpus: int | str | Sequence[int]) -> list[str]:
+    """The GPUs to divide, by the names that CUDA knows them by."""
+    if gpus != "auto":
+        return [str(gpu) for gpu in (range(gpus) if isinstance(gpus, int) else gpus)]
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in visible.split(",") if gpu]
+    if not (nvidia_smi := shutil.which("nvidia-smi")):
         return []
-    listed = subprocess.run([asking, "-L"], capture_output=True, text=True)
-    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
-    return [str(gpu) for gpu in range(count)] if listed.returncode == 0 else []
+    listing = subprocess.run([nvidia_smi, "-L"], capture_output=True, text=True)
+    count = sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
+    return [str(gpu) for gpu in range(count)] if listing.returncode == 0 else []

@@ -1,4 +1,4 @@
-"""Jobs as processes of this machine: where one runs, what it prints, and how it ended."""
+"""Jobs as processes of this machine: where each runs, what it prints, and how it ended."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from hydra.core.utils import JobReturn, JobStatus
 from .jobs import JobError
 
 OUTPUT = "output.log"
-"""The file in a job's folder that takes what it prints."""
+"""The file in a job's folder that takes its standard output."""
 ERRORS = "errors.log"
-"""The one that takes its standard error; why it failed, should it leave no other word."""
+"""The file in a job's folder that takes its standard error."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one job at a time runs: processor cores of its own, and a GPU where there are any."""
+    """The processor cores, and the GPU if there are any, that one job at a time runs on."""
 
     cores: tuple[int, ...]
     gpu: str | None = None
 
     def start(self, command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-        """Starts a process that sees nothing else of the machine, and writes into `folder`."""
+        """Starts a process that sees only this part of the machine, and logs into `folder`."""
         root = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        # TensorFlow asks for the cores it may use; where the system can't tell, here is its share.
-        share = str(len(self.cores))
-        threads = {"TF_NUM_INTRAOP_THREADS": share, "OMP_NUM_THREADS": share}
+        # TensorFlow counts the cores that it may use; on a system without affinity it can't.
+        thread_count = str(len(self.cores))
+        threads = {"TF_NUM_INTRAOP_THREADS": thread_count, "OMP_NUM_THREADS": thread_count}
         gpu = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
         with (folder / OUTPUT).open("ab") as output, (folder / ERRORS).open("wb") as errors:
             process = subprocess.Popen(
@@ -41,72 +41,77 @@ class Place:
                 stdout=output,
                 stderr=errors,
                 env={**os.environ, "PYTHONPATH": paths, **threads, **gpu},
-                start_new_session=True,  # Ctrl-C comes through us, once
+                start_new_session=True,  # the launcher passes Ctrl-C on, once
             )
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(process.pid, self.cores)
         return process
 
     def __str__(self) -> str:
-        cores = f"core{'s' * (len(self.cores) > 1)} {', '.join(map(str, self.cores))}"
+        word = "cores" if len(self.cores) > 1 else "core"
+        cores = f"{word} {', '.join(map(str, self.cores))}"
         return cores if self.gpu is None else f"GPU {self.gpu}, {cores}"
 
 
 @dataclass
 class Task:
-    """One job: its command, and its process from when it has begun."""
+    """One job: its command, and its process once it has started."""
 
     name: str
-    told: str
+    label: str
+    """The overrides in which it differs from the other jobs."""
     folder: Path
     command: list[str]
     place: Place = Place(())
     process: subprocess.Popen[bytes] | None = None
-    back: JobReturn = field(default_factory=JobReturn)
+    job_return: JobReturn = field(default_factory=JobReturn)
 
     @property
     def state(self) -> str:
+        """One of `waiting`, `running`, `ended` and `failed`."""
         if self.process is None:
             return "waiting"
-        ends = {JobStatus.COMPLETED: "ended", JobStatus.FAILED: "failed"}
-        return ends.get(self.back.status, "running")
+        end_states = {JobStatus.COMPLETED: "ended", JobStatus.FAILED: "failed"}
+        return end_states.get(self.job_return.status, "running")
 
     def start(self, place: Place) -> None:
+        """Starts the process on a place."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.place, self.process = place, place.start(self.command, self.folder)
 
-    def pass_on(self, number: int) -> None:
-        """Sends a signal to its process."""
+    def send_signal(self, number: int) -> None:
+        """Sends a signal to the process."""
         if self.process:
             self.process.send_signal(number)
 
-    def look(self) -> bool:
-        """Whether it has ended by now."""
+    def poll(self) -> bool:
+        """Returns whether the process has ended by now, and notes how."""
         code = self.process.poll() if self.process else None
         if code is None:
             return False
-        self.back.return_value = None if code == 0 else JobError(self._reason(code))
-        self.back.status = JobStatus.FAILED if code else JobStatus.COMPLETED
+        self.job_return.return_value = None if code == 0 else JobError(self._failure_reason(code))
+        self.job_return.status = JobStatus.FAILED if code else JobStatus.COMPLETED
         return True
 
     @property
-    def said(self) -> str:
-        """What it said last, or why it failed, in a line."""
+    def status_line(self) -> str:
+        """The last line that it printed, or why it failed."""
+        # A run that a signal stopped exits with 128 and more, and has printed so itself.
         stopped = self.process is not None and (self.process.returncode or 0) > 128
-        if self.back.status == JobStatus.FAILED and not stopped:  # which says so itself
-            return f"failed: {self.back._return_value}".splitlines()[0]
-        return self.last_words()
+        if self.job_return.status == JobStatus.FAILED and not stopped:
+            return f"failed: {self.job_return._return_value}".splitlines()[0]
+        return self.last_lines()
 
-    def last_words(self, count: int = 1, file: str = OUTPUT) -> str:
-        """The last lines that it printed."""
+    def last_lines(self, count: int = 1, file: str = OUTPUT) -> str:
+        """The last lines of one of its log files."""
         path = self.folder / file
         if not path.exists():
             return ""
-        ending = path.read_bytes()[-4000:].decode(errors="replace")
-        lines = ending.splitlines()
-        return "\n".join(lines[-count:])
+        end = path.read_bytes()[-4000:].decode(errors="replace")
+        return "\n".join(end.splitlines()[-count:])
 
-    def _reason(self, code: int) -> str:
+    def _failure_reason(self, code: int) -> str:
+        """Why the process ended with an exit code other than 0."""
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
-        return self.last_words(8, ERRORS) or f"ended with exit code {code}"
+        return self.last_lines(8, ERRORS) or f"ended with exit code {code}"

@@ -1,4 +1,4 @@
-"""`hydra/sweeper=optuna`: trials whose values follow from how the ones before them went."""
+"""`hydra/sweeper=optuna`: trials whose values follow from the results of earlier trials."""
 
 from __future__ import annotations
 
@@ -26,24 +26,32 @@ from ...runs.provenance import usable_cores
 from ...runs.report import refresh
 from ...runs.study import JOURNAL, check_pruner, required
 from ...runs.trial import announce
-from ..grid import wanted
-from ..jobs import ENDED, SweepError, SweepJob, launched, listed, note_failure, outlived
-from ..multirun import INDEX, check
-from .settings import Settings, sampler
+from ..grid import params_overrides
+from ..jobs import (
+    SUCCESSFUL,
+    SweepError,
+    SweepJob,
+    failure_summary,
+    launch_jobs,
+    wait_for_owner,
+    write_failure,
+)
+from ..multirun import INDEX, check_job
+from .search_study import VALUES_ATTRIBUTE, SearchStudy
+from .settings import Settings, trial_sampler
 from .space import Space
-from .trials import DRAWN, Trials
 
 if TYPE_CHECKING:
     import optuna
 
 BEST = "best.yaml"
-"""The file that tells of the best trial so far."""
-TRIED = 16
-"""Of so many random proposals one must be honoured, or the search does not begin."""
+"""The file in a search's folder that describes the best trial so far."""
+PROPOSALS = 16
+"""How many random proposals are validated; the search begins only if one of them is valid."""
 
 
 class Search:
-    """The trials of one sweep folder, which the same command goes on with."""
+    """The trials of one sweep folder; the same command goes on with them."""
 
     def __init__(
         self, config: DictConfig, loader: ConfigLoader, settings: Mapping[str, Any]
@@ -51,77 +59,89 @@ class Search:
         self._config, self._loader = config, loader
         self.path = Path(str(config.hydra.sweep.dir))
         with within("hydra", "sweeper"):
-            self._asked = Settings.declared(settings)
+            self._settings = Settings.declared(settings)
 
     def run(
         self, arguments: Sequence[str], params: Mapping[str, Any], launcher: Launcher
     ) -> Sequence[JobReturn]:
-        """Runs trials until there are as many as were asked for, and tells of the best one.
+        """Runs trials until there are as many as `n_trials` says, and prints the best one.
 
         Raises:
             Refused: before any trial starts, when no proposal can be honoured, no evaluation
                 will find the metric, or the folder holds another search.
-            SweepFailed: at the end, when no trial measured what is searched for.
+            SweepError: at the end, when no trial measured the metric.
         """
         setup_globals()
         required()
-        asked = self._asked
+        settings = self._settings
         with explaining(arguments):
-            self._space = Space.parsed([*wanted(params, arguments), *arguments], self._loader)
-        total = asked.n_trials
-        if asked.sampler.get("kind") == "grid":
-            self._space = self._space.counted()
+            overrides = [*params_overrides(params, arguments), *arguments]
+            self._space = Space.parse(overrides, self._loader)
+        total = settings.n_trials
+        if settings.sampler.get("kind") == "grid":
+            self._space = self._space.enumerated()
             total = min(total, int(self._space.size))
-        count = asked.n_jobs if isinstance(asked.n_jobs, int) else _at_once(launcher, self._config)
-        asked.toward()  # what these refuse is refused before there is a folder
-        check_pruner(asked.pruner)
-        sampler(asked.sampler, asked.seed, 0)
-        self._check_some()
+        count = settings.n_jobs
+        if not isinstance(count, int):
+            count = _parallel_jobs(launcher, self._config)
+        self._check_settings()
+        self._check_proposals()
         self._check_folder()
         self.path.mkdir(parents=True, exist_ok=True)
-        returned: list[JobReturn] = []
+        job_returns: list[JobReturn] = []
         with Folder(self.path).locked("hydra.sweep.dir"):
-            self._trials = Trials(self.path, asked, self._space)
-            ended = sum(trial.state.is_finished() for trial in self._trials.all())
-            before = f", {min(ended, total)} of them ended already" if ended else ""
-            print(f"{total} trials{before}, in {self.path}", flush=True)
+            self._study = SearchStudy(self.path, settings, self._space)
+            ended_count = sum(trial.state.is_finished() for trial in self._study.trials())
+            ended = f", {min(ended_count, total)} of them ended already" if ended_count else ""
+            print(f"{total} trials{ended}, in {self.path}", flush=True)
             refresh(self.path)
             try:
-                while batch := self._trials.batch(total, count):
-                    returned += self._launched(batch, launcher)
+                while batch := self._study.next_batch(total, count):
+                    job_returns += self._run_batch(batch, launcher)
             finally:
-                self._note_best()
+                self._write_best()
                 print(f"report: {refresh(self.path)}", flush=True)
-        self._tell_all()
-        return returned
+        self._print_summary()
+        return job_returns
 
-    def _check_some(self) -> None:
+    def _check_settings(self) -> None:
+        """Refuses a direction, a pruner or a sampler that can't be, before there is a folder."""
+        settings = self._settings
+        settings.resolved_direction()
+        check_pruner(settings.pruner)
+        trial_sampler(settings.sampler, settings.seed, 0)
+
+    def _check_proposals(self) -> None:
         """Validates random proposals until one can be honoured.
 
         Raises:
             Refused: with the problems of the first, when none can.
         """
-        draws, first = Random(self._asked.seed), None
-        for _ in range(TRIED):
-            values = {part.name: part.at(draws.random()) for part in self._space.searched}
+        random, first_refusal = Random(self._settings.seed), None
+        for _ in range(PROPOSALS):
+            values = {
+                parameter.name: parameter.value_at(random.random())
+                for parameter in self._space.parameters
+            }
             try:
-                return self._check(self._space.overrides(values))
+                return self._check_proposal(self._space.overrides(values))
             except Refused as refused:
-                first = first or refused
-        assert first
-        raise first
+                first_refusal = first_refusal or refused
+        assert first_refusal
+        raise first_refusal
 
-    def _check(self, overrides: Sequence[str]) -> None:
+    def _check_proposal(self, overrides: Sequence[str]) -> None:
         """Validates a proposal.
 
         Raises:
-            Refused: when it can't be honoured, or would not measure what is searched for.
+            Refused: when it can't be honoured, or its evaluations would not have the metric.
         """
-        found = check(self._config, self._loader, overrides).evaluated
-        if self._asked.metric not in found:
-            rule = f"is not among what is evaluated: {', '.join(found)}"
-            hint = did_you_mean(self._asked.metric, found)
-            raise refuse("hydra.sweeper.metric", self._asked.metric, rule, hint)
+        metric = self._settings.metric
+        evaluated = check_job(self._config, self._loader, overrides).evaluated
+        if metric not in evaluated:
+            rule = f"is not among what is evaluated: {', '.join(evaluated)}"
+            hint = did_you_mean(metric, evaluated)
+            raise refuse("hydra.sweeper.metric", metric, rule, hint)
 
     def _check_folder(self) -> None:
         """Refuses a folder that holds runs of something else."""
@@ -132,92 +152,103 @@ class Search:
             hint = "hydra.sweep.dir=… begins another"
             raise refuse("hydra.sweep.dir", str(self.path), rule, hint)
 
-    def _launched(
+    def _run_batch(
         self, batch: Sequence[optuna.trial.Trial], launcher: Launcher
     ) -> Sequence[JobReturn]:
-        """Runs some trials together and tells the study how they went."""
-        jobs = {trial.number: self._trials.job(trial) for trial in batch}
+        """Runs some trials together and tells the study how they ended."""
+        jobs = {trial.number: self._study.job(trial) for trial in batch}
         waiting: list[SweepJob] = []
         for trial in batch:
             job = jobs[trial.number]
-            if job.path.name != str(trial.number):
+            if job.path.name != str(trial.number):  # it shares the run of an earlier trial
                 continue
             job.path.mkdir(exist_ok=True)
-            announce(job.path, trial.number, self._asked.metric, self._asked.pruner)
-            outlived(job)
-            if job.status in (*ENDED, "failed"):  # by a search that did not get to noting it
+            settings = self._settings
+            announce(job.path, trial.number, settings.metric, settings.pruner)
+            wait_for_owner(job)
+            # A killed search may have run this trial without telling the study how it ended.
+            if job.status in (*SUCCESSFUL, "failed"):
                 continue
             try:
-                self._check(job.overrides)
+                self._check_proposal(job.overrides)
             except Refused as refused:
-                note_failure(job, str(refused))
+                write_failure(job, str(refused))
             else:
                 print(f"trial {job}", flush=True)
                 waiting.append(job)
-        returned = launched(waiting, launcher, batch[0].number) if waiting else []
+        job_returns = launch_jobs(waiting, launcher, batch[0].number) if waiting else []
         for trial in batch:
             job = jobs[trial.number]
-            same = f", as trial {job.path.name}" * (job.path.name != str(trial.number))
-            print(f"trial {trial.number}  {self._trials.tell(trial, job)}{same}", flush=True)
-        self._note_best()
+            line = f"trial {trial.number}  {self._study.tell(trial, job)}"
+            if job.path.name != str(trial.number):
+                line += f", as trial {job.path.name}"
+            print(line, flush=True)
+        self._write_best()
         refresh(self.path)
-        return returned
+        return job_returns
 
-    def _note_best(self) -> None:
-        """Writes down which trial was the best so far."""
-        if best := self._trials.best():
-            about = {
+    def _write_best(self) -> None:
+        """Writes `best.yaml`, which describes the best trial so far."""
+        if best := self._study.best():
+            description = {
                 "trial": best.number,
-                self._asked.metric: best.value,
-                "overrides": best.user_attrs[DRAWN],
+                self._settings.metric: best.value,
+                "overrides": best.user_attrs[VALUES_ATTRIBUTE],
                 "command": self._command(best),
             }
             header = "# The best trial of this search so far, and the command that runs it again.\n"
-            text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True, width=1000)
+            text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=1000)
             write(self.path / BEST, header + text)
 
     def _command(self, trial: optuna.trial.FrozenTrial) -> str:
         """A command that trains what a trial did."""
-        overrides = list(_typed(self._trials.job(trial).overrides))
+        overrides = list(_as_typed(self._study.job(trial).overrides))
         if any(override.startswith("experiment=") for override in overrides):
-            overrides.append("hydra.mode=RUN")  # it may say that it is a search
+            overrides.append("hydra.mode=RUN")  # the experiment file may set MULTIRUN
         return shlex.join(["python", "-m", "trainer", *surroundings(self._config), *overrides])
 
-    def _tell_all(self) -> None:
-        """Says how all trials ended, and which was the best.
+    def _print_summary(self) -> None:
+        """Prints how all trials ended, and which was the best.
 
         Raises:
-            SweepFailed: when none was.
+            SweepError: when no trial measured the metric.
         """
-        trials = [trial for trial in self._trials.all() if DRAWN in trial.user_attrs]
-        jobs = list(dict.fromkeys(map(self._trials.job, trials)))
-        states = Counter(job.status or "unfinished" for job in jobs)
+        trials = [trial for trial in self._study.trials() if VALUES_ATTRIBUTE in trial.user_attrs]
+        jobs = list(dict.fromkeys(map(self._study.job, trials)))
+        statuses = Counter(job.status or "unfinished" for job in jobs)
         failed = [job for job in jobs if job.status == "failed"]
-        best = self._trials.best()
+        best = self._study.best()
         if best is None:
-            nothing = f"no trial got as far as to measure {self._asked.metric}"
-            raise SweepError(listed(failed, len(jobs)) if failed else nothing)
+            nothing = f"no trial got as far as to measure {self._settings.metric}"
+            raise SweepError(failure_summary(failed, len(jobs)) if failed else nothing)
         if failed:
-            print(listed(failed, len(jobs)), file=sys.stderr)
-        told = ", ".join(f"{count} {state}" for state, count in states.most_common())
-        runs = f" with {len(jobs)} runs" * (len(jobs) != len(trials))
-        print(f"{len(trials)} trials{runs}: {told}")
-        print(f"best: trial {best.number}, {self._asked.metric} {best.value:.6g}")
+            print(failure_summary(failed, len(jobs)), file=sys.stderr)
+        counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+        runs = f" with {len(jobs)} runs" if len(jobs) != len(trials) else ""
+        print(f"{len(trials)} trials{runs}: {counts}")
+        print(f"best: trial {best.number}, {self._settings.metric} {best.value:.6g}")
         print(f"  {self._command(best)}", flush=True)
 
 
-def _at_once(launcher: Launcher, config: DictConfig) -> int:
-    """How many jobs a launcher runs together, as far as it tells."""
+def _parallel_jobs(launcher: Launcher, config: DictConfig) -> int:
+    """How many jobs a launcher runs at once; 1 where neither it nor its config says."""
     declared = config.hydra.launcher
-    found = getattr(launcher, "at_once", None) or declared.get("n_jobs")
-    found = found or declared.get("array_parallelism") or 1
-    return int(found) if int(found) > 0 else len(usable_cores())
+    count = (
+        getattr(launcher, "at_once", None)
+        or declared.get("n_jobs")
+        or declared.get("array_parallelism")
+        or 1
+    )
+    return int(count) if int(count) > 0 else len(usable_cores())
 
 
-def _typed(overrides: Sequence[str]) -> Iterator[str]:
-    """The overrides as a user types them: `widened` makes them of these again."""
+def _as_typed(overrides: Sequence[str]) -> Iterator[str]:
+    """The overrides as a user types them; `widened` turns these into `overrides` again.
+
+    One that only removes a value (`~key`, `key=null`) is left out if another one sets that key.
+    """
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
-        makes_way = override.startswith("~") or value == "null"
-        if not (makes_way and any(o.startswith(f"++{key}=") for o in overrides if o != override)):
+        removes = override.startswith("~") or value == "null"
+        if not (removes and any(o.startswith(f"++{key}=") for o in overrides if o != override)):
             yield override.lstrip("+") if override.startswith("++") else override

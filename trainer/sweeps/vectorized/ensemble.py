@@ -1,10 +1,10 @@
-"""Several networks of one make in one compiled program, side by side.
+"""Several networks with the same variables in one compiled program, side by side.
 
 A program for one network reads and assigns variables. Here the same lines are traced with tensors
 in their place (`keras.StatelessScope`), for one network, and TensorFlow's `vectorized_map` makes of
-them the program for all: a product of matrices becomes a batch of products, and what an optimizer
-sums over a variable is summed over that of each network. So no rule is written a second time, and
-none is left out.
+them the program for all: a product of matrices becomes a batch of products, and a sum over a
+variable becomes a sum over the variable of each network. No optimizer's rule is written a second
+time, and none is left out.
 """
 
 from __future__ import annotations
@@ -28,27 +28,29 @@ State = dict[str, tf.Tensor]
 STEP = "global_step"
 
 
-class Told(NamedTuple):
-    """What came of a call: the networks' new state, and of each network and update an entry."""
+class EnsembleUpdates(NamedTuple):
+    """The result of a call: the networks' new state, and an entry for each update and network."""
 
     state: State
     losses: NDArray[np.float32]
+    """`[updates, networks]`"""
     finite: NDArray[np.bool_]
-    done: NDArray[np.int32]
+    """Whether the loss and every gradient were, `[updates, networks]`."""
+    made: NDArray[np.int32]
     """How many of the updates each network made."""
 
 
-class _One(Program):
-    """The program of one network; what a loop in it put in a variable's place would stay there."""
+class _NetworkProgram(Program):
+    """The program of one network, in a form that `vectorized_map` can trace."""
 
     turns = False  # `vectorized_map` knows no barrier
-    unrolled = True
+    unrolled = True  # a value that a loop puts in a variable's place would stay in the loop
 
 
 class Ensemble:
     """Trains and evaluates `size` networks like `network`, whose own variables it leaves alone.
 
-    It holds no state, so that it can serve several sets of networks, even at the same time.
+    An ensemble holds no state; it can serve several sets of networks, even at the same time.
     """
 
     def __init__(
@@ -59,37 +61,43 @@ class Ensemble:
         longest: int,
         size: int,
         micro_batches: int = 1,
-        skips: bool = False,
+        skips_nonfinite: bool = False,
     ) -> None:
         for optimizer in network.groups.optimizers():
             _on_values(optimizer)
         self.network = network
         self.longest = longest
         self.size = size
-        self.skips = skips
-        self.values = len(network.dials.names)
+        self.skips_nonfinite = skips_nonfinite
+        self.value_count = len(network.dials.names)
+        """How many scheduled values a row has."""
         self._feed = feed
-        self._one = _One(network, feed, compiled, longest, micro_batches)
-        self._updates = tf.function(self._loop, jit_compile=compiled == "xla", autograph=False)
-        self._evaluate = tf.function(self._judge, reduce_retracing=True, autograph=False)
+        self._program = _NetworkProgram(network, feed, compiled, longest, micro_batches)
+        self._update_all = tf.function(
+            self._traced_updates, jit_compile=compiled == "xla", autograph=False
+        )
+        self._evaluate_all = tf.function(
+            self._traced_evaluation, reduce_retracing=True, autograph=False
+        )
 
     @property
     def traces(self) -> int:
         """How often the updates were traced, which is once."""
-        return int(self._updates.experimental_get_tracing_count())
+        return int(self._update_all.experimental_get_tracing_count())
 
     def update(
         self,
         state: State,
         tables: NDArray[np.float32],
-        handed: Sequence[Any],
-        takes_part: NDArray[np.bool_],
-    ) -> Told:
-        """Makes one update a row of the tables with every network that takes part.
+        feed_inputs: Sequence[Any],
+        active: NDArray[np.bool_],
+    ) -> EnsembleUpdates:
+        """Makes one update for each row of the tables with every `active` network.
 
-        `tables` is `[K, size, values]`, and `handed` what each network's feed hands for as many.
-        A network whose loss or gradients are not finite stays where it was before and makes no
-        further update; or, where updates are skipped, goes on with the next.
+        `tables` is `[K, size, values]`, and `feed_inputs` what each network's feed hands to the
+        program for K updates. A network whose loss or gradients are not finite keeps its state
+        from before that update, and makes no further one; with `skips_nonfinite` it goes on with
+        the next.
 
         Raises:
             RuntimeError: when Keras' own counts of updates don't agree.
@@ -97,83 +105,103 @@ class Ensemble:
         count = len(tables)
         rows = np.zeros((self.longest, *tables.shape[1:]), np.float32)
         rows[:count] = tables
-        given = tf.nest.map_structure(lambda *parts: tf.stack(parts), *handed)
-        state, losses, finite, done = self._updates(
-            state, tf.constant(rows), given, tf.constant(takes_part), tf.constant(count, tf.int32)
+        stacked_inputs = tf.nest.map_structure(lambda *parts: tf.stack(parts), *feed_inputs)
+        state, losses, finite, made = self._update_all(
+            state,
+            tf.constant(rows),
+            stacked_inputs,
+            tf.constant(active),
+            tf.constant(count, tf.int32),
         )
-        losses, finite, done = (np.asarray(part) for part in (losses, finite, done))
-        told = Told(state, losses[:count], finite[:count], done)
-        sound = takes_part & told.finite.all(axis=0)
-        steps, counts = np.asarray(state[STEP]), _counts(state)
-        if any((counted != steps)[sound].any() for counted in counts.values()):
+        losses, finite, made = (np.asarray(tensor) for tensor in (losses, finite, made))
+        updates = EnsembleUpdates(state, losses[:count], finite[:count], made)
+        all_finite = active & updates.finite.all(axis=0)
+        steps, counts = np.asarray(state[STEP]), _optimizer_counts(state)
+        if any((applied != steps)[all_finite].any() for applied in counts.values()):
             raise RuntimeError(f"the networks are at updates {steps}, their optimizers at {counts}")
-        return told
+        return updates
 
     def evaluate(self, state: State) -> list[dict[str, float]]:
-        """Of each network the mean loss over all test examples, and every metric of them."""
+        """Each network's mean loss and metrics over all test examples."""
         tallies = [Tally(self.network.metrics) for _ in range(self.size)]
         for inputs, labels in self._feed.tests():
-            told = self._evaluate(state, inputs, labels)
-            found = {name: np.asarray(parts) for name, parts in told.items()}
+            tensors = self._evaluate_all(state, inputs, labels)
+            parts = {name: np.asarray(tensor) for name, tensor in tensors.items()}
             for i, tally in enumerate(tallies):
-                tally.add({name: parts[i] for name, parts in found.items()}, len(labels))
+                tally.add({name: part[i] for name, part in parts.items()}, len(labels))
         return [tally.found() for tally in tallies]
 
-    def _loop(
-        self, state: State, rows: tf.Tensor, given: Any, takes_part: tf.Tensor, count: tf.Tensor
+    def _traced_updates(
+        self,
+        state: State,
+        rows: tf.Tensor,
+        stacked_inputs: Any,
+        active: tf.Tensor,
+        count: tf.Tensor,
     ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
-        def one(
-            each: tuple[State, tf.Tensor, Any, tf.Tensor], i: tf.Tensor
-        ) -> tuple[State, tf.Tensor, tf.Tensor]:
-            state, row, handed, goes_on = each
-            with self._in_place(state) as scope:
-                loss, sound = self._one._update(row, handed, i)
-                after = {n: scope.get_current_value(v) for n, v in self._variables().items()}
-            kept = {name: tf.where(goes_on & sound, after[name], state[name]) for name in after}
-            return kept, loss, sound
+        """The fields of `EnsembleUpdates`, with room for `longest` updates."""
 
-        def update(
+        def update_network(
+            network: tuple[State, tf.Tensor, Any, tf.Tensor], i: tf.Tensor
+        ) -> tuple[State, tf.Tensor, tf.Tensor]:
+            state, row, inputs, is_active = network
+            with self._in_place(state) as scope:
+                loss, is_finite = self._program._update(row, inputs, i)
+                after = {n: scope.get_current_value(v) for n, v in self._variables().items()}
+            takes = is_active & is_finite
+            new_state = {name: tf.where(takes, after[name], state[name]) for name in after}
+            return new_state, loss, is_finite
+
+        def update_all(
             i: tf.Tensor,
             state: State,
-            goes_on: tf.Tensor,
+            active: tf.Tensor,
             losses: tf.TensorArray,
             finite: tf.TensorArray,
-            done: tf.Tensor,
+            made: tf.Tensor,
         ) -> tuple[Any, ...]:
-            each = ({n: state[n] for n in self._variables()}, rows[i], given, goes_on)
-            kept, loss, sound = tf.vectorized_map(lambda these: one(these, i), each)
-            step = state[STEP] + tf.cast(goes_on, tf.int64)
-            done += tf.cast(goes_on, tf.int32)
-            if not self.skips:
-                goes_on &= sound
-            told = losses.write(i, loss), finite.write(i, sound), done
-            return i + 1, {**kept, STEP: step}, goes_on, *told
+            variables = {name: state[name] for name in self._variables()}
+            new_state, loss, is_finite = tf.vectorized_map(
+                lambda network: update_network(network, i),
+                (variables, rows[i], stacked_inputs, active),
+            )
+            step = state[STEP] + tf.cast(active, tf.int64)
+            made += tf.cast(active, tf.int32)
+            if not self.skips_nonfinite:
+                active &= is_finite
+            losses, finite = losses.write(i, loss), finite.write(i, is_finite)
+            return i + 1, {**new_state, STEP: step}, active, losses, finite, made
 
-        lanes = (self.size,)
+        networks = (self.size,)
         start = (
             0,
             state,
-            takes_part,
-            tf.TensorArray(tf.float32, self.longest, element_shape=lanes),
-            tf.TensorArray(tf.bool, self.longest, element_shape=lanes),
-            tf.zeros(lanes, tf.int32),
+            active,
+            tf.TensorArray(tf.float32, self.longest, element_shape=networks),
+            tf.TensorArray(tf.bool, self.longest, element_shape=networks),
+            tf.zeros(networks, tf.int32),
         )
-        _, state, _, losses, finite, done = tf.while_loop(lambda i, *_: i < count, update, start)
-        return state, losses.stack(), finite.stack(), done
+        _, state, _, losses, finite, made = tf.while_loop(
+            lambda i, *_: i < count, update_all, start
+        )
+        return state, losses.stack(), finite.stack(), made
 
-    def _judge(self, state: State, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        def one(state: State) -> dict[str, tf.Tensor]:
+    def _traced_evaluation(
+        self, state: State, inputs: tf.Tensor, labels: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The parts of a tally for a batch of test examples, each `[networks, ...]`."""
+
+        def evaluate_network(state: State) -> dict[str, tf.Tensor]:
             with self._in_place(state):
-                told: dict[str, tf.Tensor] = self._one._judge(inputs, labels)
-                return told
+                parts: dict[str, tf.Tensor] = self._program._judge(inputs, labels)
+                return parts
 
-        judged: dict[str, tf.Tensor] = tf.vectorized_map(
-            one, {name: state[name] for name in self._variables()}
-        )
-        return judged
+        variables = {name: state[name] for name in self._variables()}
+        parts: dict[str, tf.Tensor] = tf.vectorized_map(evaluate_network, variables)
+        return parts
 
     def _variables(self) -> dict[str, keras.Variable]:
-        """What an update reads and assigns."""
+        """The variables that an update reads and assigns, by name."""
         return {n: v for n, v in self.network.variables().items() if n != STEP}
 
     def _in_place(self, state: Mapping[str, tf.Tensor]) -> keras.StatelessScope:
@@ -182,8 +210,8 @@ class Ensemble:
         return keras.StatelessScope(pairs)
 
 
-def _counts(state: State) -> dict[str, NDArray[np.int64]]:
-    """How many updates each optimizer has counted of each network."""
+def _optimizer_counts(state: State) -> dict[str, NDArray[np.int64]]:
+    """How many updates each optimizer has counted, `[networks]`, by the counter's name."""
     return {n: np.asarray(v) for n, v in state.items() if n.rpartition("/")[2] == "iterations"}
 
 

@@ -1,7 +1,7 @@
 """Which experiments one compiled program can serve: those that differ in numbers alone.
 
 A number that may be scheduled reaches the program as a live value, whether a schedule drives it
-or not; what only decides when to look, to save and to stop is left to each run's own loop.
+or not. Settings of when to evaluate, to save and to stop are left to each run's own loop.
 """
 
 from __future__ import annotations
@@ -17,30 +17,21 @@ from ...config.devices import Several
 from ...config.experiment import Experiment
 from ...scheduled.fields import Value, bounds
 
-PARTS = ("optimizer", "loss", "model", "ema")
-"""What has numbers that may be scheduled."""
-OWN = (
-    *(
-        "schedule",
-        "warmup",
-        "cooldown",
-        "log",
-        "evaluate",
-        "checkpoint",
-        "resume",
-        "export",
-        "allow_code",
-    ),
-    *(f"run.{name}" for name in ("seed", "length", "stop_after", "replay")),
-    *(f"run.{name}" for name in ("rewind_factor", "rewind_limit")),
+SCHEDULABLE_PARTS = ("optimizer", "loss", "model", "ema")
+"""The parts of an experiment that have numbers that may be scheduled."""
+PER_RUN_SETTINGS = (
+    *("schedule", "warmup", "cooldown"),
+    *("log", "evaluate", "checkpoint", "resume", "export", "allow_code"),
+    *("run.seed", "run.length", "run.stop_after", "run.replay"),
+    *("run.rewind_factor", "run.rewind_limit"),
 )
-"""What each run may have of its own, besides numbers: no update is compiled otherwise for it."""
+"""Other settings in which runs of one program may differ: the compiled update is the same."""
 
 Path = tuple[str, ...]
 
 
-def alone(experiment: Experiment) -> str | None:
-    """Why an experiment can share its program with no other, if so."""
+def why_not_vectorizable(experiment: Experiment) -> str | None:
+    """Why an experiment can't share its program with any other; None if it can."""
     if experiment.mode != "train":
         return f"mode={experiment.mode} is no training"
     if isinstance(experiment.device, Several):
@@ -55,39 +46,41 @@ def alone(experiment: Experiment) -> str | None:
     return None
 
 
-def likeness(experiment: Experiment) -> str:
-    """What experiments must have in common, to the letter, to be served by one program."""
+def compile_key(experiment: Experiment) -> str:
+    """A text that is equal for two experiments if one compiled program can serve both."""
     declared = experiment.model_dump(mode="json")
-    for path in [*(tuple(own.split(".")) for own in OWN), *numbers(experiment)]:
-        _put(declared, path)
+    per_run = [tuple(setting.split(".")) for setting in PER_RUN_SETTINGS]
+    for path in [*per_run, *schedulable_paths(experiment)]:
+        _mask(declared, path)
     for value in experiment.driven().values():
-        if value.path:  # the learning rate's is the whole
-            _put(declared, value.path)
+        if value.path:  # the learning rate's is empty
+            _mask(declared, value.path)
     declared["run"]["on_nonfinite"] = experiment.run.on_nonfinite == "skip"
     return json.dumps(declared, sort_keys=True)
 
 
-def shared(experiments: Sequence[Experiment]) -> Experiment:
-    """An experiment whose program serves all of these, which are alike.
+def shared_experiment(experiments: Sequence[Experiment]) -> Experiment:
+    """An experiment whose program serves all `experiments`, which have the same `compile_key`.
 
-    It is the first of them, but whatever is scheduled in one, or another number than in another,
-    is scheduled in it. What by is of no account: each run has a tape of its own.
+    The result is the first experiment with more numbers scheduled: each that is scheduled in any
+    experiment, or differs between two. Which schedule it is does not matter, as every run has a
+    tape of its own.
     """
-    found = experiments[0]
-    for path in numbers(found):
-        values = [at(experiment, path) for experiment in experiments]
-        curves = [value for value in values if isinstance(value, Schedule)]
-        if curves or len(set(map(repr, values))) > 1:
+    shared = experiments[0]
+    for path in schedulable_paths(shared):
+        values = [value_at(experiment, path) for experiment in experiments]
+        schedules = [value for value in values if isinstance(value, Schedule)]
+        if schedules or len(set(map(repr, values))) > 1:
             part, field = path
-            driven = curves[0] if curves else constant(values[0])
-            changed = getattr(found, part).model_copy(update={field: driven})
-            found = found.model_copy(update={part: changed})
-    return found
+            schedule = schedules[0] if schedules else constant_schedule(values[0])
+            changed_part = getattr(shared, part).model_copy(update={field: schedule})
+            shared = shared.model_copy(update={part: changed_part})
+    return shared
 
 
-def numbers(experiment: Experiment) -> Iterator[Path]:
-    """Where an experiment has a number that might be a schedule, or is one."""
-    for part in PARTS:
+def schedulable_paths(experiment: Experiment) -> Iterator[Path]:
+    """The paths, as (part, field), of an experiment's numbers that are or may be schedules."""
+    for part in SCHEDULABLE_PARTS:
         declaration = getattr(experiment, part)
         if isinstance(declaration, Declaration):
             for field in type(declaration).model_fields:
@@ -95,28 +88,34 @@ def numbers(experiment: Experiment) -> Iterator[Path]:
                     yield part, field
 
 
-def at(experiment: Experiment, path: Path) -> Value:
-    """The number, or the schedule, that an experiment has at a path of `numbers`."""
+def value_at(experiment: Experiment, path: Path) -> Value:
+    """The number, or the schedule, that an experiment has at one of its `schedulable_paths`."""
     part, field = path
     value: Value = getattr(getattr(experiment, part), field)
     return value
 
 
-def fixed(experiment: Experiment, whole: Experiment) -> Mapping[str, float]:
-    """The numbers that are scheduled in `whole`, which is `shared`, and constant here, by name."""
-    own = experiment.driven()
-    values = {n: at(experiment, v.path) for n, v in whole.driven().items() if n not in own}
-    return {name: float(value) for name, value in values.items()}  # type: ignore[arg-type]
+def constant_values(experiment: Experiment, shared: Experiment) -> Mapping[str, float]:
+    """The values, by name, that are scheduled in `shared` and constant in `experiment`.
+
+    `shared` is the `shared_experiment` of this experiment and others.
+    """
+    scheduled = experiment.driven()
+    return {
+        name: float(value_at(experiment, driven.path))  # type: ignore[arg-type]  # not a Schedule
+        for name, driven in shared.driven().items()
+        if name not in scheduled
+    }
 
 
-def constant(value: Value) -> Schedule:
+def constant_schedule(value: Value) -> Schedule:
     """A schedule that stays at a value."""
     return Schedule.declared({"kind": "constant", "value": value})
 
 
-def _put(tree: Any, path: Path) -> None:
-    """Makes a mark of what a tree of mappings has at a path."""
-    *above, last = path
-    for name in above:
+def _mask(tree: Any, path: Path) -> None:
+    """Replaces the value at a path in a tree of mappings by a mark that is always the same."""
+    *parents, last = path
+    for name in parents:
         tree = tree[name]
     tree[last] = "…"

@@ -1,9 +1,9 @@
 """The networks that go through one program at the same time, and how their runs take turns.
 
 Each run has a loop of its own, in a thread, which asks for updates and evaluations as if it were
-alone. Once every run has asked for something, the one that was last does it for all: as many
-updates as the least of them wants, so that nobody idles in the program, and the rest go on waiting
-for what they still lack.
+alone. Once every run has a request pending, the thread that asked last calls the program for all.
+One call makes as many updates as the smallest request still lacks, which keeps every lane busy;
+the other runs go on waiting for the rest of theirs.
 """
 
 from __future__ import annotations
@@ -31,21 +31,22 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class SharedPace(Pace):
-    """A pace that several loops keep, set by whoever does the work."""
+    """A pace that several loops keep; it learns from the calls into their common program."""
 
     def took(self, count: int, seconds: float) -> None:
-        """Learns nothing: a loop also waits for others."""
+        """Learns nothing: the seconds of a loop include its waiting for other loops."""
 
-    def worked(self, count: int, seconds: float) -> None:
-        """Learns from a call."""
+    def record_call(self, count: int, seconds: float) -> None:
+        """Learns from a call into the program."""
         super().took(count, seconds)
 
 
 @dataclass
-class Asked:
-    """What a run waits for: updates from a step on, or an evaluation."""
+class Request:
+    """What a run waits for: the updates of a table from a step on, or an evaluation."""
 
     table: NDArray[np.float32] | None
+    """The rows of the updates; None for an evaluation."""
     step: int = 0
     losses: list[NDArray[np.float32]] = field(default_factory=list)
     finite: list[NDArray[np.bool_]] = field(default_factory=list)
@@ -53,126 +54,138 @@ class Asked:
     error: Exception | None = None
 
     @property
-    def left(self) -> int:
-        """How many updates it still lacks."""
-        made = sum(map(len, self.losses))
-        return 0 if self.table is None else len(self.table) - made
+    def made(self) -> int:
+        """How many of its updates are made."""
+        return sum(map(len, self.losses))
+
+    @property
+    def missing(self) -> int:
+        """How many of its updates are still to be made."""
+        return 0 if self.table is None else len(self.table) - self.made
 
     def updates(self) -> Updates:
+        """The result of all its updates."""
         return Updates(np.concatenate(self.losses), np.concatenate(self.finite))
 
 
 class Lanes:
     """Up to `ensemble.size` networks, each in a lane of its own; lanes without one are idle.
 
-    A lane's variables are read and assigned only while its run waits for nothing, when no call is
-    under way.
+    Every method holds the lock of `_condition`, also during the call into the program. No variable
+    can be read or assigned while a call is under way. Holding the lock delays no run: a call only
+    begins when all runs wait for its result. Only the main thread, which reads the variables of a
+    run that has left, may have to wait for one call to end.
     """
 
     def __init__(
         self, ensemble: Ensemble, states: Sequence[Arrays], feeds: Sequence[Feed], pace: SharedPace
     ) -> None:
-        """Takes the networks' variables, by name, and what hands each its examples."""
+        """Takes the variables of each network, by name, and the feed of its examples."""
         idle = ensemble.size - len(states)
-        filled = [*states, *[states[0]] * idle]
         self.pace = pace
         self._ensemble = ensemble
-        self._state = stacked(filled)
+        self._state = stack_states([*states, *[states[0]] * idle])
         self._feeds = [*feeds, *[feeds[0]] * idle]
-        self._host: dict[str, NDArray[Any]] | None = None
-        self._turn = Condition()
+        self._host_state: dict[str, NDArray[Any]] | None = None
+        """A copy of `_state` on the host, made when a variable is read."""
+        self._condition = Condition()
         self._present = set(range(len(states)))
-        self._asked: dict[int, Asked] = {}
+        """The lanes whose runs go on."""
+        self._requests: dict[int, Request] = {}
+        """The pending request of each lane that waits for one."""
 
     def update(self, lane: int, table: NDArray[np.float32], step: int) -> Updates:
         """Makes updates in one lane; returns when they are made, or one was not finite."""
-        return self._await(lane, Asked(table, step)).updates()
+        return self._wait_for(lane, Request(table, step)).updates()
 
     def evaluate(self, lane: int) -> dict[str, float]:
-        """What an evaluation of one lane's network finds."""
-        return self._await(lane, Asked(None)).metrics
+        """The loss and metrics of one lane's network over all test examples."""
+        return self._wait_for(lane, Request(None)).metrics
 
     def leave(self, lane: int) -> None:
-        """Lets the others go on without it."""
-        with self._turn:
+        """Lets the other lanes go on without this one."""
+        with self._condition:
             self._present.discard(lane)
-            self._serve()
+            self._call_if_all_wait()
 
     def read(self, lane: int, name: str) -> NDArray[Any]:
         """A variable of one lane's network."""
-        with self._turn:
-            if self._host is None:
-                self._host = {name: np.asarray(value) for name, value in self._state.items()}
-            found: NDArray[Any] = self._host[name][lane]
-            return found
+        with self._condition:
+            if self._host_state is None:
+                self._host_state = {name: np.asarray(value) for name, value in self._state.items()}
+            value: NDArray[Any] = self._host_state[name][lane]
+            return value
 
     def assign(self, lane: int, name: str, value: ArrayLike) -> None:
         """Gives a variable of one lane's network another value."""
-        with self._turn:
+        with self._condition:
             changed = np.array(self._state[name])
             changed[lane] = value
             self._state = {**self._state, name: tf.constant(changed)}
-            self._host = None
+            self._host_state = None
 
-    def _await(self, lane: int, asked: Asked) -> Asked:
-        with self._turn:
-            self._asked[lane] = asked
-            self._serve()
-            self._turn.wait_for(lambda: lane not in self._asked)
-        if asked.error:
-            raise asked.error
-        return asked
+    def _wait_for(self, lane: int, request: Request) -> Request:
+        """Adds a request, and returns it once it is served."""
+        with self._condition:
+            self._requests[lane] = request
+            self._call_if_all_wait()
+            self._condition.wait_for(lambda: lane not in self._requests)
+        if request.error:
+            raise request.error
+        return request
 
-    def _serve(self) -> None:
-        """Does what is asked for, if nobody is still on the way."""
-        if not self._present or self._asked.keys() != self._present:
+    def _call_if_all_wait(self) -> None:
+        """Calls the program if every present lane has a request pending; evaluations come first."""
+        if not self._present or self._requests.keys() != self._present:
             return
-        looks = [lane for lane, asked in self._asked.items() if asked.table is None]
+        to_evaluate = [lane for lane, request in self._requests.items() if request.table is None]
         try:
-            if looks:
-                self._look(looks)
+            if to_evaluate:
+                self._evaluate(to_evaluate)
             else:
-                self._work()
-        except Exception as error:  # it is everybody's, and each run tells of it
-            for asked in self._asked.values():
-                asked.error = error
-            self._asked.clear()
-        self._turn.notify_all()
+                self._make_updates()
+        except Exception as error:  # it concerns all runs, and each raises it
+            for request in self._requests.values():
+                request.error = error
+            self._requests.clear()
+        self._condition.notify_all()
 
-    def _look(self, lanes: Sequence[int]) -> None:
-        found = self._ensemble.evaluate(self._state)
+    def _evaluate(self, lanes: Sequence[int]) -> None:
+        """Evaluates all networks, and serves the requests of `lanes`."""
+        metrics = self._ensemble.evaluate(self._state)
         for lane in lanes:
-            self._asked.pop(lane).metrics = found[lane]
+            self._requests.pop(lane).metrics = metrics[lane]
 
-    def _work(self) -> None:
-        """Makes as many updates as every run wants."""
-        count = min(asked.left for asked in self._asked.values())
-        tables = np.zeros((count, self._ensemble.size, self._ensemble.values), np.float32)
-        steps = [0] * self._ensemble.size
-        for lane, asked in self._asked.items():
-            assert asked.table is not None
-            made = len(asked.table) - asked.left
-            tables[:, lane] = asked.table[made : made + count]
-            steps[lane] = asked.step + made
-        handed = [
-            feed.hand(step, count, self._ensemble.longest)
+    def _make_updates(self) -> None:
+        """Makes as many updates in every present lane as the smallest request still lacks."""
+        ensemble = self._ensemble
+        count = min(request.missing for request in self._requests.values())
+        tables = np.zeros((count, ensemble.size, ensemble.value_count), np.float32)
+        steps = [0] * ensemble.size
+        for lane, request in self._requests.items():
+            assert request.table is not None
+            tables[:, lane] = request.table[request.made : request.made + count]
+            steps[lane] = request.step + request.made
+        feed_inputs = [
+            feed.hand(step, count, ensemble.longest)
             for feed, step in zip(self._feeds, steps, strict=True)
         ]
-        takes_part = np.isin(np.arange(self._ensemble.size), list(self._asked))
+        active = np.isin(np.arange(ensemble.size), list(self._requests))
         began = perf_counter()
-        told = self._ensemble.update(self._state, tables, handed, takes_part)
-        self.pace.worked(count, perf_counter() - began)
-        self._state, self._host = told.state, None
-        for lane, asked in list(self._asked.items()):
-            done = told.done[lane]
-            asked.losses.append(told.losses[:done, lane])
-            asked.finite.append(told.finite[:done, lane])
-            if not asked.left or not (self._ensemble.skips or told.finite[done - 1, lane]):
-                del self._asked[lane]
+        updates = ensemble.update(self._state, tables, feed_inputs, active)
+        self.pace.record_call(count, perf_counter() - began)
+        self._state, self._host_state = updates.state, None
+        for lane, request in list(self._requests.items()):
+            made = updates.made[lane]
+            request.losses.append(updates.losses[:made, lane])
+            request.finite.append(updates.finite[:made, lane])
+            skips = ensemble.skips_nonfinite
+            if not request.missing or not (skips or updates.finite[made - 1, lane]):
+                del self._requests[lane]
 
 
-def stacked(states: Sequence[Arrays]) -> State:
-    """The variables of several networks of one make."""
+def stack_states(states: Sequence[Arrays]) -> State:
+    """The variables of several networks as those of an ensemble, `[networks, ...]`."""
     return {name: tf.constant(np.stack([state[name] for state in states])) for name in states[0]}
 
 
@@ -182,7 +195,7 @@ class LaneNetwork:
     replicas = 1
 
     def __init__(self, lanes: Lanes, number: int, network: Network) -> None:
-        """`network` is what all lanes are like; its own variables are nobody's."""
+        """`network` has the names of the variables; the values of its own are not used."""
         self.model = network.model
         self._lanes, self._number = lanes, number
         self._names = list(network.variables())
@@ -210,21 +223,23 @@ class LaneNetwork:
 
 @dataclass(frozen=True)
 class RowLayout:
-    """How a row of a run's tape becomes one of a program that serves others too."""
+    """How a row of a run's tape becomes a row of the program, which has values of all runs."""
 
     columns: Sequence[int]
-    """Where the tape's values go."""
+    """The column of the program for each value of the tape."""
     row: NDArray[np.float32]
-    """The others, which are constant in this run."""
+    """A row of the program with the values that are constant in this run, NaN elsewhere."""
 
     @classmethod
-    def of(cls, names: Sequence[str], tape: Tape, constant: Mapping[str, float]) -> RowLayout:
+    def for_tape(
+        cls, names: Sequence[str], tape: Tape, constant_values: Mapping[str, float]
+    ) -> RowLayout:
         """`names` are those of the program's values."""
-        row = np.array([constant.get(name, np.nan) for name in names], np.float32)
+        row = np.array([constant_values.get(name, np.nan) for name in names], np.float32)
         return cls([names.index(name) for name in tape.names], row)
 
-    def filled(self, table: Values) -> NDArray[np.float32]:
-        """`[K, values of the tape]` as `[K, values of the program]`."""
+    def program_rows(self, table: Values) -> NDArray[np.float32]:
+        """Turns `[K, values of the tape]` into `[K, values of the program]`."""
         rows = np.tile(self.row, (len(table), 1))
         rows[:, self.columns] = table
         return rows
@@ -232,15 +247,15 @@ class RowLayout:
 
 @dataclass(frozen=True)
 class LaneProgram:
-    """What makes one lane's updates: `trainer.training.session.Trainable`."""
+    """Makes one lane's updates, as `trainer.training.session.Trainable` says."""
 
     lanes: Lanes
     number: int
-    rows: RowLayout
+    layout: RowLayout
 
     def update(self, table: Values, step: int) -> Updates:
-        """Makes one update a row of the tape, from `step` on, up to one that is not finite."""
-        return self.lanes.update(self.number, self.rows.filled(table), step)
+        """Makes one update for each row of the tape, from `step` on, up to one not finite."""
+        return self.lanes.update(self.number, self.layout.program_rows(table), step)
 
     def evaluate(self) -> dict[str, float]:
         """The means over all test examples."""
