@@ -110,9 +110,9 @@ def one(data: str, model: str, keep: str, updates: int) -> dict[str, float]:
     """One run in this process: its rate, and its memory from a fifth of the run to its end."""
     from trainer.config.experiment import Experiment
     from trainer.config.hydra import compose
-    from trainer.runs.folder import Folder
     from trainer.config.plan import Plan
-from trainer.training import loop, run
+    from trainer.runs.folder import Folder
+    from trainer.training import loop, run
     from trainer.training.resume import declare
 
     few = data.removesuffix("all").removesuffix("few") + "few"

@@ -109,7 +109,7 @@ def test_jobs_of_which_no_one_program_can_be_made_are_trained_one_by_one(
         folder = Folder(tmp_path / name)
         folder.path.mkdir()
         train = lambda: asked.append(name) or 0  # noqa: E731
-        return SimpleNamespace(assignment=SimpleNamespace(folder=folder, train=train), name=name)
+        return SimpleNamespace(job=SimpleNamespace(folder=folder, train=train), name=name)
 
     monkeypatch.setattr("trainer.sweeps.vectorized.launcher.refresh", lambda *_, **__: None)
     fleet._interrupted = False
