@@ -186,7 +186,7 @@ from trainer.losses import Loss
 from trainer.metrics.metric import Mean
 from trainer.models import Model
 from trainer.optimizers import Optimizer
-from trainer.trackers import Book, Tracker
+from trainer.trackers import Tracker, TrackerRun
 
 
 class Sgd(Optimizer):
@@ -259,7 +259,7 @@ class Size(Mean):
         return judged.outputs[:, 0] ** 2
 
 
-class Page(Book):
+class Page(TrackerRun):
     def __init__(self, path):
         self.path, self.rows = path, 0
 

@@ -186,7 +186,7 @@ def test_mlflow_has_the_whole_run_and_goes_on_with_it(
 def test_an_mlflow_that_is_mute_or_away_changes_nothing(
     mlflow: Any, mute: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.training.run.PATIENCE", 3.0)
+    monkeypatch.setattr("trainer.training.metrics_log.PATIENCE", 3.0)
     digests = set()
     for name, override in (
         ("none", "log.csv={}"),

@@ -22,11 +22,11 @@ from trainer.trackers.delivery import TrackerThread
 SHORT = ("run.length=40", "evaluate.every=15", "run.steps_per_call=4", "checkpoint.every=10")
 
 
-class Spoken(TrackerRun):
-    """A book that remembers, and does what it is told to before it does anything else."""
+class Recorded(TrackerRun):
+    """Remembers its calls, and calls `first` before it does anything else."""
 
-    def __init__(self, first: Any = lambda what: None) -> None:
-        self.told: list[Any] = []
+    def __init__(self, first: Any = lambda method: None) -> None:
+        self.calls: list[Any] = []
         self._first = first
 
     def go_on(self, step: int) -> None:
@@ -38,35 +38,35 @@ class Spoken(TrackerRun):
     def close(self, result: Mapping[str, Any] | None) -> None:
         self._note("close", result)
 
-    def _note(self, what: str, *told: Any) -> None:
-        self._first(what)
-        self.told += [(what, this) for this in told]
+    def _note(self, method: str, *arguments: Any) -> None:
+        self._first(method)
+        self.calls += [(method, argument) for argument in arguments]
 
 
-BOOKS: dict[str, Spoken] = {}
+TRACKER_RUNS: dict[str, Recorded] = {}
 
 
 class Remembered(Tracker):
-    """Keeps what it is told in `BOOKS`, by the run's folder."""
+    """Keeps its calls in `TRACKER_RUNS`, by the run's folder."""
 
     kind: Literal["remembered"] = "remembered"
 
     def open(self, run: Tracked) -> TrackerRun:
-        return BOOKS.setdefault(run.folder.name, Spoken())
+        return TRACKER_RUNS.setdefault(run.folder.name, Recorded())
 
 
 class Broken(Tracker):
-    """Fails: on opening, or at the first of what it is told."""
+    """Fails: on opening, or at the first call of the method that `at` names."""
 
     kind: Literal["broken"] = "broken"
     at: str = "open"
 
     def open(self, run: Tracked) -> TrackerRun:
         self._fail("open")
-        return Spoken(self._fail)
+        return Recorded(self._fail)
 
-    def _fail(self, what: str) -> None:
-        if what == self.at:
+    def _fail(self, method: str) -> None:
+        if method == self.at:
             raise RuntimeError("no route to http://me:hunter2@host/\nand more")
 
 
@@ -80,7 +80,7 @@ class Hung(Tracker):
 
     def open(self, run: Tracked) -> TrackerRun:
         FOREVER.wait()
-        return Spoken()
+        return Recorded()
 
 
 @pytest.fixture(scope="module")
@@ -163,10 +163,10 @@ def test_a_missing_package_is_told_before_tensorflow_with_what_to_type(tmp_path:
 def test_every_tracker_is_told_every_row_and_the_end(plain: Path, tmp_path: Path) -> None:
     folder = tmp_path / "every"
     assert trained(folder, *SHORT, "log.remembered={}") == 0
-    told = BOOKS["every"].told
-    assert told[0] == ("go on", 0)
-    assert [row for what, row in told if what == "write"] == rows(folder, timed=True)
-    assert told[-1] == ("close", result(folder))
+    calls = TRACKER_RUNS["every"].calls
+    assert calls[0] == ("go on", 0)
+    assert [row for method, row in calls if method == "write"] == rows(folder, timed=True)
+    assert calls[-1] == ("close", result(folder))
     assert rows(folder) == rows(plain)
 
 
@@ -186,7 +186,7 @@ def test_one_that_fails_changes_nothing_and_is_told_of_once(
 def test_one_that_hangs_changes_nothing_and_is_told_of_once(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.training.run.PATIENCE", 0.2)
+    monkeypatch.setattr("trainer.training.metrics_log.PATIENCE", 0.2)
     assert trained(tmp_path, *SHORT, "log.hung={}") == 0
     assert [row["said"] for row in events(tmp_path, "tracker")] == [
         "log.hung did not come back at the end: 43 rows and the result are lost"
@@ -198,15 +198,15 @@ def test_one_that_is_silent_for_long_is_told_of_while_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "SILENT_SECONDS", 0.05)
-    monkeypatch.setattr(delivery, "HURRIED", 0.0)
-    courier = TrackerThread(Hung(), Tracked(tmp_path, "hung", {}))
-    courier.write(Rows.of({"step": 0}))
+    monkeypatch.setattr(delivery, "SHORT_PATIENCE", 0.0)
+    thread = TrackerThread(Hung(), Tracked(tmp_path, "hung", {}))
+    thread.write(Rows.single({"step": 0}))
     time.sleep(0.1)
-    first, second = courier.news(), courier.news()
+    first, second = thread.news(), thread.news()
     assert first == ["log.hung has not come back for a while; training goes on without it"]
     assert second == []
     began = time.monotonic()
-    courier.close(None, 60)
+    thread.close(None, 60)
     assert time.monotonic() - began < 1
 
 
@@ -215,22 +215,23 @@ def test_one_that_is_slow_gets_fewer_updates_and_every_evaluation(
 ) -> None:
     monkeypatch.setattr("trainer.trackers.backlog.HELD", 100)
     go = threading.Event()
-    BOOKS[tmp_path.name] = Spoken(lambda what: go.wait())
-    courier = TrackerThread(Remembered(), Tracked(tmp_path, "slow", {}))
-    courier.go_on(0)
+    TRACKER_RUNS[tmp_path.name] = Recorded(lambda method: go.wait())
+    thread = TrackerThread(Remembered(), Tracked(tmp_path, "slow", {}))
+    thread.go_on(0)
     for step in range(1000):
-        courier.write(Rows.of({"step": step, "loss": 1.0}))
+        thread.write(Rows.single({"step": step, "loss": 1.0}))
         if step % 100 == 99:
-            courier.write(Rows.of({"step": step + 1, "eval_loss": 1.0}))
-    said = courier.news()
+            thread.write(Rows.single({"step": step + 1, "eval_loss": 1.0}))
+    said = thread.news()
     go.set()
-    courier.close(None, 10)
-    told = [row for what, row in BOOKS[tmp_path.name].told if what == "write"]
+    thread.close(None, 10)
+    calls = TRACKER_RUNS[tmp_path.name].calls
+    written = [row for method, row in calls if method == "write"]
     assert said == [
         "log.slow is slower than training: it gets some of the rows; metrics.jsonl has all"
     ]
-    assert [row["step"] for row in told if "eval_loss" in row] == list(range(100, 1001, 100))
-    updates = [row["step"] for row in told if "loss" in row]
+    assert [row["step"] for row in written if "eval_loss" in row] == list(range(100, 1001, 100))
+    updates = [row["step"] for row in written if "loss" in row]
     assert 40 < len(updates) < 101
     assert updates == sorted(updates)
     assert updates[0] == 0
@@ -249,22 +250,24 @@ def test_one_that_comes_later_gets_the_rows_from_before(plain: Path, tmp_path: P
     """Nor does changing trackers make the folder's run another one."""
     assert trained(tmp_path, *SHORT, "run.stop_after=17", "~log.tensorboard") == 0
     assert trained(tmp_path, *SHORT, "run.stop_after=32", "log.csv={}", "log.remembered={}") == 0
-    BOOKS[tmp_path.name].has = 32
+    TRACKER_RUNS[tmp_path.name].recorded_updates = 32
     assert trained(tmp_path, *SHORT, "log.csv={}", "log.remembered={}") == 0
     assert result(tmp_path)["weights_digest"] == result(plain)["weights_digest"]
     assert table(tmp_path / "metrics.csv") == rows(tmp_path, timed=True)
-    told = BOOKS[tmp_path.name].told
-    assert [step for what, step in told if what == "go on"] == [0, 17, 32]  # 0: it has none yet
-    assert [row for what, row in told if what == "write"] == rows(tmp_path, timed=True)
+    calls = TRACKER_RUNS[tmp_path.name].calls
+    steps = [step for method, step in calls if method == "go on"]
+    assert steps == [0, 17, 32]  # 0: it has none yet
+    assert [row for method, row in calls if method == "write"] == rows(tmp_path, timed=True)
 
 
 def test_one_that_a_kill_came_before_gets_what_it_lacks(tmp_path: Path) -> None:
     assert trained(tmp_path, *SHORT, "run.stop_after=20", "~log.tensorboard") == 0
-    book = BOOKS[tmp_path.name] = Spoken()
-    book.has = 12
+    tracker_run = TRACKER_RUNS[tmp_path.name] = Recorded()
+    tracker_run.recorded_updates = 12
     assert trained(tmp_path, *SHORT, "log.remembered={}", "run.stop_after=22") == 0
-    assert book.told[0] == ("go on", 12)
-    assert [row for what, row in book.told if what == "write"] == rows(tmp_path, timed=True)[12:]
+    assert tracker_run.calls[0] == ("go on", 12)
+    written = [row for method, row in tracker_run.calls if method == "write"]
+    assert written == rows(tmp_path, timed=True)[12:]
 
 
 def test_how_often_rows_are_written_still_binds_the_folder(tmp_path: Path) -> None:
@@ -281,13 +284,13 @@ def test_a_table_forgets_what_a_kill_or_a_rewind_took_back(tmp_path: Path) -> No
     assert trained(tmp_path, *SHORT, "log.csv={}") == 0
     assert table(tmp_path / "metrics.csv") == rows(tmp_path, timed=True)
 
-    book = Log.declared({"csv": {}}).trackers["csv"].open(Tracked(tmp_path, "csv", {}))
-    book.go_on(0)
-    book.write([{"step": 0, "learning_rate": 1.0}, {"step": 1, "eval_loss": 2.0}])
-    book.write([{"step": 1, "learning_rate": 1.0}, {"step": 2, "eval_loss": 2.0}])
-    book.go_on(1)
-    book.write([{"step": 1, "learning_rate": 0.5}])
-    book.close(None)
+    tracker_run = Log.declared({"csv": {}}).trackers["csv"].open(Tracked(tmp_path, "csv", {}))
+    tracker_run.go_on(0)
+    tracker_run.write([{"step": 0, "learning_rate": 1.0}, {"step": 1, "eval_loss": 2.0}])
+    tracker_run.write([{"step": 1, "learning_rate": 1.0}, {"step": 2, "eval_loss": 2.0}])
+    tracker_run.go_on(1)
+    tracker_run.write([{"step": 1, "learning_rate": 0.5}])
+    tracker_run.close(None)
     assert table(tmp_path / "metrics.csv") == [
         {"step": 0, "learning_rate": 1.0},
         {"step": 1, "eval_loss": 2.0},
@@ -303,12 +306,12 @@ def test_what_a_tracker_is_told_of_the_config_holds_no_secret(tmp_path: Path) ->
 
         def open(self, run: Tracked) -> TrackerRun:
             seen.append(run)
-            return Spoken()
+            return Recorded()
 
     (tmp_path / "config.yaml").write_text("a: {token: '${oc.env:HOME}', rate: 1.0e-05}\n")
     from trainer.runs.folder import Folder
 
-    delivery.Trackers.of(Log.declared({"curious": {}}), Folder(tmp_path)).close(None)
+    delivery.Trackers.started(Log.declared({"curious": {}}), Folder(tmp_path)).close(None)
     assert seen[0].config == {"a.token": "${oc.env:HOME}", "a.rate": 1e-05}
 
 

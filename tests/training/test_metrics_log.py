@@ -27,13 +27,13 @@ def begun(folder: Path) -> MetricsLog:
 
 def test_rows_come_in_order_and_the_position_is_that_of_the_next_one(tmp_path: Path) -> None:
     record = begun(tmp_path)
-    for lot in range(50):
-        steps, losses = np.arange(3 * lot, 3 * lot + 3), 1 / np.arange(1, 4)
+    for call in range(50):
+        steps, losses = np.arange(3 * call, 3 * call + 3), 1 / np.arange(1, 4)
         record.write(Rows({"step": steps, "loss": losses}))
-        if lot % 7 == 0:
+        if call % 7 == 0:
             position = record.position()
             assert position == (tmp_path / "metrics.jsonl").stat().st_size
-            assert len(told(tmp_path)) == 3 * lot + 3
+            assert len(told(tmp_path)) == 3 * call + 3
     record.close()
     assert [row["step"] for row in told(tmp_path)] == list(range(150))
 
@@ -48,7 +48,7 @@ def test_what_the_disk_refused_for_too_long_is_told(
 
     monkeypatch.setattr(Lines, "add", refusing)
     with pytest.raises(WriteError):
-        record.write(Rows.of({"step": 0, "loss": 0.5}))
+        record.write(Rows.single({"step": 0, "loss": 0.5}))
     record.close()
 
 
@@ -66,16 +66,17 @@ def test_rows_in_columns_are_text_that_reads_back_to_the_same_bits(tmp_path: Pat
         "loss": random.normal(size=50).astype(np.float32),
         "groups.50%.learning_rate": 10 ** random.uniform(-40, 30, 50),
     }
-    lot = Rows(columns, {"updates_per_second": 1e5 / 3})
-    rows = list(lot)
-    assert [json.loads(line) for line in lot.text().splitlines()] == rows
-    assert [list(json.loads(line)) for line in lot.text().splitlines()] == [list(lot.names)] * 50
-    assert [row["step"] for row in rows] == list(range(95, 145))
-    assert [np.float32(row["loss"]) for row in rows] == columns["loss"].tolist()
-    assert {row["updates_per_second"] for row in rows} == {1e5 / 3}
-    assert [lot[7], lot[-1]] == [rows[7], rows[-1]]
-    assert [*lot[:9], *lot[9:]] == rows
-    assert list(Rows.joined([lot[:9], Rows.of(rows[9]), lot[10:]])) == rows
+    rows = Rows(columns, {"updates_per_second": 1e5 / 3})
+    dicts = list(rows)
+    lines = [json.loads(line) for line in rows.json_lines().splitlines()]
+    assert lines == dicts
+    assert [list(line) for line in lines] == [list(rows.names)] * 50
+    assert [row["step"] for row in dicts] == list(range(95, 145))
+    assert [np.float32(row["loss"]) for row in dicts] == columns["loss"].tolist()
+    assert {row["updates_per_second"] for row in dicts} == {1e5 / 3}
+    assert [rows[7], rows[-1]] == [dicts[7], dicts[-1]]
+    assert [*rows[:9], *rows[9:]] == dicts
+    assert list(Rows.concatenated([rows[:9], Rows.single(dicts[9]), rows[10:]])) == dicts
 
 
 def test_the_events_of_many_updates_are_the_messages_of_each(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What waits for a tracker: rows, and what else it is to be told, in the order it happened."""
+"""The queue of what a tracker has yet to do: acts, such as closing, and rows to write."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from time import monotonic
 from . import Rows, TrackerRun
 
 HELD = 50_000
-"""The rows that wait for a tracker; with more of them, it gets every second update's."""
+"""The most rows that wait for a tracker; beyond, every second update's row is left out."""
 AT_ONCE = 1000
-"""The rows that a tracker is told of at a time."""
+"""The most rows that a tracker gets in one call."""
 GATHERED_SECONDS = 0.5
-"""How long rows may wait for others, so that a tracker is told of many at a time.
+"""How long rows may wait for others, to be written in one call.
 
 A thread that wakes up takes a core from the training, and Python from its loop.
 """
@@ -22,14 +22,14 @@ Act = Callable[[TrackerRun], None]
 
 
 class Backlog:
-    """Acts and rows, as they came; who shares it between threads lets one at a time have it."""
+    """A queue of acts and rows, first in, first out. Threads that share it need a lock."""
 
     def __init__(self) -> None:
         self._waiting: list[Act | Rows] = []
-        self._lately = 0
-        """How many rows wait, after which nothing else happened."""
-        self._since = 0.0
-        """When the first of what waits came."""
+        self._rows_at_end = 0
+        """How many rows are behind the last act that waits."""
+        self._waiting_since = 0.0
+        """When rows were put into the empty queue."""
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -40,34 +40,34 @@ class Backlog:
         return sum(len(entry) for entry in self._waiting if isinstance(entry, Rows))
 
     def add(self, act: Act) -> None:
-        """Puts an act behind all that waits."""
+        """Puts an act behind everything that waits."""
         self._waiting.append(act)
-        self._lately = 0
+        self._rows_at_end = 0
 
     def write(self, rows: Rows) -> bool:
-        """Puts rows behind all that waits; gives whether that were so many that some had to go."""
+        """Puts rows behind everything that waits, and returns whether some had to be left out."""
         if not self._waiting:
-            self._since = monotonic()
+            self._waiting_since = monotonic()
         self._waiting.append(rows)
-        self._lately += len(rows)
-        if many := self._lately > HELD:
-            self._thin()
-        return many
+        self._rows_at_end += len(rows)
+        if self._rows_at_end <= HELD:
+            return False
+        self._thin()
+        return True
 
     def due(self) -> float:
-        """When to take something out: rows wait until they are many or have waited for a while."""
-        if self._lately >= AT_ONCE or not all(isinstance(e, Rows) for e in self._waiting):
+        """When to take something out: an act at once, rows when many or old enough."""
+        if self._rows_at_end >= AT_ONCE or not all(isinstance(e, Rows) for e in self._waiting):
             return -inf
-        return self._since + GATHERED_SECONDS
+        return self._waiting_since + GATHERED_SECONDS
 
     def take(self) -> Act | Rows | None:
-        """Takes out what has waited longest; of rows as many as a tracker is told of at a time."""
-        entry = self._first()
-        self._lately = sum(map(len, self._latest()))
+        """Takes out the oldest act, or the oldest rows, `AT_ONCE` at most."""
+        entry = self._pop()
+        self._rows_at_end = sum(map(len, self._parts_at_end()))
         return entry
 
-    def _first(self) -> Act | Rows | None:
-        """What has waited longest; of many rows the first, so that one can tell it comes back."""
+    def _pop(self) -> Act | Rows | None:
         if not self._waiting:
             return None
         first = self._waiting.pop(0)
@@ -76,31 +76,31 @@ class Backlog:
         if len(first) > AT_ONCE:
             self._waiting.insert(0, first[AT_ONCE:])
             return first[:AT_ONCE]
-        lots, count = [first], len(first)
-        while self._waiting and isinstance(lot := self._waiting[0], Rows):
-            count += len(lot)
-            if count > AT_ONCE or lot.names != first.names:
+        parts, count = [first], len(first)
+        while self._waiting and isinstance(rows := self._waiting[0], Rows):
+            count += len(rows)
+            if count > AT_ONCE or rows.names != first.names:
                 break
-            lots.append(lot)
+            parts.append(rows)
             del self._waiting[0]
-        return Rows.joined(lots) if len(lots) > 1 else first
+        return Rows.concatenated(parts) if len(parts) > 1 else first
 
-    def _latest(self) -> list[Rows]:
-        """The rows after which nothing else happened."""
-        lots = []
+    def _parts_at_end(self) -> list[Rows]:
+        """The entries behind the last act that waits."""
+        parts = []
         for entry in reversed(self._waiting):
             if not isinstance(entry, Rows):
                 break
-            lots.append(entry)
-        return lots[::-1]
+            parts.append(entry)
+        return parts[::-1]
 
     def _thin(self) -> None:
-        """Leaves out every second update's row; an evaluation's stays."""
-        lots = self._latest()
+        """Leaves out every second update's row, and no evaluation's."""
+        parts = self._parts_at_end()
         passed = 0
-        for at, lot in enumerate(lots, len(self._waiting) - len(lots)):
-            if "loss" in lot.names:
-                self._waiting[at] = lot[passed % 2 :: 2]
-                passed += len(lot)
+        for index, rows in enumerate(parts, len(self._waiting) - len(parts)):
+            if "loss" in rows.names:
+                self._waiting[index] = rows[passed % 2 :: 2]
+                passed += len(rows)
         self._waiting = [entry for entry in self._waiting if not isinstance(entry, Rows) or entry]
-        self._lately = sum(map(len, self._latest()))
+        self._rows_at_end = sum(map(len, self._parts_at_end()))

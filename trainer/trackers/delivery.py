@@ -1,8 +1,9 @@
-"""Bringing the rows to the trackers, each by a thread of its own, so that no run waits for one."""
+"""Bringing the rows to the trackers, each on a thread of its own: no run waits for a tracker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
@@ -14,22 +15,29 @@ from ..runs.provenance import code
 from ..runs.redaction import anonymous
 from . import Log, Row, Rows, Tracked, Tracker, TrackerRun
 from .backlog import Act, Backlog
-from .table import made
+from .table import is_before
 
 SHOWN_SECONDS = 5.0
-"""How long a reader may have to wait for what is written down."""
+"""How long a reader may have to wait for rows that were written."""
 SILENT_SECONDS = 60.0
-"""After how long a tracker that does not come back is told of."""
+"""How long one call to a tracker may take before a message says so."""
 PATIENCE = 60.0
-"""How long the end of a run waits for its trackers to have everything."""
-HURRIED = 1.0
-"""How long it does where somebody waits for the process to end."""
+"""How many seconds the end of a run waits for its trackers to have everything."""
+SHORT_PATIENCE = 1.0
+"""How many seconds it waits where somebody waits for the process to end."""
+
+
+class Notice(Enum):
+    """What is said of a tracker once, however often it happens."""
+
+    SILENT = "has not come back for a while; training goes on without it"
+    THINNED = "is slower than training: it gets some of the rows; metrics.jsonl has all"
 
 
 class TrackerThread:
-    """Tells one tracker of what happens, in order, and never keeps anybody waiting.
+    """Calls one tracker on a thread, in the order of what happened. No method waits but `close`.
 
-    A tracker that raises is done with: nothing more is brought to it, and `news` says so once.
+    A tracker that raises is closed: it gets nothing more, and `news` says so once.
     """
 
     def __init__(self, tracker: Tracker, run: Tracked) -> None:
@@ -37,79 +45,85 @@ class TrackerThread:
         self._backlog = Backlog()
         self._changed = Condition()
         self._news: list[str] = []
+        self._noticed: set[Notice] = set()
         self._busy_since: float | None = None
-        self._begun = self._silent = self._thinned = self._over = False
-        self._thread = Thread(target=self._deliver, name=f"log.{run.called}", daemon=True)
+        self._closed = False
+        """Whether nothing more is brought: the run has ended, or the tracker has failed."""
+        self._earlier_rows_read = False
+        """Whether the rows from before this process were read. Only the thread uses it."""
+        self._thread = Thread(target=self._deliver, name=f"log.{run.tracker_name}", daemon=True)
         self._thread.start()
 
     def go_on(self, step: int) -> None:
-        """Tells that updates from `step` on are about to be made, again or for the first time."""
+        """Queues that updates from `step` on are about to be made, again or for the first time."""
 
-        def act(book: TrackerRun) -> None:
-            if lacking := [row for row in self._earlier(step) if row["step"] >= book.has]:
-                book.go_on(book.has)
-                book.write(lacking)
-            book.go_on(step)
+        def act(tracker_run: TrackerRun) -> None:
+            recorded = tracker_run.recorded_updates
+            if missing := [row for row in self._earlier_rows(step) if row["step"] >= recorded]:
+                tracker_run.go_on(recorded)
+                tracker_run.write(missing)
+            tracker_run.go_on(step)
 
         self._add(act)
 
     def write(self, rows: Rows) -> None:
-        """Tells of rows."""
+        """Queues rows."""
         with self._changed:
-            if self._over:
+            if self._closed:
                 return
             if not self._backlog:
                 self._changed.notify_all()
-            if self._backlog.write(rows) and not self._thinned:
-                self._thinned = True
-                what = "it gets some of the rows; metrics.jsonl has all"
-                self._say(f"is slower than training: {what}")
+            if self._backlog.write(rows):
+                self._notice(Notice.THINNED)
 
     def close(self, result: Mapping[str, Any] | None, patience: float) -> None:
-        """Tells how the run ended, and waits for a while until the tracker has heard it all."""
-        self._add(lambda book: book.close(result))
+        """Queues how the run ended, and waits until the tracker has everything.
+
+        It waits `patience` seconds at most, and less for a tracker that is silent.
+        """
+        self._add(lambda tracker_run: tracker_run.close(result))
         with self._changed:
             if self._is_silent():
-                patience = min(patience, HURRIED)
-            self._changed.wait_for(lambda: self._over or self._idle(), patience)
-            if not self._over and not self._idle():
+                patience = min(patience, SHORT_PATIENCE)
+            self._changed.wait_for(lambda: self._closed or self._idle(), patience)
+            if not self._closed and not self._idle():
                 rows = self._backlog.rows
                 self._say(f"did not come back at the end: {rows} rows and the result are lost")
-            self._over = True
+            self._closed = True
             self._changed.notify_all()
 
     def news(self) -> list[str]:
-        """What somebody should hear of, each thing once."""
+        """The messages about this tracker since the last call."""
         with self._changed:
-            if self._is_silent() and not self._silent and not self._over:
-                self._silent = True
-                self._say("has not come back for a while; training goes on without it")
+            if self._is_silent() and not self._closed:
+                self._notice(Notice.SILENT)
             news, self._news = self._news, []
         return news
 
     def _deliver(self) -> None:
+        """What the thread does."""
         try:
             self._busy_since = monotonic()
-            book = self._tracker.open(self._run)
+            tracker_run = self._tracker.open(self._run)
             for act in self._acts():
-                act(book)
+                act(tracker_run)
         except Exception as error:
             with self._changed:
-                self._say(f"failed, and is left out from here on: {_told(error)}")
-                self._over = True
+                self._say(f"failed, and is left out from here on: {_error_line(error)}")
+                self._closed = True
                 self._backlog = Backlog()
                 self._changed.notify_all()
 
     def _acts(self) -> Iterator[Act]:
-        """What to do next, until it is over."""
+        """Yields what to do next, until this is closed."""
         shown = monotonic()
         unseen = False
         while True:
             with self._changed:
                 self._busy_since = None
                 self._changed.notify_all()
-                self._gather(shown + SHOWN_SECONDS if unseen else None)
-                if self._over:
+                self._wait_for_work(shown + SHOWN_SECONDS if unseen else None)
+                if self._closed:
                     return
                 entry = self._backlog.take()
                 self._busy_since = monotonic()
@@ -119,12 +133,12 @@ class TrackerThread:
             elif entry is not None:
                 yield entry
             if unseen and monotonic() >= shown + SHOWN_SECONDS:
-                yield lambda book: book.show()
+                yield lambda tracker_run: tracker_run.show()
                 shown, unseen = monotonic(), False
 
-    def _gather(self, until: float | None) -> None:
-        """Waits for something to do, at the latest until then."""
-        while not self._over:
+    def _wait_for_work(self, until: float | None) -> None:
+        """Waits until something is due, and no longer than `until`."""
+        while not self._closed:
             due = self._backlog.due() if self._backlog else until
             rest = None if due is None else due - monotonic()
             if rest is not None and rest <= 0:
@@ -133,69 +147,74 @@ class TrackerThread:
 
     def _add(self, act: Act) -> None:
         with self._changed:
-            if not self._over:
+            if not self._closed:
                 self._backlog.add(act)
                 self._changed.notify_all()
 
     def _idle(self) -> bool:
         return not self._backlog and self._busy_since is None
 
-    def _earlier(self, step: int) -> list[Row]:
-        """The rows of what was done before `step`, the first time that somebody asks."""
+    def _earlier_rows(self, step: int) -> list[Row]:
+        """The rows of the first `step` updates; none from the second time on."""
         metrics = self._run.folder / "metrics.jsonl"
-        if self._begun or not step or not metrics.exists():
+        if self._earlier_rows_read or not step or not metrics.exists():
             return []
-        self._begun = True
-        return [row for row in objects(metrics.read_bytes()) if made(row, step)]
+        self._earlier_rows_read = True
+        return [row for row in objects(metrics.read_bytes()) if is_before(row, step)]
 
     def _is_silent(self) -> bool:
         since = self._busy_since
         return since is not None and monotonic() - since > SILENT_SECONDS
 
-    def _say(self, said: str) -> None:
-        self._news.append(f"log.{self._run.called} {said}")
+    def _notice(self, notice: Notice) -> None:
+        if notice not in self._noticed:
+            self._noticed.add(notice)
+            self._say(notice.value)
+
+    def _say(self, message: str) -> None:
+        self._news.append(f"log.{self._run.tracker_name} {message}")
 
 
 class Trackers:
-    """The couriers of all the trackers of a run."""
+    """The threads of all the trackers of a run."""
 
-    def __init__(self, couriers: Iterable[TrackerThread] = ()) -> None:
-        self._couriers = tuple(couriers)
+    def __init__(self, threads: Iterable[TrackerThread] = ()) -> None:
+        self._threads = tuple(threads)
 
     @classmethod
-    def of(cls, log: Log, folder: Folder) -> Trackers:
-        """Those of a run that is declared in its folder."""
+    def started(cls, log: Log, folder: Folder) -> Trackers:
+        """The threads, running, of a run that is declared in its folder."""
         config = flat(folder.written())
         runs = (Tracked(folder.path, name, config, code()) for name in log.trackers)
         return cls(map(TrackerThread, log.trackers.values(), runs))
 
     def go_on(self, step: int) -> None:
-        """Tells that updates from `step` on are about to be made, again or for the first time."""
-        for courier in self._couriers:
-            courier.go_on(step)
+        """Queues that updates from `step` on are about to be made, again or for the first time."""
+        for thread in self._threads:
+            thread.go_on(step)
 
     def write(self, rows: Rows) -> None:
-        """Tells of rows."""
+        """Queues rows."""
         if rows:
-            for courier in self._couriers:
-                courier.write(rows)
+            for thread in self._threads:
+                thread.write(rows)
 
     def news(self) -> list[str]:
-        """What somebody should hear of, each thing once."""
-        return [said for courier in self._couriers for said in courier.news()]
+        """The messages about trackers since the last call."""
+        return [message for thread in self._threads for message in thread.news()]
 
     def close(self, result: Mapping[str, Any] | None, patience: float = PATIENCE) -> None:
-        """Tells how the run ended; `patience` is how many seconds all of them have, together."""
+        """Queues how the run ended, and waits `patience` seconds at most for all together."""
         until = monotonic() + patience
-        for courier in self._couriers:
-            courier.close(result, max(0.0, until - monotonic()))
+        for thread in self._threads:
+            thread.close(result, max(0.0, until - monotonic()))
 
 
 def _writing(rows: Rows) -> Act:
-    return lambda book: book.write(rows)
+    return lambda tracker_run: tracker_run.write(rows)
 
 
-def _told(error: Exception) -> str:
-    """What went wrong, in a line without credentials."""
+def _error_line(error: Exception) -> str:
+    """The first line of an error, without credentials."""
     line = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {anonymous(line)[:300]}".removesuffix(": ")

@@ -1,8 +1,8 @@
 """The messages of TensorBoard's HParams page, encoded without the tensorboard package.
 
-Source: `tensorboard/plugins/hparams/plugin_data.proto` and `metadata.py`. What is encoded are
-`HParamsPluginData` of version 0, with a `SessionStartInfo` or a `SessionEndInfo`; which metrics
-there are, TensorBoard finds out from the scalars of the same run.
+Source: `tensorboard/plugins/hparams/plugin_data.proto` and `metadata.py`. A message is an
+`HParamsPluginData` of version 0, with a `SessionStartInfo` or a `SessionEndInfo`. TensorBoard finds
+the names of the metrics in the scalars of the same run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SUCCESS, FAILURE = 1, 2
 
 
 def started(hparams: Mapping[str, Any], group: str, seconds: float) -> tuple[str, bytes]:
-    """The tag and content that tell of a run's hyperparameters, and when it began."""
+    """The tag and content for a run's hyperparameters and the time of its beginning."""
     entries = b"".join(
         _field(1, _field(1, name.encode()) + _field(2, _value(value)))
         for name, value in hparams.items()
@@ -28,13 +28,13 @@ def started(hparams: Mapping[str, Any], group: str, seconds: float) -> tuple[str
 
 
 def ended(well: bool, seconds: float) -> tuple[str, bytes]:
-    """The tag and content that tell how and when a run ended."""
+    """The tag and content for how and when a run ended."""
     status = _key(1, 0) + _varint(SUCCESS if well else FAILURE)
     return "_hparams_/session_end_info", _field(4, status + _double(2, seconds))
 
 
 def _value(value: Any) -> bytes:
-    """A `google.protobuf.Value`; what is neither number, text nor boolean is told as text."""
+    """A `google.protobuf.Value`; what is neither number, text nor boolean is encoded as text."""
     if isinstance(value, bool):
         return _key(4, 0) + _varint(value)
     if isinstance(value, (int, float)):

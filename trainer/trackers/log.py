@@ -1,4 +1,4 @@
-"""The part of a config that says what is written down, and where it goes."""
+"""The part of a config that says which rows are written, and where they go."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .tracker import Tracker
 
 
 class Log(Declaration):
-    """What is written down of the updates, and the trackers that are told of it.
+    """Which updates get a row, and the trackers that get the rows.
 
-    Every other key is a tracker: of the kind of that name, or of the one that it states.
+    Every key but `every` is a tracker, of the kind of that name or of the kind that it states.
 
     >>> log = Log.declared({"every": "1 epoch", "csv": {}, "archive": {"kind": "csv"}})
     >>> sorted(log.trackers), log.trackers["archive"].kind
@@ -33,7 +33,7 @@ class Log(Declaration):
 
     @classmethod
     def usual(cls) -> Self:
-        """What is written down where nothing is said."""
+        """The log of a config that says nothing of it."""
         return cls.declared({"tensorboard": {}})
 
     @property
@@ -42,7 +42,7 @@ class Log(Declaration):
         return dict(self.__pydantic_extra__ or {})
 
     def check(self) -> None:
-        """Whether everything that the trackers need is installed.
+        """Checks whether everything that the trackers need is installed.
 
         Raises:
             Refused: with what to install.

@@ -38,23 +38,23 @@ class Mlflow(Tracker):
     `config.yaml`, `schedule.svg` and `result.json` as artifacts, and tags that tell of the code,
     the data and the weights.
 
-    The jobs of a sweep are children of one run of the sweep's name. A run that goes on, goes on in
-    its MLflow run, whose id is kept in its folder. MLflow takes nothing back: updates that were
-    made again after a kill or a rewind are there twice, with their times.
+    The jobs of a sweep are children of one run of the sweep's name. A run that goes on keeps its
+    MLflow run, whose id is in its folder. MLflow takes nothing back: updates that were made again
+    after a kill or a rewind are there twice, with their times.
     """
 
     kind: Literal["mlflow"] = "mlflow"
     extra: ClassVar[str] = "mlflow"
     uri: str | None = None
-    """The server or store, as in `http://127.0.0.1:5000`, or else MLFLOW_TRACKING_URI's.
+    """The server or store, as in `http://127.0.0.1:5000`; null for MLFLOW_TRACKING_URI.
 
-    Where neither says: an SQLite file `mlflow.db` in the folder of the sweep, or in the folder that
+    Where neither is set: an SQLite file `mlflow.db` in the sweep's folder, or in the folder that
     the run was started in. Credentials belong into MLFLOW_TRACKING_USERNAME and _PASSWORD.
     """
     experiment: str = "trainer"
     """The MLflow experiment that the run is put into, made where it is not there yet."""
     name: str | None = None
-    """What the run is called, or else as its folder."""
+    """The name of the MLflow run; null for that of its folder."""
 
     def open(self, run: Tracked) -> TrackerRun:
         # MLflow reports its own use to its makers otherwise; a training run reports to its owner.
@@ -63,19 +63,21 @@ class Mlflow(Tracker):
         import mlflow
 
         uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        kept = run.folder / f"{run.called}.json"
-        # One may go on with a run from another folder than the one in which it began.
-        home = run.sweep or Path(_read(kept).get("home", Path.cwd()))
+        id_file = run.folder / f"{run.tracker_name}.json"
+        # A run may go on from another working directory than the one in which it began.
+        home = run.sweep or Path(_read(id_file).get("home", Path.cwd()))
         local = None if uri else home
-        _reach(uri or "")
+        _check_reachable(uri or "")
         # Two processes must not both make the tables, the experiment, or the parent.
-        with _alone(home / f".{run.called}.lock") if local or run.sweep else nullcontext():
+        with _locked(home / f".{run.tracker_name}.lock") if local or run.sweep else nullcontext():
             client = mlflow.MlflowClient(tracking_uri=uri or f"sqlite:///{home / 'mlflow.db'}")
             experiment = _experiment(client, self.experiment, local)
-            above = None
+            parent = None
             if run.sweep:
-                file = run.sweep / f"{run.called}.json"
-                above = _kept(file, client, home, lambda: _parent(client, experiment, home.name))
+                file = run.sweep / f"{run.tracker_name}.json"
+                parent = _run_id(
+                    file, client, home, lambda: _create_parent(client, experiment, home.name)
+                )
         tags: dict[str, Any] = {
             "mlflow.runName": self.name or run.name,
             "folder": str(run.folder.resolve()),
@@ -83,28 +85,28 @@ class Mlflow(Tracker):
         if run.git:
             tags["mlflow.source.git.commit"] = str(run.git["commit"])
             tags["git_dirty"] = str(run.git["dirty"]).lower()
-        if above:
-            tags["mlflow.parentRunId"] = above
-        before = _read(kept).get("run_id")
-        this = _kept(
-            kept, client, home, lambda: client.create_run(experiment, tags=tags).info.run_id
+        if parent:
+            tags["mlflow.parentRunId"] = parent
+        earlier_id = _read(id_file).get("run_id")
+        run_id = _run_id(
+            id_file, client, home, lambda: client.create_run(experiment, tags=tags).info.run_id
         )
-        return _Run(client, this, run, goes_on=this == before)
+        return _Run(client, run_id, run, goes_on=run_id == earlier_id)
 
 
 class _Run(TrackerRun):
     """One MLflow run."""
 
-    def __init__(self, client: MlflowClient, this: str, run: Tracked, *, goes_on: bool) -> None:
-        self._client, self._id = client, this
+    def __init__(self, client: MlflowClient, run_id: str, run: Tracked, *, goes_on: bool) -> None:
+        self._client, self._id = client, run_id
         self._folder = run.folder
         if goes_on:
-            told = client.get_metric_history(this, "loss")
-            self.has = max((metric.step + 1 for metric in told), default=0)
+            losses = client.get_metric_history(run_id, "loss")
+            self.recorded_updates = max((loss.step + 1 for loss in losses), default=0)
             client.update_run(self._id, status="RUNNING")
-        self._parameters(run.config)
+        self._write_parameters(run.config)
         for name in ("config.yaml", "schedule.svg"):
-            self._artifact(name)
+            self._write_artifact(name)
 
     def go_on(self, step: int) -> None:
         """MLflow takes nothing back."""
@@ -114,52 +116,52 @@ class _Run(TrackerRun):
 
         now = int(time.time() * 1000)
         metrics = (
-            Metric(_safe(name), value, now, row["step"])
+            Metric(_safe_name(name), value, now, row["step"])
             for row in rows
             for name, value in row.items()
             if name != "step" and value is not None
         )
-        for part in _parts(metrics, METRICS):
-            self._client.log_batch(self._id, metrics=part)
+        for batch in _batches(metrics, METRICS):
+            self._client.log_batch(self._id, metrics=batch)
 
     def close(self, result: Mapping[str, Any] | None) -> None:
         if result:
-            told = ("status", "weights_digest", "average_digest", "data_digest", "device")
-            self._tag({name: str(result[name]) for name in told if name in result})
-            self._artifact("result.json")
+            keys = ("status", "weights_digest", "average_digest", "data_digest", "device")
+            self._write_tags({name: str(result[name]) for name in keys if name in result})
+            self._write_artifact("result.json")
         status = STATUS.get(result["status"], "FINISHED") if result else "FAILED"
         self._client.set_terminated(self._id, status)
 
-    def _parameters(self, config: Mapping[str, Any]) -> None:
-        """Writes those that are new, and as tags those that have changed: MLflow changes none."""
+    def _write_parameters(self, config: Mapping[str, Any]) -> None:
+        """Writes new parameters; changed ones become tags, as MLflow changes no parameter."""
         from mlflow.entities import Param
 
-        before = self._client.get_run(self._id).data.params
-        now = {_safe(name): _short(value) for name, value in config.items() if value is not None}
-        new = (Param(name, value) for name, value in now.items() if name not in before)
-        for part in _parts(new, ENTRIES):
-            self._client.log_batch(self._id, params=part)
-        changed = {n: value for n, value in now.items() if before.get(n, value) != value}
-        self._tag({f"now.{name}": value for name, value in changed.items()})
+        old = self._client.get_run(self._id).data.params
+        now = {_safe_name(name): _cut(value) for name, value in config.items() if value is not None}
+        new = (Param(name, value) for name, value in now.items() if name not in old)
+        for batch in _batches(new, ENTRIES):
+            self._client.log_batch(self._id, params=batch)
+        changed = {name: value for name, value in now.items() if old.get(name, value) != value}
+        self._write_tags({f"now.{name}": value for name, value in changed.items()})
 
-    def _tag(self, tags: Mapping[str, str]) -> None:
+    def _write_tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        for part in _parts((RunTag(name, value) for name, value in tags.items()), ENTRIES):
-            self._client.log_batch(self._id, tags=part)
+        for batch in _batches((RunTag(name, value) for name, value in tags.items()), ENTRIES):
+            self._client.log_batch(self._id, tags=batch)
 
-    def _artifact(self, name: str) -> None:
+    def _write_artifact(self, name: str) -> None:
         if (self._folder / name).exists():
             self._client.log_artifact(self._id, str(self._folder / name))
 
 
-def _reach(uri: str) -> None:
-    """Finds out at once whether anybody is there: MLflow's own tries take two minutes.
+def _check_reachable(uri: str) -> None:
+    """Checks at once whether a server answers: MLflow's own tries take two minutes.
 
-    Later on these are welcome, since a server may be started anew while a run goes.
+    Later on these tries are welcome: a server may be started anew while a run goes.
 
     Raises:
-        OSError: when nobody is.
+        OSError: when none answers.
     """
     server = urlsplit(uri)
     if server.scheme in ("http", "https") and server.hostname and not getproxies():
@@ -168,35 +170,35 @@ def _reach(uri: str) -> None:
 
 
 def _experiment(client: MlflowClient, name: str, local: Path | None) -> str:
-    """The id of an experiment, made where there is none; a `local` one has its files there."""
-    if found := client.get_experiment_by_name(name):
-        return str(found.experiment_id)
-    place = (local / "mlartifacts").as_uri() if local else None
+    """The id of an experiment, made where there is none; its files go to `local` if given."""
+    if experiment := client.get_experiment_by_name(name):
+        return str(experiment.experiment_id)
+    location = (local / "mlartifacts").as_uri() if local else None
     tags = {"mlflow.experimentKind": "custom_model_development"}  # it shows prompts otherwise
-    return str(client.create_experiment(name, artifact_location=place, tags=tags))
+    return str(client.create_experiment(name, artifact_location=location, tags=tags))
 
 
-def _parent(client: MlflowClient, experiment: str, name: str) -> str:
-    """Makes the run that the jobs of a sweep are children of; it does nothing and so is ended."""
-    made = client.create_run(experiment, tags={"mlflow.runName": name})
-    client.set_terminated(made.info.run_id)
-    return str(made.info.run_id)
+def _create_parent(client: MlflowClient, experiment: str, name: str) -> str:
+    """Makes the run that the jobs of a sweep are children of, ends it, and returns its id."""
+    run = client.create_run(experiment, tags={"mlflow.runName": name})
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
 
 
-def _kept(file: Path, client: MlflowClient, home: Path, make: Callable[[], str]) -> str:
-    """The run whose id a file holds, where that server has it; else one is made, and held."""
+def _run_id(file: Path, client: MlflowClient, home: Path, create: Callable[[], str]) -> str:
+    """The run id in a file, if the server has that run; else the id of a new run, kept there."""
     from mlflow.exceptions import MlflowException
 
-    if known := _read(file).get("run_id"):
+    if run_id := _read(file).get("run_id"):
         try:
-            if client.get_run(known).info.lifecycle_stage == "active":
-                return known
+            if client.get_run(run_id).info.lifecycle_stage == "active":
+                return run_id
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-    made = make()
-    write(file, json.dumps({"run_id": made, "home": str(home)}) + "\n")
-    return made
+    run_id = create()
+    write(file, json.dumps({"run_id": run_id, "home": str(home)}) + "\n")
+    return run_id
 
 
 def _read(file: Path) -> dict[str, str]:
@@ -204,24 +206,24 @@ def _read(file: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     """Keeps other processes out of the block."""
-    with lock.open("a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _parts(entries: Iterable[T], most: int) -> Iterator[list[T]]:
+def _batches(entries: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(entries)
-    while part := list(islice(rest, most)):
-        yield part
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
-def _safe(name: str) -> str:
-    """A name without what MLflow refuses in one, such as the star of a glob."""
+def _safe_name(name: str) -> str:
+    """The name without characters that MLflow refuses, such as the star of a glob."""
     return re.sub(r"[^\w./ -]", "_", name)[:250]
 
 
-def _short(value: object) -> str:
+def _cut(value: object) -> str:
     text = str(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

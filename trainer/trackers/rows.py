@@ -1,4 +1,4 @@
-"""Rows that tell of the same things, kept in columns."""
+"""Rows of `metrics.jsonl` that have the same names, kept in columns."""
 
 from __future__ import annotations
 
@@ -16,103 +16,108 @@ Row = Mapping[str, Any]
 
 
 class Rows(Sequence[Row]):
-    """Some rows, each an entry of every column, and what all of them tell alike.
+    """Some rows: a column for each number that varies, and the numbers that are constant.
 
     Where every update has its row, a dict and a JSON encoder for each would cost a tenth of what
-    the update of a small network does. As text and as events they are made from the columns, and
-    dicts only for whoever asks. A number that JSON can't hold is None there.
+    the update of a small network does. Text and events are made from the columns; iterating makes
+    dicts. A dict has None for a number that JSON can't hold.
 
-    >>> lot = Lot({"step": np.array([7, 8]), "loss": np.array([0.5, np.nan])}, {"speed": 2.0})
-    >>> lot[-1], len(lot[:1])
+    >>> rows = Rows({"step": np.array([7, 8]), "loss": np.array([0.5, np.nan])}, {"speed": 2.0})
+    >>> rows[-1], len(rows[:1])
     ({'step': 8, 'loss': None, 'speed': 2.0}, 1)
-    >>> print(lot[:1].text(), end="")
+    >>> print(rows[:1].json_lines(), end="")
     {"step": 7, "loss": 0.5, "speed": 2.0}
     """
 
     def __init__(
-        self, columns: Mapping[str, NDArray[Any]], alike: Mapping[str, float] | None = None
+        self, columns: Mapping[str, NDArray[Any]], constants: Mapping[str, float] | None = None
     ) -> None:
-        """`columns` has a number for each row, and a row tells them before what is `alike`."""
+        """Each of `columns` has a number for each row; `constants` are the same in all rows."""
         self.columns = dict(columns)
-        self.alike = dict(alike or {})
+        self.constants = dict(constants or {})
 
     @classmethod
-    def of(cls, row: Mapping[str, float]) -> Self:
-        """A single row."""
+    def single(cls, row: Mapping[str, float]) -> Self:
+        """One row."""
         return cls({name: np.array([value]) for name, value in row.items()})
 
     @classmethod
-    def joined(cls, lots: Iterable[Self]) -> Self:
-        """The rows of several that have the same names."""
-        whole = [lot.spread() for lot in lots]
-        names = whole[0]
-        return cls({name: np.concatenate([columns[name] for columns in whole]) for name in names})
+    def concatenated(cls, parts: Iterable[Self]) -> Self:
+        """All rows of several `Rows` that have the same names."""
+        tables = [rows.all_columns() for rows in parts]
+        names = tables[0]
+        return cls({name: np.concatenate([table[name] for table in tables]) for name in names})
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each row tells."""
-        return (*self.columns, *self.alike)
+        """The names of each row's numbers, in their order."""
+        return (*self.columns, *self.constants)
 
     @property
     def finite(self) -> bool:
-        """Whether there is no number that JSON can't hold."""
-        return all(np.isfinite(values).all() for values in self.spread().values())
+        """Whether JSON can hold every number."""
+        return all(np.isfinite(values).all() for values in self.all_columns().values())
 
-    def spread(self) -> dict[str, NDArray[Any]]:
-        """A column for each name."""
-        return self.columns | {name: np.full(len(self), x) for name, x in self.alike.items()}
+    def all_columns(self) -> dict[str, NDArray[Any]]:
+        """The columns, with one for each constant."""
+        return self.columns | {name: np.full(len(self), x) for name, x in self.constants.items()}
 
-    def text(self) -> str:
+    def json_lines(self) -> str:
         """A line of JSON for each row."""
-        told = [f"{_named(name)}: %s" for name in self.columns]
-        told += [f"{_named(name)}: {_printed([value])[0]}" for name, value in self.alike.items()]
-        line = "{" + ", ".join(told) + "}\n"
-        entries = zip(*(_printed(values.tolist()) for values in self.columns.values()), strict=True)
+        fields = [f"{_json_key(name)}: %s" for name in self.columns]
+        fields += [f"{_json_key(name)}: {_json([x])[0]}" for name, x in self.constants.items()]
+        line = "{" + ", ".join(fields) + "}\n"
+        entries = zip(*(_json(values.tolist()) for values in self.columns.values()), strict=True)
         return "".join(map(line.__mod__, entries))
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     @overload
-    def __getitem__(self, which: int) -> Row: ...
+    def __getitem__(self, index: int) -> Row: ...
     @overload
-    def __getitem__(self, which: slice) -> Self: ...
-    def __getitem__(self, which: int | slice) -> Row | Self:
-        if isinstance(which, slice):
-            columns = {name: values[which] for name, values in self.columns.items()}
-            return type(self)(columns, self.alike)
-        at = range(len(self))[which]
-        return next(iter(self[at : at + 1]))
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Row | Self:
+        if isinstance(index, slice):
+            columns = {name: values[index] for name, values in self.columns.items()}
+            return type(self)(columns, self.constants)
+        position = range(len(self))[index]
+        return next(iter(self[position : position + 1]))
 
     def __iter__(self) -> Iterator[Row]:
-        columns = self.spread()
-        for entries in zip(*map(_told, columns.values()), strict=True):
+        columns = self.all_columns()
+        for entries in zip(*map(_finite_or_none, columns.values()), strict=True):
             yield dict(zip(columns, entries, strict=True))
 
 
-def lots(rows: Sequence[Row]) -> Iterator[Rows]:
-    """The rows in order, without what is None: as they came, or those together that are alike."""
+def grouped(rows: Sequence[Row]) -> Iterator[Rows]:
+    """Yields the rows in their order, without numbers that are None.
+
+    Neighbours with the same names are together in one `Rows`.
+    """
     if isinstance(rows, Rows) and rows.finite:
         yield rows
         return
-    there = ({name: x for name, x in row.items() if x is not None} for row in rows)
-    for names, like in groupby(there, tuple):
-        values = zip(*(row.values() for row in like), strict=True)
-        yield Rows({name: np.array(column) for name, column in zip(names, values, strict=True)})
+    without_none = ({name: x for name, x in row.items() if x is not None} for row in rows)
+    for names, neighbours in groupby(without_none, tuple):
+        columns = zip(*(row.values() for row in neighbours), strict=True)
+        yield Rows({name: np.array(column) for name, column in zip(names, columns, strict=True)})
 
 
-def _named(name: str) -> str:
+def _json_key(name: str) -> str:
+    """The name as JSON, for a template of the `%` operator."""
     return json.dumps(name).replace("%", "%%")
 
 
-def _printed(numbers: list[float]) -> list[str]:
-    """Each as JSON has it; it reads back to the same bits."""
+def _json(numbers: list[float]) -> list[str]:
+    """Each number as JSON; reading it back gives the same bits."""
     return to_json(numbers, inf_nan_mode="null")[1:-1].decode().split(",")
 
 
-def _told(values: NDArray[Any]) -> list[Any]:
-    told: list[Any] = values.tolist()
-    sound = np.isfinite(values)
-    if sound.all():
-        return told
-    return [x if whole else None for x, whole in zip(told, sound, strict=True)]
+def _finite_or_none(values: NDArray[Any]) -> list[Any]:
+    """The numbers of a column, None for those that JSON can't hold."""
+    numbers: list[Any] = values.tolist()
+    finite = np.isfinite(values)
+    if finite.all():
+        return numbers
+    return [x if is_finite else None for x, is_finite in zip(numbers, finite, strict=True)]

@@ -14,18 +14,19 @@ from .tracker import Tracked, Tracker, TrackerRun
 class Csv(Tracker):
     """`metrics.csv` in the run's folder: the rows of `metrics.jsonl` in columns.
 
-    Every number is written so that it reads back to the same bits; what a row does not tell is
-    empty. It is written anew whenever the run goes on, and agrees with `metrics.jsonl` at its end.
+    Every number reads back to the same bits; a cell is empty where a row lacks its number. The
+    file is written anew whenever the run goes on, and agrees with `metrics.jsonl` at the end.
     """
 
     kind: Literal["csv"] = "csv"
 
     def open(self, run: Tracked) -> TrackerRun:
-        return Table(run.folder / ("metrics.csv" if run.called == "csv" else f"{run.called}.csv"))
+        name = run.tracker_name
+        return Table(run.folder / ("metrics.csv" if name == "csv" else f"{name}.csv"))
 
 
 class Table(TrackerRun):
-    """A CSV file, whose columns are all that any of its rows has."""
+    """A CSV file with a column for every name that any of its rows has."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -33,16 +34,16 @@ class Table(TrackerRun):
         self._file: IO[str] | None = None
 
     def go_on(self, step: int) -> None:
-        if self._file is None:  # the rows from before come first
+        if self._file is None:  # the rows from before are written first
             return
-        self._rewrite(row for row in self._read() if made(row, step))
+        self._rewrite(row for row in self._read() if is_before(row, step))
 
     def write(self, rows: Sequence[Row]) -> None:
         new = dict.fromkeys(name for row in rows for name in row if name not in self._columns)
         if new or self._file is None:
-            before = self._read() if self._file else []
+            written = self._read() if self._file else []
             self._columns += new
-            self._rewrite(before)
+            self._rewrite(written)
         assert self._file
         csv.DictWriter(self._file, self._columns, lineterminator="\n").writerows(rows)
 
@@ -61,21 +62,21 @@ class Table(TrackerRun):
 
     def _rewrite(self, rows: Any) -> None:
         draft = self._path.with_name(f".{self._path.name}")
-        new = draft.open("w", newline="", encoding="utf-8")
-        table = csv.DictWriter(new, self._columns, lineterminator="\n")
+        file = draft.open("w", newline="", encoding="utf-8")
+        table = csv.DictWriter(file, self._columns, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
         draft.replace(self._path)
         if self._file:
             self._file.close()
-        self._file = new
+        self._file = file
 
 
-def made(row: Mapping[str, Any], step: int) -> bool:
-    """Whether a row tells of one of the first `step` updates, or of the state after them.
+def is_before(row: Mapping[str, Any], step: int) -> bool:
+    """Whether a row is of one of the first `step` updates, or of the state after one of them.
 
     >>> update, evaluation = {"step": 5, "learning_rate": 0.1}, {"step": 5, "eval_loss": 2.3}
-    >>> made(update, 5), made(update, 6), made(evaluation, 5)
+    >>> is_before(update, 5), is_before(update, 6), is_before(evaluation, 5)
     (False, True, True)
     """
     of_update = row.get("learning_rate") not in (None, "")

@@ -10,7 +10,7 @@ from .tracker import Tracked, Tracker, TrackerRun
 class TensorBoard(Tracker):
     """Event files in the run's folder, written without the tensorboard package.
 
-    Its Scalars page shows every number of every row. Its HParams page, pointed at the folder of a
+    The Scalars page shows every number of every row. The HParams page, pointed at the folder of a
     sweep, shows the jobs with the values in which they differ and what they measured.
     """
 
@@ -19,5 +19,6 @@ class TensorBoard(Tracker):
     def open(self, run: Tracked) -> TrackerRun:
         from .event_files import Board
 
-        folder = run.folder if run.called == "tensorboard" else run.folder / run.called
+        name = run.tracker_name
+        folder = run.folder if name == "tensorboard" else run.folder / name
         return Board(folder, run)

@@ -1,4 +1,4 @@
-"""What a tracker is: a declaration that opens a book, in which a run is written down."""
+"""What a tracker is: a declaration that opens a `TrackerRun`, which records one run."""
 
 from __future__ import annotations
 
@@ -14,82 +14,82 @@ from schedules.declaration.packages import missing
 from .rows import Row
 
 SWEEPS = ("sweep.json", "study.journal")
-"""What the folder of a sweep or of a search has in it."""
+"""Files that only the folder of a sweep or of a search has."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """The run that is tracked, as far as a tracker needs to know it."""
+    """What a tracker knows of the run that it tracks."""
 
     folder: Path
-    called: str
-    """The tracker's own name under `log`: two of one kind may write to one folder."""
+    tracker_name: str
+    """The tracker's name under `log`: two of one kind may write to one folder."""
     config: Mapping[str, Any]
-    """Every value of the run's `config.yaml` by its override path, so without secrets."""
+    """Every value of the run's `config.yaml` by its override path; that file has no secrets."""
     git: Mapping[str, Any] | None = None
     """The commit that is checked out, where there is one."""
 
     @property
     def sweep(self) -> Path | None:
-        """The folder of the sweep or the search of which this run is a job."""
+        """The folder of the sweep or search of which this run is a job; None for a single run."""
         above = self.folder.absolute().parent
         return above if any((above / name).exists() for name in SWEEPS) else None
 
     @property
     def name(self) -> str:
-        """What to call the run where there are others: its folder, behind its sweep's."""
-        own = self.folder.absolute().name
-        return f"{self.sweep.name}/{own}" if self.sweep else own
+        """What to call the run among others: its folder's name, behind that of its sweep."""
+        name = self.folder.absolute().name
+        return f"{self.sweep.name}/{name}" if self.sweep else name
 
 
 class TrackerRun(ABC):
-    """What a tracker writes one run down in.
+    """What a tracker records of one run.
 
-    Its methods are called one at a time, on a thread that is not the loop's, and may take as long
-    as they like. Whatever they raise ends the tracking and nothing else; it is told once.
+    Methods are called one at a time, on a thread that is not the loop's, and may take as long as
+    they like. An exception ends the tracking and nothing else; a message tells it once.
     """
 
-    has: int = 0
-    """How many updates it has the rows of from before; of the others it is told first.
+    recorded_updates: int = 0
+    """How many updates have their rows here from before. The rows of later ones are written first.
 
-    That is all of them where it was switched on late, or a kill came before its turn.
+    Rows are missing where a tracker was switched on late, or a kill came before its turn.
     """
 
     @abstractmethod
     def go_on(self, step: int) -> None:
-        """Hears that what it has of updates from `step` on is void: they are made again."""
+        """Called before updates from `step` on are made; rows of them from before are void."""
 
     @abstractmethod
     def write(self, rows: Sequence[Row]) -> None:
-        """Adds rows; those of many updates at once come as a `Rows`, which has them in columns."""
+        """Adds rows; those of many updates come as a `Rows`, which has them in columns."""
 
     def show(self) -> None:  # noqa: B027  # most have nothing to do
-        """Lets people see what was written so far."""
+        """Flushes what was written, for people to see."""
 
     @abstractmethod
     def close(self, result: Mapping[str, Any] | None) -> None:
-        """Hears of the end: what `result.json` says, or None where something broke."""
+        """Called at the end, with what `result.json` has, or None where something broke."""
 
 
 class Tracker(Kind, family=True):
     """Where rows go besides `metrics.jsonl`.
 
-    A member states the package that it needs, as the extra of this one that brings it.
+    A member that needs a package names it in `extra`.
     """
 
     extra: ClassVar[str] = ""
-    """The package without which it can't work, and the name of the extra that brings it."""
+    """The package that it needs, which is also the name of the extra that installs it."""
 
     @abstractmethod
     def open(self, run: Tracked) -> TrackerRun:
-        """Opens the book of a run, or its old one where the run goes on.
+        """Opens a new record of a run, or the old one where the run goes on.
 
-        It is called on the thread on which all of the book's methods are. TensorFlow has been
-        imported by then.
+        It is called on the thread that later calls the record's methods, after TensorFlow was
+        imported.
         """
 
     def check(self) -> None:
-        """Whether what it needs is installed; imports nothing.
+        """Checks whether its package is installed; imports nothing.
 
         Raises:
             Refused: with what to install.

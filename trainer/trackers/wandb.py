@@ -16,8 +16,8 @@ class Wandb(Tracker):
     """A W&B run with the whole config, the rows over `step`, and how it ended as its summary.
 
     `offline` writes to `wandb/` in the run's folder, for `wandb sync --append` to send later; the
-    key comes from `wandb login` or WANDB_API_KEY. A run that goes on, goes on under its W&B id,
-    which is kept in its folder. The jobs of a sweep are a group of its name.
+    key comes from `wandb login` or WANDB_API_KEY. A run that goes on keeps its W&B id, which is in
+    its folder. The jobs of a sweep are a group of the sweep's name.
     """
 
     kind: Literal["wandb"] = "wandb"
@@ -27,22 +27,22 @@ class Wandb(Tracker):
     project: str = "trainer"
     """The W&B project."""
     entity: str | None = None
-    """The user or team that it belongs to, or else the one that is logged in."""
+    """The user or team that it belongs to; null for the one that is logged in."""
     name: str | None = None
-    """What the run is called, or else as its folder."""
+    """The name of the W&B run; null for that of its folder."""
 
     def open(self, run: Tracked) -> TrackerRun:
         import wandb
 
-        file = run.folder / f"{run.called}.json"
-        known = json.loads(file.read_text(encoding="utf-8"))["run_id"] if file.exists() else None
-        this = wandb.init(
+        file = run.folder / f"{run.tracker_name}.json"
+        run_id = json.loads(file.read_text(encoding="utf-8"))["run_id"] if file.exists() else None
+        wandb_run = wandb.init(
             mode=self.mode,
             project=self.project,
             entity=self.entity,
             name=self.name or run.name,
             group=run.sweep.name if run.sweep else None,
-            id=known,
+            id=run_id,
             resume="allow" if self.mode == "online" else None,
             dir=run.folder,
             config=dict(run.config),
@@ -56,10 +56,10 @@ class Wandb(Tracker):
                 x_disable_meta=True,  # the command line and the environment are nobody's business
             ),
         )
-        write(file, json.dumps({"run_id": this.id}) + "\n")
-        this.define_metric("step", hidden=True)
-        this.define_metric("*", step_metric="step")
-        return _Run(this, goes_on=known is not None)
+        write(file, json.dumps({"run_id": wandb_run.id}) + "\n")
+        wandb_run.define_metric("step", hidden=True)
+        wandb_run.define_metric("*", step_metric="step")
+        return _Run(wandb_run, goes_on=run_id is not None)
 
 
 class _Run(TrackerRun):
@@ -67,7 +67,8 @@ class _Run(TrackerRun):
 
     def __init__(self, run: Any, *, goes_on: bool) -> None:
         self._run = run
-        self.has = sys.maxsize if goes_on else 0  # what was written before is not to be read here
+        # The rows of an earlier process can't be read here; they count as complete.
+        self.recorded_updates = sys.maxsize if goes_on else 0
 
     def go_on(self, step: int) -> None:
         """W&B takes nothing back."""
@@ -80,6 +81,6 @@ class _Run(TrackerRun):
         ended_well = False
         if result:
             ended_well = result["status"] not in ("failed", "interrupted")
-            told = ("status", "steps", "weights_digest", "average_digest", "data_digest", "device")
-            self._run.summary.update({name: result[name] for name in told if name in result})
+            keys = ("status", "steps", "weights_digest", "average_digest", "data_digest", "device")
+            self._run.summary.update({name: result[name] for name in keys if name in result})
         self._run.finish(exit_code=0 if ended_well else 1)

@@ -120,7 +120,7 @@ def assembled(
         program=program,
         tape=setup.tape,
         order=setup.order,
-        log=MetricsLog(folder.path, Trackers.of(experiment.log, folder)),
+        log=MetricsLog(folder.path, Trackers.started(experiment.log, folder)),
         events=Events(folder.path),
         writer=CheckpointWriter(setup.past.checkpoints),
         identity={

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..runs.atomic_files import Lines, objects
 from ..trackers import Row, Rows
-from ..trackers.delivery import HURRIED, PATIENCE, Trackers
+from ..trackers.delivery import PATIENCE, SHORT_PATIENCE, Trackers
 
 WALL_CLOCK = ("updates_per_second",)
 """What a row tells of the machine and not of the training."""
@@ -46,7 +46,7 @@ class MetricsLog:
             Unwritten: when the disk has refused too many.
         """
         if rows:
-            self._lines.add(rows.text())
+            self._lines.add(rows.json_lines())
             self._trackers.write(rows)
         return list(self._departed(rows))
 
@@ -68,12 +68,12 @@ class MetricsLog:
 
     def end(self, result: Mapping[str, Any], *, hurried: bool) -> None:
         """Lets the trackers know how the run ended, and waits for them a while."""
-        self._trackers.close(result, HURRIED if hurried else PATIENCE)
+        self._trackers.close(result, SHORT_PATIENCE if hurried else PATIENCE)
 
     def close(self) -> None:
         """Closes the file, and lets go of trackers that are still at work."""
         self._lines.close()
-        self._trackers.close(None, HURRIED)
+        self._trackers.close(None, SHORT_PATIENCE)
 
     def _departed(self, rows: Rows) -> Iterator[int]:
         for row in rows if self._before else ():

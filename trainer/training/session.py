@@ -139,7 +139,7 @@ class Session:
         experiment = self.plan.experiment
         self.metrics = self.look()
         self.tape.observe(self.metrics, self.step)
-        self.write(Rows.of({"step": self.step, "epoch": self.epoch(self.step), **self.metrics}))
+        self.write(Rows.single({"step": self.step, "epoch": self.epoch(self.step), **self.metrics}))
         if self.trial:
             self.trial.hear(self.metrics, self.plan.evaluation.count(self.step))
         if stop := experiment.evaluate.stop:
