@@ -73,7 +73,7 @@ def test_the_experiments_that_ship_stay_near_what_was_tried(name: str) -> None:
 def test_every_optimizer_has_a_learning_rate_that_it_admits(kind: str) -> None:
     declared = Optimizer.kinds[kind]
     assert declared.tried is not None
-    assert np.all(declared.rates.admit(declared.tried))
+    assert np.all(declared.rate_bounds.admit(declared.tried))
 
 
 def test_an_optimizer_that_the_installed_keras_lacks_is_refused(

@@ -109,7 +109,7 @@ def test_what_is_bound_to_a_step_tells_it_from_others_and_its_address_does_not()
             return MEAN(model, batch)
 
     def declared(function):
-        return GivenStep.of(function, Auto())
+        return GivenStep.from_function(function, Auto())
 
     one, same, other = (declared(partial(scaled, factor=factor)) for factor in (1.0, 1.0, 2.0))
     assert one.digest == same.digest != other.digest

@@ -185,8 +185,11 @@ def test_class_weights_scale_training_and_leave_evaluations(kind):
 def test_balanced_weights_are_those_of_scikit_learn():
     """`compute_class_weight("balanced", classes=[0, 1], y=[0, 0, 0, 1])`, as its page tells."""
     facts = Facts(4, (8,), classes=2)
-    loss = Loss.declared({"kind": "cross_entropy", "class_weights": "balanced"}).fitting(facts)
-    assert loss.seen(np.array([0, 0, 0, 1], np.int32), facts).class_weights == {0: 2 / 3, 1: 2.0}
+    loss = Loss.declared({"kind": "cross_entropy", "class_weights": "balanced"}).for_data(facts)
+    assert loss.for_labels(np.array([0, 0, 0, 1], np.int32), facts).class_weights == {
+        0: 2 / 3,
+        1: 2.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -203,10 +206,10 @@ def test_a_network_that_gives_probabilities_has_the_loss_of_its_logits(kind, of)
 
 def test_the_loss_that_is_not_chosen_suits_the_data():
     auto = Loss.declared({"kind": "auto", "label_smoothing": 0.1, "class_weights": {0: 2}})
-    assert auto.fitting(CLASSES) == Loss.declared(
+    assert auto.for_data(CLASSES) == Loss.declared(
         {"kind": "cross_entropy", "label_smoothing": 0.1, "class_weights": {0: 2}}
     )
-    assert Loss.declared({"kind": "auto"}).fitting(NUMBERS).kind == "mean_squared_error"
+    assert Loss.declared({"kind": "auto"}).for_data(NUMBERS).kind == "mean_squared_error"
     assert compose()["loss"] == {"kind": "auto"}
 
 
@@ -224,7 +227,7 @@ def test_the_loss_that_is_not_chosen_suits_the_data():
 )
 def test_a_loss_that_does_not_suit_the_data_is_refused(declared, facts, path):
     with pytest.raises(Refused) as refused:
-        Loss.declared(declared).fitting(facts)
+        Loss.declared(declared).for_data(facts)
     [problem] = refused.value.problems
     assert problem.path == path
     assert problem.hint or "one class each" in problem.rule
@@ -239,13 +242,13 @@ def test_a_loss_that_does_not_suit_the_data_is_refused(declared, facts, path):
 )
 def test_labels_that_a_loss_is_not_worked_out_for_are_refused(kind, labels, told):
     with pytest.raises(Refused, match=told):
-        Loss.declared({"kind": kind}).seen(np.array(labels, np.float32), NUMBERS)
+        Loss.declared({"kind": kind}).for_labels(np.array(labels, np.float32), NUMBERS)
 
 
 def test_a_class_without_examples_has_no_balanced_weight():
     loss = Loss.declared({"kind": "cross_entropy", "class_weights": "balanced"})
     with pytest.raises(Refused, match="class 2 has no example"):
-        loss.seen(np.array([0, 1, 3], np.int32), CLASSES)
+        loss.for_labels(np.array([0, 1, 3], np.int32), CLASSES)
 
 
 @pytest.mark.parametrize(

@@ -29,14 +29,14 @@ PREDICTED = np.eye(4)[LOGITS.argmax(axis=1)]
 def told(declared: dict[str, Any], facts: Facts, at_once: int = 9, **loss: Any) -> dict[str, float]:
     """What an evaluation finds, some examples at a time."""
     outputs, labels = (LOGITS, LABELS) if facts is CLASSES else (ANSWERS, TARGETS)
-    metrics = Metrics.declared(declared).told(facts)
-    used = Loss.declared({"kind": "auto", **loss}).fitting(facts)
+    metrics = Metrics.declared(declared).for_data(facts)
+    used = Loss.declared({"kind": "auto", **loss}).for_data(facts)
     tally = Tally(metrics)
     for start in range(0, len(labels), at_once):
         chunk = slice(start, start + at_once)
         found = parts(used, metrics, tf.constant(outputs[chunk]), tf.constant(labels[chunk]))
         tally.add(found, len(labels[chunk]))
-    return tally.found()
+    return tally.result()
 
 
 def by_keras(metric: keras.metrics.Metric, labels: Any, outputs: Any) -> Any:
@@ -170,7 +170,7 @@ def test_metrics_are_in_rows_and_result_and_something_may_wait_for_them(tmp_path
 def test_what_is_usual_is_told_unless_it_is_left_out() -> None:
     assert plan("metrics.f1={}").evaluated == ["eval_loss", "eval_accuracy", "eval_f1"]
     assert plan("metrics.accuracy=null").evaluated == ["eval_loss"]
-    assert list(Metrics.declared({}).told(NUMBERS)) == ["mean_absolute_error"]
+    assert list(Metrics.declared({}).for_data(NUMBERS)) == ["mean_absolute_error"]
 
 
 @pytest.mark.parametrize(

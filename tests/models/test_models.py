@@ -22,7 +22,7 @@ from trainer.data.feeds.feed import Resident
 from trainer.engine.fit import ending
 from trainer.engine.program import Program
 from trainer.models import Model
-from trainer.models.layer_signatures import FAMILY_OF, signature
+from trainer.models.layer_signatures import FAMILY_BY_LAYER, layer_signature
 from trainer.models.transformer import positions
 from trainer.scheduled.dials import Dials
 
@@ -175,20 +175,20 @@ def test_what_a_layer_says_its_weights_cost_is_made_small_too() -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted(FAMILY_OF))
+@pytest.mark.parametrize("name", sorted(FAMILY_BY_LAYER))
 def test_the_arguments_of_a_layer_are_those_that_keras_takes(name: str) -> None:
     import inspect
 
-    found = signature(name)
-    assert found
+    signature = layer_signature(name)
+    assert signature
     theirs = inspect.signature(getattr(keras.layers, name).__init__).parameters
-    assert set(found.known) - {"name", "trainable"} <= set(theirs)
+    assert set(signature.arguments) - {"name", "trainable"} <= set(theirs)
     needed = [
         p.name
         for p in theirs.values()
         if p.default is p.empty and p.name != "self" and p.kind == p.POSITIONAL_OR_KEYWORD
     ]
-    assert list(found.required) == needed
+    assert list(signature.required) == needed
 
 
 @pytest.mark.parametrize(

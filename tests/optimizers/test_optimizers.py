@@ -118,7 +118,7 @@ def test_there_is_a_kind_for_every_optimizer_of_keras_that_updates_by_a_rule_of_
         if isinstance(found, type) and issubclass(found, keras.optimizers.Optimizer)
     }
     installed = tuple(map(int, keras.__version__.split(".")[:2]))
-    since = {Optimizer.kinds[kind].__name__: Optimizer.kinds[kind].since for kind in KERAS}
+    since = {Optimizer.kinds[kind].__name__: Optimizer.kinds[kind].min_keras for kind in KERAS}
     assert classes - wrappers <= set(since)
     theirs = [kind for kind in KERAS if Optimizer.kinds[kind].rules == "keras.optimizers"]
     known = {Optimizer.kinds[kind].__name__ for kind in theirs}

@@ -255,8 +255,8 @@ class Size(Mean):
 
     kind: Literal["every_metric"] = "every_metric"
 
-    def of(self, judged):
-        return judged.outputs[:, 0] ** 2
+    def per_example(self, batch):
+        return batch.outputs[:, 0] ** 2
 
 
 class Page(TrackerRun):

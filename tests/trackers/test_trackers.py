@@ -213,7 +213,7 @@ def test_one_that_is_silent_for_long_is_told_of_while_the_run_goes_on(
 def test_one_that_is_slow_gets_fewer_updates_and_every_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.trackers.backlog.HELD", 100)
+    monkeypatch.setattr("trainer.trackers.backlog.MAX_WAITING_ROWS", 100)
     go = threading.Event()
     TRACKER_RUNS[tmp_path.name] = Recorded(lambda method: go.wait())
     thread = TrackerThread(Remembered(), Tracked(tmp_path, "slow", {}))

@@ -168,12 +168,12 @@ def _with_objects(
             before = GivenData(batch_size=before.batch_size)
         parts["data"] = before.of(data)
     if model is not None:
-        parts["model"] = GivenModel.of(model)
+        parts["model"] = GivenModel.from_model(model)
         if (policy := model.dtype_policy.name) != experiment.run.precision:
             rule = f"is not that of the given model, which is {policy}"
             raise refuse("run.precision", experiment.run.precision, rule, f"run.precision={policy}")
     if loss is not None:
-        parts["loss"] = GivenStep.of(loss, experiment.loss)
+        parts["loss"] = GivenStep.from_function(loss, experiment.loss)
     if not parts:
         return experiment
     fields = {name: getattr(experiment, name) for name in type(experiment).model_fields}

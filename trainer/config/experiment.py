@@ -52,7 +52,7 @@ class Experiment(Declaration):
     data: Data
     device: Device
     run: Run = Run()
-    log: Log = Field(default_factory=Log.usual)
+    log: Log = Field(default_factory=Log.default)
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
     resume: Resume = Resume()
@@ -127,7 +127,7 @@ class Experiment(Declaration):
     def driven(self) -> dict[str, Driven]:
         """Everything that a schedule drives, by its name on the tape, the learning rate first."""
         rate = Wrapped(warmup=self.warmup, schedule=self.schedule, cooldown=self.cooldown)
-        values = {"learning_rate": Driven((), rate, self.optimizer.rates)}
+        values = {"learning_rate": Driven((), rate, self.optimizer.rate_bounds)}
         for name, value in self.optimizer.driven().items():
             values[name] = value._replace(path=("optimizer", *value.path))
         values |= driven(self.loss, "loss") | driven(self.model, "model")

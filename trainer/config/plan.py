@@ -102,8 +102,8 @@ class Plan:
         """
         facts = self.experiment.data.facts()
         with within("loss"):
-            self.experiment.loss.fitting(facts)
-        names = ("loss", *self.experiment.metrics.told(facts))
+            self.experiment.loss.for_data(facts)
+        names = ("loss", *self.experiment.metrics.for_data(facts))
         return [f"eval_{name}" for name in names]
 
     def check_metrics(self) -> None:

@@ -17,7 +17,7 @@ from schedules.declaration import Refused, refuse, within
 
 from ..config.experiment import Experiment
 from ..losses.loss import Labels, Loss
-from ..metrics import Metric, rehearse
+from ..metrics import Metric, check_evaluation
 from ..optimizers.averages import Average
 from ..scheduled.dials import Dials
 from .fit import check_fit
@@ -83,10 +83,10 @@ class Network:
         """
         facts, dials = experiment.data.facts(), Dials(names)
         with within("loss"):
-            loss = experiment.loss.fitting(facts)
-            loss = loss if labels is None else loss.seen(labels, facts)
-        metrics = experiment.metrics.told(facts)
-        rehearse(loss, metrics, facts)
+            loss = experiment.loss.for_data(facts)
+            loss = loss if labels is None else loss.for_labels(labels, facts)
+        metrics = experiment.metrics.for_data(facts)
+        check_evaluation(loss, metrics, facts)
         try:
             with computing(experiment.run.precision):
                 model = experiment.model.build(facts.shape, facts.outputs, dials)
@@ -101,7 +101,7 @@ class Network:
             why = next((line for line in lines[1:] if line), lines[0]).partition(" for '")[0]
             rule = f"does not fit inputs of shape {list(facts.shape)}: {why}"
             raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
-        loss.try_step(model, facts, dials)
+        loss.check_step(model, facts, dials)
         groups = Groups(experiment.optimizer, model, dials)
         ema = experiment.ema
         average = Average(ema, model.trainable_variables, dials) if ema else None

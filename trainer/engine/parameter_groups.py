@@ -149,7 +149,7 @@ def _group(
     dials: Dials,
 ) -> ParameterGroup:
     settings = declared.groups.get(group) or Group.declared({})
-    own = declared.of_group(group) if group else declared
+    own = declared.for_group(group) if group else declared
     live: dict[str, Any] = {
         field: dials[f"groups.{group}.{field}" if field in settings.settings else field]
         for field in own.scheduled()

@@ -45,7 +45,7 @@ def probe(declared: Optimizer) -> None:
     for name, group in declared.groups.items():
         if group.settings:
             with within("groups", name):
-                probe(declared.of_group(name))
+                probe(declared.for_group(name))
 
 
 def _alone(declared: Optimizer, name: str) -> Optimizer:

@@ -111,7 +111,7 @@ class Program:
             if shapes not in self._judging:
                 self._judging[shapes] = self._evaluate.get_concrete_function(inputs, labels)
             tally.add(self._judging[shapes](inputs, labels), len(labels))
-        return tally.found()
+        return tally.result()
 
     def _loop(
         self, rows: tf.Tensor, handed: Any, count: tf.Tensor
@@ -162,7 +162,7 @@ class Program:
         def apply() -> tf.Tensor:
             self.network.groups.apply(gradients)
             if self.network.average:
-                self.network.average.follow()
+                self.network.average.update()
             return sound
 
         def skip() -> tf.Tensor:

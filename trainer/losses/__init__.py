@@ -1,4 +1,4 @@
-"""What training makes small: declared kinds of losses, and the one that suits the data."""
+"""What training minimises: declared kinds of losses, and the one that suits the data."""
 
 from . import python, step  # noqa: F401  # each registers its kinds
 from .auto import Auto

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Auto(Loss):
     """`cross_entropy` where labels name a class, `mean_squared_error` where they are numbers.
 
-    What it can be told is for classes, and is refused where labels are numbers.
+    Its settings are for classes, and are refused where labels are numbers.
     """
 
     activation: ClassVar[str | None] = CrossEntropy.activation
@@ -35,22 +35,22 @@ class Auto(Loss):
     from_logits: Flag = True
     """Whether the network gives logits; false for one that ends in a softmax."""
 
-    def fitting(self, facts: Facts) -> Loss:
+    def for_data(self, facts: Facts) -> Loss:
         settings: dict[str, Any] = {
             "label_smoothing": self.label_smoothing,
             "class_weights": self.class_weights,
         }
         if facts.task == "classes":
-            return CrossEntropy(from_logits=self.from_logits, **settings).fitting(facts)
+            return CrossEntropy(from_logits=self.from_logits, **settings).for_data(facts)
         for name, value in settings.items():
             if value not in (0, None):
-                shown = value.kind if isinstance(value, Schedule) else value
+                written = value.kind if isinstance(value, Schedule) else value
                 rule = "is for labels that are classes, and the labels are numbers"
-                raise refuse(name, shown, rule, f"leave {name} out")
+                raise refuse(name, written, rule, f"leave {name} out")
         return MeanSquaredError()
 
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
-        raise TypeError("it is `fitting` that gives the loss to use")
+        raise TypeError("`for_data` returns the loss to use")
 
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        raise TypeError("it is `fitting` that gives the loss to use")
+        raise TypeError("`for_data` returns the loss to use")

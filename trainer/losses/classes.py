@@ -21,30 +21,31 @@ if TYPE_CHECKING:
     from ..scheduled.dials import Dials
 
 SMALLEST = 1e-7
-"""The least probability whose logarithm is taken, where a network gives probabilities: Keras'."""
+"""Smaller probabilities are raised to this one before their logarithm is taken, as in Keras."""
 
 
-def _weights(written: object) -> object:
+def _class_weights(written: object) -> object:
+    """The weights as floats by class number; `balanced` and None as they are."""
     if written is None or written == "balanced":
         return written
     hint = {"hint": "{0: 1.0, 7: 2.5}, or balanced; a class that is left out weighs 1"}
     if not isinstance(written, Mapping) or not written:
         rule = "must be a weight for some classes by their numbers, or balanced"
         raise PydanticCustomError("weights", rule, hint)
-    read: dict[int, float] = {}
+    weights: dict[int, float] = {}
     for name, weight in written.items():
-        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not str(name).isdecimal() or not number or not 0 <= weight < np.inf:
+        is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        if not str(name).isdecimal() or not is_number or not 0 <= weight < np.inf:
             rule = "must have numbers from 0 on for classes and weights, and has {name}: {weight}"
             raise PydanticCustomError("weights", rule, {"name": name, "weight": weight, **hint})
-        read[int(str(name))] = float(weight)
-    if not any(read.values()):
+        weights[int(str(name))] = float(weight)
+    if not any(weights.values()):
         raise PydanticCustomError("weights", "must leave some class a weight above 0", hint)
-    return read
+    return weights
 
 
-def _by_number(weights: Any) -> Any:
-    """As a config file writes them, in the order of the classes."""
+def _sorted(weights: Any) -> Any:
+    """The weights as a config file has them, in the order of the classes."""
     if not isinstance(weights, Mapping):
         return weights
     return {str(k): weights[k] for k in sorted(weights)}
@@ -52,18 +53,18 @@ def _by_number(weights: Any) -> Any:
 
 ClassWeights = Annotated[
     Mapping[int, float] | Literal["balanced"] | None,
-    BeforeValidator(_weights),
-    PlainSerializer(_by_number),
+    BeforeValidator(_class_weights),
+    PlainSerializer(_sorted),
 ]
-"""What examples of each class count for while training."""
+"""The weight of each class' examples in training, by the class' number."""
 
 
-class OfClasses(Loss):
-    """What losses of classes share: weights, and what the network's outputs are.
+class ClassLoss(Loss):
+    """A loss of classes, with class weights, for networks that give logits or probabilities.
 
-    With class weights the loss of an example of class k is multiplied by `w[k]`, 1 where none is
-    given, and a batch's loss stays the mean over its examples: Keras' `class_weight`. (torch's
-    `weight` divides by the sum of the weights instead.) `balanced` is scikit-learn's
+    With class weights the loss of an example of class k is multiplied by `w[k]`, 1 for a class
+    without a weight, and a batch's loss stays the mean over its examples: Keras' `class_weight`.
+    (torch's `weight` divides by the sum of the weights instead.) `balanced` is scikit-learn's
     `n / (K * count[k])` of the examples that train, whose mean over them is 1. Evaluations are
     unweighted.
     """
@@ -76,8 +77,8 @@ class OfClasses(Loss):
     from_logits: Flag = True
     """Whether the network gives logits; false for one that ends in a softmax (or sigmoid)."""
 
-    def fitting(self, facts: Facts) -> Loss:
-        super().fitting(facts)
+    def for_data(self, facts: Facts) -> Loss:
+        super().for_data(facts)
         weights = self.class_weights
         if weights is None:
             return self
@@ -89,7 +90,7 @@ class OfClasses(Loss):
             raise refuse("class_weights", dict(weights), rule, hint)
         return self
 
-    def seen(self, labels: Labels, facts: Facts) -> Loss:
+    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
         if self.class_weights != "balanced" or facts.classes is None:
             return self
         counts = np.bincount(labels.astype(np.int64), minlength=facts.classes)
@@ -106,17 +107,17 @@ class OfClasses(Loss):
         if self.class_weights is None:
             return loss
         if self.class_weights == "balanced":
-            raise ValueError("balanced weights are known once the labels are seen")
+            raise ValueError("`for_labels` works balanced weights out of the labels")
         classes = outputs.shape[-1]
         weights = tf.constant([self.class_weights.get(k, 1.0) for k in range(classes)], loss.dtype)
         return tf.gather(weights, labels) * loss
 
     def unweighted(self, logits: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
-        """The loss of each example as it trains, whatever its class."""
+        """The training loss of each example, before class weights."""
         raise NotImplementedError
 
     def logits(self, outputs: tf.Tensor) -> tf.Tensor:
-        """The logits that outputs are, or come from."""
+        """The logits of outputs, which are logits or probabilities."""
         import tensorflow as tf
 
         return outputs if self.from_logits else tf.math.log(tf.maximum(outputs, SMALLEST))
@@ -127,13 +128,13 @@ class OfClasses(Loss):
         return tf.nn.softmax(outputs) if self.from_logits else outputs
 
 
-class CrossEntropy(OfClasses):
+class CrossEntropy(ClassLoss):
     """`-log p(label)` of a softmax over the logits; with label smoothing s and K classes,
     `(1 - s) * -log p(label) + s * mean(-log p(k) for all K)`.
 
     Source: Szegedy et al. 2015, arXiv 1512.00567; the same as Keras'
     `CategoricalCrossentropy(from_logits=True, label_smoothing=s)`, which smooths in evaluations
-    too. Here those have the plain loss.
+    too. Here evaluations have the plain loss.
     """
 
     kind: Literal["cross_entropy"] = "cross_entropy"
@@ -153,8 +154,8 @@ class CrossEntropy(OfClasses):
         return _negative_log_likelihood(self.logits(outputs), labels)
 
 
-class Focal(OfClasses):
-    """`(1 - p(label))**gamma * -log p(label)` of a softmax: what is learnt already counts less.
+class Focal(ClassLoss):
+    """`(1 - p(label))**gamma * -log p(label)` of a softmax: well predicted examples count less.
 
     Source: Lin et al. 2017, arXiv 1708.02002, for a softmax as in Keras'
     `CategoricalFocalCrossentropy(alpha=1, from_logits=True)`; the paper's alpha is
@@ -163,28 +164,28 @@ class Focal(OfClasses):
 
     kind: Literal["focal"] = "focal"
     gamma: Annotated[Value, Bounds(ge=0)] = 2.0
-    """How much less; 0 is cross entropy."""
+    """How much less well predicted examples count; 0 is cross entropy."""
 
     def unweighted(self, logits: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
         import tensorflow as tf
 
         plain = _negative_log_likelihood(logits, labels)
         # A power of 0 has no finite gradient where gamma is below 1.
-        missed = tf.maximum(-tf.math.expm1(-plain), SMALLEST)
+        one_minus_p = tf.maximum(-tf.math.expm1(-plain), SMALLEST)
         gamma = tf.convert_to_tensor(dials.live("gamma", self.gamma), plain.dtype)
-        return missed**gamma * plain
+        return one_minus_p**gamma * plain
 
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return _negative_log_likelihood(self.logits(outputs), labels)
 
 
-class BinaryCrossEntropy(OfClasses):
+class BinaryCrossEntropy(ClassLoss):
     """The mean over all outputs z of `-y * log(sigmoid(z)) - (1 - y) * log(1 - sigmoid(z))`.
 
     Where labels name a class, y is 1 for that class and 0 for the others: one against the rest,
-    as in Wightman et al. 2021, arXiv 2110.00476. Where they are numbers, y is these, which must
-    be from 0 to 1: several classes may be right at a time. With label smoothing s, training has
-    `(1 - s) * y + s / 2` for y, and evaluations have not. The same as Keras'
+    as in Wightman et al. 2021, arXiv 2110.00476. Where labels are numbers, y is the label, which
+    must be from 0 to 1: several classes may be right at a time. With label smoothing s, training
+    takes `(1 - s) * y + s / 2` for y, and evaluations take y. The same as Keras'
     `BinaryCrossentropy(from_logits=True, label_smoothing=s)`.
     """
 
@@ -192,24 +193,24 @@ class BinaryCrossEntropy(OfClasses):
     tasks: ClassVar[Tasks] = ("classes", "numbers")
     activation: ClassVar[str | None] = "sigmoid"
     label_smoothing: Annotated[Value, Bounds(ge=0, lt=1)] = 0.0
-    """The share of each label that is taken half way between no and yes."""
+    """The share of each label that is replaced by 1/2."""
 
-    def seen(self, labels: Labels, facts: Facts) -> Loss:
-        odd = (labels < 0) | (labels > 1)
-        if facts.classes is None and odd.any():
-            rule = f"takes labels from 0 to 1, and there is {labels[odd][0]:g} among them"
+    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
+        is_outside = (labels < 0) | (labels > 1)
+        if facts.classes is None and is_outside.any():
+            rule = f"takes labels from 0 to 1, and there is {labels[is_outside][0]:g} among them"
             raise refuse("kind", self.kind, rule, "loss=mean_squared_error")
-        return super().seen(labels, facts)
+        return super().for_labels(labels, facts)
 
     def unweighted(self, logits: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
-        y = _each(logits, labels)
+        y = _per_output(logits, labels)
         if self.label_smoothing != 0:
             s = dials.live("label_smoothing", self.label_smoothing)
             y = (1 - s) * y + s / 2
-        return _mean_sigmoid(logits, y)
+        return _mean_sigmoid_cross_entropy(logits, y)
 
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        return _mean_sigmoid(self.logits(outputs), _each(outputs, labels))
+        return _mean_sigmoid_cross_entropy(self.logits(outputs), _per_output(outputs, labels))
 
     def logits(self, outputs: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
@@ -231,8 +232,8 @@ def _negative_log_likelihood(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
-def _each(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """A label for each output: 1 for the class that is named, or the numbers that labels are."""
+def _per_output(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """A label for each output: one-hot for a class, and numbers as they are."""
     import tensorflow as tf
 
     if labels.dtype.is_floating:
@@ -240,8 +241,8 @@ def _each(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)
 
 
-def _mean_sigmoid(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+def _mean_sigmoid_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
-    each = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
-    return tf.reduce_mean(each, axis=-1)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+    return tf.reduce_mean(losses, axis=-1)

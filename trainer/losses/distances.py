@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Distance(Loss):
-    """The mean over the numbers of a label of something worked out for each of them."""
+    """A loss for each number of a label, of which the mean over the label is taken."""
 
     tasks: ClassVar[Tasks] = ("numbers",)
 
@@ -30,10 +30,10 @@ class Distance(Loss):
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
-        return tf.reduce_mean(self.of(outputs, labels), axis=-1)
+        return tf.reduce_mean(self.per_number(outputs, labels), axis=-1)
 
-    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """What there is between each output and its label."""
+    def per_number(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The loss of each output, of the shape of the labels."""
         raise NotImplementedError
 
 
@@ -42,18 +42,18 @@ class MeanSquaredError(Distance):
 
     kind: Literal["mean_squared_error"] = "mean_squared_error"
 
-    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def per_number(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         return tf.math.squared_difference(labels, outputs)
 
 
 class MeanAbsoluteError(Distance):
-    """`|y - f|`, whose best answer is the median; it minds single outliers little."""
+    """`|y - f|`, whose best answer is the median; outliers count little."""
 
     kind: Literal["mean_absolute_error"] = "mean_absolute_error"
 
-    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def per_number(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         return tf.abs(labels - outputs)
@@ -62,29 +62,29 @@ class MeanAbsoluteError(Distance):
 class Huber(Distance):
     """`x**2 / 2` for `x = |y - f|` up to delta, `delta * (x - delta / 2)` beyond.
 
-    Source: Huber 1964; the same as Keras' `Huber(delta)`. (torch's `SmoothL1Loss(beta)` is that
-    divided by beta.) Evaluations have the delta that is declared, and 1 where it is scheduled, so
-    that they can be compared over a run.
+    Source: Huber 1964; the same as Keras' `Huber(delta)`. (torch's `SmoothL1Loss(beta)` is this
+    divided by beta.) Evaluations have the delta that is declared, and 1 where it is
+    scheduled: all evaluations of a run can be compared.
     """
 
     kind: Literal["huber"] = "huber"
     delta: Annotated[Value, Bounds(gt=0)] = 1.0
-    """How far off an output is an outlier."""
+    """The error from which on an example is an outlier."""
 
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
-        return self._beyond(dials.live("delta", self.delta), outputs, labels)
+        return self._mean_huber(dials.live("delta", self.delta), outputs, labels)
 
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         delta = 1.0 if isinstance(self.delta, Schedule) else self.delta
-        return self._beyond(delta, outputs, labels)
+        return self._mean_huber(delta, outputs, labels)
 
-    def _beyond(self, delta: Any, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def _mean_huber(self, delta: Any, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         x = tf.abs(labels - outputs)
         delta = tf.convert_to_tensor(delta, x.dtype)
-        near = tf.minimum(x, delta)
-        return tf.reduce_mean(near * (x - near / 2), axis=-1)
+        clipped = tf.minimum(x, delta)
+        return tf.reduce_mean(clipped * (x - clipped / 2), axis=-1)
 
 
 class LogCosh(Distance):
@@ -92,7 +92,7 @@ class LogCosh(Distance):
 
     kind: Literal["log_cosh"] = "log_cosh"
 
-    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def per_number(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         x = outputs - labels
@@ -102,19 +102,19 @@ class LogCosh(Distance):
 class Poisson(Distance):
     """`exp(f) - y * f`, for counts: outputs are logarithms of rates, and `exp(f)` is predicted.
 
-    The same as torch's `PoissonNLLLoss`. Differs from Keras' `Poisson`, whose network has to give
-    the rate itself, and must see to it that it is above 0.
+    The same as torch's `PoissonNLLLoss`. Differs from Keras' `Poisson`, whose network gives the
+    rate itself, and must keep it above 0.
     """
 
     kind: Literal["poisson"] = "poisson"
 
-    def seen(self, labels: Labels, facts: Facts) -> Loss:
+    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
         if (labels < 0).any():
             rule = f"is for counts, and there is {labels.min():g} among the labels"
             raise refuse("kind", self.kind, rule, "loss=mean_squared_error")
         return self
 
-    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def per_number(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         return tf.exp(outputs) - labels * outputs
@@ -126,7 +126,7 @@ class Poisson(Distance):
 
 
 class Quantile(Distance):
-    """`max(q * x, (q - 1) * x)` for `x = y - f`: the best answer is what a share q lies below.
+    """`max(q * x, (q - 1) * x)` for `x = y - f`: the best answer is the quantile q of the labels.
 
     Source: Koenker and Bassett 1978; scikit-learn's `mean_pinball_loss`. At 0.5 it is half the
     absolute error.
@@ -134,9 +134,9 @@ class Quantile(Distance):
 
     kind: Literal["quantile"] = "quantile"
     quantile: Annotated[Number, Field(gt=0, lt=1)] = 0.5
-    """The share of labels that are to lie below the output."""
+    """q, the share of labels that should lie below the output."""
 
-    def of(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def per_number(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         x = labels - outputs

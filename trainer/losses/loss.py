@@ -1,4 +1,4 @@
-"""What a loss is: a frozen declaration of what training makes small."""
+"""What a loss is: a frozen declaration of what training minimises."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ Tasks = tuple[Literal["classes", "numbers"], ...]
 class Loss(Kind, family=True):
     """How far the outputs of a network are from what they should be.
 
-    `training` is made small and may carry what helps learning, such as smoothed labels; scheduled
-    fields are read from the dials of the update. `evaluation` is what is told of the test examples
-    and has nothing of the sort, so that runs which learn differently can be compared.
+    Updates minimise `training`, which may have what helps learning, such as smoothed labels; its
+    scheduled fields are read from the dials of the update. `evaluation` is the plain loss of
+    the test examples: runs that learn differently can be compared by it.
     """
 
     tasks: ClassVar[Tasks] = ("classes", "numbers")
-    """The sorts of labels that it is worked out for."""
+    """The sorts of labels that it is for."""
     activation: ClassVar[str | None] = None
-    """What makes probabilities of the outputs that it takes, where that is its own affair."""
+    """What the loss applies to logits, such as `softmax`; None where it applies nothing."""
 
-    def fitting(self, facts: Facts) -> Loss:
-        """The loss to use with data of these facts: this one, where it is suited to them.
+    def for_data(self, facts: Facts) -> Loss:
+        """Returns the loss to use with data of these facts: this one, or one that suits them.
 
         Raises:
-            Refused: when it isn't, or has settings that aren't.
+            Refused: when the loss or one of its settings does not suit the data.
         """
         if facts.task not in self.tasks:
             rule = f"is for labels that are {self.tasks[0]}, and the labels are {facts.task}"
             raise refuse("kind", self.kind, rule, "loss=auto is the one that suits them")
         return self
 
-    def seen(self, labels: Labels, facts: Facts) -> Loss:
-        """The loss to use once the labels that train are known.
+    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
+        """Returns the loss to use with these training labels.
 
         Raises:
-            Refused: when it is not worked out for such labels.
+            Refused: when the loss is not defined for some label.
         """
         return self
 
@@ -59,22 +59,22 @@ class Loss(Kind, family=True):
     ) -> tf.Tensor:
         """The loss of each example of a batch of inputs and labels, or one number for all.
 
-        It runs the network, in training, within `dials.showing(row)`, and adds the penalties that
-        its layers have on weights and activations.
+        It runs the network, in training, within `dials.showing(row)`, and adds the penalties of the
+        layers on weights and activations.
         """
         import tensorflow as tf
 
         inputs, labels = batch
         loss = self.training(tf.cast(model(inputs, training=True), tf.float32), labels, dials)
-        for penalty in model.losses:  # of weights or activations, where its layers have some
+        for penalty in model.losses:
             loss += tf.cast(penalty, tf.float32)
         return loss
 
-    def try_step(self, model: keras.Model, facts: Facts, dials: Dials) -> None:
-        """Tries out what is not our own in `step`, without any effect on the model.
+    def check_step(self, model: keras.Model, facts: Facts, dials: Dials) -> None:
+        """Checks what a user's function in `step` returns, without any effect on the model.
 
         Raises:
-            Refused: when it gives something else than it should.
+            Refused: when the function raises, or returns no loss of this model.
         """
 
     @abstractmethod
@@ -83,8 +83,8 @@ class Loss(Kind, family=True):
 
     @abstractmethod
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """What is told of each example; `eval_loss` is the mean over all."""
+        """The loss of each example in evaluations; `eval_loss` is the mean over all."""
 
     def predictions(self, outputs: tf.Tensor) -> tf.Tensor:
-        """What outputs say: a probability of each class, or the numbers that labels are."""
+        """What outputs predict: a probability of each class, or numbers like the labels."""
         return outputs

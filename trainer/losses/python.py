@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Python(Called, Loss):
-    """What the function `call` gives for outputs, labels and `kwargs`: a number for each example.
+    """What the function `call` returns for outputs, labels and `kwargs`: a number for each example.
 
-    It is given `[n, outputs]` in float32, and labels as the data has them: `[n]` in int32, or
-    `[n, targets]` in float32. It is TensorFlow (or `keras.ops`) code, traced once, and what it
-    gives must depend on each example alone.
+    The function gets outputs `[n, outputs]` in float32, and labels as the data has them: `[n]` in
+    int32, or `[n, targets]` in float32. It is TensorFlow (or `keras.ops`) code, traced once. The
+    number of an example must depend on that example alone.
     """
 
     kind: Literal["python"] = "python"
 
-    def fitting(self, facts: Facts) -> Loss:
+    def for_data(self, facts: Facts) -> Loss:
         _ = self.function  # imports it
         return self
 
@@ -37,13 +37,15 @@ class Python(Called, Loss):
         import tensorflow as tf
 
         try:
-            each = tf.convert_to_tensor(self.function(outputs, labels, **self.kwargs))
+            losses = tf.convert_to_tensor(self.function(outputs, labels, **self.kwargs))
         except Exception as error:  # whatever the user's function raises
             rule = f"raised {type(error).__name__}: {error}"
             hint = f"it was given {outputs.shape} outputs and {labels.shape} labels"
             raise refuse("call", self.call, rule, hint) from None
-        if each.shape.rank != 1 or not each.dtype.is_floating:
-            rule = f"returned {each.dtype.name} of shape {each.shape} for {outputs.shape} outputs"
+        if losses.shape.rank != 1 or not losses.dtype.is_floating:
+            rule = (
+                f"returned {losses.dtype.name} of shape {losses.shape} for {outputs.shape} outputs"
+            )
             hint = "return one float for each example, before any mean"
             raise refuse("call", self.call, rule, hint)
-        return tf.cast(each, tf.float32)
+        return tf.cast(losses, tf.float32)

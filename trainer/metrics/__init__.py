@@ -1,8 +1,8 @@
-"""What an evaluation tells besides the loss: declared kinds of metrics."""
+"""The numbers of an evaluation besides the loss: declared kinds of metrics."""
 
 from . import classes, distances, python  # noqa: F401  # each registers its kinds
-from .metric import Judged, Metric
+from .metric import EvaluationBatch, Metric
 from .metrics import Metrics
-from .tally import Tally, parts, rehearse
+from .tally import Tally, check_evaluation, parts
 
-__all__ = ["Judged", "Metric", "Metrics", "Tally", "parts", "rehearse"]
+__all__ = ["EvaluationBatch", "Metric", "Metrics", "Tally", "check_evaluation", "parts"]

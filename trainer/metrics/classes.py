@@ -13,7 +13,7 @@ from schedules.declaration import Whole, refuse
 
 from ..data import Facts
 from ..losses.loss import Tasks
-from .metric import Judged, Mean, Metric, Parts
+from .metric import EvaluationBatch, Mean, Metric, Parts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,12 +26,12 @@ class Accuracy(Mean):
 
     kind: Literal["accuracy"] = "accuracy"
 
-    def of(self, judged: Judged) -> tf.Tensor:
+    def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
 
-        labels = judged.labels
-        right = tf.argmax(judged.outputs, axis=-1, output_type=labels.dtype) == labels
-        return tf.cast(right, tf.float32)
+        labels = batch.labels
+        is_right = tf.argmax(batch.outputs, axis=-1, output_type=labels.dtype) == labels
+        return tf.cast(is_right, tf.float32)
 
 
 class TopKAccuracy(Mean):
@@ -45,7 +45,7 @@ class TopKAccuracy(Mean):
 
     kind: Literal["top_k_accuracy"] = "top_k_accuracy"
     k: Annotated[Whole, Field(ge=1)] = 5
-    """How many may come first."""
+    """How many of the highest outputs count."""
 
     def check(self, facts: Facts) -> None:
         super().check(facts)
@@ -53,16 +53,16 @@ class TopKAccuracy(Mean):
             rule = f"must be below {facts.outputs}, the number of classes, or all is right"
             raise refuse("k", self.k, rule, f"{facts.outputs - 1} at most")
 
-    def of(self, judged: Judged) -> tf.Tensor:
+    def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
 
-        own = tf.gather(judged.outputs, judged.labels, batch_dims=1)
-        higher = tf.reduce_sum(tf.cast(judged.outputs > own[:, None], tf.int32), axis=-1)
+        label_output = tf.gather(batch.outputs, batch.labels, batch_dims=1)
+        higher = tf.reduce_sum(tf.cast(batch.outputs > label_output[:, None], tf.int32), axis=-1)
         return tf.cast(higher < self.k, tf.float32)
 
 
 class Counts(NamedTuple):
-    """Of each class, how many of the test examples are of it, are predicted as it, and are both."""
+    """For each class: the examples of it, those predicted as it, and those that are both."""
 
     true: NDArray[np.float64]
     predicted: NDArray[np.float64]
@@ -70,19 +70,18 @@ class Counts(NamedTuple):
 
 
 class Counted(Metric):
-    """What is worked out from how often each class is, is predicted, and is both.
+    """A metric of the `Counts` of each class.
 
-    `macro` is the mean over the classes that come or are predicted, each counting alike;
-    `weighted` counts each as often as it comes; a number is the class that alone is told of, such
-    as 1 for the positive one of two.
-    Where nothing divides by nothing it is 0. The same as scikit-learn's functions, with
-    `average=…` and `zero_division=0`; the class with the highest output is the predicted one.
+    `macro` is the plain mean over the classes that have examples or are predicted; `weighted`
+    weighs each class by its examples; a number is the one class to take, such as 1 for the positive
+    one of two. A ratio of 0 to 0 is 0. The same as scikit-learn's functions, with `average=…` and
+    `zero_division=0`; the class with the highest output is the predicted one.
     """
 
     tasks: ClassVar[Tasks] = ("classes",)
 
     average: Literal["macro", "weighted"] | Annotated[Whole, Field(ge=0)] = "macro"
-    """How the classes are brought together, or the number of the one that is told of."""
+    """How to average over the classes, or the number of the only one to take."""
 
     def check(self, facts: Facts) -> None:
         super().check(facts)
@@ -90,26 +89,25 @@ class Counted(Metric):
             rule = f"must be one of the classes, 0 to {facts.outputs - 1}"
             raise refuse("average", self.average, rule, "macro")
 
-    def parts(self, judged: Judged) -> dict[str, tf.Tensor]:
+    def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
-        classes = judged.outputs.shape[-1]
-        is_so = tf.one_hot(judged.labels, classes)
-        said = tf.one_hot(tf.argmax(judged.outputs, axis=-1), classes)
-        both = is_so * said
-        named = {"true": is_so, "predicted": said, "right": both}
-        return {name: tf.reduce_sum(each, axis=0) for name, each in named.items()}
+        classes = batch.outputs.shape[-1]
+        true = tf.one_hot(batch.labels, classes)
+        predicted = tf.one_hot(tf.argmax(batch.outputs, axis=-1), classes)
+        one_hot = {"true": true, "predicted": predicted, "right": true * predicted}
+        return {name: tf.reduce_sum(rows, axis=0) for name, rows in one_hot.items()}
 
     def value(self, parts: Parts, count: int) -> float:
-        of_each = self.of_each(Counts(**parts))
+        values = self.per_class(Counts(**parts))
         if isinstance(self.average, int):
-            return float(of_each[self.average])
-        there = parts["true"] + parts["predicted"] > 0
-        weights = parts["true"][there] if self.average == "weighted" else None
-        return float(np.average(of_each[there], weights=weights))
+            return float(values[self.average])
+        occurs = parts["true"] + parts["predicted"] > 0
+        weights = parts["true"][occurs] if self.average == "weighted" else None
+        return float(np.average(values[occurs], weights=weights))
 
     @abstractmethod
-    def of_each(self, counts: Counts) -> NDArray[np.float64]:
+    def per_class(self, counts: Counts) -> NDArray[np.float64]:
         """The metric of each class."""
 
 
@@ -118,19 +116,19 @@ class Precision(Counted):
 
     kind: Literal["precision"] = "precision"
 
-    def of_each(self, counts: Counts) -> NDArray[np.float64]:
+    def per_class(self, counts: Counts) -> NDArray[np.float64]:
         return _ratio(counts.right, counts.predicted)
 
 
 class Recall(Counted):
     """Of the examples of a class, the share for which it is predicted.
 
-    With `macro` it is what is called balanced accuracy.
+    With `macro` it is the balanced accuracy.
     """
 
     kind: Literal["recall"] = "recall"
 
-    def of_each(self, counts: Counts) -> NDArray[np.float64]:
+    def per_class(self, counts: Counts) -> NDArray[np.float64]:
         return _ratio(counts.right, counts.true)
 
 
@@ -139,17 +137,17 @@ class F1(Counted):
 
     kind: Literal["f1"] = "f1"
 
-    def of_each(self, counts: Counts) -> NDArray[np.float64]:
+    def per_class(self, counts: Counts) -> NDArray[np.float64]:
         return _ratio(2 * counts.right, counts.true + counts.predicted)
 
 
 class Auc(Metric):
-    """How probably an example of a class gets a higher probability of it than one of another.
+    """The area under the ROC curve, from the ranks of all test examples, ties counting half.
 
-    The area under the ROC curve, from the ranks of all test examples, ties counting half; the mean
-    over the classes that both sorts of examples exist of. For two classes it is that of class 1.
-    The same as scikit-learn's `roc_auc_score(multi_class="ovr")`. Keras' `AUC` is an approximation
-    of it, by 200 thresholds.
+    It is how probably an example of a class gets a higher probability of the class than an example
+    of another class. The mean is over the classes that some examples have and some have not; for
+    two classes it is the area of class 1. The same as scikit-learn's
+    `roc_auc_score(multi_class="ovr")`. Keras' `AUC` approximates it by 200 thresholds.
     """
 
     tasks: ClassVar[Tasks] = ("classes",)
@@ -157,18 +155,18 @@ class Auc(Metric):
 
     kind: Literal["auc"] = "auc"
 
-    def parts(self, judged: Judged) -> dict[str, tf.Tensor]:
-        return {"predictions": judged.predictions, "labels": judged.labels}
+    def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
+        return {"predictions": batch.predictions, "labels": batch.labels}
 
     def value(self, parts: Parts, count: int) -> float:
         scores, labels = parts["predictions"], parts["labels"]
         areas = [area(scores[:, k], labels == k) for k in range(scores.shape[1])]
-        areas = [found for found in areas if not np.isnan(found)]
+        areas = [a for a in areas if not np.isnan(a)]
         return float(np.mean(areas)) if areas else float("nan")
 
 
 def area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """The area under the ROC curve, by the rank sum of Mann and Whitney; NaN where there is none.
+    """The area under the ROC curve, by the rank sum of Mann and Whitney; NaN where undefined.
 
     >>> area(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
     0.75
@@ -176,10 +174,12 @@ def area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     _, group, sizes = np.unique(scores, return_inverse=True, return_counts=True)
     ends = np.cumsum(sizes)
     ranks = (ends - (sizes - 1) / 2)[group]
-    many, others = int(positive.sum()), int((~positive).sum())
-    if not many or not others or not np.isfinite(scores).all():
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives or not np.isfinite(scores).all():
         return float("nan")
-    return float((ranks[positive].sum() - many * (many + 1) / 2) / (many * others))
+    return float(
+        (ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    )
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

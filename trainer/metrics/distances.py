@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from ..losses.loss import Tasks
-from .metric import Judged, Mean, Metric, Parts
+from .metric import EvaluationBatch, Mean, Metric, Parts
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
 class Squared(Mean):
-    """What is made of the mean of `(y - f)**2` over the examples and the numbers of a label."""
+    """A metric of the mean of `(y - f)**2` over the examples and the numbers of a label."""
 
     tasks: ClassVar[Tasks] = ("numbers",)
 
-    def of(self, judged: Judged) -> tf.Tensor:
+    def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
 
-        away = tf.math.squared_difference(judged.labels, judged.predictions)
-        return tf.reduce_mean(away, axis=-1)
+        squares = tf.math.squared_difference(batch.labels, batch.predictions)
+        return tf.reduce_mean(squares, axis=-1)
 
 
 class MeanSquaredError(Squared):
@@ -47,23 +47,23 @@ class MeanAbsoluteError(Mean):
 
     kind: Literal["mean_absolute_error"] = "mean_absolute_error"
 
-    def of(self, judged: Judged) -> tf.Tensor:
+    def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
 
-        return tf.reduce_mean(tf.abs(judged.labels - judged.predictions), axis=-1)
+        return tf.reduce_mean(tf.abs(batch.labels - batch.predictions), axis=-1)
 
 
 class MeanAbsolutePercentageError(Mean):
-    """The mean of `100 * |y - f| / |y|`; infinite where a label is 0, as it should be."""
+    """The mean of `100 * |y - f| / |y|`; infinite where a label is 0."""
 
     tasks: ClassVar[Tasks] = ("numbers",)
 
     kind: Literal["mean_absolute_percentage_error"] = "mean_absolute_percentage_error"
 
-    def of(self, judged: Judged) -> tf.Tensor:
+    def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
 
-        share = tf.abs((judged.labels - judged.predictions) / judged.labels)
+        share = tf.abs((batch.labels - batch.predictions) / batch.labels)
         return 100 * tf.reduce_mean(share, axis=-1)
 
 
@@ -78,15 +78,15 @@ class R2(Metric):
 
     kind: Literal["r2"] = "r2"
 
-    def parts(self, judged: Judged) -> dict[str, tf.Tensor]:
+    def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
-        y, f = (tf.cast(x, tf.float64) for x in (judged.labels, judged.predictions))
-        named = {"y": y, "squares": y**2, "missed": (y - f) ** 2}
-        return {name: tf.reduce_sum(each, axis=0) for name, each in named.items()}
+        y, f = (tf.cast(x, tf.float64) for x in (batch.labels, batch.predictions))
+        summands = {"y": y, "squares": y**2, "missed": (y - f) ** 2}
+        return {name: tf.reduce_sum(values, axis=0) for name, values in summands.items()}
 
     def value(self, parts: Parts, count: int) -> float:
-        around = parts["squares"] - parts["y"] ** 2 / count
-        # What is left of a label that never changes is rounding.
-        around = np.where(around > 1e-12 * parts["squares"], around, np.nan)
-        return float(np.mean(1 - parts["missed"] / around))
+        total = parts["squares"] - parts["y"] ** 2 / count
+        # For a label that never changes the difference is nothing but rounding.
+        total = np.where(total > 1e-12 * parts["squares"], total, np.nan)
+        return float(np.mean(1 - parts["missed"] / total))

@@ -1,4 +1,4 @@
-"""What a metric is: a frozen declaration of what is told of the test examples."""
+"""What a metric is: a frozen declaration of a number that evaluations compute."""
 
 from __future__ import annotations
 
@@ -18,63 +18,63 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Parts = Mapping[str, NDArray[np.float64]]
-"""What became of the parts of all chunks."""
+"""The parts of all batches, added up or concatenated."""
 
 
-class Judged(NamedTuple):
+class EvaluationBatch(NamedTuple):
     """Examples that are evaluated together."""
 
     outputs: tf.Tensor
-    """What the network gives, `[n, outputs]`."""
+    """The network's raw outputs, `[n, outputs]`."""
     predictions: tf.Tensor
-    """What the loss takes that for: probabilities of classes, or numbers."""
+    """What the loss makes of the outputs: probabilities of classes, or numbers."""
     labels: tf.Tensor
     """`[n]` for classes, `[n, targets]` for numbers."""
 
 
 class Metric(Kind, family=True):
-    """A number that an evaluation tells of all test examples, exactly, however they are chunked.
+    """A number for all test examples, which does not depend on the size of the batches.
 
-    `parts` is worked out in TensorFlow for a chunk; the parts of all chunks are added up in
-    float64, or put one after another where it `gathers`; `value` makes the number of that.
+    TensorFlow computes `parts` for a batch. The parts of all batches are added up in float64, or
+    concatenated where the metric `gathers`; `value` makes the number from the result.
     """
 
     tasks: ClassVar[Tasks] = ("classes", "numbers")
-    """The sorts of labels that it is worked out for."""
+    """The sorts of labels that it is for."""
     gathers: ClassVar[bool] = False
-    """Whether it needs something of every single example."""
+    """Whether the parts are concatenated rather than added up."""
 
     def check(self, facts: Facts) -> None:
-        """Whether it can be worked out for data of these facts.
+        """Checks whether the metric suits data of these facts.
 
         Raises:
-            Refused: when it can't.
+            Refused: when it doesn't.
         """
         if facts.task not in self.tasks:
-            known = (kind for kind, metric in Metric.kinds.items() if facts.task in metric.tasks)  # type: ignore[attr-defined]  # all are metrics
+            suited = (kind for kind, metric in Metric.kinds.items() if facts.task in metric.tasks)  # type: ignore[attr-defined]  # all are metrics
             rule = f"is for labels that are {self.tasks[0]}, and the labels are {facts.task}"
-            raise refuse("", self.kind, rule, f"known: {', '.join(sorted(known))}")
+            raise refuse("", self.kind, rule, f"known: {', '.join(sorted(suited))}")
 
     @abstractmethod
-    def parts(self, judged: Judged) -> dict[str, tf.Tensor]:
-        """What a chunk of examples adds."""
+    def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
+        """The parts of one batch."""
 
     @abstractmethod
     def value(self, parts: Parts, count: int) -> float:
-        """The metric, of the parts of all `count` examples; NaN where it has none."""
+        """The metric, from the parts of all `count` examples; NaN where it is undefined."""
 
 
 class Mean(Metric):
     """A metric that is a mean over the examples."""
 
     @abstractmethod
-    def of(self, judged: Judged) -> tf.Tensor:
-        """What each example has of it, `[n]` in float32."""
+    def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
+        """The number of each example, `[n]` in float32."""
 
-    def parts(self, judged: Judged) -> dict[str, tf.Tensor]:
+    def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
-        return {"sum": tf.reduce_sum(self.of(judged))}
+        return {"sum": tf.reduce_sum(self.per_example(batch))}
 
     def value(self, parts: Parts, count: int) -> float:
         return float(parts["sum"]) / count

@@ -1,4 +1,4 @@
-"""The part of a config that says what evaluations tell besides the loss."""
+"""The part of a config that says which metrics evaluations compute."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from schedules.declaration.by_name import named
 from ..data import Facts
 from .metric import Metric
 
-USUAL = {"classes": "accuracy", "numbers": "mean_absolute_error"}
-"""What is always told unless it is null, by what labels are."""
+DEFAULT = {"classes": "accuracy", "numbers": "mean_absolute_error"}
+"""The metric that every evaluation has unless the config makes it null, by the sort of labels."""
 
 
 class Metrics(Declaration):
-    """What evaluations tell besides the loss and what is usual, by the name it has in rows.
+    """The metrics of evaluations besides the loss, by their names in rows.
 
-    Each is of the kind of that name, or of the one that it states. Classes always have their
-    `accuracy` told, and numbers their `mean_absolute_error`; null leaves that out.
+    Each is of the kind of that name, or of the kind that it states. Labels that are classes get
+    `accuracy` too, and numbers `mean_absolute_error`; null leaves that out.
 
     >>> from trainer.data import Facts
-    >>> asked = {"f1": {}, "top_3": {"kind": "top_k_accuracy", "k": 3}}
-    >>> list(Metrics.declared(asked).told(Facts(100, (8,), classes=10)))
+    >>> config = {"f1": {}, "top_3": {"kind": "top_k_accuracy", "k": 3}}
+    >>> list(Metrics.declared(config).for_data(Facts(100, (8,), classes=10)))
     ['accuracy', 'f1', 'top_3']
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Metric | None]
 
-    def told(self, facts: Facts) -> dict[str, Metric]:
-        """The metrics of data of these facts, by name.
+    def for_data(self, facts: Facts) -> dict[str, Metric]:
+        """Returns the metrics for data of these facts, by name.
 
         Raises:
-            Refused: when one can't be worked out for it.
+            Refused: when one does not suit the data.
         """
-        usual = USUAL[facts.task]
-        named = {usual: Metric.declared({"kind": usual})} | (self.__pydantic_extra__ or {})
-        found = {name: metric for name, metric in named.items() if metric is not None}
-        for name, metric in found.items():
+        default = DEFAULT[facts.task]
+        entries = {default: Metric.declared({"kind": default})} | (self.__pydantic_extra__ or {})
+        metrics = {name: metric for name, metric in entries.items() if metric is not None}
+        for name, metric in metrics.items():
             with within("metrics", name):
                 metric.check(facts)
-        return found
+        return metrics
 
     def code(self) -> Iterator[tuple[str, str]]:
         for name, metric in (self.__pydantic_extra__ or {}).items():

@@ -1,4 +1,4 @@
-"""The metrics of an evaluation while it goes through the test examples, a chunk at a time."""
+"""The metrics of an evaluation while it goes through the test examples, a batch at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from schedules.declaration import within
 
 from ..data import Facts
-from .metric import Judged, Metric
+from .metric import EvaluationBatch, Metric
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -24,27 +24,27 @@ LOSS = "loss"
 def parts(
     loss: Loss, metrics: Mapping[str, Metric], outputs: tf.Tensor, labels: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """What a chunk of examples adds to the loss and to each metric, within TensorFlow.
+    """The parts of the loss and of each metric for a batch, computed within TensorFlow.
 
     Raises:
-        Refused: when a function of the user's gives something else than it should.
+        Refused: when a user's function raises, or returns no number for each example.
     """
     import tensorflow as tf
 
     with within("loss"):
-        told = {LOSS: tf.reduce_sum(loss.evaluation(outputs, labels))}
-    judged = Judged(outputs, loss.predictions(outputs), labels)
+        sums = {LOSS: tf.reduce_sum(loss.evaluation(outputs, labels))}
+    batch = EvaluationBatch(outputs, loss.predictions(outputs), labels)
     for name, metric in metrics.items():
         with within("metrics", name):
-            told |= {f"{name}/{part}": found for part, found in metric.parts(judged).items()}
-    return told
+            sums |= {f"{name}/{part}": value for part, value in metric.parts(batch).items()}
+    return sums
 
 
-def rehearse(loss: Loss, metrics: Mapping[str, Metric], facts: Facts) -> None:
-    """Works all of it out for made-up examples, outside of any compiled program.
+def check_evaluation(loss: Loss, metrics: Mapping[str, Metric], facts: Facts) -> None:
+    """Computes loss and metrics of made-up examples, outside of any compiled program.
 
     Raises:
-        Refused: when a function of the user's gives something else than it should.
+        Refused: when a user's function raises, or returns no number for each example.
     """
     import tensorflow as tf
 
@@ -53,32 +53,32 @@ def rehearse(loss: Loss, metrics: Mapping[str, Metric], facts: Facts) -> None:
 
 
 class Tally:
-    """Adds up the `parts` of all chunks, and gives what they come to."""
+    """Collects the `parts` of all batches, and computes loss and metrics from them."""
 
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
         self._metrics = metrics
         self._count = 0
-        self._chunks: dict[str, list[NDArray[np.float64]]] = {}
+        self._collected: dict[str, list[NDArray[np.float64]]] = {}
 
     def add(self, parts: Mapping[str, ArrayLike], count: int) -> None:
-        """Takes in a chunk of `count` examples."""
+        """Adds the parts of a batch of `count` examples."""
         self._count += count
         for name, part in parts.items():
-            found, known = np.asarray(part, np.float64), self._chunks.setdefault(name, [])
+            values, collected = np.asarray(part, np.float64), self._collected.setdefault(name, [])
             metric = self._metrics.get(name.partition("/")[0])
-            if known and not (metric and metric.gathers):
-                known[0] = known[0] + found
+            if collected and not (metric and metric.gathers):
+                collected[0] = collected[0] + values
             else:
-                known.append(found)
+                collected.append(values)
 
-    def found(self) -> dict[str, float]:
-        """The mean loss, and every metric by name."""
-        found = {LOSS: float(self._chunks[LOSS][0]) / self._count}
+    def result(self) -> dict[str, float]:
+        """The mean loss, and every metric, by name."""
+        result = {LOSS: float(self._collected[LOSS][0]) / self._count}
         for name, metric in self._metrics.items():
-            own = {
-                path.partition("/")[2]: chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-                for path, chunks in self._chunks.items()
+            parts = {
+                path.partition("/")[2]: arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+                for path, arrays in self._collected.items()
                 if path.startswith(f"{name}/")
             }
-            found[name] = metric.value(own, self._count)
-        return found
+            result[name] = metric.value(parts, self._count)
+        return result

@@ -1,4 +1,4 @@
-"""What learns: declared kinds of networks, built with Keras."""
+"""Declared kinds of networks, built with Keras."""
 
 from . import (  # noqa: F401  # each registers its kinds
     applications,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from schedules.declaration import Problem, did_you_mean, refuse
 
 from ..data import Facts
-from .model import OfImages
+from .model import ImageModel
 from .variable_paths import rename
 
 if TYPE_CHECKING:
@@ -25,39 +25,41 @@ NAMES = (
     *("InceptionResNetV2", "InceptionV3"),
     *("MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"),
     *("NASNetLarge", "NASNetMobile"),
-    *(f"ResNet{depth}{second}" for depth in (50, 101, 152) for second in ("", "V2")),
+    *(f"ResNet{depth}{version}" for depth in (50, 101, 152) for version in ("", "V2")),
     *("VGG16", "VGG19", "Xception"),
 )
-"""The functions of `keras.applications` that build one."""
+"""The functions of `keras.applications` that build a network."""
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
-OURS = ("include_top", "weights", "input_shape", "input_tensor", "pooling", "classes",
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""The first bytes of an HDF5 file."""
+RESERVED = ("include_top", "weights", "input_shape", "input_tensor", "pooling", "classes",
         "classifier_activation", "name")  # fmt: skip
-"""What is settled by the data, or here."""
+"""Arguments that `kwargs` can't have: the data or this kind sets them."""
 
 
-class Applications(OfImages):
+class Applications(ImageModel):
     """A network of `keras.applications` up to its last mean, and a dense layer for the logits.
 
-    Weights are drawn from `run.seed`, or read from a local file that its `save_weights` or Keras'
-    own release (`…_notop.h5`) has; nothing is ever downloaded. It takes images as its page in
-    Keras' documentation tells, at a size and with values of its own: most want [-1, 1].
+    Weights are drawn from `run.seed`, or read from a local file: one that the network's
+    `save_weights` wrote, or Keras' own release (`…_notop.h5`). Nothing is ever downloaded. The
+    network's page in Keras' documentation says which size and values of images it takes; most take
+    values in [-1, 1].
     """
 
     kind: Literal["applications"] = "applications"
     name: str
-    """Which one, as Keras calls it: `MobileNetV2`, `ResNet50`, …"""
+    """The network's name in Keras: `MobileNetV2`, `ResNet50`, …"""
     weights: str | None = None
-    """The `.h5` file of its weights, without those of a last layer; null draws them."""
+    """The `.h5` file of the weights, without those of the last layer; null draws them."""
     kwargs: dict[str, Any] = {}  # noqa: RUF012  # pydantic copies a default
-    """What else the function of Keras is given, such as `alpha`."""
+    """More arguments for the function of Keras, such as `alpha`."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.name not in NAMES:
             hint = did_you_mean(self.name, NAMES)
             yield Problem("name", self.name, "is no network of keras.applications", hint)
         for name, value in self.kwargs.items():
-            if name in OURS:
+            if name in RESERVED:
                 yield Problem(f"kwargs.{name}", value, "is settled by the data and by this kind")
 
     def check(self, facts: Facts) -> None:
@@ -70,9 +72,9 @@ class Applications(OfImages):
             hint = "fetch the …_notop.h5 file of the network, and give its path; null draws weights"
             raise refuse("model.weights", self.weights, rule, hint)
         with path.open("rb") as file:
-            whole = file.read(len(HDF5)) == HDF5
-        if not whole:
-            hint = "model=keras_file reads a whole network" * (path.suffix == ".keras")
+            is_hdf5 = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
+        if not is_hdf5:
+            hint = "model=keras_file reads a whole network" if path.suffix == ".keras" else ""
             rule = "is no HDF5 file, as weights of Keras are"
             raise refuse("model.weights", self.weights, rule, hint)
 
@@ -89,7 +91,7 @@ class Applications(OfImages):
         if self.weights:
             try:
                 base.load_weights(self.weights)
-            except Exception as error:  # whatever is wrong in there
+            except Exception as error:  # whatever is wrong in the file
                 why = next(filter(None, str(error).splitlines()), type(error).__name__)
                 rule = f"is not of this network: {why}"
                 raise refuse("model.weights", self.weights, rule) from None

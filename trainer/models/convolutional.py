@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from schedules.declaration import Problem
 
 from .dense import Dense, sequential
-from .model import OfImages, Size
+from .model import ImageModel, Size
 
 if TYPE_CHECKING:
     import keras
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from ..scheduled.dials import Dials
 
 
-class Cnn(Dense, OfImages):
-    """A convolutional network as in LeNet: convolution and pooling in turn, then dense layers."""
+class Cnn(Dense, ImageModel):
+    """A convolutional network as in LeNet: convolutions, each with a pooling, then dense layers."""
 
     kind: Literal["cnn"] = "cnn"
     filters: tuple[Size, ...] = (32, 64)
-    """The channels of each convolution; each is followed by a halving of the image."""
+    """The channels of each convolution; after each one the image is halved."""
     kernel_size: Size = 3
     """The side of each convolution's window."""
 
     def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
         from keras import layers
 
-        flow: list[Any] = []
+        stack: list[Any] = []
         for i, filters in enumerate(self.filters, start=1):
             convolution = layers.Conv2D(
                 filters,
@@ -37,26 +37,26 @@ class Cnn(Dense, OfImages):
                 activation=self.activation,
                 name=f"conv_{i}",
             )
-            flow += [convolution, layers.MaxPooling2D(name=f"pool_{i}")]
-        flow += [layers.Flatten(name="flatten"), *self.dense(dials)]
-        return sequential(shape, [*flow, layers.Dense(outputs, name="logits")])
+            stack += [convolution, layers.MaxPooling2D(name=f"pool_{i}")]
+        stack += [layers.Flatten(name="flatten"), *self.dense(dials)]
+        return sequential(shape, [*stack, layers.Dense(outputs, name="logits")])
 
 
-class Resnet(OfImages):
+class Resnet(ImageModel):
     """A residual network for small images, of 6n + 2 layers with weights.
 
-    A 3x3 convolution, then three stages of n blocks of two of them, of `width`, twice and four
-    times as many channels; the second and third stage begin by halving the image. The way around
-    a block has no weights: where the image is halved, every other pixel of it and channels of
-    zeros. Batch normalization and ReLU come after each convolution, and the mean over the image
-    goes to the logits.
+    A 3x3 convolution, then three stages of n blocks of two 3x3 convolutions, with `width`, twice
+    and four times as many channels; the second and third stage begin by halving the image. The
+    shortcut around a block has no weights: where the image is halved, it takes every other pixel
+    and adds channels of zeros. Batch normalization and ReLU come after each convolution, and the
+    mean over the image goes to the logits.
     Source: He et al. 2015, arXiv 1512.03385, section 4.2, their option A. The running mean and
-    variance keep 0.9 of what they were at each update, as in torch, and 0.99 in Keras.
+    variance keep 0.9 of their value at each update, as in torch; Keras' default is 0.99.
     """
 
     kind: Literal["resnet"] = "resnet"
     depth: Size = 20
-    """How many layers have weights: 8, 14, 20, 26, 32 and so on; the paper's are from 20 on."""
+    """How many layers have weights: 8, 14, 20, 26, 32 and so on; the paper has 20 and more."""
     width: Size = 16
     """The channels of the first stage."""
 
@@ -71,7 +71,7 @@ class Resnet(OfImages):
         from keras import layers
 
         inputs = keras.Input(shape, name="inputs")
-        x = _convolved(inputs, self.width, 1, "first")
+        x = _conv_norm(inputs, self.width, 1, "first")
         x = layers.ReLU(name="first_relu")(x)
         for stage in range(3):
             for block in range((self.depth - 2) // 6):
@@ -86,21 +86,21 @@ def _block(x: Any, channels: int, stride: int, name: str) -> Any:
     import keras
     from keras import layers
 
-    y = layers.ReLU(name=f"{name}_a_relu")(_convolved(x, channels, stride, f"{name}_a"))
-    y = _convolved(y, channels, 1, f"{name}_b")
+    y = layers.ReLU(name=f"{name}_a_relu")(_conv_norm(x, channels, stride, f"{name}_a"))
+    y = _conv_norm(y, channels, 1, f"{name}_b")
     if stride > 1:
-        missing = channels - x.shape[-1]
-        # A mean of one pixel is it, and has a gradient that XLA can work out deterministically.
+        added = channels - x.shape[-1]
+        # The mean of one pixel is that pixel, and XLA can compute its gradient deterministically.
         halved = layers.AveragePooling2D(
             1, strides=stride, padding="same", name=f"{name}_every_other"
         )
-        pad = [[0, 0], [0, 0], [0, 0], [missing // 2, missing - missing // 2]]
+        pad = [[0, 0], [0, 0], [0, 0], [added // 2, added - added // 2]]
         x = keras.ops.pad(halved(x), pad)
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_sum")([x, y]))
 
 
-def _convolved(x: Any, channels: int, stride: int, name: str) -> Any:
-    """A convolution and its normalization. It needs no bias: the normalization has one."""
+def _conv_norm(x: Any, channels: int, stride: int, name: str) -> Any:
+    """A convolution and its batch normalization, which has the bias for both."""
     from keras import layers
 
     convolution = layers.Conv2D(

@@ -1,4 +1,4 @@
-"""Dense layers, alone or at the end of others."""
+"""Dense layers, alone or after other layers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class Dense(Model):
-    """The dense layers before the logits."""
+    """A model with hidden dense layers before the logits."""
 
     hidden: tuple[Size, ...] = (128,)
-    """The width of each hidden dense layer; none goes straight to the logits."""
+    """The width of each hidden dense layer; an empty list for no hidden layer."""
     activation: Activation = "relu"
-    """After each hidden layer."""
+    """The activation after each hidden layer."""
     dropout: Rate = 0.0
     """The share of each hidden dense layer's outputs left out while training."""
 
     def dense(self, dials: Dials) -> Iterator[Any]:
-        """The layers, in their order."""
+        """Yields the hidden layers, in their order."""
         from keras import layers
 
         from ..scheduled.layers import dropout
@@ -43,12 +43,12 @@ class Mlp(Dense):
     def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
         from keras import layers
 
-        flow = [layers.Flatten(name="flatten"), *self.dense(dials)]
-        return sequential(shape, [*flow, layers.Dense(outputs, name="logits")])
+        hidden = [layers.Flatten(name="flatten"), *self.dense(dials)]
+        return sequential(shape, [*hidden, layers.Dense(outputs, name="logits")])
 
 
-def sequential(shape: tuple[int, ...], flow: list[Any]) -> keras.Model:
-    """The layers one after another."""
+def sequential(shape: tuple[int, ...], stack: list[Any]) -> keras.Model:
+    """A model of the layers one after another."""
     import keras
 
-    return keras.Sequential([keras.Input(shape, name="inputs"), *flow], name="model")
+    return keras.Sequential([keras.Input(shape, name="inputs"), *stack], name="model")

@@ -1,4 +1,4 @@
-"""What a run can leave for others to use: declared kinds of files that hold its model."""
+"""Declared kinds of files for the trained model of a run, for others to use."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     import keras
 
 Weights = Literal["final", "best", "ema"]
-"""Whose weights: the last update's, those of the best evaluation, or the running mean."""
-Outputs = Callable[[NDArray[Any]], NDArray[Any]]
-"""From inputs `[n, ...]` to what the model gives for them."""
+"""The weights after the last update, at the best evaluation, or their running mean."""
+Predict = Callable[[NDArray[Any]], NDArray[Any]]
+"""A function from inputs `[n, ...]` to the model's outputs."""
 
 
 class Export(Kind, family=True):
-    """A file, or a folder, with the model of a run that has come to its end.
+    """A file, or a folder, with the model of a finished run.
 
-    It lies in `export/` of the run's folder under the name of its weights, next to a JSON file that
-    says what it takes and gives. It is read back before anybody relies on it, and must give for
-    real test examples what the network gives.
+    Its place is `export/` in the run's folder, its name that of its weights; a JSON file beside it
+    describes inputs and outputs. The file is loaded again before it is kept, and must have the
+    network's outputs for real test examples.
     """
 
     weights: Weights | None = None
-    """Which: `final`, as the last update left them; `ema`, their running mean; `best`, those of the
+    """`final`, the weights after the last update; `ema`, their running mean; `best`, those of the
     best evaluation, which `checkpoint.keep_best` keeps.
 
-    Else those that the last evaluation looked at: `ema` where there is one, and `final`.
+    Null for those of the last evaluation: `ema` where there is a running mean, and else `final`.
     """
     inputs: Literal["raw", "prepared"] = "raw"
-    """What it takes: what the data was read as, or what `preparation.json` makes of that."""
+    """The inputs of the file: those of the data as read, or after `preparation.json`."""
     suffix: ClassVar[str]
-    """How its name ends."""
+    """The end of the file's name."""
     packages: ClassVar[tuple[str, ...]] = ()
-    """What must be installed besides, by the extra of the kind's name."""
+    """The packages that it needs; the extra of the kind's name installs them."""
 
     def check(self, averages: bool, keeps_best: bool) -> None:
-        """Whether a run with these settings can leave it; imports nothing.
+        """Checks whether a run with these settings can write the file; imports nothing.
 
         Raises:
             Refused: with what to set, or to install.
@@ -60,11 +60,11 @@ class Export(Kind, family=True):
 
     @abstractmethod
     def save(self, model: keras.Model, path: Path) -> None:
-        """Writes the model to `path`, where nothing is."""
+        """Writes the model to `path`, which does not exist yet."""
 
     @abstractmethod
-    def load(self, path: Path) -> Outputs:
-        """What the file does, as somebody else would use it: without this package."""
+    def load(self, path: Path) -> Predict:
+        """Loads the file as a user without this package would, and returns the model's function."""
 
 
 class Keras(Export):
@@ -76,7 +76,7 @@ class Keras(Export):
     def save(self, model: keras.Model, path: Path) -> None:
         model.save(path)
 
-    def load(self, path: Path) -> Outputs:
+    def load(self, path: Path) -> Predict:
         import keras
         import numpy as np
 
@@ -96,12 +96,12 @@ class SavedModel(Export):
     def save(self, model: keras.Model, path: Path) -> None:
         model.export(path, format="tf_saved_model", verbose=False)
 
-    def load(self, path: Path) -> Outputs:
+    def load(self, path: Path) -> Predict:
         import numpy as np
         import tensorflow as tf
 
-        loaded = tf.saved_model.load(str(path))  # its variables live as long as it does
-        return lambda inputs: np.asarray(loaded.serve(tf.constant(inputs)))
+        model = tf.saved_model.load(str(path))  # the function keeps it, and so its variables
+        return lambda inputs: np.asarray(model.serve(tf.constant(inputs)))
 
 
 class Onnx(Export):
@@ -119,7 +119,7 @@ class Onnx(Export):
 
         convert(model, path)
 
-    def load(self, path: Path) -> Outputs:
+    def load(self, path: Path) -> Predict:
         import numpy as np
         import onnxruntime
 

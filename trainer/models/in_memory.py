@@ -1,4 +1,4 @@
-"""A Keras model that a program gives, and what a run records of it."""
+"""A Keras model that a program gives, and what a run records of the model."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
 class GivenModel(Model):
     """A Keras model that a program gives: `train(experiment, model=model)`.
 
-    It is trained in place, as `fit` does, from the weights that it has; where a run goes on, from
-    those of its checkpoint. Its variables are renamed, by their place in it, so that a checkpoint
-    fits whatever else the process has built before.
+    The model is trained in place, as `fit` does, from its own weights, or from those of the
+    checkpoint where a run goes on. Its variables are renamed by their place in the model: a
+    checkpoint must fit whatever else the process has built before.
     """
 
     kind: Literal["given"] = "given"
     name: str | None = None
-    """What its class is called."""
+    """The name of the model's class."""
     parameters: int | None = None
-    """How many numbers it has to learn."""
+    """How many trainable numbers the model has."""
     digest: str | None = None
-    """A fingerprint of the architecture, the shapes of all weights included, their values not."""
+    """A fingerprint of the architecture, with the shapes of all weights, without their values."""
     _model: Any = PrivateAttr(default=None)
 
     @classmethod
-    def of(cls, model: keras.Model) -> Self:
-        """The declaration that stands for a model.
+    def from_model(cls, model: keras.Model) -> Self:
+        """The declaration of a model.
 
         Raises:
-            Refused: when it is no model of Keras, or is not built.
+            Refused: when `model` is no model of Keras, or is not built.
         """
         import keras
 
         if not isinstance(model, keras.Model):
-            found = f"is a {type(model).__name__}, and must be a keras.Model"
-            raise refuse("model", ABSENT, found, "model=keras.Sequential([…])")
+            rule = f"is a {type(model).__name__}, and must be a keras.Model"
+            raise refuse("model", ABSENT, rule, "model=keras.Sequential([…])")
         if not model.built:
             rule = "is not built, so that its weights are not known"
             raise refuse("model", ABSENT, rule, "begin with keras.Input(shape), or call it once")
@@ -70,29 +70,29 @@ class GivenModel(Model):
 
         self.check(Facts(0, shape))
         model = self._model
-        places = [tf.zeros([]).device, *(variable.value.device for variable in model.variables)]
-        here, *there = [place.rpartition(":")[2] for place in places]
+        devices = [tf.zeros([]).device, *(variable.value.device for variable in model.variables)]
+        current, *of_variables = [device.rpartition(":")[2] for device in devices]
         # A replica on another device has variables of its own.
-        return self._copied() if there and there[0] != here else model
+        return self._clone() if of_variables and of_variables[0] != current else model
 
-    def _copied(self) -> keras.Model:
-        """The same network again, with variables of its own, by the same names."""
+    def _clone(self) -> keras.Model:
+        """A clone of the network, whose own variables have the same names."""
         import keras
 
         try:
-            copied = keras.models.clone_model(self._model)
-            if not copied.built:
-                copied.build(self._model.input_shape)
-            copied.set_weights(self._model.get_weights())
+            clone = keras.models.clone_model(self._model)
+            if not clone.built:
+                clone.build(self._model.input_shape)
+            clone.set_weights(self._model.get_weights())
         except Exception as error:  # a class of the user's may not know how
             rule = f"can't be copied to another device: {error}"
             hint = "give it a get_config, or train on one device"
             raise refuse("model", self.name, rule, hint) from error
-        rename(copied)
-        return copied
+        rename(clone)
+        return clone
 
     def check(self, facts: Facts) -> None:
-        """Refuses what is only the declaration of a model that a program gave once."""
+        """Refuses the declaration of a model that no program has given to this process."""
         if self._model is None:
             raise missing("model", self.kind)
 

@@ -23,10 +23,10 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 
 
 class KerasFile(Model):
-    """The network in a `.keras` file, with the weights that it has there, or drawn anew.
+    """The network in a `.keras` file, with the file's weights, or weights drawn anew.
 
-    It is read in Keras' safe mode: layers of Keras' own only, and no `Lambda`, which is code. The
-    file is read when a run begins; where it goes on, the weights are those of its checkpoint.
+    The file is read in Keras' safe mode: only layers of Keras, and no `Lambda`, which is code. A
+    run that goes on has the weights of its checkpoint.
     """
 
     kind: Literal["keras_file"] = "keras_file"
@@ -36,11 +36,11 @@ class KerasFile(Model):
     """Whether weights are drawn anew, from `run.seed`."""
 
     def check(self, facts: Facts) -> None:
-        for name, what in _foreign(self._config()):
+        for name, origin in _foreign(self._config()):
             if name in ("Lambda", "__lambda__"):
                 rule = "has a Lambda layer, which is code, and safe mode runs none"
             else:
-                rule = f"has {name} of {what}, which is not Keras' own"
+                rule = f"has {name} of {origin}, which is not Keras' own"
             raise refuse("model.path", self.path, rule, "model=python builds it with your code")
 
     def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
@@ -49,36 +49,36 @@ class KerasFile(Model):
         self.check(Facts(0, shape))
         try:
             model = keras.saving.load_model(self.path, compile=False, safe_mode=True)
-        except Exception as error:  # whatever is wrong in there
+        except Exception as error:  # whatever is wrong in the file
             why = next(filter(None, str(error).splitlines()), type(error).__name__)
             hint = "was it saved by a newer Keras?"
             raise refuse("model.path", self.path, f"can't be read: {why}", hint) from None
         rename(model)
         if not self.fresh:
             return model
-        drawn = keras.models.clone_model(model)
-        rename(drawn, like=model)
-        return drawn
+        fresh = keras.models.clone_model(model)
+        rename(fresh, like=model)
+        return fresh
 
     def _config(self) -> Any:
-        """The architecture that the file tells of.
+        """The architecture in the file, as Keras serialises it.
 
         Raises:
-            Refused: when it is not a whole `.keras` file.
+            Refused: when the file is not a whole `.keras` file.
         """
         path = Path(self.path)
         hint = "model.save('my.keras') writes one"
         if not path.is_file():
-            near = sorted(str(other) for other in path.parent.glob("*.keras"))
-            hint = f"there is {', '.join(near)}" if near else hint
+            neighbours = sorted(str(other) for other in path.parent.glob("*.keras"))
+            hint = f"there is {', '.join(neighbours)}" if neighbours else hint
             raise refuse("model.path", self.path, "is not there", hint)
         try:
             with zipfile.ZipFile(path) as file:
                 names = file.namelist()
-                if lacking := [name for name in (CONFIG, WEIGHTS) if name not in names]:
-                    raise refuse("model.path", self.path, f"has no {lacking[0]} in it", hint)
-                if broken := file.testzip():
-                    rule = f"is damaged: {broken} does not match its checksum"
+                if missing := [name for name in (CONFIG, WEIGHTS) if name not in names]:
+                    raise refuse("model.path", self.path, f"has no {missing[0]} in it", hint)
+                if damaged := file.testzip():
+                    rule = f"is damaged: {damaged} does not match its checksum"
                     raise refuse("model.path", self.path, rule, hint)
                 return json.loads(file.read(CONFIG))
         except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -87,7 +87,7 @@ class KerasFile(Model):
 
 
 def _foreign(tree: Any) -> Iterator[tuple[str, str]]:
-    """Whatever in a saved config is not of Keras' own: its name, and where it is from."""
+    """Yields everything in a saved config that is not Keras' own: its name and its origin."""
     if isinstance(tree, list):
         for branch in tree:
             yield from _foreign(branch)
@@ -96,14 +96,14 @@ def _foreign(tree: Any) -> Iterator[tuple[str, str]]:
     name = tree.get("class_name")
     if isinstance(name, str) and "config" in tree:
         module = tree.get("module")
-        package = str(tree.get("registered_name") or "").partition(">")
+        package, is_registered, _ = str(tree.get("registered_name") or "").partition(">")
         if name in ("Lambda", "__lambda__"):
             yield name, ""
         elif module == "builtins" and name == "function":
             yield f"the function {tree['config']}", "the program that saved it"
         elif module and module.partition(".")[0] not in ("keras", "builtins"):
             yield name, str(module)
-        elif not module and package[1]:
-            yield name, package[0]
+        elif not module and is_registered:
+            yield name, package
     for branch in tree.values():
         yield from _foreign(branch)

@@ -12,7 +12,7 @@ from pydantic import Field
 from schedules.declaration import ABSENT, Problem, did_you_mean, joined, refuse
 
 from .dense import sequential
-from .layer_signatures import FAMILY_OF, Signature, signature
+from .layer_signatures import FAMILY_BY_LAYER, Signature, layer_signature
 from .model import Model
 
 if TYPE_CHECKING:
@@ -25,10 +25,9 @@ class Layers(Model):
     """Keras' own layers one after another, each with the arguments that Keras gives it.
 
     `{kind: Conv2D, filters: 8, kernel_size: 3, activation: relu}` is
-    `keras.layers.Conv2D(filters=8, kernel_size=3, activation="relu")`. The last one has to give
-    what the labels need: a logit a class. Layers without a `name` are called by their kind and
-    counted, `conv2d_1`. Arguments are numbers, words and lists of them, so that nothing that a
-    config names can run.
+    `keras.layers.Conv2D(filters=8, kernel_size=3, activation="relu")`. The outputs of the last
+    layer must suit the labels: a logit for each class. A layer without a `name` is named by its
+    kind and a count, `conv2d_1`. Arguments are numbers, words and lists of them, and never code.
     """
 
     kind: Literal["layers"] = "layers"
@@ -40,59 +39,60 @@ class Layers(Model):
             for problem in _problems(layer):
                 path = joined("layers", i, problem.path)
                 yield Problem(path, problem.value, problem.rule, problem.hint)
-        for name, many in Counter(self.names()).items():
-            if many > 1:
-                yield Problem("layers", ABSENT, f"has {many} layers called {name}", "rename one")
+        for name, count in Counter(self.names()).items():
+            if count > 1:
+                yield Problem("layers", ABSENT, f"has {count} layers called {name}", "rename one")
 
     def names(self) -> list[str]:
-        """What the layers are called."""
+        """The names of the layers, in their order."""
         counts: Counter[str] = Counter()
         names = []
         for layer in self.layers:
-            word = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", str(layer.get("kind"))).lower()
-            counts[word] += 1
-            names.append(str(layer.get("name", f"{word}_{counts[word]}")))
+            kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", str(layer.get("kind"))).lower()
+            counts[kind] += 1
+            names.append(str(layer.get("name", f"{kind}_{counts[kind]}")))
         return names
 
     def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
         from keras import layers
 
-        flow = []
+        stack = []
         for i, (layer, name) in enumerate(zip(self.layers, self.names(), strict=True)):
             arguments = {key: value for key, value in layer.items() if key not in ("kind", "name")}
             try:
-                flow.append(getattr(layers, layer["kind"])(**arguments, name=name))
+                stack.append(getattr(layers, layer["kind"])(**arguments, name=name))
             except (AttributeError, TypeError, ValueError) as error:
                 why = next(filter(None, str(error).splitlines()), type(error).__name__)
                 raise refuse(f"model.layers.{i}", layer["kind"], f"can't be made: {why}") from None
-        return sequential(shape, flow)
+        return sequential(shape, stack)
 
 
 def _problems(layer: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yields what is wrong with the kind and the arguments of a layer."""
     kind = layer.get("kind", ABSENT)
-    if kind not in FAMILY_OF:
+    if kind not in FAMILY_BY_LAYER:
         rule = "is required" if kind is ABSENT else "is no layer that may be listed"
-        hint = did_you_mean(kind, FAMILY_OF)
+        hint = did_you_mean(kind, FAMILY_BY_LAYER)
         if kind == "Lambda":
             hint = "it is code; model=python builds a network with a function of yours"
         yield Problem("kind", kind, rule, hint)
         return
-    found = signature(str(kind))
+    signature = layer_signature(str(kind))
     for name, value in layer.items():
         if name == "kind":
             continue
         if name == "dtype":
             yield Problem(name, value, "is not for a layer to say", "run.precision=mixed_bfloat16")
-        elif found and name not in found.known:
-            hint = did_you_mean(name, found.known)
+        elif signature and name not in signature.arguments:
+            hint = did_you_mean(name, signature.arguments)
             yield Problem(str(name), value, f"is no argument of {kind}", hint)
         elif not _is_plain(value):
             yield Problem(name, value, "must be a number, a word, true, false, null or a list")
-    yield from _missing(layer, found)
+    yield from _missing_arguments(layer, signature)
 
 
-def _missing(layer: Mapping[str, Any], found: Signature | None) -> Iterator[Problem]:
-    for name in found.required if found else ():
+def _missing_arguments(layer: Mapping[str, Any], signature: Signature | None) -> Iterator[Problem]:
+    for name in signature.required if signature else ():
         if name not in layer:
             yield Problem(name, ABSENT, f"is required for {layer['kind']}")
 

@@ -1,6 +1,6 @@
-"""The arguments of Keras' own layers, read from their source, so that Keras need not be imported.
+"""The arguments of Keras' own layers, read from their source without importing Keras.
 
-Importing Keras takes seconds, and a misspelt argument is to be told in less than one.
+Importing Keras takes seconds, and a misspelt argument should be refused in less than one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ FAMILIES = {
     "convolutional": (
         *(f"Conv{n}D" for n in (1, 2, 3)),
         *(f"Conv{n}DTranspose" for n in (1, 2, 3)),
-        *(f"{what}Conv{n}D" for what in ("Depthwise", "Separable") for n in (1, 2)),
+        *(f"{sort}Conv{n}D" for sort in ("Depthwise", "Separable") for n in (1, 2)),
     ),
     "pooling": tuple(
-        f"{what}Pooling{n}D"
-        for what in ("Average", "Max", "GlobalAverage", "GlobalMax")
+        f"{sort}Pooling{n}D"
+        for sort in ("Average", "Max", "GlobalAverage", "GlobalMax")
         for n in (1, 2, 3)
     ),
     "normalization": (
@@ -34,52 +34,60 @@ FAMILIES = {
     ),
     "reshaping": (
         *("Flatten", "Permute", "RepeatVector", "Reshape"),
-        *(f"{what}{n}D" for what in ("Cropping", "UpSampling", "ZeroPadding") for n in (1, 2, 3)),
+        *(f"{sort}{n}D" for sort in ("Cropping", "UpSampling", "ZeroPadding") for n in (1, 2, 3)),
     ),
     "rnn": ("GRU", "LSTM", "SimpleRNN"),
     "preprocessing": ("Rescaling",),
 }
-"""The layers that a config may list: of one input and one output, and without code of their own."""
+"""The layers that a config may list, by their folder in Keras' source.
 
-FAMILY_OF = {layer: family for family, layers in FAMILIES.items() for layer in layers}
+Each has one input and one output, and takes no code as an argument.
+"""
 
-SHARED = ("name", "trainable")
-"""What every layer takes besides; `dtype` is for `run.precision` to say."""
+FAMILY_BY_LAYER = {layer: family for family, layers in FAMILIES.items() for layer in layers}
 
-LEFT_OUT = ("self", "dtype", "activity_regularizer", "stateful")
+COMMON_ARGUMENTS = ("name", "trainable")
+"""Arguments of every layer; `dtype` is missing, as `run.precision` sets it."""
+
+EXCLUDED_ARGUMENTS = ("self", "dtype", "activity_regularizer", "stateful")
+"""Arguments that a config can't give."""
 
 
 class Signature(NamedTuple):
-    """The arguments of a layer."""
+    """The names of a layer's arguments: all, and those without a default."""
 
-    known: tuple[str, ...]
+    arguments: tuple[str, ...]
     required: tuple[str, ...]
 
 
 @cache
-def signature(layer: str) -> Signature | None:
-    """What the layer of that name takes; None where the source of Keras does not tell."""
+def layer_signature(layer: str) -> Signature | None:
+    """The signature of the layer of that name; None where Keras' source does not have it."""
     spec = find_spec("keras")
     if spec is None or spec.origin is None:
         return None
-    folder = Path(spec.origin).parent / "src" / "layers" / FAMILY_OF[layer]
+    folder = Path(spec.origin).parent / "src" / "layers" / FAMILY_BY_LAYER[layer]
     for path in sorted(folder.glob("*.py")):
         text = path.read_text(encoding="utf-8")
         if f"\nclass {layer}(" in text:
-            return _of(ast.parse(text), layer)
+            return _init_signature(ast.parse(text), layer)
     return None
 
 
-def _of(module: ast.Module, layer: str) -> Signature | None:
-    [owner] = [n for n in module.body if isinstance(n, ast.ClassDef) and n.name == layer]
+def _init_signature(module: ast.Module, layer: str) -> Signature | None:
+    """The signature of the `__init__` of a class in a module."""
+    [owner] = [
+        node for node in module.body if isinstance(node, ast.ClassDef) and node.name == layer
+    ]
     for function in owner.body:
         if isinstance(function, ast.FunctionDef) and function.name == "__init__":
-            given = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
-            required = given[: len(given) - len(function.args.defaults)]
-            named = [*given, *(a.arg for a in function.args.kwonlyargs), *SHARED]
-            known, needed = (
-                tuple(dict.fromkeys(name for name in names if name not in LEFT_OUT))
-                for names in (named, required)
-            )
-            return Signature(known, needed)
+            positional = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+            required = positional[: len(positional) - len(function.args.defaults)]
+            keywords = [a.arg for a in function.args.kwonlyargs]
+            arguments = [*positional, *keywords, *COMMON_ARGUMENTS]
+            return Signature(_without_excluded(arguments), _without_excluded(required))
     return None
+
+
+def _without_excluded(names: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name not in EXCLUDED_ARGUMENTS))

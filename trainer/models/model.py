@@ -23,14 +23,14 @@ Activation = Literal["relu", "gelu", "silu", "elu", "tanh", "sigmoid"]
 
 
 class Model(Kind, family=True):
-    """A network from inputs of one shape to a logit a class, or to the numbers to predict.
+    """A network from inputs of one shape to a logit for each class, or to the numbers to predict.
 
-    `build` names every layer, so that a weight's path is the same in every process and a
-    checkpoint can tell which is which.
+    `build` names every layer: a weight's path must be the same in every process, as checkpoints
+    find weights by their paths.
     """
 
     def check(self, facts: Facts) -> None:
-        """Whether it can be built for such data, as far as that can be told without TensorFlow.
+        """Checks whether the network can be built for such data, without importing TensorFlow.
 
         Raises:
             Refused: when it can't.
@@ -38,17 +38,19 @@ class Model(Kind, family=True):
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
-        """The network, its weights drawn from Keras' global seed, its scheduled fields on dials.
+        """Returns the network, with weights drawn from Keras' global seed.
 
-        It is trained within `dials.showing(row)`.
+        Its scheduled fields are read from `dials`; training is within `dials.showing(row)`.
         """
 
 
-class OfImages(Model):
+class ImageModel(Model):
     """A model whose inputs are images, `[height, width, channels]`."""
 
     def check(self, facts: Facts) -> None:
         if len(facts.shape) != 3:
-            takes = "takes images [height, width, channels]"
-            rule = f"{takes}, and the data has inputs of shape {list(facts.shape)}"
+            shape = list(facts.shape)
+            rule = (
+                f"takes images [height, width, channels], and the data has inputs of shape {shape}"
+            )
             raise refuse("model", self.kind, rule, "model=mlp takes inputs of any shape")

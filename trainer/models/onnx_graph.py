@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 OPSET = 17
-"""The version of ONNX's operators: runtimes have had it since 2022, and it normalises layers."""
+"""The version of ONNX's operators: the first with layer normalization, in runtimes since 2022."""
 
 
 def convert(model: keras.Model, path: Path) -> None:
@@ -19,7 +19,7 @@ def convert(model: keras.Model, path: Path) -> None:
     Raises:
         ValueError: naming an operation that tf2onnx can't express.
     """
-    import onnx  # these two are an extra
+    import onnx  # onnx and tf2onnx come with the extra `onnx`
     import tf2onnx
 
     def run(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -34,29 +34,31 @@ def convert(model: keras.Model, path: Path) -> None:
         opset=OPSET,
         custom_op_handlers={"Erfc": (_erfc, [])},
     )
-    _embed(graph, function.get_concrete_function())
+    _embed_constants(graph, function.get_concrete_function())
     try:
         onnx.checker.check_model(graph)
-    except onnx.checker.ValidationError as error:  # tf2onnx puts in TensorFlow's, and only logs it
+    except (
+        onnx.checker.ValidationError
+    ) as error:  # tf2onnx leaves TensorFlow's operation in, with a log line
         raise ValueError(str(error).splitlines()[0]) from None
     path.write_bytes(graph.SerializeToString())
 
 
-def _embed(model: Any, function: Any) -> None:
-    """Puts in the tensors that layers hold, such as positions, which tf2onnx makes inputs of."""
+def _embed_constants(model: Any, function: Any) -> None:
+    """Turns tensors that layers hold, such as positions, from inputs into constants."""
     from onnx import numpy_helper
 
-    held = {inner.name: outer for outer, inner in function.graph.captures}
+    tensors = {inner.name: outer for outer, inner in function.graph.captures}
     inputs = model.graph.input
-    for given in [given for given in inputs if given.name in held]:
-        array = numpy_helper.from_array(held[given.name].numpy(), given.name)
+    for captured in [node for node in inputs if node.name in tensors]:
+        array = numpy_helper.from_array(tensors[captured.name].numpy(), captured.name)
         model.graph.initializer.append(array)
-        inputs.remove(given)
+        inputs.remove(captured)
 
 
 def _erfc(context: Any, node: Any, name: str, _: Any) -> None:
-    """`1 - erf(x)`: Keras' gelu has an operation that ONNX has not."""
+    """Converts TensorFlow's `Erfc`, of Keras' gelu, to `1 - erf(x)`; ONNX has only `Erf`."""
     node.type = "Erf"
     (output,) = node.output
-    one = context.make_const(f"{name}_one", np.float32(1)).output[0]
-    context.insert_new_node_on_output("Sub", output, name=f"{name}_sub", inputs=[one, output])
+    constant = context.make_const(f"{name}_one", np.float32(1)).output[0]
+    context.insert_new_node_on_output("Sub", output, name=f"{name}_sub", inputs=[constant, output])

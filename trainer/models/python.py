@@ -1,4 +1,4 @@
-"""A network that a function of the user's builds."""
+"""A network that a user's function builds."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Python(Called, Model):
-    """What the function `call` returns for the shape of an input, the outputs and `kwargs`.
+    """The network that the function `call` returns for a shape, a number of outputs and `kwargs`.
 
-    It is called as `function(shape, outputs, **kwargs)` and returns a `keras.Model`, from inputs
-    `[n, *shape]` in float32 to `[n, outputs]`: a logit a class, or as many numbers as a label has.
+    `function(shape, outputs, **kwargs)` returns a `keras.Model`, from inputs `[n, *shape]` in
+    float32 to `[n, outputs]`: a logit for each class, or as many numbers as a label has.
     Weights are drawn from Keras' global seed, and layers may be left without names.
     """
 

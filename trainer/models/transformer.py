@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from schedules.declaration import Problem, refuse
 
 from ..data import Facts
-from .model import OfImages, Rate, Size
+from .model import ImageModel, Rate, Size
 
 if TYPE_CHECKING:
     import keras
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from ..scheduled.dials import Dials
 
 
-class Vit(OfImages):
+class Vit(ImageModel):
     """A small vision transformer: attention between patches of an image.
 
-    Patches are projected to `width` numbers and told where they are; each of `depth` blocks adds
-    attention, then two dense layers with a GELU between them, each after a layer normalization;
-    the mean over the patches goes to the logits.
-    Source: Dosovitskiy et al. 2020, arXiv 2010.11929, made plain as in Beyer et al. 2022,
-    arXiv 2205.01580: positions are fixed sines and cosines instead of learnt, and there is a mean
-    in the place of a class token.
+    Patches are projected to `width` numbers, and their positions are added. Each of `depth` blocks
+    adds attention, then two dense layers with a GELU between them, each after a layer
+    normalization. The mean over the patches goes to the logits.
+    Source: Dosovitskiy et al. 2020, arXiv 2010.11929, simplified as in Beyer et al. 2022,
+    arXiv 2205.01580: positions are fixed sines and cosines instead of learnt ones, and the mean
+    takes the place of a class token.
     """
 
     kind: Literal["vit"] = "vit"
@@ -38,11 +38,11 @@ class Vit(OfImages):
     depth: Size = 4
     """How many blocks there are."""
     heads: Size = 4
-    """How many attentions a block has side by side; they share its width."""
+    """How many attention heads a block has; they share its width."""
     expansion: Size = 2
-    """How many times as wide as the rest the layer between two dense ones is."""
+    """The width of a block's inner dense layer, in multiples of `width`."""
     dropout: Rate = 0.0
-    """The share left out while training of what each attention and each pair of layers adds."""
+    """The share of the outputs of attention and dense layers that is left out while training."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.width % 4:
@@ -76,8 +76,8 @@ class Vit(OfImages):
         inputs = keras.Input(shape, name="inputs")
         x = layers.Conv2D(width, side, strides=side, name="patches")(inputs)
         x = layers.Reshape([rows * columns, width], name="row")(x)
-        where = keras.ops.convert_to_tensor(positions(rows, columns, width)[None], dtype=x.dtype)
-        x = keras.ops.add(x, where)
+        encoding = keras.ops.convert_to_tensor(positions(rows, columns, width)[None], dtype=x.dtype)
+        x = keras.ops.add(x, encoding)
         for i in range(1, self.depth + 1):
             y = layers.LayerNormalization(name=f"attention_norm_{i}")(x)
             attention = layers.MultiHeadAttention(
@@ -96,13 +96,13 @@ class Vit(OfImages):
 
 
 def positions(rows: int, columns: int, width: int) -> NDArray[np.float32]:
-    """Where each patch is, `[rows * columns, width]`, row by row, in sines and cosines.
+    """The position encoding of each patch, `[rows * columns, width]`, row by row.
 
     A quarter of the width each is `sin(x * w)`, `cos(x * w)`, `sin(y * w)` and `cos(y * w)`, with
     `w` from 1 down to 1/10000, evenly in the logarithm.
     """
     y, x = np.divmod(np.arange(rows * columns), columns)
     w = 10000.0 ** -np.linspace(0, 1, width // 4)
-    angles = [np.outer(along, w) for along in (x, y)]
-    parts = [of(angle) for angle in angles for of in (np.sin, np.cos)]
+    angles = [np.outer(coordinate, w) for coordinate in (x, y)]
+    parts = [function(angle) for angle in angles for function in (np.sin, np.cos)]
     return np.concatenate(parts, axis=1).astype(np.float32)

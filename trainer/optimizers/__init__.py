@@ -1,7 +1,7 @@
 """Optimizers, declared: every numeric field takes a number or a schedule.
 
 In the formulas w is a weight, g its gradient after clipping, lr the learning rate and t the number
-of the update, from 1. The learning rate is no field: the experiment's `schedule` drives it.
+of the update, from 1. The learning rate is no field: the experiment's `schedule` sets it.
 """
 
 from . import adam, adaptive, descent, large  # noqa: F401  # each registers its kinds

@@ -1,8 +1,8 @@
-"""Adam and its kin: a running mean of the gradients over the root of one of their squares.
+"""Adam and its variants: a running mean of the gradients over the root of one of their squares.
 
-A bias correction takes the beta of its own update for all updates so far, `1 - beta**t`, as Keras
-and torch do. While a schedule moves beta this is not the exact product of the betas: going from
-0.95 to 0.85 it is up to 11 % off.
+The bias correction of an update is `1 - beta**t` with the beta of that update, as in Keras and
+torch. While a schedule moves beta, the exact correction has the product of all betas: from 0.95 to
+0.85 the difference is up to 11 %.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .optimizer import Decay, Optimizer, Strength
 
 
 class _Moments(Optimizer):
-    """The settings that the whole kin has."""
+    """The settings that all of them have."""
 
     beta_1: Decay = 0.9
     """What share of the mean gradient stays at each update."""
@@ -35,7 +35,7 @@ class Adam(_Moments):
     Source: Kingma and Ba 2014, arXiv 1412.6980, in the form before section 2.1, whose epsilon is
     not corrected; `tf.compat.v1.train.AdamOptimizer` is the same with an epsilon of 1e-8 and, for
     moving betas, their exact product. Algorithm 1 of the paper and torch add epsilon to the
-    corrected root, which makes it count for more while t is small.
+    corrected root, which makes epsilon count for more while t is small.
     """
 
     tried: ClassVar[float | None] = 0.001
@@ -95,7 +95,7 @@ class ScheduleFreeAdamW(_Moments):
 
     Source: Defazio et al. 2024, arXiv 2405.15682, with the parameters of Keras: the average weighs
     all updates alike, where the paper's weighs them by lr**2, and weight decay reaches x alone.
-    Keras' own reads z after its step where it means the one before, which adds
+    Keras' own rule takes z after its step for the z before, which adds
     `(1 / beta_1 - 1) * (1 - 1 / t)` of each step to x, backwards. Training leaves the weights at w.
     Keras' `warmup_steps` is the experiment's `warmup` here.
     """
@@ -109,6 +109,6 @@ class ScheduleFreeAdamW(_Moments):
         Field(gt=0, le=1),
         unscheduled("the average is worked out from the weights, which were made with it"),
     ] = 0.9
-    """How close to the average gradients are taken."""
+    """How close to the average the gradients are taken."""
     epsilon: Strength = 1e-8
     """Keeps the divisor away from 0."""

@@ -12,11 +12,11 @@ from ..scheduled.fields import Bounds, Value, unscheduled
 from .optimizer import Decay, Optimizer, Share, Strength
 
 Start = Annotated[Number, Field(ge=0), unscheduled("it is where the accumulators start")]
-"""What accumulators hold before the first update."""
+"""The value of the accumulators before the first update."""
 
 
 class Adagrad(Optimizer):
-    """`n = n + g**2`, then `w = w - lr * g / sqrt(n + epsilon)`: rates that only ever fall.
+    """`n = n + g**2`, then `w = w - lr * g / sqrt(n + epsilon)`: rates that never rise.
 
     Source: Duchi et al. 2011. With `epsilon` 0 it is `tf.compat.v1.train.AdagradOptimizer`; torch
     starts from 0 and adds its epsilon to the root.
@@ -26,7 +26,7 @@ class Adagrad(Optimizer):
 
     kind: Literal["adagrad"] = "adagrad"
     initial_accumulator_value: Start = 0.1
-    """What n starts from."""
+    """The value that n starts from."""
     epsilon: Strength = 1e-7
     """Keeps the root away from 0."""
 
@@ -48,19 +48,20 @@ class Adadelta(Optimizer):
     rho: Decay = 0.95
     """What share of the running means stays at each update."""
     epsilon: Strength = 1e-7
-    """Keeps the roots away from 0, and so gets the first steps going."""
+    """Keeps the roots away from 0; without it the first step would be 0."""
 
 
 class RMSprop(Optimizer):
     """`n = rho * n + (1 - rho) * g**2`, then `w = w - lr * g / sqrt(n + epsilon)`.
 
-    With `centered`, n loses the square of the gradients' running mean, so that it estimates their
-    variance. With momentum, `m = momentum * m + lr * g / sqrt(n + epsilon)`, then `w = w - m`.
+    With `centered`, the square of the gradients' running mean is taken off n, which then
+    estimates their variance. With momentum, `m = momentum * m + lr * g / sqrt(n + epsilon)`, then
+    `w = w - m`.
 
     Source: Hinton's lecture 6e. `tf.compat.v1.train.RMSPropOptimizer` is the same but starts n
     from 1 and has an epsilon of 1e-10; torch adds its epsilon to the root, has a rho of 0.99, and
-    keeps lr out of m. As in all of them, the variance that `centered` estimates can come out
-    below 0, and the step NaN, where large gradients hardly change: raise epsilon for those.
+    keeps lr out of m. In all of them the variance that `centered` estimates can come out below
+    0, and the step NaN, where large gradients hardly change: raise epsilon then.
     """
 
     tried: ClassVar[float | None] = 0.001
@@ -69,7 +70,7 @@ class RMSprop(Optimizer):
     rho: Decay = 0.9
     """What share of the running means stays at each update."""
     momentum: Share = 0.0
-    """How much of the last step goes on."""
+    """The share of the last step that is added to the next."""
     epsilon: Strength = 1e-7
     """Keeps the root away from 0."""
     centered: Flag = False
@@ -83,22 +84,22 @@ class Ftrl(Optimizer):
     `w = (clip(z, -l1, l1) - z) / (n'**-power / lr + 2 * l2 + beta / lr)`.
 
     Source: McMahan et al. 2013; `tf.compat.v1.train.FtrlOptimizer`. The weights are lr times a sum
-    over all gradients and so shrink along with lr: a constant one is meant. It divides by lr,
-    which must not be 0.
+    over all gradients and shrink along with lr: use a constant lr. The rule divides by lr, which
+    must not be 0.
     """
 
-    rates: ClassVar[Bounds] = Bounds(gt=0)
+    rate_bounds: ClassVar[Bounds] = Bounds(gt=0)
     tried: ClassVar[float | None] = 0.1
 
     kind: Literal["ftrl"] = "ftrl"
     learning_rate_power: Annotated[Value, Bounds(le=0)] = -0.5
     """How fast rates fall as n grows; 0 keeps them."""
     initial_accumulator_value: Start = 0.1
-    """What n starts from."""
+    """The value that n starts from."""
     l1_regularization_strength: Strength = 0.0
-    """Holds at 0 the weights whose z is no greater."""
+    """l1; weights whose |z| is no greater are 0."""
     l2_regularization_strength: Strength = 0.0
-    """Draws weights towards 0 as they are made."""
+    """l2; draws weights towards 0."""
     l2_shrinkage_regularization_strength: Strength = 0.0
     """Adds an L2 penalty's gradient to z."""
     beta: Strength = 0.0

@@ -1,4 +1,4 @@
-"""A running mean of the weights, for evaluations and for what a run leaves behind."""
+"""A running mean of the weights, for evaluations and exports."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 class Ema(Declaration):
     """The exponential moving average `a = momentum * a + (1 - momentum) * w`, after each update.
 
-    It starts at the first weights, as Keras' `use_ema` does, and so has no bias to correct; early
-    on it lags behind, which a `momentum` that rises from 0 avoids. Evaluations use the averages in
-    place of the weights, and training never does. Weights that aren't trained, such as the
-    statistics of a batch normalization, are used as they are.
+    The average starts at the first weights, as with Keras' `use_ema`, and has no bias to correct.
+    Early on it lags behind; a `momentum` that rises from 0 avoids that. Evaluations use averages
+    instead of weights; training never does. Weights that aren't trained, such as the statistics of
+    a batch normalization, have no average and are used as they are.
     """
 
     momentum: Annotated[Value, Bounds(ge=0, lt=1)]
-    """What share of the average stays at each update: 0.999 looks back about 1,000 of them."""
+    """The share of the average that stays at each update: 0.999 covers about 1,000 updates."""
 
 
 class Average:
-    """The averages of some weights. They are variables, so that a checkpoint can hold them."""
+    """The averages of some weights, in variables, which checkpoints hold."""
 
-    def __init__(self, declared: Ema, weights: Sequence[keras.Variable], dials: Dials) -> None:
+    def __init__(self, ema: Ema, weights: Sequence[keras.Variable], dials: Dials) -> None:
         import keras
 
-        self._momentum = dials.live("ema_momentum", declared.momentum)
+        self._momentum = dials.live("ema_momentum", ema.momentum)
         self._weights = tuple(weights)
-        # Of a variable, Keras would make no copy.
+        # From a variable instead of `numpy()`, Keras would make no copy.
         starts = {w.path: keras.ops.convert_to_tensor(w.numpy()) for w in weights}
         self.variables = {
             path: keras.Variable(start, trainable=False, name="average")
             for path, start in starts.items()
         }
 
-    def follow(self) -> None:
-        """Takes the weights as they are now into the averages, within `dials.showing(row)`."""
+    def update(self) -> None:
+        """Updates the averages with the current weights, within `dials.showing(row)`."""
         momentum = self._momentum
         for w, a in zip(self._weights, self.variables.values(), strict=True):
             a.assign(momentum * a.value + (1 - momentum) * w.value)

@@ -13,15 +13,15 @@ class SGD(Optimizer):
     """`w = w - lr * g`; with momentum, `v = momentum * v - lr * g`, then `w = w + v`.
 
     With `nesterov` the second step is `w = w + momentum * v - lr * g`. Source: Keras' `SGD`.
-    The velocity holds learning rates of the past: torch's `SGD` and TF1's `MomentumOptimizer` keep
-    them out, as `momentum` does here, which is the same thing only while the rate stays.
+    The velocity has the learning rates of past updates in it. In torch's `SGD`, TF1's
+    `MomentumOptimizer` and `momentum` here it has not; both agree only while the rate stays.
     """
 
     tried: ClassVar[float | None] = 0.1
 
     kind: Literal["sgd"] = "sgd"
     momentum: Share = 0.0
-    """How much of the last step goes on."""
+    """The share of the last step that is added to the next."""
     nesterov: Flag = False
     """Whether to look ahead along the velocity."""
 
@@ -30,7 +30,7 @@ class Momentum(Optimizer):
     """`a = momentum * a + g`, then `w = w - lr * a`.
 
     Source: `tf.compat.v1.train.MomentumOptimizer`; torch's `SGD(momentum)` is the same. `sgd` with
-    momentum, Keras', folds the learning rate into the velocity; here a new rate acts at once.
+    momentum, Keras', has the learning rate in the velocity; here a new rate acts at once.
     """
 
     rules: ClassVar[str] = "trainer.optimizers.keras_rules"
@@ -38,7 +38,7 @@ class Momentum(Optimizer):
 
     kind: Literal["momentum"] = "momentum"
     momentum: Share
-    """How much of the accumulated gradients goes on."""
+    """The share of the accumulated gradients that stays at each update."""
 
 
 class Nesterov(Optimizer):
@@ -53,4 +53,4 @@ class Nesterov(Optimizer):
 
     kind: Literal["nesterov"] = "nesterov"
     momentum: Share
-    """How much of the accumulated gradients goes on."""
+    """The share of the accumulated gradients that stays at each update."""

@@ -1,4 +1,4 @@
-"""Parameter groups: weights that an optimizer updates otherwise than the rest."""
+"""Parameter groups: some of the weights, updated with other settings than the rest."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from ..scheduled.fields import Bounds, Value
 
 
 class Group(Declaration):
-    """Some of the weights, and how their updates differ; any setting of the optimizer may.
+    """Some of the weights, with settings of the optimizer that differ from those of the rest.
 
-    Which weights is said by globs over their paths (`model/dense_1/kernel`), with or without the
-    model's own name; `*` reaches over slashes. A weight belongs to the first group with a glob
-    that matches it, in the order of writing, and to the rest where none does.
+    Globs over the paths of weights (`model/dense_1/kernel`), with or without the model's own name,
+    choose the weights; `*` reaches over slashes. A weight belongs to the first group with a glob
+    that matches, in the order of writing, and to the rest where no glob matches.
 
-    Its learning rate is the experiment's, with its warmup and cooldown, times a factor; or one of
-    its own. Until `frozen_until` neither its weights nor their slots change, its gradients don't
-    count for `global_clipnorm`, and its optimizer's own count of updates stays at 0.
+    The group's learning rate is the experiment's, with warmup and cooldown, times a factor; or a
+    rate of its own. Until `frozen_until` neither its weights nor their slots change, its gradients
+    don't count for `global_clipnorm`, and its optimizer's count of updates stays at 0.
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Any]
 
     paths: tuple[str, ...] = ()
-    """The globs; left out, the group's name is the only one."""
+    """The globs; without any, the group's name is the glob."""
     learning_rate: Annotated[Value | None, Bounds(ge=0)] = None
     """A learning rate of its own, which nothing wraps; null for the experiment's."""
     learning_rate_factor: Annotated[Value, Bounds(ge=0)] = 1.0
-    """What its share of the experiment's learning rate is."""
+    """The factor on the experiment's learning rate."""
     frozen_until: Length | None = None
     """How long its weights stay as they are; null for not at all."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The optimizer's settings that it replaces, as written."""
+        """The optimizer's settings that the group replaces, as written."""
         return self.__pydantic_extra__
 
     def contradictions(self) -> Iterator[Problem]:
@@ -52,11 +52,11 @@ class Group(Declaration):
             yield Problem("learning_rate_factor", self.learning_rate_factor, rule, hint)
 
     def globs(self, name: str) -> tuple[str, ...]:
-        """What chooses its weights, where it is called `name`."""
+        """The globs of the group called `name`."""
         return self.paths or (name,)
 
-    def frozen(self) -> Schedule | None:
-        """1 while its weights are frozen, then 0."""
+    def freeze_schedule(self) -> Schedule | None:
+        """A schedule that is 1 while the weights are frozen, then 0; None where they never are."""
         if self.frozen_until is None:
             return None
         return PiecewiseConstant(
@@ -65,7 +65,7 @@ class Group(Declaration):
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether a glob means the weight at `path`, with or without the model's name.
+    """Whether a glob matches the path of a weight, with or without the model's name.
 
     >>> matches("*/bias", "model/dense_1/bias"), matches("dense_1/*", "model/dense_1/bias")
     (True, True)

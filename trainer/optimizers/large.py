@@ -1,4 +1,4 @@
-"""Rules that were made for large models and large batches."""
+"""Rules for large models and large batches."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Lion(Optimizer):
     """`w = w - lr * sign(beta_1 * m + (1 - beta_1) * g)`, `m = beta_2 * m + (1 - beta_2) * g`.
 
     Source: Chen et al. 2023, arXiv 2302.06675. Every weight moves by lr, so a good rate is three
-    to ten times lower than Adam's, and a good weight decay as much higher.
+    to ten times lower than for Adam, and a good weight decay three to ten times higher.
     """
 
     tried: ClassVar[float | None] = 0.001
 
     kind: Literal["lion"] = "lion"
     beta_1: Annotated[Value, Bounds(gt=0, le=1)] = 0.9
-    """What share of the step's direction the mean gradient has."""
+    """The share of the mean gradient in the step's direction."""
     beta_2: Decay = 0.99
     """What share of the mean gradient stays at each update."""
 
@@ -38,7 +38,7 @@ class Lamb(Optimizer):
     `w = w - lr * |w| / |d| * d`, where the ratio is 1 if a norm is 0.
 
     Source: You et al. 2019, arXiv 1904.00962. There weight decay is part of d and counts for the
-    ratio; Keras takes it off beforehand. Betas that move correct as in `adam`.
+    ratio; Keras takes it off beforehand. The bias correction for moving betas is that of `adam`.
     """
 
     tried: ClassVar[float | None] = 0.005
@@ -60,8 +60,8 @@ class Adafactor(Optimizer):
     `w = w - max(epsilon_2, rms(w)) * min(lr, 1 / sqrt(t)) * d / max(1, rms(d) / clip_threshold)`.
 
     Source: Shazeer and Stern 2018, arXiv 1804.04235. The rate that is applied never exceeds
-    `1 / sqrt(t)`; in Keras neither, with `relative_step` or without, so there is no such setting
-    here. Keras' keeps v in full besides and gives NaN where a row and a column lack gradients.
+    `1 / sqrt(t)`, as in Keras with `relative_step` or without; there is no such setting here.
+    Keras' rule also stores v in full, and yields NaN where a row and a column lack gradients.
     """
 
     rules: ClassVar[str] = "trainer.optimizers.keras_rules"
@@ -73,9 +73,9 @@ class Adafactor(Optimizer):
     epsilon_1: Strength = 1e-30
     """Keeps the second moment away from 0."""
     epsilon_2: Strength = 1e-3
-    """The least that a variable's own scale counts for."""
+    """The least value of `rms(w)` that scales a step."""
     clip_threshold: Annotated[Value, Bounds(gt=0)] = 1.0
-    """The greatest root mean square of a step before it is scaled."""
+    """The greatest root mean square of d."""
 
 
 class Muon(Optimizer):
@@ -90,12 +90,12 @@ class Muon(Optimizer):
     torch's `Muon` takes matrices only, and Nesterov's gradient at `1 - momentum`.
     """
 
-    since: ClassVar[tuple[int, int]] = (3, 13)  # before it, steps had another scale
+    min_keras: ClassVar[tuple[int, int]] = (3, 13)  # before that, steps had another scale
     tried: ClassVar[float | None] = 0.01
 
     kind: Literal["muon"] = "muon"
     momentum: Share = 0.95
-    """How much of the accumulated gradients goes on."""
+    """The share of the accumulated gradients that stays at each update."""
     nesterov: Flag = True
     """Whether to look ahead along the accumulated gradients."""
     ns_steps: Annotated[
@@ -103,19 +103,19 @@ class Muon(Optimizer):
     ] = 5
     """The iterations that make a step orthogonal."""
     muon_a: Coefficient = 3.4445
-    """The weight of x in an iteration."""
+    """a, the weight of x in an iteration."""
     muon_b: Coefficient = -4.775
-    """The weight of its third power."""
+    """b, the weight of the third power."""
     muon_c: Coefficient = 2.0315
-    """The weight of its fifth power."""
+    """c, the weight of the fifth power."""
     rms_rate: Annotated[Value | None, Bounds(gt=0)] = 0.2
-    """The step's root mean square, for lr 1; null for steps whose singular values are 1."""
+    """The step's root mean square at lr 1; null for steps whose singular values are 1."""
     exclude_layers: tuple[str, ...] = ()
     """Patterns of the paths of matrices that AdamW updates."""
     exclude_embeddings: Flag = True
     """Whether AdamW updates embeddings."""
     adam_lr_ratio: Strength = 1.0
-    """AdamW's learning rate, in those of Muon."""
+    """AdamW's learning rate, as a multiple of Muon's."""
     adam_beta_1: Decay = 0.9
     """AdamW's share of the mean gradient that stays."""
     adam_beta_2: Decay = 0.999

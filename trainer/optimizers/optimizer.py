@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
     from ..scheduled.dials import Dials
 
-FOR_ALL = ("kind", "global_clipnorm", "layer_decay", "groups")
-"""What no group can have for itself."""
+UNGROUPED = ("kind", "global_clipnorm", "layer_decay", "groups")
+"""Settings that hold for all weights; no group can replace them."""
 
 Share = Annotated[Value, Bounds(ge=0, le=1)]
 """A part of something, up to all of it."""
 
 Decay = Annotated[Value, Bounds(ge=0, lt=1)]
-"""What share of a running mean stays at each update; at 1 it would never move."""
+"""The share of a running mean that stays at each update; at 1 the mean would never move."""
 
 Strength = Annotated[Value, Bounds(ge=0)]
-"""Something that 0 switches off."""
+"""A strength, which 0 switches off."""
 
 Limit = Annotated[Value | None, Bounds(gt=0)]
 """A limit above 0; null for none."""
@@ -41,13 +41,13 @@ Limit = Annotated[Value | None, Bounds(gt=0)]
 class Optimizer(Kind, family=True):
     """A rule that turns gradients into steps, with the parameter names and defaults of Keras.
 
-    A subclass is named like the class it declares and holds its settings. Any that is a number
-    may be a schedule instead; the schedule's values reach the compiled update through `Dials`.
+    A subclass has the name and the settings of the class that it declares. A schedule may take the
+    place of any number; its values reach the compiled update through `Dials`.
 
     Clipping comes first, and a global norm is over all groups. Weight decay is decoupled, in every
-    kind: before its step an update takes `lr * weight_decay * w` off each weight. It is scaled by
-    the learning rate, as in torch's `AdamW` and unlike the paper's (arXiv 1711.05101); torch's
-    other optimizers add `weight_decay * w` to the gradient instead.
+    kind: before its step an update takes `lr * weight_decay * w` off each weight. The learning rate
+    scales the decay, as in torch's `AdamW` and unlike the paper (arXiv 1711.05101); torch's other
+    optimizers add `weight_decay * w` to the gradient instead.
     """
 
     elsewhere: ClassVar[Mapping[str, str]] = {
@@ -55,13 +55,13 @@ class Optimizer(Kind, family=True):
         "lr": "schedule=constant schedule.value=0.01",
     }
     rules: ClassVar[str] = "keras.optimizers"
-    """The module that has the optimizer, under the name of the kind's class."""
-    since: ClassVar[tuple[int, int]] = (3, 12)
-    """The first Keras that has the rule with all these settings."""
+    """The module with the rule: a class of Keras optimizers with the name of the kind's class."""
+    min_keras: ClassVar[tuple[int, int]] = (3, 12)
+    """The first version of Keras with the rule and all these settings."""
     tried: ClassVar[float | None] = None
-    """A peak of the learning rate that was tried, and trains well; None where nobody has."""
-    rates: ClassVar[Bounds] = Bounds(ge=0)
-    """The learning rates that the rule can follow."""
+    """A peak of the learning rate that was tried and trains well; None for no such peak."""
+    rate_bounds: ClassVar[Bounds] = Bounds(ge=0)
+    """The learning rates that the rule can take."""
 
     kind: str
     weight_decay: Annotated[Value | None, Bounds(ge=0)] = None
@@ -75,74 +75,75 @@ class Optimizer(Kind, family=True):
     layer_decay: Annotated[Number, Field(gt=0, le=1)] | None = None
     """The factor on learning rates from each layer with weights to the one before; null for 1."""
     groups: Mapping[str, Group] = Field(default={})
-    """Weights that are updated otherwise, by a glob over paths, or by a name with `paths`."""
+    """Weights with settings of their own, under a glob over paths, or under a name with `paths`."""
 
     @model_validator(mode="after")
     def _clips_once(self) -> Self:
         clips = ("clipnorm", "clipvalue", "global_clipnorm")
-        first, *others = [name for name in clips if getattr(self, name) is not None] or [""]
-        if others:
+        clips_set = [name for name in clips if getattr(self, name) is not None]
+        if len(clips_set) > 1:
+            first, *others = clips_set
             rule = f"cannot be combined with {first}"
             problems = (Problem(name, getattr(self, name), rule) for name in others)
             raise PydanticCustomError("nested", "{refused}", {"refused": Refused(problems)})
         return self
 
     def contradictions(self) -> Iterator[Problem]:
-        known = {*type(self).model_fields, *Group.model_fields}.difference(FOR_ALL)
+        known_keys = {*type(self).model_fields, *Group.model_fields}.difference(UNGROUPED)
         for name, group in self.groups.items():
             if not name:
                 yield Problem("groups", name, "must have a name", "write {biases: {paths: …}}, say")
                 continue
-            odd = [key for key in group.settings if key not in known]
-            for key in odd:
-                rule = "holds for all weights alike" if key in FOR_ALL else "is no known key"
-                hint = f"optimizer.{key}=…" if key in FOR_ALL else did_you_mean(key, known)
+            unknown = [key for key in group.settings if key not in known_keys]
+            for key in unknown:
+                rule = "holds for all weights alike" if key in UNGROUPED else "is no known key"
+                hint = f"optimizer.{key}=…" if key in UNGROUPED else did_you_mean(key, known_keys)
                 yield Problem(joined("groups", name, key), group.settings[key], rule, hint)
             rate = group.learning_rate
-            if isinstance(rate, float) and not self.rates.admit(rate):
+            if isinstance(rate, float) and not self.rate_bounds.admit(rate):
                 yield Problem(
-                    joined("groups", name, "learning_rate"), rate, f"must be {self.rates}"
+                    joined("groups", name, "learning_rate"), rate, f"must be {self.rate_bounds}"
                 )
-            if not odd:
+            if not unknown:
                 try:
-                    self.of_group(name)
+                    self.for_group(name)
                 except Refused as refused:
                     for problem in refused.problems:
                         yield replace(problem, path=joined("groups", name, problem.path))
 
     def check_installed(self) -> None:
-        """Asks, without importing it, whether the installed Keras has the rule.
+        """Checks whether the installed Keras has the rule, without importing Keras.
 
         Raises:
-            Refused: when it is too old a Keras.
+            Refused: when the installed Keras is too old.
         """
         installed = version("keras")
-        if tuple(map(int, installed.split(".")[:2])) < self.since:
-            major, minor = self.since
+        if tuple(map(int, installed.split(".")[:2])) < self.min_keras:
+            major, minor = self.min_keras
             rule = f"needs Keras {major}.{minor}, and {installed} is installed"
             hint = "optimizer=adamw, say; or Python 3.11 or later, which gets a newer Keras"
             raise refuse("kind", self.kind, rule, hint)
 
-    def of_group(self, name: str) -> Self:
+    def for_group(self, name: str) -> Self:
         """The optimizer of one group's weights: this one, with the group's settings."""
-        own = {
+        settings = {
             field: getattr(self, field)
             for field in type(self).model_fields
             if field not in ("layer_decay", "groups")
         }
-        return type(self).declared({**own, **self.groups[name].settings})
+        return type(self).declared({**settings, **self.groups[name].settings})
 
     def driven(self) -> dict[str, Driven]:
-        """Every value that a schedule drives, by its name on the tape; the groups' come last."""
+        """Every value that a schedule drives, by its name on the tape, the groups' values last."""
         values = driven(self)
         for name, group in self.groups.items():
-            settings = driven(self.of_group(name))
-            own = {field: settings[field] for field in group.settings if field in settings}
-            if schedule := group.frozen():
-                own["frozen"] = Driven(("frozen_until",), schedule, Bounds(ge=0, le=1))
-            for field, value in (driven(group) | own).items():
+            settings = driven(self.for_group(name))
+            replaced = {field: settings[field] for field in group.settings if field in settings}
+            if schedule := group.freeze_schedule():
+                replaced["frozen"] = Driven(("frozen_until",), schedule, Bounds(ge=0, le=1))
+            for field, value in (driven(group) | replaced).items():
                 path = ("groups", name, *value.path)
-                limits = self.rates if field == "learning_rate" else value.bounds
+                limits = self.rate_bounds if field == "learning_rate" else value.bounds
                 values[f"groups.{name}.{field}"] = value._replace(path=path, bounds=limits)
         return values
 
@@ -154,24 +155,23 @@ class Optimizer(Kind, family=True):
         """What each schedulable value may be, by name, the learning rate first."""
         fields = {name: bounds(type(self), name) for name in type(self).model_fields}
         return {
-            "learning_rate": self.rates,
+            "learning_rate": self.rate_bounds,
             **{name: limits for name, limits in fields.items() if limits},
         }
 
     def build(self, dials: Dials | Mapping[str, Any]) -> keras.optimizers.Optimizer:
-        """The optimizer for weights of one group, the learning rate and scheduled fields on dials.
+        """Returns the Keras optimizer for the weights of one group.
 
         `dials` must have `learning_rate` and the names of `scheduled()`. Updates are applied
         within `Dials.showing(row)`.
         """
         scheduled = self.scheduled()
-        elsewhere = ("kind", "layer_decay", "groups", *scheduled)
-        settings = {
-            name: getattr(self, name) for name in type(self).model_fields if name not in elsewhere
-        }
+        no_arguments = ("kind", "layer_decay", "groups", *scheduled)
+        fields = (name for name in type(self).model_fields if name not in no_arguments)
+        settings = {name: getattr(self, name) for name in fields}
         rule = getattr(import_module(self.rules), type(self).__name__)
-        # The constructor sees only floats, which some check; named, so that the variables of two
-        # optimizers in one process have the same names.
+        # Some constructors check their numbers, so schedules are set afterwards. With the same
+        # `name`, the variables of two optimizers in one process have the same names.
         optimizer = rule(learning_rate=dials["learning_rate"], name=self.kind, **settings)
         for name in scheduled:
             setattr(optimizer, name, dials[name])

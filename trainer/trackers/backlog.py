@@ -8,9 +8,9 @@ from time import monotonic
 
 from . import Rows, TrackerRun
 
-HELD = 50_000
+MAX_WAITING_ROWS = 50_000
 """The most rows that wait for a tracker; beyond, every second update's row is left out."""
-AT_ONCE = 1000
+MAX_ROWS_PER_CALL = 1000
 """The most rows that a tracker gets in one call."""
 GATHERED_SECONDS = 0.5
 """How long rows may wait for others, to be written in one call.
@@ -50,19 +50,21 @@ class Backlog:
             self._waiting_since = monotonic()
         self._waiting.append(rows)
         self._rows_at_end += len(rows)
-        if self._rows_at_end <= HELD:
+        if self._rows_at_end <= MAX_WAITING_ROWS:
             return False
         self._thin()
         return True
 
     def due(self) -> float:
         """When to take something out: an act at once, rows when many or old enough."""
-        if self._rows_at_end >= AT_ONCE or not all(isinstance(e, Rows) for e in self._waiting):
+        if self._rows_at_end >= MAX_ROWS_PER_CALL or not all(
+            isinstance(e, Rows) for e in self._waiting
+        ):
             return -inf
         return self._waiting_since + GATHERED_SECONDS
 
     def take(self) -> Act | Rows | None:
-        """Takes out the oldest act, or the oldest rows, `AT_ONCE` at most."""
+        """Takes out the oldest act, or the oldest rows, `MAX_ROWS_PER_CALL` at most."""
         entry = self._pop()
         self._rows_at_end = sum(map(len, self._parts_at_end()))
         return entry
@@ -73,13 +75,13 @@ class Backlog:
         first = self._waiting.pop(0)
         if not isinstance(first, Rows):
             return first
-        if len(first) > AT_ONCE:
-            self._waiting.insert(0, first[AT_ONCE:])
-            return first[:AT_ONCE]
+        if len(first) > MAX_ROWS_PER_CALL:
+            self._waiting.insert(0, first[MAX_ROWS_PER_CALL:])
+            return first[:MAX_ROWS_PER_CALL]
         parts, count = [first], len(first)
         while self._waiting and isinstance(rows := self._waiting[0], Rows):
             count += len(rows)
-            if count > AT_ONCE or rows.names != first.names:
+            if count > MAX_ROWS_PER_CALL or rows.names != first.names:
                 break
             parts.append(rows)
             del self._waiting[0]

@@ -116,25 +116,25 @@ class TrackerThread:
 
     def _acts(self) -> Iterator[Act]:
         """Yields what to do next, until this is closed."""
-        shown = monotonic()
-        unseen = False
+        last_shown = monotonic()
+        has_unshown_rows = False
         while True:
             with self._changed:
                 self._busy_since = None
                 self._changed.notify_all()
-                self._wait_for_work(shown + SHOWN_SECONDS if unseen else None)
+                self._wait_for_work(last_shown + SHOWN_SECONDS if has_unshown_rows else None)
                 if self._closed:
                     return
                 entry = self._backlog.take()
                 self._busy_since = monotonic()
             if isinstance(entry, Rows):
                 yield _writing(entry)
-                unseen = True
+                has_unshown_rows = True
             elif entry is not None:
                 yield entry
-            if unseen and monotonic() >= shown + SHOWN_SECONDS:
+            if has_unshown_rows and monotonic() >= last_shown + SHOWN_SECONDS:
                 yield lambda tracker_run: tracker_run.show()
-                shown, unseen = monotonic(), False
+                last_shown, has_unshown_rows = monotonic(), False
 
     def _wait_for_work(self, until: float | None) -> None:
         """Waits until something is due, and no longer than `until`."""

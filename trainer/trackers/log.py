@@ -32,7 +32,7 @@ class Log(Declaration):
     """How often an update gets a row in `metrics.jsonl`; the last one always does."""
 
     @classmethod
-    def usual(cls) -> Self:
+    def default(cls) -> Self:
         """The log of a config that says nothing of it."""
         return cls.declared({"tensorboard": {}})
 

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STATUS = {"done": "FINISHED", "stopped": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-ENTRIES, METRICS, LONGEST = 100, 1000, 6000
-"""MLflow's limits: parameters or tags in a request, metrics in a request, letters in a value."""
+MAX_ENTRIES = 100
+"""MLflow's limit of parameters or tags in a request."""
+MAX_METRICS = 1000
+"""MLflow's limit of metrics in a request."""
+MAX_LENGTH = 6000
+"""MLflow's limit of characters in a value."""
 
-REACHED_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
 """How long a server may take until it accepts a connection."""
 
 T = TypeVar("T")
@@ -121,7 +125,7 @@ class _Run(TrackerRun):
             for name, value in row.items()
             if name != "step" and value is not None
         )
-        for batch in _batches(metrics, METRICS):
+        for batch in _batches(metrics, MAX_METRICS):
             self._client.log_batch(self._id, metrics=batch)
 
     def close(self, result: Mapping[str, Any] | None) -> None:
@@ -139,7 +143,7 @@ class _Run(TrackerRun):
         old = self._client.get_run(self._id).data.params
         now = {_safe_name(name): _cut(value) for name, value in config.items() if value is not None}
         new = (Param(name, value) for name, value in now.items() if name not in old)
-        for batch in _batches(new, ENTRIES):
+        for batch in _batches(new, MAX_ENTRIES):
             self._client.log_batch(self._id, params=batch)
         changed = {name: value for name, value in now.items() if old.get(name, value) != value}
         self._write_tags({f"now.{name}": value for name, value in changed.items()})
@@ -147,7 +151,7 @@ class _Run(TrackerRun):
     def _write_tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        for batch in _batches((RunTag(name, value) for name, value in tags.items()), ENTRIES):
+        for batch in _batches((RunTag(name, value) for name, value in tags.items()), MAX_ENTRIES):
             self._client.log_batch(self._id, tags=batch)
 
     def _write_artifact(self, name: str) -> None:
@@ -166,7 +170,7 @@ def _check_reachable(uri: str) -> None:
     server = urlsplit(uri)
     if server.scheme in ("http", "https") and server.hostname and not getproxies():
         port = server.port or (443 if server.scheme == "https" else 80)
-        socket.create_connection((server.hostname, port), REACHED_SECONDS).close()
+        socket.create_connection((server.hostname, port), CONNECT_SECONDS).close()
 
 
 def _experiment(client: MlflowClient, name: str, local: Path | None) -> str:
@@ -226,4 +230,4 @@ def _safe_name(name: str) -> str:
 
 def _cut(value: object) -> str:
     text = str(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"

@@ -13,7 +13,7 @@ from schedules.declaration.packages import missing
 
 from .rows import Row
 
-SWEEPS = ("sweep.json", "study.journal")
+SWEEP_FILES = ("sweep.json", "study.journal")
 """Files that only the folder of a sweep or of a search has."""
 
 
@@ -33,7 +33,7 @@ class Tracked:
     def sweep(self) -> Path | None:
         """The folder of the sweep or search of which this run is a job; None for a single run."""
         above = self.folder.absolute().parent
-        return above if any((above / name).exists() for name in SWEEPS) else None
+        return above if any((above / name).exists() for name in SWEEP_FILES) else None
 
     @property
     def name(self) -> str:

@@ -129,7 +129,7 @@ class Ensemble:
             parts = {name: np.asarray(tensor) for name, tensor in tensors.items()}
             for i, tally in enumerate(tallies):
                 tally.add({name: part[i] for name, part in parts.items()}, len(labels))
-        return [tally.found() for tally in tallies]
+        return [tally.result() for tally in tallies]
 
     def _traced_updates(
         self,
