@@ -14,8 +14,7 @@ from schedules import Refused
 from tests.helpers.runs import experiment, result, rows, trained
 from trainer.data import Data, Examples, Preparation, Split
 from trainer.data.augment import Augment
-from trainer.data.feeds.augmentation import Augmented, mixed, varied
-from trainer.data.feeds.augmentation import drawn as random_numbers
+from trainer.data.feeds.augmentation import Augmented, augment_batch, mix32, random_numbers
 from trainer.data.feeds.feed import Resident
 from trainer.data.feeds.order import ExampleOrder
 
@@ -39,7 +38,7 @@ def drawn(**numbers: Any) -> Any:
 def done(numbers: Any = None, **asked: Any) -> Any:
     (name,) = asked
     draw = drawn(**{name: 0.5 if numbers is None else numbers})
-    return varied(tf.constant(IMAGES), Augment(**asked), draw).numpy()
+    return augment_batch(tf.constant(IMAGES), Augment(**asked), draw).numpy()
 
 
 def test_flips_mirror_the_images_that_were_drawn() -> None:
@@ -68,10 +67,12 @@ def test_crops_shift_by_whole_pixels_and_fill_with_zeros() -> None:
 def test_quarter_turns_are_exact_and_small_ones_are_those_of_keras() -> None:
     square = IMAGES[:, :, :8]
     for number, quarters in ((1.0, -1), (0.0, 1), (0.5, 0)):
-        found = varied(tf.constant(square), Augment(rotate=90.0), drawn(rotate=number)).numpy()
+        found = augment_batch(
+            tf.constant(square), Augment(rotate=90.0), drawn(rotate=number)
+        ).numpy()
         expected = np.rot90(square, quarters, axes=(1, 2))
         np.testing.assert_allclose(found, expected, atol=1e-5)
-    found = varied(tf.constant(square), Augment(rotate=12.0), drawn(rotate=1.0)).numpy()
+    found = augment_batch(tf.constant(square), Augment(rotate=12.0), drawn(rotate=1.0)).numpy()
     c, s, m = np.cos(np.deg2rad(12)), np.sin(np.deg2rad(12)), 3.5
     lookup = np.float32([c, s, m * (1 - c - s), -s, c, m * (1 - c + s), 0, 0])
     theirs = keras.ops.image.affine_transform(square, np.tile(lookup, (6, 1)))
@@ -80,7 +81,7 @@ def test_quarter_turns_are_exact_and_small_ones_are_those_of_keras() -> None:
 
 
 def test_numbers_are_drawn_evenly_and_by_seed_step_and_place() -> None:
-    key = mixed(7)
+    key = mix32(7)
     uniform = random_numbers(key, tf.range(2000, dtype=tf.int64), (50,)).numpy()
     counts = np.histogram(uniform, bins=20, range=(0, 1))[0]
     assert uniform.min() >= 0
@@ -88,7 +89,7 @@ def test_numbers_are_drawn_evenly_and_by_seed_step_and_place() -> None:
     assert np.square(counts - 5000).sum() / 5000 < 60  # chi-squared of 19 degrees: p = 4e-6
     assert abs(np.corrcoef(uniform[:, 1:].ravel(), uniform[:, :-1].ravel())[0, 1]) < 0.02
     assert abs(np.corrcoef(uniform[1:].ravel(), uniform[:-1].ravel())[0, 1]) < 0.02
-    other = random_numbers(mixed(8), tf.range(2000, dtype=tf.int64), (50,)).numpy()
+    other = random_numbers(mix32(8), tf.range(2000, dtype=tf.int64), (50,)).numpy()
     assert abs(np.corrcoef(uniform.ravel(), other.ravel())[0, 1]) < 0.02
     normal = random_numbers(key, tf.range(2000, dtype=tf.int64), (50,), normal=True).numpy()
     assert abs(normal.mean()) < 0.02
@@ -128,24 +129,24 @@ def augmented(batch_size: int = 6, seed: int = 1) -> Augmented:
 
 def test_an_example_is_varied_the_same_in_every_part_and_call() -> None:
     feed = augmented()
-    whole = feed.batch(feed.hand(7, 3, 5), 1, 0, 1)[0]
-    again = feed.batch(feed.hand(8, 1, 1), 0, 0, 1)[0]
+    whole = feed.batch(feed.args(7, 3, 5), 1, 0, 1)[0]
+    again = feed.batch(feed.args(8, 1, 1), 0, 0, 1)[0]
     np.testing.assert_array_equal(whole, again)
-    parts = [feed.batch(feed.hand(8, 1, 1), 0, part, 3)[0] for part in range(3)]
+    parts = [feed.batch(feed.args(8, 1, 1), 0, part, 3)[0] for part in range(3)]
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
-    other = feed.batch(feed.hand(9, 1, 1), 0, 0, 1)[0]
+    other = feed.batch(feed.args(9, 1, 1), 0, 0, 1)[0]
     assert not np.allclose(whole, other)
     seeded = augmented(seed=2)
-    assert not np.allclose(whole, seeded.batch(seeded.hand(8, 1, 1), 0, 0, 1)[0])
+    assert not np.allclose(whole, seeded.batch(seeded.args(8, 1, 1), 0, 0, 1)[0])
     [(inputs, _)] = feed.tests()
     np.testing.assert_array_equal(inputs, IMAGES)
 
 
 def test_xla_varies_examples_as_a_graph_does() -> None:
     feed = augmented()
-    handed = feed.hand(3, 1, 1)
+    feed_args = feed.args(3, 1, 1)
     plain, fused = (
-        tf.function(lambda: feed.batch(handed, 0, 0, 1)[0], jit_compile=jit)()
+        tf.function(lambda: feed.batch(feed_args, 0, 0, 1)[0], jit_compile=jit)()
         for jit in (False, True)
     )
     np.testing.assert_allclose(plain, fused, atol=1e-5)

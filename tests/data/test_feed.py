@@ -24,22 +24,22 @@ def feed() -> Resident:
 
 
 @given(CALLS)
-def test_a_call_is_handed_its_order_also_after_a_jump(calls: list[tuple[int | None, int]]) -> None:
+def test_a_call_is_passed_its_order_also_after_a_jump(calls: list[tuple[int | None, int]]) -> None:
     """Calls follow one another, are shorter or longer than the last, or go somewhere else."""
     step = 0
     for jump, count in calls:
         step = step if jump is None else jump
-        handed = np.asarray(feed().hand(step, count, LONGEST))
-        assert handed.shape == (LONGEST, 64)
-        np.testing.assert_array_equal(handed[:count], feed().stream.indices(step, count))
+        feed_args = np.asarray(feed().args(step, count, LONGEST))
+        assert feed_args.shape == (LONGEST, 64)
+        np.testing.assert_array_equal(feed_args[:count], feed().order.indices(step, count))
         step += count
 
 
 def test_another_stream_along_the_same_examples_has_an_order_of_its_own() -> None:
     first = feed()
-    first.hand(0, 3, 3)
-    second = first.along(ExampleOrder(2, first.stream.examples, 64))
+    first.args(0, 3, 3)
+    second = first.in_order(ExampleOrder(2, first.order.examples, 64))
     for one in (first, second):
-        found = np.asarray(one.hand(3, 3, 3))
-        np.testing.assert_array_equal(found, one.stream.indices(3, 3))
-    assert (first.stream.indices(3, 3) != second.stream.indices(3, 3)).any()
+        found = np.asarray(one.args(3, 3, 3))
+        np.testing.assert_array_equal(found, one.order.indices(3, 3))
+    assert (first.order.indices(3, 3) != second.order.indices(3, 3)).any()

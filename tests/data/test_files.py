@@ -163,10 +163,8 @@ def test_an_index_is_made_once_and_anew_for_another_file(
     from trainer.data.sources import tfrecord_index
 
     made = []
-    walked = tfrecord_index._walked
-    monkeypatch.setattr(
-        tfrecord_index, "_walked", lambda *given: made.append(given) or walked(*given)
-    )
+    scan = tfrecord_index._scan
+    monkeypatch.setattr(tfrecord_index, "_scan", lambda *given: made.append(given) or scan(*given))
     rows = [{"image": [0.5, 1.5], "label": i % 2} for i in range(10)]
     asked = {"kind": "tfrecord", "path": "a.tfrecord", "test": "a.tfrecord"}
     records.write(Path("a.tfrecord"), rows)

@@ -65,8 +65,8 @@ def test_a_cipher_shuffles_as_evenly_as_chance() -> None:
 def test_more_examples_than_a_permutation_holds_are_shown_once_an_epoch_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("trainer.data.feeds.order.PERMUTED", 20)
-    monkeypatch.setattr("trainer.data.feeds.order.CIPHERED", 10)
+    monkeypatch.setattr("trainer.data.feeds.order.MOST_PERMUTED", 20)
+    monkeypatch.setattr("trainer.data.feeds.order.CIPHER_PIECE", 10)
     stream = ExampleOrder(3, 23, 7)
     row = stream.indices(0, 23).ravel()
     for start in range(0, 161, 23):

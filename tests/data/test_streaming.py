@@ -13,10 +13,10 @@ from tests.helpers import records
 from tests.helpers.runs import experiment, result, rows, trained
 from trainer.data import Data, Examples, Preparation
 from trainer.data.feeds.order import ExampleOrder
-from trainer.data.feeds.prefetch import Ahead, Source
-from trainer.data.feeds.select import feeding
-from trainer.data.feeds.streaming import Streaming, fitting
-from trainer.data.on_disk import Stored, available
+from trainer.data.feeds.prefetch import PartReader, Prefetcher
+from trainer.data.feeds.select import make_feed
+from trainer.data.feeds.streaming import Streaming, batches_per_call
+from trainer.data.on_disk import Stored, available_memory
 
 RANDOM = np.random.default_rng(8)
 LABELS = np.arange(90) % 3
@@ -81,11 +81,15 @@ def test_a_stop_and_going_on_the_other_way_leaves_no_trace(here: Path) -> None:
     assert rows(here / "broken") == rows(here / "whole")
 
 
-def ahead(longest: int = 6, examples: int = 50) -> tuple[Ahead, ExampleOrder, Any]:
+def ahead(longest: int = 6, examples: int = 50) -> tuple[Prefetcher, ExampleOrder, Any]:
     inputs = RANDOM.normal(size=(examples, 3)).astype(np.float32)
     labels = np.arange(examples, dtype=np.int32)
     stream = ExampleOrder(seed=2, examples=examples, batch_size=8)
-    return Ahead(Source("train", Examples(inputs, labels)), stream, longest), stream, inputs
+    return (
+        Prefetcher(PartReader("train", Examples(inputs, labels)), stream, longest),
+        stream,
+        inputs,
+    )
 
 
 def test_reading_ahead_gives_what_the_stream_says_in_whatever_pieces() -> None:
@@ -106,14 +110,14 @@ def test_the_next_batches_are_read_before_they_are_asked_for(
 ) -> None:
     reader, _, _ = ahead()
     filled = []
-    fill = Source.fill
+    fill = PartReader.fill
 
-    def counted(self: Source, numbers: Any, *into: Any) -> None:
-        if self is reader._source:  # and not one whose reading ahead goes on from another test
+    def counted(self: PartReader, numbers: Any, *into: Any) -> None:
+        if self is reader._reader:  # and not one whose reading ahead goes on from another test
             filled.append(len(numbers))
         fill(self, numbers, *into)
 
-    monkeypatch.setattr(Source, "fill", counted)
+    monkeypatch.setattr(PartReader, "fill", counted)
     reader.take(0, 2, 2)
     reader._pool.shutdown(wait=True)
     assert sum(filled) == 2 * 2 * 8
@@ -130,23 +134,23 @@ def test_what_is_given_stays_until_the_call_after_the_next() -> None:
 def test_calls_are_bounded_in_bytes() -> None:
     inputs = np.broadcast_to(np.float32(0), (100, 512, 512, 3))
     large = Examples(inputs, np.zeros(100, np.int32))
-    assert fitting(large, 4) == 2  # of 12.6 MB each
-    assert fitting(large, 64) == 1
+    assert batches_per_call(large, 4) == 2  # of 12.6 MB each
+    assert batches_per_call(large, 64) == 1
     small = Examples(np.zeros((100, 8), np.float32), np.zeros(100, np.int32))
-    assert fitting(small, 4) > 2000
+    assert batches_per_call(small, 4) > 2000
 
 
 def test_what_does_not_fit_streams_by_itself(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez("a.npz", inputs=KINDS["float32"], labels=LABELS)
     data = Data.declared({"kind": "npz", "path": "a.npz"})
     assert not isinstance(data.load().train.inputs, Stored)
-    monkeypatch.setattr("trainer.data.on_disk.available", lambda: 4 * 90 * 7 * 4 - 1)
+    monkeypatch.setattr("trainer.data.on_disk.available_memory", lambda: 4 * 90 * 7 * 4 - 1)
     split = data.load()
     assert isinstance(split.train.inputs, Stored)
-    assert isinstance(feeding(data, split, ExampleOrder(1, 72, 8)), Streaming)
+    assert isinstance(make_feed(data, split, ExampleOrder(1, 72, 8)), Streaming)
     device = data.model_copy(update={"keep": "device"})
     assert not isinstance(device.load().train.inputs, Stored)
-    assert 2**20 < available() < 2**50
+    assert 2**20 < available_memory() < 2**50
 
 
 def test_a_packed_archive_streams_from_memory(here: Path) -> None:
@@ -172,8 +176,8 @@ def test_a_value_that_is_not_finite_stops_the_run_by_its_example(here: Path) -> 
 def test_the_fingerprint_of_large_data_is_of_some_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from trainer.data import Split, examples
 
-    monkeypatch.setattr(examples, "LOOKED_AT_ALL", 1000)
-    monkeypatch.setattr(examples, "WITNESSES", 10)
+    monkeypatch.setattr(examples, "DIGEST_ALL_BYTES", 1000)
+    monkeypatch.setattr(examples, "DIGEST_SAMPLES", 10)
     inputs = RANDOM.normal(size=(100, 5)).astype(np.float32)
 
     def digest(row: int | None, label: int | None = None) -> str:

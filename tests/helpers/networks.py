@@ -10,7 +10,7 @@ import numpy as np
 from tests.helpers.runs import experiment
 from trainer.config.experiment import Experiment
 from trainer.data.feeds.order import ExampleOrder
-from trainer.data.feeds.select import feeding
+from trainer.data.feeds.select import make_feed
 from trainer.engine.network import Network
 from trainer.engine.program import Compiled, Program
 
@@ -30,7 +30,7 @@ class Trained:
         self.stream = ExampleOrder(self.declared.run.seed, len(data.train), batch)
         parts = self.declared.run.micro_batches
         self.data = data
-        feed = feeding(self.declared.data, data, self.stream)
+        feed = make_feed(self.declared.data, data, self.stream)
         self.program = Program(self.network, feed, compiled, longest, parts)
 
     def update(self, step: int, count: int) -> Any:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests.helpers.kinds import KINDS, built
 from tests.helpers.networks import Trained
-from trainer.data.feeds.select import feeding
+from trainer.data.feeds.select import make_feed
 from trainer.engine.network import Network
 from trainer.engine.program import Program
 from trainer.scheduled.tape import Tape
@@ -51,10 +51,10 @@ class Beside:
         self.state = stack_states([run.network.state() for run in self.alone])
         keras.utils.clear_session(free_memory=False)
         network = Network.declared(whole, names)
-        feed = feeding(whole.data, maker.data, maker.stream)
+        feed = make_feed(whole.data, maker.data, maker.stream)
         parts, skips = whole.run.micro_batches, whole.run.on_nonfinite == "skip"
         self.ensemble = Ensemble(network, feed, compiled, 50, 2, parts, skips)
-        self.feeds = [feed.along(run.stream) for run in self.alone]
+        self.feeds = [feed.in_order(run.stream) for run in self.alone]
         self.rows = [
             RowLayout.for_tape(names, Tape(run.curves), constant_values(run.declared, whole))
             for run in self.alone
@@ -66,8 +66,8 @@ class Beside:
             rows.program_rows(Tape(run.curves).read(step, count))
             for rows, run in zip(self.rows, self.alone, strict=True)
         ]
-        handed = [feed.hand(step, count, 50) for feed in self.feeds]
-        told = self.ensemble.update(self.state, np.stack(tables, 1), handed, np.array(only))
+        feed_args = [feed.args(step, count, 50) for feed in self.feeds]
+        told = self.ensemble.update(self.state, np.stack(tables, 1), feed_args, np.array(only))
         self.state = told.state
         return told
 

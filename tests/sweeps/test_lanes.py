@@ -22,7 +22,7 @@ class Counting:
         self.breaks: set[int] = set()
         """At which sums a network is no longer finite."""
 
-    def update(self, state: Any, tables: Any, handed: Any, takes_part: Any) -> EnsembleUpdates:
+    def update(self, state: Any, tables: Any, feed_args: Any, takes_part: Any) -> EnsembleUpdates:
         self.calls.append((len(tables), takes_part.tolist()))
         sums, steps = np.array(state["sum"]), np.array(state[STEP])
         losses = np.zeros(tables.shape[:2], np.float32)
@@ -43,7 +43,7 @@ class Counting:
 
 
 class Silent:
-    def hand(self, step: int, count: int, longest: int) -> int:
+    def args(self, step: int, count: int, longest: int) -> int:
         return step
 
 

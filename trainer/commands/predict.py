@@ -74,7 +74,7 @@ class Predicted(NamedTuple):
 def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predicted:
     """What the network of a run says of a part of an experiment's data: test, train or all."""
     from ..data.feeds.order import ExampleOrder
-    from ..data.feeds.select import feeding
+    from ..data.feeds.select import make_feed
     from ..engine.program import Program
 
     data = experiment.data.load()
@@ -82,7 +82,7 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     examples = _as_the_run_had_it(_part(data, part), data.preparation, this.preparation)
     network = this.network()
     split = Split(data.train, examples, data.preparation)
-    feed = feeding(experiment.data, split, ExampleOrder(1, len(data.train), 1))
+    feed = make_feed(experiment.data, split, ExampleOrder(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
     metrics = Program(network, feed, "graph", 1).evaluate()
     outputs = np.concatenate([_predictions(network, inputs) for inputs, _ in feed.tests()])

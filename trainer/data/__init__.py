@@ -1,7 +1,8 @@
 """What a network learns from: declared kinds of data, loaded as numpy arrays."""
 
 from .data import Data
-from .examples import Examples, Facts, Split
+from .examples import Examples, Split
+from .facts import Facts
 from .preparation import Preparation
 from .sources import (  # noqa: F401  # registers their kinds
     arrays,

@@ -1,4 +1,4 @@
-"""How training inputs are varied, so that a network does not learn them by heart."""
+"""The declaration of data augmentation: how training inputs are varied at random."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Strength = Annotated[Number, Field(gt=0)]
 
 
 class Augment(Declaration):
-    """What is done to the inputs of every update, in the order of these fields; null leaves it out.
+    """Random changes to the training inputs, made in the order of these fields; null: not made.
 
-    Each example is varied by numbers drawn from `run.seed`, the step and its place in the batch
-    alone, so a continuation repeats them, and so do micro-batches and replicas. It is done after
-    inputs were prepared, on the device, and never to what is evaluated. What comes from beyond the
-    edge of an image is 0.
+    The random numbers of an example depend on `run.seed`, the step and its place in the batch
+    alone: a continued run repeats them, and so do micro-batches and replicas. Augmentation happens
+    on the device, after the preparation, and never to test inputs. Pixels from beyond the edge of
+    an image are 0.
     """
 
     flip: Literal["horizontal", "vertical", "both"] | None = None
@@ -37,14 +37,14 @@ class Augment(Declaration):
     """Blanks a square of so many pixels, its centre anywhere (DeVries & Taylor, 1708.04552)."""
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Whether inputs of a shape can be varied so.
+        """Checks that inputs of this shape can be varied as declared.
 
         Raises:
-            Refused: when they are no images and need be, or are smaller than what is done to them.
+            Refused: when a change is for images only, or larger than the image.
         """
-        asked = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        declared = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(shape) != 3:
-            for name in asked:
+            for name in declared:
                 if name != "noise":
                     rule = f"is for images [height, width, channels], and inputs are {list(shape)}"
                     hint = "data.shape gives inputs another shape; data.augment.noise suits any"

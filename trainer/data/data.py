@@ -1,4 +1,4 @@
-"""What a data set is: a frozen declaration that says what it holds, and loads it."""
+"""What a data set is: a frozen declaration that says what the data holds, and loads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pydantic import Field
 from schedules.declaration import Kind, Whole
 
 from .augment import Augment
-from .examples import Facts, Split
+from .examples import Split
+from .facts import Facts
+from .on_disk import fits_in_memory
 
 
 class Data(Kind, family=True):
@@ -20,23 +22,32 @@ class Data(Kind, family=True):
     """Examples an update."""
 
     keep: Literal["auto", "device", "stream"] = "auto"
-    """Where the examples are: on the device, or read while it is at work, for more than it holds.
+    """Where the examples stay: on the device, or on the host, and then batches are streamed.
 
     `auto`: on the device where they take less than a quarter of the free memory. Both give the
     same bits.
     """
 
     augment: Augment = Augment()
-    """How training inputs are varied; nothing is, unless it is said here."""
+    """How training inputs are varied; by default they are not."""
 
     @abstractmethod
     def facts(self) -> Facts:
         """What is known before loading.
 
-        It is asked for often and before TensorFlow is imported, so it reads no more than it must,
-        and once.
+        Facts are read often, and before TensorFlow is imported. An implementation reads as little
+        as possible, and reads it once.
         """
 
     @abstractmethod
     def load(self) -> Split:
         """The examples, prepared."""
+
+    def streams(self, unread: int = 0) -> bool:
+        """Whether batches are streamed to the device, in place of keeping all examples there.
+
+        `unread` counts the input numbers that are not in memory yet.
+        """
+        if self.keep == "auto":
+            return not fits_in_memory(unread)
+        return self.keep == "stream"

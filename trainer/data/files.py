@@ -1,9 +1,10 @@
-"""Files that hold data: where they are, and why one can't be read."""
+"""Paths of data files, and the refusals of files that can't be read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +13,15 @@ from pydantic import AfterValidator
 from schedules.declaration import ABSENT, did_you_mean, refuse
 
 File = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
-"""A path seen from the working directory; the config that a run leaves has it in full."""
+"""A path, relative to the working directory; a run records the absolute path in its config."""
 
 
 @contextmanager
 def reading(path: str, file: Path) -> Iterator[None]:
-    """Turns what the system says of a file into a refusal of the override `path`.
+    """Turns errors of the operating system about `file` into a refusal of the override `path`.
 
     Raises:
-        Refused: with the nearest file there is, where it is missing.
+        Refused: when the file is missing, with the name nearest to its own, or is not readable.
     """
     try:
         yield
@@ -31,41 +32,39 @@ def reading(path: str, file: Path) -> Iterator[None]:
 
 
 def missing(path: str, file: Path, what: str = "file") -> Exception:
-    """The refusal of a file that isn't there, with the nearest one that is."""
+    """The refusal of a file that does not exist, with the nearest name in its folder."""
     folder = file.parent
     while not folder.exists():
         folder = folder.parent
     if folder != file.parent:
         return refuse(path, str(file), f"is no {what}: there is no folder {file.parent}")
-    near = [found.name for found in folder.iterdir()]
-    hint = did_you_mean(file.name, near) if 0 < len(near) <= 20 else ""
+    names = [entry.name for entry in folder.iterdir()]
+    hint = did_you_mean(file.name, names) if 0 < len(names) <= 20 else ""
     return refuse(path, str(file), f"is no {what} that exists", hint)
 
 
-def unreadable(path: str, file: Path, why: object) -> Exception:
+def unreadable(path: str, file: Path, error: object) -> Exception:
     """The refusal of a file whose content is not what it should be."""
-    said = " ".join(str(why).split())
-    return refuse(path, str(file), f"can't be read: {said}" if said else "can't be read")
+    message = " ".join(str(error).split())
+    return refuse(path, str(file), f"can't be read: {message}" if message else "can't be read")
 
 
-def shape_of(path: str, inputs: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The shape of one input: the one it has, or the `wanted` one where that holds as many numbers.
+def input_shape(
+    path: str, stored: tuple[int, ...], declared: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """The shape of one input: the `declared` one, or the one that the data has.
 
     Raises:
-        Refused: when it doesn't, or when an input is a single number without saying so.
+        Refused: when the two hold different counts of numbers, or when an input is a single number
+            and no shape is declared.
     """
-    size = 1
-    for side in inputs:
-        size *= side
-    if wanted is None:
-        if not inputs:
+    if declared is None:
+        if not stored:
             rule = "has inputs that are single numbers, and must have rows of them"
             raise refuse(path, ABSENT, rule, "data.shape=[1]")
-        return inputs
-    asked = 1
-    for side in wanted:
-        asked *= side
-    if asked != size:
-        rule = f"has {asked} numbers, and an input, of shape {list(inputs)}, has {size}"
-        raise refuse("shape", list(wanted), rule)
-    return wanted
+        return stored
+    size, stored_size = prod(declared), prod(stored)
+    if size != stored_size:
+        rule = f"has {size} numbers, and an input, of shape {list(stored)}, has {stored_size}"
+        raise refuse("shape", list(declared), rule)
+    return declared

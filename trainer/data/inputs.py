@@ -1,4 +1,4 @@
-"""Raw inputs: arrays, or what can be read like one without being in memory."""
+"""Raw inputs: arrays, or objects that read like arrays and leave the numbers on disk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from .files import unreadable
 
 Key: TypeAlias = "slice | NDArray[np.integer[Any]]"
-"""Which inputs are read: some that follow one another, or some by their numbers."""
+"""Which inputs to read: a slice of them, or an array of their numbers."""
 
 
 class Inputs(Protocol):
-    """What can be read like an array `[n, ...]` of numbers, some of its first axis at a time."""
+    """Inputs that read like an array `[n, ...]` of numbers, some rows at a time."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -32,25 +32,26 @@ class Inputs(Protocol):
 
 
 class Subset:
-    """Some of other inputs, in an order of their own, read when they are asked for."""
+    """Some rows of other inputs, in the order of `row_index`, read on demand."""
 
-    def __init__(self, inputs: Inputs, numbers: NDArray[np.integer[Any]]) -> None:
+    def __init__(self, inputs: Inputs, row_index: NDArray[np.integer[Any]]) -> None:
         self.inputs = inputs
-        self.numbers = numbers
-        self.shape = (len(numbers), *inputs.shape[1:])
+        self.row_index = row_index
+        self.shape = (len(row_index), *inputs.shape[1:])
         self.dtype = inputs.dtype
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.row_index)
 
     def __getitem__(self, key: Key) -> NDArray[Any]:
-        return np.asarray(self.inputs[self.numbers[key]])
+        return np.asarray(self.inputs[self.row_index[key]])
 
 
 class Packed:
-    """An array of an archive that must be unpacked as a whole."""
+    """A compressed array of an `.npz` archive, which is always unpacked as a whole."""
 
-    whole = True
+    reads_whole = True
+    """Reading some rows costs as much as reading all of them."""
 
     def __init__(self, file: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.file = file

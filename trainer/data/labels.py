@@ -1,4 +1,4 @@
-"""What labels mean: classes from 0 on, or numbers to predict."""
+"""Raw labels made into classes from 0 on, or into numbers to predict."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from schedules.declaration import ABSENT, refuse
 
+from .finite import check_finite
+
 Task = Literal["auto", "classification", "regression"]
 """Whether labels name classes or are numbers to predict.
 
@@ -21,67 +23,68 @@ predicted.
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of each part, as a loss takes them."""
+    """The labels of each part, in the form that a loss takes."""
 
     parts: tuple[NDArray[np.int32] | NDArray[np.float32], ...]
     """`[n]` in int32 where they name classes, else `[n, targets]` in float32."""
     classes: int | None
     names: tuple[str, ...] | None = None
-    """What the classes are called in the data, where it has names for them."""
+    """The names of the classes, where the data has names for them."""
 
     @property
     def targets(self) -> int:
-        """How many numbers a label is."""
+        """How many numbers a label has."""
         return 1 if self.classes is not None else self.parts[0].shape[1]
 
 
-def understood(
+def read_labels(
     parts: Sequence[NDArray[Any]],
     path: str,
     value: object = ABSENT,
     task: Task = "auto",
     classes: int | None = None,
 ) -> Labels:
-    """What the labels of the training part, and of a test part where there is one, mean.
+    """The labels of the training part, and of a test part where there is one.
 
     `path` and `value` are those of the override that names the labels.
 
     Raises:
-        Refused: when they mean neither classes nor numbers, with what was found.
+        Refused: when the labels are neither classes nor numbers, saying what they are.
     """
-    first = parts[0]
-    if first.dtype.kind not in "OSUbiuf":
-        rule = f"has labels of type {first.dtype}, and must have numbers or text"
+    train = parts[0]
+    if train.dtype.kind not in "OSUbiuf":
+        rule = f"has labels of type {train.dtype}, and must have numbers or text"
         raise refuse(path, value, rule)
-    text = first.dtype.kind in "OSU"
+    is_text = train.dtype.kind in "OSU"
     if task == "auto":
-        wide = first.ndim > 1 and first.shape[1:] != (1,)
-        task = "regression" if wide or first.dtype.kind == "f" else "classification"
+        has_columns = train.ndim > 1 and train.shape[1:] != (1,)
+        is_numbers = has_columns or train.dtype.kind == "f"
+        task = "regression" if is_numbers else "classification"
     if task == "regression":
-        if text:
-            rule = f"has labels that are no numbers, such as '{first.ravel()[0]}'"
+        if is_text:
+            rule = f"has labels that are no numbers, such as '{train.ravel()[0]}'"
             raise refuse(path, value, rule, "data.task=classification")
-        return Labels(tuple(_numbers(part, path, value) for part in parts), None)
+        return Labels(tuple(_targets(part, path, value) for part in parts), None)
     columns = tuple(_column(part, path, value) for part in parts)
-    if text:
-        return _named(columns, path, value, classes)
-    whole = tuple(_whole(part, path, value) for part in columns)
-    return Labels(tuple(x.astype(np.int32) for x in whole), _counted(whole, path, value, classes))
+    if is_text:
+        return _named_classes(columns, path, value, classes)
+    numbers = tuple(_whole_numbers(column, path, value) for column in columns)
+    count = _class_count(numbers, path, value, classes)
+    return Labels(tuple(part.astype(np.int32) for part in numbers), count)
 
 
-def _numbers(part: NDArray[Any], path: str, value: object) -> NDArray[np.float32]:
+def _targets(part: NDArray[Any], path: str, value: object) -> NDArray[np.float32]:
+    """The labels of a part as numbers to predict, `[n, targets]`."""
     if part.dtype.kind not in "biuf" or part.ndim > 2:
         rule = f"has labels of type {part.dtype} and shape {list(part.shape[1:])}"
         raise refuse(path, value, rule, "a number to predict, or a row of them, for each example")
-    numbers = part.reshape(len(part), -1).astype(np.float32)
-    odd = ~np.isfinite(numbers).all(axis=1)
-    if odd.any():
-        rule = f"has a label that is not finite, in example {odd.argmax()}"
-        raise refuse(path, value, rule, "clean the data; training would only spread it")
-    return numbers
+    targets = part.reshape(len(part), -1).astype(np.float32)
+    check_finite(path, "a label", targets, value)
+    return targets
 
 
 def _column(part: NDArray[Any], path: str, value: object) -> NDArray[Any]:
+    """The labels of a part as one column, `[n]`."""
     if part.ndim > 2 or part.shape[1:] not in ((), (1,)):
         rule = f"has labels of shape {list(part.shape[1:])}, and must have one class an example"
         hint = "number the classes instead of marking them: labels.argmax(axis=1)"
@@ -89,43 +92,45 @@ def _column(part: NDArray[Any], path: str, value: object) -> NDArray[Any]:
     return part.reshape(len(part))
 
 
-def _whole(part: NDArray[Any], path: str, value: object) -> NDArray[np.int64]:
+def _whole_numbers(part: NDArray[Any], path: str, value: object) -> NDArray[np.int64]:
     with np.errstate(invalid="ignore"):
         whole = part.astype(np.int64)
-    odd = whole != part
-    if odd.any():
-        i = int(odd.argmax())
+    is_fraction = whole != part
+    if is_fraction.any():
+        i = int(is_fraction.argmax())
         rule = f"has label {part[i]} in example {i}, and classes are whole numbers"
         raise refuse(path, value, rule, "data.task=regression")
     return whole
 
 
-def _counted(
+def _class_count(
     parts: tuple[NDArray[np.int64], ...], path: str, value: object, classes: int | None
 ) -> int:
-    """How many classes there are; every one of them is met, unless `classes` says how many."""
-    found = np.unique(np.concatenate(parts))
-    what = f"has labels from {found[0]} to {found[-1]}"
-    if found[0] < 0 or (classes is not None and found[-1] >= classes):
+    """How many classes there are: `classes`, or else as many as occur, none of them skipped."""
+    labels = np.unique(np.concatenate(parts))
+    what = f"has labels from {labels[0]} to {labels[-1]}"
+    if labels[0] < 0 or (classes is not None and labels[-1] >= classes):
         last = "n - 1" if classes is None else classes - 1
         rule = f"{what}, and classes go from 0 to {last}"
         raise refuse(path, value, rule, "number the classes from 0 on")
-    if len(found) == 1 and classes is None:
-        raise refuse(path, value, f"has one class only: every label is {found[0]}")
-    if classes is None and len(found) != found[-1] + 1:
-        missing = int(np.flatnonzero(found != np.arange(len(found)))[0])
+    if classes is not None:
+        return classes
+    if len(labels) == 1:
+        raise refuse(path, value, f"has one class only: every label is {labels[0]}")
+    if len(labels) != labels[-1] + 1:
+        missing = int(np.flatnonzero(labels != np.arange(len(labels)))[0])
         rule = f"{what}, and no example of class {missing}"
-        hint = f"number the classes from 0 on, or data.classes={found[-1] + 1}"
-        if 2 * found[-1] > sum(map(len, parts)):
+        hint = f"number the classes from 0 on, or data.classes={labels[-1] + 1}"
+        if 2 * labels[-1] > sum(map(len, parts)):
             hint = "data.task=regression, if these are numbers to predict"
         raise refuse(path, value, rule, hint)
-    return int(found[-1]) + 1 if classes is None else classes
+    return int(labels[-1]) + 1
 
 
-def _named(
+def _named_classes(
     parts: tuple[NDArray[Any], ...], path: str, value: object, classes: int | None
 ) -> Labels:
-    """Classes by name, numbered in the order of the alphabet."""
+    """Labels that are texts, numbered in alphabetical order."""
     texts = [np.char.decode(x, "utf-8") if x.dtype.kind == "S" else x.astype(str) for x in parts]
     names = np.unique(texts[0])
     if len(names) == 1:
@@ -134,8 +139,8 @@ def _named(
         rule = f"has {len(names)} classes by name, and data.classes is {classes}"
         raise refuse(path, value, rule, "leave out data.classes")
     for text in texts[1:]:
-        if strange := sorted(set(np.unique(text)) - set(names)):
-            rule = f"has the class '{strange[0]}' among test examples only"
+        if unknown := sorted(set(np.unique(text)) - set(names)):
+            rule = f"has the class '{unknown[0]}' among test examples only"
             raise refuse(path, value, rule, f"known: {', '.join(names)}")
     numbers = tuple(np.searchsorted(names, text).astype(np.int32) for text in texts)
     return Labels(numbers, len(names), tuple(names.tolist()))

@@ -1,4 +1,4 @@
-"""Inputs that stay where they are, prepared as they are read."""
+"""Inputs that stay on disk and are prepared as they are read; how much fits into memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from .inputs import Inputs, Key
 from .preparation import Preparation
 
-SHARE = 4
-"""The part of the available memory that data may take: it is there twice while it is copied."""
+MEMORY_SHARE = 4
+"""Data may take 1 / 4 of the free memory: while it is copied, it is there twice."""
 
 
 class Stored:
-    """Inputs on disk, or as they were found, that are prepared when some of them are read.
+    """Raw inputs, mostly on disk, that are prepared when some of them are read.
 
-    It reads like the array `[n, ...]` of float32 that preparing all of them would give.
+    They read like the array `[n, ...]` of float32 that the preparation of all of them returns.
     """
 
     def __init__(self, raw: Inputs, preparation: Preparation) -> None:
@@ -38,33 +38,33 @@ class Stored:
         return self[:] if dtype is None else self[:].astype(dtype)
 
 
-def fits(values: int) -> bool:
-    """Whether so many float32 numbers fit into memory without crowding it."""
-    return values * 4 <= available() // SHARE
+def fits_in_memory(numbers: int) -> bool:
+    """Whether so many float32 numbers take no more than their share of the free memory."""
+    return numbers * 4 <= available_memory() // MEMORY_SHARE
 
 
-def available() -> int:
-    """The bytes of memory that are free for the asking, on this machine or in this container."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+def available_memory() -> int:
+    """The bytes of free memory of this machine, or of this container where it has a limit."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for line in _lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
+            limits.append(int(line.split()[1]) * 1024)
     group = Path("/sys/fs/cgroup")
     limit, used = (
         next(iter(_lines(group / name)), "max") for name in ("memory.max", "memory.current")
     )
     if limit.isdigit() and used.isdigit():
-        found.append(max(0, int(limit) - int(used)))
-    return min(found)
+        limits.append(max(0, int(limit) - int(used)))
+    return min(limits)
 
 
 def _lines(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="ascii").splitlines()
-    except OSError:  # another system, or another version of the groups
+    except OSError:  # another system, or another version of control groups
         return []
 
 
-def unwrapped(inputs: Any) -> tuple[Inputs, Preparation | None]:
-    """The raw inputs and what they are still to go through; None where they went through it."""
+def raw_inputs(inputs: Any) -> tuple[Inputs, Preparation | None]:
+    """The inputs as they are stored, and the preparation that they still need, if any."""
     return (inputs.raw, inputs.preparation) if isinstance(inputs, Stored) else (inputs, None)

@@ -1,4 +1,4 @@
-"""What raw inputs go through before a network sees them, kept with the run."""
+"""How raw inputs become the inputs of a network; the record of it is kept with the run."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ part. The last two go by feature, or by channel of an image: along the last axis
 never changes becomes 0.
 """
 
-AT_ONCE = 2**25
-"""Bytes that are looked at together, so that what does not fit into memory can be looked over."""
+PIECE_BYTES = 2**25
+"""Bytes of inputs in one piece, so that inputs larger than memory can be gone through."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """`(x - shift) / scale` of inputs in a given shape, as float32; and what outputs mean.
+    """`(x - shift) / scale` of inputs in a given shape, as float32; and the names of the classes.
 
-    It is worked out on the training part alone, is part of `Split`, and lies in the run folder as
-    `preparation.json`, so that what is predicted later goes through the very same:
+    A preparation is worked out on the training part alone and is part of `Split`. A run folder has
+    it as `preparation.json`, and later predictions use the same one:
 
         prepared = Preparation.read(folder / "preparation.json").apply(raw)
 
-    Inputs of 32-bit integers and more, or of float64, are worked out in float64 and rounded once.
+    For inputs of 32-bit integers and more, or of float64, the formula is computed in float64 and
+    rounded once.
 
     >>> pixels = Preparation((2, 2, 1), shift=(0.0,), scale=(255.0,))
     >>> pixels.apply(np.full([5, 4], 255, np.uint8)).shape
@@ -47,24 +48,25 @@ class Preparation:
     shape: tuple[int, ...]
     """The shape of one input as the network sees it."""
     shift: tuple[float, ...] = (0.0,)
-    """What is taken off: one number, or one for each entry of the last axis."""
+    """What is subtracted: one number, or one for each entry of the last axis."""
     scale: tuple[float, ...] = (1.0,)
-    """What is divided by, likewise."""
+    """The divisor: one number, or one for each entry of the last axis."""
     names: tuple[str, ...] | None = None
-    """What the classes are called, where they are not called 0, 1, 2 …"""
+    """The names of the classes, where they are not 0, 1, 2 …"""
     columns: tuple[str, ...] | None = None
     """The columns of a table that make one input, in their order."""
 
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """What a network sees of `raw`, an array `[n, ...]` of numbers.
+        """The inputs of the network for `raw`, an array `[n, ...]` of numbers.
 
         Raises:
-            Refused: when they are no numbers, or one of them has not as many as the shape.
+            Refused: when `raw` has no numbers, or an input not as many as the shape.
         """
         if raw.dtype.kind not in "biuf":
             raise refuse("inputs", ABSENT, f"are {raw.dtype}, and must be numbers")
-        if (found := raw.shape[1:]) != self.shape and np.prod(found) != np.prod(self.shape):
-            rule = f"are of shape {list(found)}, and must be {list(self.shape)}"
+        shape = raw.shape[1:]
+        if shape != self.shape and np.prod(shape) != np.prod(self.shape):
+            rule = f"are of shape {list(shape)}, and must be {list(self.shape)}"
             raise refuse("inputs", ABSENT, rule, "as were those that the network learnt from")
         wide = np.result_type(raw.dtype, np.float32)
         values = raw.reshape(len(raw), *self.shape).astype(wide)
@@ -80,57 +82,57 @@ class Preparation:
         """
         return prepared.astype(np.float64) * self.scale + self.shift
 
-    def called(
+    def with_names(
         self, names: tuple[str, ...] | None, columns: tuple[str, ...] | None = None
     ) -> Preparation:
-        """The same, with names for its classes and its columns."""
+        """The same preparation, with names of classes and of columns."""
         return replace(self, names=names, columns=columns)
 
     def write(self, path: Path | str) -> None:
-        """Writes it as JSON, every digit of it."""
+        """Writes the preparation as JSON, with every digit of its numbers."""
         Path(path).write_text(json.dumps(self.__dict__, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """What `write` wrote.
+        """The preparation that `write` wrote.
 
         Raises:
             Refused: when the file can't be read.
         """
         try:
-            told = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(**{key: _immutable(value) for key, value in told.items()})
+            fields = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls(**{key: _immutable(value) for key, value in fields.items()})
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise refuse(str(path), ABSENT, f"can't be read: {error}") from None
 
 
-def fitted(how: Normalise, inputs: Inputs, shape: tuple[int, ...]) -> Preparation:
-    """The preparation that training inputs call for; one look at them, where it takes any."""
-    if how == "none":
+def fit_preparation(normalise: Normalise, inputs: Inputs, shape: tuple[int, ...]) -> Preparation:
+    """The preparation for these training inputs; one pass over them at most."""
+    if normalise == "none":
         return Preparation(shape)
-    if how == "pixels":
+    if normalise == "pixels":
         return Preparation(shape, scale=(255.0,))
     low, high, total, squares = _moments(inputs, shape[-1])
-    if how == "scale":
-        return _divided(shape, low, high - low)
+    if normalise == "scale":
+        return _preparation(shape, low, high - low)
     rows = len(inputs) * int(np.prod(shape[:-1], dtype=np.int64))
-    # `total` and `squares` are of what the first row is taken off, which keeps their digits.
+    # `total` and `squares` are sums of rows less the first row, which loses fewer digits.
     mean = total / rows
     variance = np.maximum(squares / rows - mean**2, 0)
     first = inputs[:1].reshape(-1, shape[-1])[0].astype(np.float64)
-    return _divided(shape, first + mean, np.where(high > low, np.sqrt(variance), 0))
+    return _preparation(shape, first + mean, np.where(high > low, np.sqrt(variance), 0))
 
 
 def pieces(inputs: Inputs) -> Iterator[NDArray[Any]]:
-    """All inputs in their order, as many at a time as are `AT_ONCE` bytes."""
-    one = inputs.dtype.itemsize * int(np.prod(inputs.shape[1:], dtype=np.int64))
-    count = max(1, AT_ONCE // max(one, 1))
+    """All inputs in their order, in pieces of at most `PIECE_BYTES`, or of one input."""
+    input_bytes = inputs.dtype.itemsize * int(np.prod(inputs.shape[1:], dtype=np.int64))
+    count = max(1, PIECE_BYTES // max(input_bytes, 1))
     for start in range(0, len(inputs), count):
         yield np.asarray(inputs[start : start + count])
 
 
 def _moments(inputs: Inputs, features: int) -> tuple[NDArray[np.float64], ...]:
-    """Smallest, greatest, sum and sum of squares by feature; the sums less the first row."""
+    """Smallest, greatest, sum and sum of squares by feature; the sums are less the first row."""
     first = low = high = total = squares = np.zeros(features)
     for i, piece in enumerate(pieces(inputs)):
         rows = piece.reshape(-1, features).astype(np.float64)
@@ -142,9 +144,10 @@ def _moments(inputs: Inputs, features: int) -> tuple[NDArray[np.float64], ...]:
     return low, high, total, squares
 
 
-def _divided(
+def _preparation(
     shape: tuple[int, ...], shift: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> Preparation:
+    """`(x - shift) / scale`, where a scale of 0 counts as 1."""
     scale = np.where(scale > 0, scale, 1.0)
     return Preparation(shape, tuple(shift.tolist()), tuple(scale.tolist()))
 

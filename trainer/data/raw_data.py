@@ -1,4 +1,4 @@
-"""Data that users bring: raw inputs and labels, made into examples to train and evaluate by."""
+"""Data that users bring: raw inputs and labels, made into training and test examples."""
 
 from __future__ import annotations
 
@@ -15,40 +15,53 @@ from pydantic import Field
 from schedules.declaration import ABSENT, Problem, Whole, refuse
 
 from .data import Data
-from .examples import Examples, Facts, Split
-from .files import shape_of
+from .examples import Examples, Split
+from .facts import Facts
+from .files import input_shape
 from .held_out import HeldOut
 from .inputs import Inputs, Subset
-from .labels import Labels, Task, understood
-from .on_disk import Stored, fits
-from .preparation import Normalise, fitted
+from .labels import Labels, Task, read_labels
+from .on_disk import Stored
+from .preparation import Normalise, fit_preparation
 
 
 class RawPart(NamedTuple):
-    """Raw inputs and their labels, as they are found."""
+    """Raw inputs and their labels, as the data has them."""
 
     inputs: Inputs
     labels: NDArray[Any]
 
 
 class RawExamples(NamedTuple):
-    """What a data set was found to hold, nothing of it changed."""
+    """The examples of a data set as they are stored, nothing of them changed."""
 
     train: RawPart
     test: RawPart | None
-    """What is evaluated by; None where that is to be held out of the rest."""
+    """The test examples; None where some of `train` are to be held out."""
     columns: tuple[str, ...] | None = None
-    """What the entries of an input are called, where that is known."""
+    """The names of an input's entries, where the data has them."""
     names: tuple[str, ...] | None = None
-    """What the classes 0, 1, 2 … are called, where the data says so."""
+    """The names of the classes 0, 1, 2 …, where the data has them."""
 
     @property
     def parts(self) -> list[RawPart]:
+        """The training part, and the test part where there is one."""
         return [self.train] if self.test is None else [self.train, self.test]
 
 
+class Contents(NamedTuple):
+    """What a data set holds, known before its inputs are loaded."""
+
+    raw: RawExamples
+    labels: Labels
+    facts: Facts
+
+
 class RawData(Data):
-    """Raw inputs with a label each, some of them to be held out, all of them to be prepared."""
+    """Raw inputs with a label each; some may be held out, and all are prepared.
+
+    A kind of data declares its fields and says how to `read` them; the rest follows.
+    """
 
     task: Task = "auto"
     """Whether labels name classes or are numbers to predict; `auto`: fractions are numbers."""
@@ -59,11 +72,11 @@ class RawData(Data):
     normalise: Normalise = "none"
     """How inputs are brought to a size to train on; worked out on the training part alone."""
     held_out: HeldOut | None = None
-    """What is held out to evaluate by; null for a fifth, or for none where tests are given."""
+    """What is held out to evaluate by; null for a fifth, or for none if test examples exist."""
 
     @abstractmethod
-    def found(self) -> RawExamples:
-        """What is there: labels in memory, inputs where they are until they are read.
+    def read(self) -> RawExamples:
+        """The raw examples: labels in memory, inputs in memory or on disk.
 
         Raises:
             Refused: when a file is missing, or holds something else.
@@ -71,44 +84,37 @@ class RawData(Data):
 
     @property
     @abstractmethod
-    def labelled(self) -> tuple[str, object]:
+    def labels_override(self) -> tuple[str, object]:
         """The override that says where labels are: its path and its value."""
 
     def facts(self) -> Facts:
-        return self.known[2]
+        return self.contents.facts
 
     def load(self) -> Split:
-        found, labels, facts = self.known
-        streams = self._streams()
-        inputs, *more = (_at_hand(part.inputs, streams) for part in found.parts)
-        chosen: list[tuple[Inputs, NDArray[Any]]]
-        if found.test is None:
+        raw, labels, facts = self.contents
+        streams = self.streams(sum(len(part.inputs) for part in raw.parts) * prod(facts.shape))
+        inputs = [_loaded(part.inputs, streams=streams) for part in raw.parts]
+        parts: list[tuple[Inputs, NDArray[Any]]]
+        if raw.test is None:
             classes = None if labels.classes is None else labels.parts[0].astype(np.int32)
-            numbers = (self.held_out or HeldOut()).parts(len(labels.parts[0]), classes)
-            chosen = [(Subset(inputs, n), labels.parts[0][n]) for n in numbers]
+            row_indices = (self.held_out or HeldOut()).parts(len(labels.parts[0]), classes)
+            parts = [(Subset(inputs[0], rows), labels.parts[0][rows]) for rows in row_indices]
         else:
-            chosen = list(zip((inputs, *more), labels.parts, strict=True))
-        preparation = fitted(self.normalise, chosen[0][0], facts.shape)
-        preparation = preparation.called(labels.names or found.names, found.columns)
+            parts = list(zip(inputs, labels.parts, strict=True))
+        preparation = fit_preparation(self.normalise, parts[0][0], facts.shape)
+        preparation = preparation.with_names(labels.names or raw.names, raw.columns)
         train, test = (
-            Examples(Stored(raw, preparation) if streams else preparation.apply(raw[:]), label)
-            for raw, label in chosen
+            Examples(Stored(x, preparation) if streams else preparation.apply(x[:]), y)
+            for x, y in parts
         )
         return Split(train, test, preparation)
 
-    def _streams(self) -> bool:
-        """Whether the inputs stay where they are."""
-        if self.keep != "auto":
-            return self.keep == "stream"
-        parts, shape = self.known[0].parts, self.known[2].shape
-        return not fits(sum(len(part.inputs) for part in parts) * prod(shape))
-
-    def given(self) -> bool:
-        """Whether the data brings test examples of its own."""
+    def has_test_part(self) -> bool:
+        """Whether the data has test examples of its own."""
         return False
 
     def contradictions(self) -> Iterator[Problem]:
-        if self.held_out and self.given():
+        if self.held_out and self.has_test_part():
             rule = "is not needed, since test examples are given"
             yield Problem("held_out", ABSENT, rule, "leave out one of the two")
         if self.classes is not None and self.task == "regression":
@@ -116,37 +122,41 @@ class RawData(Data):
             yield Problem("classes", self.classes, rule, "leave it out")
 
     @cached_property
-    def known(self) -> tuple[RawExamples, Labels, Facts]:
-        """What was found, what its labels mean, and the facts; looked up once."""
-        found = self.found()
-        for name, part in zip(("train", "test"), found.parts, strict=False):
-            _check(name, part, found.train)
-        path, value = self.labelled
+    def contents(self) -> Contents:
+        """The raw examples, their labels as a loss takes them, and the facts; read once.
+
+        Raises:
+            Refused: when the examples can't be read or learnt from.
+        """
+        raw = self.read()
+        for name, part in zip(("train", "test"), raw.parts, strict=False):
+            _check_part(name, part, raw.train)
+        path, value = self.labels_override
         classes = self.classes
-        if classes is None and found.names and self.task != "regression":
-            classes = len(found.names)
-        raw = [part.labels for part in found.parts]
-        labels = understood(raw, path, value, self.task, classes)
-        shape = shape_of("inputs", tuple(found.train.inputs.shape[1:]), self.shape)
+        if classes is None and raw.names and self.task != "regression":
+            classes = len(raw.names)
+        raw_labels = [part.labels for part in raw.parts]
+        labels = read_labels(raw_labels, path, value, self.task, classes)
+        shape = input_shape("inputs", tuple(raw.train.inputs.shape[1:]), self.shape)
         examples = len(labels.parts[0])
-        if found.test is None:
-            held = round(examples * (self.held_out or HeldOut()).fraction)
-            if not 0 < held < examples:
-                rule = f"would hold out {held} of {examples} examples"
+        if raw.test is None:
+            count = (self.held_out or HeldOut()).count(examples)
+            if not 0 < count < examples:
+                rule = f"would hold out {count} of {examples} examples"
                 raise refuse("held_out.fraction", ABSENT, rule, "bring more, or another share")
-            examples -= held
-        return found, labels, Facts(examples, shape, labels.classes, labels.targets)
+            examples -= count
+        return Contents(raw, labels, Facts(examples, shape, labels.classes, labels.targets))
 
 
-def _at_hand(inputs: Inputs, streams: bool) -> Inputs:
-    """The inputs in memory, unless they stream from where they are."""
-    if streams and not getattr(inputs, "whole", False):
+def _loaded(inputs: Inputs, *, streams: bool) -> Inputs:
+    """The inputs in memory, or as they are where they stream and can be read in parts."""
+    if streams and not getattr(inputs, "reads_whole", False):
         return inputs
     return np.asanyarray(inputs[:])
 
 
-def _check(name: str, part: RawPart, train: RawPart) -> None:
-    """Whether a part is made of as many inputs as labels, in numbers, of one shape with others."""
+def _check_part(name: str, part: RawPart, train: RawPart) -> None:
+    """Checks that a part has a label for each input, and numbers of the training part's shape."""
     inputs, labels = part
     if not len(labels):
         raise refuse(name, ABSENT, "has no examples")
@@ -156,7 +166,7 @@ def _check(name: str, part: RawPart, train: RawPart) -> None:
     if inputs.dtype.kind not in "biuf":
         raise refuse(name, ABSENT, f"has inputs of type {inputs.dtype}, and must have numbers")
     if inputs.shape[1:] != train.inputs.shape[1:]:
-        wanted, found = list(train.inputs.shape[1:]), list(inputs.shape[1:])
-        raise refuse(name, ABSENT, f"has inputs of shape {found}, and train has {wanted}")
+        shape, train_shape = list(inputs.shape[1:]), list(train.inputs.shape[1:])
+        raise refuse(name, ABSENT, f"has inputs of shape {shape}, and train has {train_shape}")
     if 0 in inputs.shape:
         raise refuse(name, ABSENT, f"has inputs of shape {list(inputs.shape[1:])}: no numbers")

@@ -87,10 +87,10 @@ class Program:
         rows = np.zeros((self.longest, self._values), np.float32)
         rows[:count] = table
         # A shape is part of what XLA compiles.
-        handed = self._feed.hand(step, count, self.longest if self._xla else count)
+        feed_args = self._feed.args(step, count, self.longest if self._xla else count)
         if self._compiled is None:  # called so, it costs a third of what `tf.function` does
             self._compiled = self._updates.get_concrete_function()
-        outputs = self._compiled(tf.constant(rows), handed, tf.constant(count, tf.int32))
+        outputs = self._compiled(tf.constant(rows), feed_args, tf.constant(count, tf.int32))
         (before, after, *optimizer_steps), losses, finite = map(np.asarray, outputs)
         done = int(after - before)
         losses, finite = losses[:done], finite[:done]
@@ -114,7 +114,7 @@ class Program:
         return tally.result()
 
     def _loop(
-        self, rows: tf.Tensor, handed: Any, count: tf.Tensor
+        self, rows: tf.Tensor, feed_args: Any, count: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The steps, the losses, and whether each update was finite.
 
@@ -127,7 +127,7 @@ class Program:
         def update(
             i: tf.Tensor, _: tf.Tensor, losses: tf.TensorArray, finite: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.TensorArray]:
-            loss, sound = self._update(rows[i], handed, i)
+            loss, sound = self._update(rows[i], feed_args, i)
             return i + 1, sound, losses.write(i, loss), finite.write(i, sound)
 
         losses = tf.TensorArray(tf.float32, self.longest, element_shape=())
@@ -139,11 +139,11 @@ class Program:
         after = [tf.cast(tf.convert_to_tensor(count), tf.int64) for count in counts]
         return tf.stack([before, *after]), losses.stack(), finite.stack()
 
-    def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _update(self, row: tf.Tensor, feed_args: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss, and whether it and all gradients are finite."""
         with self.network.dials.showing(row):
             before = self.kept()
-            return self.concluded(*self._judged(handed, i), before)
+            return self.concluded(*self._judged(feed_args, i), before)
 
     def kept(self) -> list[tf.Tensor]:
         """What the model keeps of its inputs, such as their mean."""
@@ -173,18 +173,18 @@ class Program:
         tf.cond(sound, apply, skip) if self._skips else apply()
         return loss, sound
 
-    def _judged(self, handed: Any, i: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def _judged(self, feed_args: Any, i: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The loss and its gradients, and whether all are finite."""
         scaling = self.network.scaling
         judged = partial(finite, xla=self._xla)
         if scaling is None:
-            loss, *gradients = self.accumulated(handed, i)
+            loss, *gradients = self.accumulated(feed_args, i)
             return [loss, *gradients], judged(loss, gradients)
         undo = self.undoing()
 
         def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
             undo()
-            return self.accumulated(handed, i, scale)
+            return self.accumulated(feed_args, i, scale)
 
         return scaling.tried(scaled, judged, self.shapes)
 
@@ -205,15 +205,15 @@ class Program:
         return [weight.shape for weight in self.network.model.trainable_variables]
 
     def accumulated(
-        self, handed: Any, i: tf.Tensor, scale: tf.Tensor | None = None
+        self, feed_args: Any, i: tf.Tensor, scale: tf.Tensor | None = None
     ) -> list[tf.Tensor]:
         """The mean loss over a batch, and the gradients of its `scale`-fold, in micro-batches."""
         parts = self._micro_batches
         if parts == 1:
-            return self.differentiated(self._feed.batch(handed, i, 0, 1), scale)
+            return self.differentiated(self._feed.batch(feed_args, i, 0, 1), scale)
 
         def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            terms = self.differentiated(self._feed.batch(handed, i, k, parts), scale)
+            terms = self.differentiated(self._feed.batch(feed_args, i, k, parts), scale)
             tensors = map(tf.convert_to_tensor, terms)
             return k + 1, [total + x for total, x in zip(sums, tensors, strict=True)]
 

@@ -18,7 +18,7 @@ from schedules.declaration import refuse
 
 from ..config.devices import Several
 from ..config.experiment import Experiment
-from ..data.feeds.feed import Batch, Feed, Handed
+from ..data.feeds.feed import Batch, Feed, FeedArgs
 from ..scheduled.layers import share_masks, shares_masks
 from .network import Network
 from .workers import RESTORE, Workers
@@ -39,17 +39,17 @@ class Share(Feed):
     """
 
     def __init__(self, feed: Feed, rank: int, of: int) -> None:
-        super().__init__(feed.stream)
+        super().__init__(feed.order)
         self._feed, self._rank, self._of = feed, rank, of
 
-    def signature(self, rows: int | None) -> Handed:
-        return self._feed.signature(rows)
+    def signature(self, updates: int | None) -> FeedArgs:
+        return self._feed.signature(updates)
 
-    def hand(self, step: int, count: int, longest: int) -> Handed:
-        return self._feed.hand(step, count, longest)
+    def args(self, step: int, count: int, longest: int) -> FeedArgs:
+        return self._feed.args(step, count, longest)
 
-    def batch(self, handed: Handed, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
-        return self._feed.batch(handed, i, part * self._of + self._rank, parts * self._of)
+    def batch(self, feed_args: FeedArgs, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+        return self._feed.batch(feed_args, i, part * self._of + self._rank, parts * self._of)
 
     def tests(self) -> Iterator[Batch]:
         return self._feed.tests()

@@ -82,12 +82,12 @@ class ReplicatedProgram(Program):
         Raises:
             UncompilableError: when XLA can't.
         """
-        part, handed = self._parts[0], self._feed.hand(step, 0, self.longest)
+        part, feed_args = self._parts[0], self._feed.args(step, 0, self.longest)
         before = Network.state(part.network)
 
         def learn(row: tf.Tensor) -> list[tf.Tensor]:
             with part.network.dials.showing(row):
-                return part.accumulated(handed, tf.constant(0))
+                return part.accumulated(feed_args, tf.constant(0))
 
         try:
             tf.function(learn, autograph=False)(tf.zeros([self._values]))
@@ -97,9 +97,9 @@ class ReplicatedProgram(Program):
             Network.restore(part.network, before)
         self._tried = True
 
-    def _update(self, row: tf.Tensor, handed: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _update(self, row: tf.Tensor, feed_args: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         before = [part.kept() for part in self._parts]
-        loss, gradients, sound = self._agreed(row, handed, i, before)
+        loss, gradients, sound = self._agreed(row, feed_args, i, before)
         for part, device, mine, was in zip(
             self._parts, self._replicas.devices, gradients, before, strict=True
         ):
@@ -108,13 +108,13 @@ class ReplicatedProgram(Program):
         return loss, sound
 
     def _agreed(
-        self, row: tf.Tensor, handed: Any, i: tf.Tensor, before: Sequence[Sequence[tf.Tensor]]
+        self, row: tf.Tensor, feed_args: Any, i: tf.Tensor, before: Sequence[Sequence[tf.Tensor]]
     ) -> tuple[tf.Tensor, list[list[tf.Tensor]], tf.Tensor]:
         """The loss, the gradients for each replica, and whether all are finite."""
         count, scaling = len(self.shapes), self.network.scaling
 
         def told(scale: tf.Tensor | None = None) -> list[tf.Tensor]:
-            (loss, *first), *others = self._mean(row, handed, i, before, scale)
+            (loss, *first), *others = self._mean(row, feed_args, i, before, scale)
             return [loss, *first, *(x for _, *gradients in others for x in gradients)]
 
         def judged(loss: tf.Tensor, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -139,7 +139,7 @@ class ReplicatedProgram(Program):
     def _mean(
         self,
         row: tf.Tensor,
-        handed: Any,
+        feed_args: Any,
         i: tf.Tensor,
         before: Sequence[Sequence[tf.Tensor]],
         scale: tf.Tensor | None,
@@ -155,7 +155,7 @@ class ReplicatedProgram(Program):
             here = int(tf.get_static_value(context.replica_id_in_sync_group)) - first
             part, was = self._parts[here], before[here]
             with part.network.dials.showing(row):
-                found = part.accumulated(handed, i, scale)
+                found = part.accumulated(feed_args, i, scale)
             kept = [j for j, value in enumerate(was) if value.dtype.is_floating]
             now = part.kept()
             given = [*found, *(now[j] - was[j] for j in kept)]

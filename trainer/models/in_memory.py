@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 from schedules.declaration import ABSENT, refuse
 
 from ..data import Facts
-from ..data.sources.in_memory import missing
+from ..data.sources.in_memory import object_missing
 from .model import Model
 from .variable_paths import canonical, rename
 
@@ -94,7 +94,7 @@ class GivenModel(Model):
     def check(self, facts: Facts) -> None:
         """Refuses the declaration of a model that no program has given to this process."""
         if self._model is None:
-            raise missing("model", self.kind)
+            raise object_missing("model", self.kind)
 
 
 def _architecture(model: keras.Model) -> str:

@@ -14,7 +14,7 @@ from ..config.lr_find import Reading
 from ..config.plan import Plan
 from ..data.feeds.feed import Feed
 from ..data.feeds.order import ExampleOrder
-from ..data.feeds.select import feeding, limited
+from ..data.feeds.select import make_feed, max_updates_per_call
 from ..engine.machine import open_devices, settle
 from ..engine.network import Network
 from ..engine.program import Compiled, Program
@@ -36,7 +36,7 @@ def sweep(plan: Plan) -> Reading:
     device, strategy = open_devices(experiment)
     settle(experiment)
     data = experiment.data.load()
-    most = limited(experiment.data, data, AT_ONCE)
+    most = max_updates_per_call(experiment.data, data, AT_ONCE)
     tape = Tape(plan.curves)
     order = ExampleOrder(experiment.run.seed, len(data.train), experiment.data.batch_size)
     # XLA takes longer to compile than it saves in so few updates.
@@ -48,7 +48,7 @@ def sweep(plan: Plan) -> Reading:
         return Network.declared(experiment, tape.names, data.train.labels)
 
     def feed() -> Feed:
-        return feeding(experiment.data, data, order)
+        return make_feed(experiment.data, data, order)
 
     with tf.device(device):
         if strategy is None:

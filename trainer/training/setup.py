@@ -17,7 +17,7 @@ from ..config.plan import Plan
 from ..data import Split
 from ..data.feeds.feed import Feed
 from ..data.feeds.order import ExampleOrder
-from ..data.feeds.select import feeding, limited
+from ..data.feeds.select import make_feed, max_updates_per_call
 from ..engine.network import Network
 from ..engine.program import Compiled, Program
 from ..engine.replicas import Replicas
@@ -112,7 +112,7 @@ class RunSetup:
             self.plan.evaluation.longest,
             self.plan.saving.longest,
         )
-        return limited(self.plan.experiment.data, self.data, longest)
+        return max_updates_per_call(self.plan.experiment.data, self.data, longest)
 
     def network(self) -> Network:
         """The network before its first update, drawn from the run's seed.
@@ -133,7 +133,7 @@ class RunSetup:
         experiment = self.plan.experiment
 
         def feed() -> Feed:
-            return feeding(experiment.data, self.data, self.order)
+            return make_feed(experiment.data, self.data, self.order)
 
         if strategy is None:
             network, examples, run = self.network(), feed(), experiment.run

@@ -1,4 +1,4 @@
-"""How examples reach the compiled program: what a call is handed, and the batch of an update."""
+"""How examples reach the compiled program: the arguments of a call, and the batch of an update."""
 
 from __future__ import annotations
 
@@ -16,116 +16,115 @@ from numpy.typing import NDArray
 from .. import Split
 from .order import ExampleOrder
 
-EVALUATED_AT_ONCE = 500
-"""Test examples in one call: enough to keep the device busy, few enough for its memory."""
-EVALUATED_BYTES = 2**26
-"""What their inputs may take, which makes them fewer where they are large."""
+EVALUATION_BATCH_SIZE = 500
+"""Test examples in one batch: enough to keep the device busy, few enough for its memory."""
+EVALUATION_BATCH_BYTES = 2**26
+"""The most bytes that the inputs of a test batch take; large inputs make it smaller."""
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 """Inputs and labels."""
-Handed = Any
-"""What a feed hands to the program for a call: a nest of tensors."""
+FeedArgs = Any
+"""The arguments that a feed passes to one call of the compiled program: a nest of tensors."""
 
 
-def at_once(shape: tuple[int, ...]) -> int:
-    """How many test examples with inputs of a shape are looked at together."""
-    return max(1, min(EVALUATED_AT_ONCE, EVALUATED_BYTES // (4 * math.prod(shape))))
+def evaluation_batch_size(shape: tuple[int, ...]) -> int:
+    """How many test examples with inputs of this shape make one batch."""
+    return max(1, min(EVALUATION_BATCH_SIZE, EVALUATION_BATCH_BYTES // (4 * math.prod(shape))))
 
 
 class Feed(ABC):
-    """The examples of every update, by its step alone, and those held out to evaluate."""
+    """The training examples of every update, which depend on its step alone; and the tests."""
 
-    def __init__(self, stream: ExampleOrder) -> None:
-        self.stream = stream
+    def __init__(self, order: ExampleOrder) -> None:
+        self.order = order
 
-    def along(self, stream: ExampleOrder) -> Self:
-        """The same examples in the order of another stream; they are not copied."""
-        other = copy(self)
-        other.stream = stream
-        return other
-
-    @abstractmethod
-    def signature(self, rows: int | None) -> Handed:
-        """The shapes and types of what is handed for `rows` updates; None for any number."""
+    def in_order(self, order: ExampleOrder) -> Self:
+        """A feed of the same examples in another order; the examples are not copied."""
+        feed = copy(self)
+        feed.order = order
+        return feed
 
     @abstractmethod
-    def hand(self, step: int, count: int, longest: int) -> Handed:
-        """What the program needs for updates `step` to `step + count - 1`: tensors, on the host.
+    def signature(self, updates: int | None) -> FeedArgs:
+        """The shapes and types of the arguments for so many updates; None for any number."""
 
-        Their shapes are those of `longest` updates whatever the `count`, so that one compilation
-        serves every call. What is handed may be overwritten by the call after the next.
+    @abstractmethod
+    def args(self, step: int, count: int, longest: int) -> FeedArgs:
+        """The arguments of a call that makes updates `step` to `step + count - 1`: host tensors.
+
+        Their shapes are those of `longest` updates whatever the `count`, so one compilation serves
+        every call. The call after the next may overwrite them.
         """
 
     @abstractmethod
-    def batch(self, handed: Handed, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
-        """In the program: the examples of the `i`-th update of a call, or one equal part of them.
+    def batch(self, feed_args: FeedArgs, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+        """In the program: the examples of the `i`-th update of a call, or an equal part of them.
 
         The parts of a batch follow one another: part 0 of 4 is its first quarter.
         """
 
     @abstractmethod
     def tests(self) -> Iterator[Batch]:
-        """All held out examples, as many at a time as the device has room for."""
+        """All test examples, in batches that fit on the device."""
 
 
 class Resident(Feed):
-    """Examples that all live on the device; a call is handed which of them each update takes."""
+    """Examples that all stay on the device; a call's arguments are the numbers of its examples."""
 
-    def __init__(self, data: Split, stream: ExampleOrder) -> None:
+    def __init__(self, data: Split, order: ExampleOrder) -> None:
         """Copies all of `data` to the device once."""
-        super().__init__(stream)
+        super().__init__(order)
         self._train = tf.constant(data.train.inputs), tf.constant(data.train.labels)
-        count = at_once(data.test.inputs.shape[1:])
+        count = evaluation_batch_size(data.test.inputs.shape[1:])
         self._tests = [
-            (tf.constant(data.test.inputs[chosen]), tf.constant(data.test.labels[chosen]))
+            (tf.constant(data.test.inputs[rows]), tf.constant(data.test.labels[rows]))
             for start in range(0, len(data.test), count)
-            for chosen in [slice(start, start + count)]
+            for rows in [slice(start, start + count)]
         ]
+        self._prefetch = _IndexPrefetch(order)
 
-        self._next = _Drawn(stream)
+    def in_order(self, order: ExampleOrder) -> Self:
+        feed = super().in_order(order)
+        feed._prefetch = _IndexPrefetch(order)
+        return feed
 
-    def along(self, stream: ExampleOrder) -> Self:
-        other = super().along(stream)
-        other._next = _Drawn(stream)
-        return other
+    def signature(self, updates: int | None) -> FeedArgs:
+        return tf.TensorSpec((updates, self.order.batch_size), tf.int32)
 
-    def signature(self, rows: int | None) -> Handed:
-        return tf.TensorSpec((rows, self.stream.batch_size), tf.int32)
-
-    def hand(self, step: int, count: int, longest: int) -> tf.Tensor:
-        chosen = self._next.take(step, count).astype(np.int32, copy=False)
+    def args(self, step: int, count: int, longest: int) -> tf.Tensor:
+        indices = self._prefetch.take(step, count).astype(np.int32, copy=False)
         if count < longest:
-            chosen = np.pad(chosen, [(0, longest - count), (0, 0)])
-        return tf.constant(chosen)
+            indices = np.pad(indices, [(0, longest - count), (0, 0)])
+        return tf.constant(indices)
 
-    def batch(self, handed: tf.Tensor, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
-        chosen = handed[i]
+    def batch(self, feed_args: tf.Tensor, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+        indices = feed_args[i]
         if parts > 1:
-            chosen = tf.reshape(chosen, [parts, -1])[part]
-        inputs, labels = (tf.gather(array, chosen) for array in self._train)
+            indices = tf.reshape(indices, [parts, -1])[part]
+        inputs, labels = (tf.gather(array, indices) for array in self._train)
         return inputs, labels
 
     def tests(self) -> Iterator[Batch]:
         return iter(self._tests)
 
 
-_DRAWING = ThreadPoolExecutor(1, "drawing")
+_PREFETCH_THREAD = ThreadPoolExecutor(1, "drawing")
 
 
-class _Drawn:
-    """The order of a call's examples, drawn while those of the call before are learnt from."""
+class _IndexPrefetch:
+    """Computes the example numbers of the next call while the device works on this one."""
 
-    def __init__(self, stream: ExampleOrder) -> None:
-        self._stream = stream
-        self._asked = 0, 0
-        self._coming: Future[NDArray[Any]] | None = None
+    def __init__(self, order: ExampleOrder) -> None:
+        self._order = order
+        self._next_call = 0, 0
+        self._next_indices: Future[NDArray[Any]] | None = None
 
     def take(self, step: int, count: int) -> NDArray[Any]:
-        """What the stream has for updates `step` to `step + count - 1`."""
-        if self._coming and self._asked == (step, count):
-            chosen = self._coming.result()
+        """The example numbers of updates `step` to `step + count - 1`."""
+        if self._next_indices and self._next_call == (step, count):
+            indices = self._next_indices.result()
         else:
-            chosen = self._stream.indices(step, count)
-        self._asked = step + count, count
-        self._coming = _DRAWING.submit(self._stream.indices, *self._asked)
-        return chosen
+            indices = self._order.indices(step, count)
+        self._next_call = step + count, count
+        self._next_indices = _PREFETCH_THREAD.submit(self._order.indices, *self._next_call)
+        return indices

@@ -1,4 +1,4 @@
-"""The order of the examples: one endless row, of which every update takes the next batch."""
+"""The order of training examples: an endless sequence that updates take batch by batch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PERMUTED = 10**7
+MOST_PERMUTED = 10**7
 """The most examples whose permutation is drawn as a whole: 80 MB, in a quarter of a second."""
-CIPHERED = 2**14
+CIPHER_PIECE = 2**14
 """How many entries are ciphered at a time: few enough to stay in a core's own cache, and enough
 for numpy's calls to cost nothing beside the numbers."""
 
@@ -19,12 +19,12 @@ for numpy's calls to cost nothing beside the numbers."""
 class ExampleOrder:
     """Epoch after epoch of permutations, each a pure function of `(seed, epoch)`.
 
-    Update t takes `stream[t * B : (t + 1) * B]`. A batch may reach over the end of an epoch, so
-    no example is dropped, every batch has the same shape, and going on from any step needs
-    nothing but that step. More than ten million examples are permuted by a cipher, which needs no
-    memory for it: see `Cipher`.
+    Update t takes the entries `t * B` to `(t + 1) * B - 1`, for batches of B. A batch may reach
+    over the end of an epoch: no example is dropped, every batch has the same shape, and a run
+    continues from any step by that step alone. More than ten million examples are permuted by a
+    cipher, which needs no memory: see `Cipher`.
 
-    >>> row = Stream(seed=1, examples=5, batch_size=2).indices(0, 5).ravel()
+    >>> row = ExampleOrder(seed=1, examples=5, batch_size=2).indices(0, 5).ravel()
     >>> sorted(row[:5].tolist()), sorted(row[5:].tolist())
     ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     """
@@ -33,42 +33,45 @@ class ExampleOrder:
         self.seed = seed
         self.examples = examples
         self.batch_size = batch_size
-        ciphers = examples > PERMUTED
-        drawn: Callable[[int], NDArray[Any]] = self._ciphered if ciphers else self._permuted
-        self._piece = lru_cache(maxsize=2)(drawn)
-        self._length = CIPHERED if ciphers else examples
+        ciphers = examples > MOST_PERMUTED
+        compute: Callable[[int], NDArray[Any]] = self._ciphered if ciphers else self._permuted
+        self._piece = lru_cache(maxsize=2)(compute)
+        self._piece_length = CIPHER_PIECE if ciphers else examples
 
     def indices(self, step: int, count: int) -> NDArray[np.int32] | NDArray[np.int64]:
         """Which examples updates `step` to `step + count - 1` learn from: `[count, batch_size]`."""
         start, stop = step * self.batch_size, (step + count) * self.batch_size
-        first, last = start // self._length, -(-stop // self._length)
+        length = self._piece_length
+        first, last = start // length, -(-stop // length)
         pieces = [
             self._piece(number)[max(start - before, 0) : max(stop - before, 0)]
             for number in range(first, max(last, first + 1))
-            for before in [number * self._length]
+            for before in [number * length]
         ]
         return np.concatenate(pieces).reshape(count, self.batch_size)
 
     def _permuted(self, epoch: int) -> NDArray[np.int32]:
+        """The permutation of an epoch."""
         random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         return random.permutation(self.examples).astype(np.int32)
 
     def _ciphered(self, piece: int) -> NDArray[np.int64]:
-        start, stop = piece * CIPHERED, (piece + 1) * CIPHERED
-        found = []
+        """The entries `piece * CIPHER_PIECE` and after, which may span several epochs."""
+        start, stop = piece * CIPHER_PIECE, (piece + 1) * CIPHER_PIECE
+        entries = []
         for epoch in range(start // self.examples, -(-stop // self.examples)):
             before = epoch * self.examples
             places = np.arange(max(start, before), min(stop, before + self.examples)) - before
-            found.append(Cipher(self.seed, epoch, self.examples)(places))
-        return np.concatenate(found)
+            entries.append(Cipher(self.seed, epoch, self.examples)(places))
+        return np.concatenate(entries)
 
 
 class Cipher:
-    """A permutation of `0 … n - 1` that can be asked for any of its entries alone.
+    """A permutation of `0 … n - 1`, any entry of which can be computed alone.
 
-    A Feistel network of eight rounds over the least number of bits that hold n, whose round
-    function is the finalizer of MurmurHash3 with keys drawn from `(seed, epoch)`; what comes out at
-    n or above goes in again. As `tf.random.experimental.index_shuffle` does with another cipher.
+    A Feistel network of eight rounds over the least number of bits that hold n. Its round function
+    is the finalizer of MurmurHash3, with keys drawn from `(seed, epoch)`. A value of n or above is
+    ciphered again. `tf.random.experimental.index_shuffle` does the same with another cipher.
 
     >>> sorted(Cipher(seed=1, epoch=0, n=5)(np.arange(5)).tolist())
     [0, 1, 2, 3, 4]
@@ -85,23 +88,23 @@ class Cipher:
 
     def __call__(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """The entries at some places."""
-        values = self._once(places.astype(np.uint64))
-        while (out := values >= self.n).any():
-            values[out] = self._once(values[out])
+        values = self._ciphered(places.astype(np.uint64))
+        while (outside := values >= self.n).any():
+            values[outside] = self._ciphered(values[outside])
         return values.astype(np.int64)
 
-    def _once(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def _ciphered(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
         left, right = self._left, self._right
-        one = np.uint64(1)
-        high = values.copy()  # and all in place, since memory costs more than these numbers do
-        low, mixed, room = (np.empty_like(values) for _ in range(3))
+        bit = np.uint64(1)
+        high = values.copy()  # all in place, since memory costs more than these numbers do
+        low, mixed, scratch = (np.empty_like(values) for _ in range(3))
         for key in self._keys:
             # The halves change places each round, and with them their widths.
-            np.bitwise_and(high, (one << right) - one, out=low)
+            np.bitwise_and(high, (bit << right) - bit, out=low)
             high >>= right
             np.bitwise_xor(low, key, out=mixed)
-            _mix(mixed, room)
-            mixed &= (one << left) - one
+            _mix(mixed, scratch)
+            mixed &= (bit << left) - bit
             high ^= mixed
             low <<= left
             high |= low
@@ -109,11 +112,11 @@ class Cipher:
         return high
 
 
-def _mix(x: NDArray[np.uint64], room: NDArray[np.uint64]) -> None:
-    """Applies the 64-bit finalizer of MurmurHash3 (Appleby 2011) in place; `room` is as large."""
+def _mix(x: NDArray[np.uint64], scratch: NDArray[np.uint64]) -> None:
+    """Applies the 64-bit finalizer of MurmurHash3 (Appleby 2011) to `x`, in place."""
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        np.right_shift(x, np.uint64(33), out=room)
-        x ^= room
+        np.right_shift(x, np.uint64(33), out=scratch)
+        x ^= scratch
         x *= np.uint64(factor)
-    np.right_shift(x, np.uint64(33), out=room)
-    x ^= room
+    np.right_shift(x, np.uint64(33), out=scratch)
+    x ^= scratch

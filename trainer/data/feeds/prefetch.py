@@ -1,4 +1,4 @@
-"""Batches read by threads before they are asked for."""
+"""Batches that threads read ahead of the updates that need them."""
 
 from __future__ import annotations
 
@@ -10,93 +10,101 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration import ABSENT, refuse
-
 from ..examples import Examples
+from ..finite import check_finite
 from ..inputs import Inputs, Subset
-from ..on_disk import unwrapped
+from ..on_disk import raw_inputs
 from ..preparation import Preparation
 from .order import ExampleOrder
 
 READERS = max(2, min(8, os.cpu_count() or 2))
-"""Threads that read: more than the cores are of use where a disk lets wait."""
-TASK_BYTES = 2**20
-"""What a thread reads at a time: enough to be worth handing over."""
+"""Threads that read. A slow disk keeps more threads busy than there are cores."""
+READ_BYTES = 2**20
+"""How much a thread reads at a time: enough to be worth a task."""
 
 
-class Source:
-    """The examples of one part as they are handed to a device: raw where it can prepare them."""
+class PartReader:
+    """Reads the examples of one part for the device, raw where the device can prepare them."""
 
     def __init__(self, name: str, examples: Examples) -> None:
         self.name = name
         self.labels = examples.labels
-        raw, preparation = unwrapped(examples.inputs)
+        raw, preparation = raw_inputs(examples.inputs)
         self._raw: Inputs = raw
-        self._looks = preparation is not None and raw.dtype.kind == "f"
-        wide = np.result_type(raw.dtype, np.float32) != np.float32
-        self._here = preparation if wide else None
-        """Numbers that need float64 to be prepared are prepared on the host."""
-        self.preparation: Preparation | None = None if wide else preparation
-        """What the device has to do."""
-        self.shape = tuple(examples.inputs.shape[1:]) if wide else tuple(raw.shape[1:])
-        self.dtype = np.dtype(np.float32) if wide else raw.dtype.newbyteorder("=")
+        self._checks_finite = preparation is not None and raw.dtype.kind == "f"
+        needs_float64 = np.result_type(raw.dtype, np.float32) != np.float32
+        self._host_preparation = preparation if needs_float64 else None
+        """The host prepares inputs whose preparation needs float64."""
+        self.preparation: Preparation | None = None if needs_float64 else preparation
+        """What is left for the device to do."""
+        if needs_float64:
+            self.shape, self.dtype = tuple(examples.inputs.shape[1:]), np.dtype(np.float32)
+        else:
+            self.shape, self.dtype = tuple(raw.shape[1:]), raw.dtype.newbyteorder("=")
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def bytes(self) -> int:
-        """What one example takes."""
+        """The size of one example."""
         label = self.labels.dtype.itemsize * int(np.prod(self.labels.shape[1:]))
         return self.dtype.itemsize * int(np.prod(self.shape)) + label
 
-    def fill(self, numbers: NDArray[Any], inputs: NDArray[Any], labels: NDArray[Any]) -> None:
-        """Puts the examples of some numbers into arrays.
+    def fill(self, row_index: NDArray[Any], inputs: NDArray[Any], labels: NDArray[Any]) -> None:
+        """Copies the examples of `row_index` into the arrays `inputs` and `labels`.
 
         Raises:
             Refused: when one is not finite, or can't be read.
         """
-        np.take(self.labels, numbers, axis=0, out=labels, mode="clip")
+        np.take(self.labels, row_index, axis=0, out=labels, mode="clip")
         raw: Any = self._raw
-        which = numbers
+        raw_index = row_index
         if isinstance(raw, Subset):
-            raw, which = raw.inputs, raw.numbers[which]
-        if self._here is not None:
-            inputs[...] = self._here.apply(raw[which])
+            raw, raw_index = raw.inputs, raw.row_index[row_index]
+        if self._host_preparation is not None:
+            inputs[...] = self._host_preparation.apply(raw[raw_index])
         elif isinstance(raw, np.ndarray) and raw.dtype == self.dtype:
-            np.take(raw, which, axis=0, out=inputs, mode="clip")
+            np.take(raw, raw_index, axis=0, out=inputs, mode="clip")
         else:
-            inputs[...] = raw[which]
-        if self._looks and not np.isfinite(inputs).all():
-            odd = ~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
-            rule = f"has a value that is not finite, in example {numbers[odd.argmax()]}"
-            hint = "clean the data; training would only spread it"
-            raise refuse(f"data.{self.name}", ABSENT, rule, hint)
+            inputs[...] = raw[raw_index]
+        if self._checks_finite:
+            check_finite(f"data.{self.name}", "a value", inputs, row_index=row_index)
 
 
-class _Block:
-    """Room for the batches of a call, and what of it is being read."""
+class _Read(NamedTuple):
+    """A thread's task: to read the batches of a buffer from `first` on."""
 
-    def __init__(self, source: Source, batch_size: int, longest: int) -> None:
+    first: int
+    future: Future[None]
+
+
+class _Buffer:
+    """Memory for the batches of one call, and the threads' tasks that fill it."""
+
+    def __init__(self, reader: PartReader, batch_size: int, longest: int) -> None:
         shape = (longest, batch_size)
-        self.inputs = np.empty((*shape, *source.shape), source.dtype)
-        self.labels = np.empty((*shape, *source.labels.shape[1:]), source.labels.dtype)
+        self.inputs = np.empty((*shape, *reader.shape), reader.dtype)
+        self.labels = np.empty((*shape, *reader.labels.shape[1:]), reader.labels.dtype)
         self.step = -1
-        self.asked = 0
-        self.reads: list[tuple[int, Future[None]]] = []
+        """The step of the first batch."""
+        self.requested = 0
+        """How many batches have been read or are being read."""
+        self.reads: list[_Read] = []
 
     def wait(self, count: int) -> None:
         """Waits for the first `count` batches."""
-        while self.reads and self.reads[0][0] < count:
-            self.reads.pop(0)[1].result()
+        while self.reads and self.reads[0].first < count:
+            self.reads.pop(0).future.result()
 
     def clear(self, step: int) -> None:
-        for _, read in self.reads:
-            read.cancel()
-        for _, read in self.reads:
-            if not read.cancelled():
-                read.exception()
-        self.step, self.asked, self.reads = step, 0, []
+        """Cancels the reads, waits for those that already run, and begins anew at `step`."""
+        for read in self.reads:
+            read.future.cancel()
+        for read in self.reads:
+            if not read.future.cancelled():
+                read.future.exception()
+        self.step, self.requested, self.reads = step, 0, []
 
 
 class Batches(NamedTuple):
@@ -106,23 +114,22 @@ class Batches(NamedTuple):
     labels: NDArray[Any]
 
 
-class Ahead:
-    """The batches of a stream, the next ones being read while those before are learnt from.
+class Prefetcher:
+    """Reads the batches of the next call while the device works on those of this one.
 
-    Which examples an update takes is the stream's to say, so there is nothing to be restored:
-    asking for another step than the next one only costs the wait. What is given is overwritten by
-    the call after the next, so memory is that of two calls, for ever.
+    An update's examples depend on its step alone, and there is nothing to restore: a step other
+    than the next one only costs the wait. The call after the next overwrites what `take` returned;
+    the memory is that of two calls.
     """
 
-    def __init__(self, source: Source, stream: ExampleOrder, longest: int) -> None:
-        self._source = source
-        self._stream = stream
+    def __init__(self, reader: PartReader, order: ExampleOrder, longest: int) -> None:
+        self._reader = reader
+        self._order = order
         self.longest = longest
-        self._blocks = [_Block(source, stream.batch_size, longest) for _ in range(2)]
+        self._buffers = [_Buffer(reader, order.batch_size, longest) for _ in range(2)]
         self._pool = ThreadPoolExecutor(READERS, "reading")
-        self._order = Lock()
-        batch = source.bytes * stream.batch_size
-        self._at_once = max(1, TASK_BYTES // batch)
+        self._order_lock = Lock()
+        self._batches_per_read = max(1, READ_BYTES // (reader.bytes * order.batch_size))
 
     def take(self, step: int, count: int, rows: int) -> Batches:
         """The batches of updates `step` to `step + count - 1`, in arrays of `rows` of them.
@@ -130,36 +137,37 @@ class Ahead:
         Raises:
             Refused: when an example can't be read or learnt from.
         """
-        block, after = self._blocks
-        if block.step != step:
-            block.clear(step)
-        self._ask(block, count)
-        block.wait(count)
-        after.clear(step + count)
-        if (spare := block.asked - count) > 0:
-            block.wait(block.asked)
-            after.inputs[:spare] = block.inputs[count : block.asked]
-            after.labels[:spare] = block.labels[count : block.asked]
-            after.asked = spare
-        self._ask(after, count)
-        self._blocks.reverse()
-        block.step = -1
-        return Batches(block.inputs[:rows], block.labels[:rows])
+        current, following = self._buffers
+        if current.step != step:
+            current.clear(step)
+        self._request(current, count)
+        current.wait(count)
+        following.clear(step + count)
+        if (spare := current.requested - count) > 0:
+            current.wait(current.requested)
+            following.inputs[:spare] = current.inputs[count : current.requested]
+            following.labels[:spare] = current.labels[count : current.requested]
+            following.requested = spare
+        self._request(following, count)
+        self._buffers.reverse()
+        current.step = -1
+        return Batches(current.inputs[:rows], current.labels[:rows])
 
-    def _ask(self, block: _Block, count: int) -> None:
-        """Has threads read what is still missing of the first `count` batches of a block."""
-        while block.asked < count:
-            first, stop = block.asked, min(count, block.asked + self._at_once)
-            read = self._pool.submit(self._read, block, first, stop)
-            block.reads.append((first, read))
-            block.asked = stop
+    def _request(self, buffer: _Buffer, count: int) -> None:
+        """Lets threads read those of a buffer's first `count` batches that it lacks."""
+        while buffer.requested < count:
+            first = buffer.requested
+            stop = min(count, first + self._batches_per_read)
+            future = self._pool.submit(self._read, buffer, first, stop)
+            buffer.reads.append(_Read(first, future))
+            buffer.requested = stop
 
-    def _read(self, block: _Block, first: int, stop: int) -> None:
-        with self._order:  # or each thread would draw an epoch's permutation by itself
-            numbers = self._stream.indices(block.step + first, stop - first).ravel()
-        inputs, labels = block.inputs[first:stop], block.labels[first:stop]
-        self._source.fill(
-            numbers,
-            inputs.reshape(-1, *self._source.shape),
-            labels.reshape(-1, *self._source.labels.shape[1:]),
+    def _read(self, buffer: _Buffer, first: int, stop: int) -> None:
+        with self._order_lock:  # or each thread would draw an epoch's permutation by itself
+            row_index = self._order.indices(buffer.step + first, stop - first).ravel()
+        inputs, labels = buffer.inputs[first:stop], buffer.labels[first:stop]
+        self._reader.fill(
+            row_index,
+            inputs.reshape(-1, *self._reader.shape),
+            labels.reshape(-1, *self._reader.labels.shape[1:]),
         )

@@ -7,22 +7,22 @@ from ..on_disk import Stored
 from .augmentation import Augmented
 from .feed import Feed, Resident
 from .order import ExampleOrder
-from .streaming import Streaming, fitting
+from .streaming import Streaming, batches_per_call
 
 
-def feeding(declared: Data, data: Split, stream: ExampleOrder) -> Feed:
-    """The feed that `data.keep` asks for, or that the examples were loaded for."""
-    feed = Streaming(data, stream) if streams(declared, data) else Resident(data, stream)
+def make_feed(declared: Data, data: Split, order: ExampleOrder) -> Feed:
+    """The feed that `data.keep` declares, or that the examples were loaded for."""
+    feed = Streaming(data, order) if streams(declared, data) else Resident(data, order)
     return Augmented(feed, declared.augment) if declared.augment else feed
 
 
-def limited(declared: Data, data: Split, longest: int) -> int:
-    """How many updates a call may make, of `longest` that are wanted: memory has bounds."""
+def max_updates_per_call(declared: Data, data: Split, longest: int) -> int:
+    """How many updates a call may make: `longest`, or fewer where memory bounds a stream."""
     if not streams(declared, data):
         return longest
-    return min(longest, fitting(data.train, declared.batch_size))
+    return min(longest, batches_per_call(data.train, declared.batch_size))
 
 
 def streams(declared: Data, data: Split) -> bool:
-    """Whether the examples are read as they are needed, and not all kept on the device."""
-    return declared.keep == "stream" or isinstance(data.train.inputs, Stored)
+    """Whether loaded examples are streamed: they were left on disk, or `data.keep` declares it."""
+    return isinstance(data.train.inputs, Stored) or declared.streams()

@@ -1,4 +1,4 @@
-"""Examples that stay on disk and reach the device a call at a time."""
+"""Examples that stay on the host and reach the device a call at a time."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ import tensorflow as tf
 
 from .. import Examples, Split
 from ..preparation import Preparation
-from .feed import Batch, Feed, Handed, at_once
+from .feed import Batch, Feed, FeedArgs, evaluation_batch_size
 from .order import ExampleOrder
-from .prefetch import Ahead, Batches, Source
+from .prefetch import Batches, PartReader, Prefetcher
 
 CALL_BYTES = 2**25
-"""What the examples of one call may take; there are two calls' in memory at a time."""
+"""The most bytes that the examples of one call take; two calls are in memory at a time."""
 
 
 class Streaming(Feed):
-    """Examples read by threads, and prepared on the device; a call is handed all of its batches.
+    """Examples read by threads and prepared on the device; a call's arguments are its batches.
 
-    They are read while the device is at work on the call before. The order is the stream's, so a
-    run gives the same bits as with `Resident` examples.
+    Threads read the next call's batches while the device works on this call's. The order is that
+    of `Resident` examples, and a run has the same bits.
     """
 
-    def __init__(self, data: Split, stream: ExampleOrder) -> None:
-        super().__init__(stream)
-        self._train, self._test = Source("train", data.train), Source("test", data.test)
-        self._prepare = _Preparing(self._train.preparation)
-        self._ahead: Ahead | None = None
-        self._longest = fitting(data.train, stream.batch_size)
+    def __init__(self, data: Split, order: ExampleOrder) -> None:
+        super().__init__(order)
+        self._train, self._test = PartReader("train", data.train), PartReader("test", data.test)
+        self._prepare = _DevicePreparation(self._train.preparation)
+        self._prefetcher: Prefetcher | None = None
+        self._longest = batches_per_call(data.train, order.batch_size)
 
-    def signature(self, rows: int | None) -> Handed:
-        shape = (rows, self.stream.batch_size)
+    def signature(self, updates: int | None) -> FeedArgs:
+        shape = (updates, self.order.batch_size)
         inputs = tf.TensorSpec((*shape, *self._train.shape), self._train.dtype)
         labels = self._train.labels
         return inputs, tf.TensorSpec((*shape, *labels.shape[1:]), labels.dtype)
 
-    def hand(self, step: int, count: int, longest: int) -> Handed:
+    def args(self, step: int, count: int, longest: int) -> FeedArgs:
         self._longest = max(self._longest, longest)
-        if self._ahead is None or self._ahead.longest < self._longest:
-            self._ahead = Ahead(self._train, self.stream, self._longest)
-        batches = self._ahead.take(step, count, longest)
+        if self._prefetcher is None or self._prefetcher.longest < self._longest:
+            self._prefetcher = Prefetcher(self._train, self.order, self._longest)
+        batches = self._prefetcher.take(step, count, longest)
         with tf.device("CPU"):
             return tf.constant(batches.inputs), tf.constant(batches.labels)
 
-    def batch(self, handed: Handed, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
-        inputs, labels = (tensor[i] for tensor in handed)
+    def batch(self, feed_args: FeedArgs, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
+        inputs, labels = (tensor[i] for tensor in feed_args)
         if parts > 1:
             inputs, labels = (
                 tf.reshape(tensor, [parts, -1, *tensor.shape[1:]])[part]
@@ -56,37 +56,37 @@ class Streaming(Feed):
         return self._prepare(inputs), labels
 
     def tests(self) -> Iterator[Batch]:
-        source = self._test
-        count = at_once(source.shape)
+        part = self._test
+        count = evaluation_batch_size(part.shape)
 
         def read(start: int) -> Batches:
-            numbers = np.arange(start, min(start + count, len(source)))
-            inputs = np.empty((len(numbers), *source.shape), source.dtype)
-            labels = np.empty((len(numbers), *source.labels.shape[1:]), source.labels.dtype)
-            source.fill(numbers, inputs, labels)
+            row_index = np.arange(start, min(start + count, len(part)))
+            inputs = np.empty((len(row_index), *part.shape), part.dtype)
+            labels = np.empty((len(row_index), *part.labels.shape[1:]), part.labels.dtype)
+            part.fill(row_index, inputs, labels)
             return Batches(inputs, labels)
 
         with ThreadPoolExecutor(1, "reading") as reader:
-            ahead = reader.submit(read, 0)
-            for start in range(0, len(source), count):
-                batches = ahead.result()
-                if start + count < len(source):
-                    ahead = reader.submit(read, start + count)
-                yield self._prepare(tf.constant(batches.inputs)), tf.constant(batches.labels)
+            next_batch = reader.submit(read, 0)
+            for start in range(0, len(part), count):
+                batch = next_batch.result()
+                if start + count < len(part):
+                    next_batch = reader.submit(read, start + count)
+                yield self._prepare(tf.constant(batch.inputs)), tf.constant(batch.labels)
 
 
-def fitting(examples: Examples, batch_size: int) -> int:
-    """How many batches may be handed for a call."""
-    return max(1, CALL_BYTES // (Source("train", examples).bytes * batch_size))
+def batches_per_call(examples: Examples, batch_size: int) -> int:
+    """How many batches of the examples one call may take."""
+    return max(1, CALL_BYTES // (PartReader("train", examples).bytes * batch_size))
 
 
-class _Preparing:
-    """What `Preparation.apply` does in numpy, on the device and to the last bit."""
+class _DevicePreparation:
+    """`Preparation.apply` on the device, with the same bits as in numpy."""
 
     def __init__(self, preparation: Preparation | None) -> None:
         self._shape = preparation.shape if preparation else None
-        # Tensors from outside of the program: by a constant within it, grappler and XLA would
-        # multiply with its reciprocal, which rounds otherwise.
+        # Tensors from outside the program: grappler and XLA would multiply by the reciprocal of a
+        # constant in it, which rounds otherwise.
         self._shift = self._scale = None
         if preparation and any(preparation.shift):
             self._shift = tf.constant(np.asarray(preparation.shift, np.float32))

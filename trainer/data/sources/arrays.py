@@ -20,8 +20,8 @@ from ..raw_data import RawData, RawExamples, RawPart
 class Npz(RawData):
     """Named arrays in an `.npz` file, as `np.savez` and `np.savez_compressed` write it.
 
-    Test examples are two more arrays of it, those of a second file, or held out. Nothing in it is
-    unpickled. An array that is not compressed is read where it lies.
+    Test examples are two more arrays of the file, those of a second file, or held out. Nothing is
+    unpickled. An array that is not compressed stays on disk until it is read.
     """
 
     kind: Literal["npz"] = "npz"
@@ -39,10 +39,10 @@ class Npz(RawData):
     """The name of the array of test labels; null for `labels` in the file `test`."""
 
     @property
-    def labelled(self) -> tuple[str, object]:
+    def labels_override(self) -> tuple[str, object]:
         return "labels", self.labels
 
-    def given(self) -> bool:
+    def has_test_part(self) -> bool:
         return self.test is not None or self.test_inputs is not None
 
     def contradictions(self) -> Iterator[Problem]:
@@ -51,9 +51,9 @@ class Npz(RawData):
             name = "test_labels" if self.test_labels is None else "test_inputs"
             yield Problem(name, ABSENT, "is required, since the other of the two is given")
 
-    def found(self) -> RawExamples:
+    def read(self) -> RawExamples:
         train = self._part("path", self.path, "inputs", "labels")
-        if not self.given():
+        if not self.has_test_part():
             return RawExamples(train, None)
         path, file = ("test", self.test) if self.test else ("path", self.path)
         names = ("test_inputs", "test_labels") if self.test_inputs else ("inputs", "labels")
@@ -63,22 +63,22 @@ class Npz(RawData):
         with reading(path, file):
             try:
                 with zipfile.ZipFile(file) as archive:
-                    found = [self._opened(archive, name, file) for name in (inputs, labels)]
+                    arrays = [self._array(archive, name, file) for name in (inputs, labels)]
             except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
                 raise unreadable(path, file, error) from None
-            return RawPart(found[0], np.asarray(found[1][:]))
+            return RawPart(arrays[0], np.asarray(arrays[1][:]))
 
-    def _opened(self, archive: zipfile.ZipFile, field: str, file: Path) -> Inputs:
+    def _array(self, archive: zipfile.ZipFile, field: str, file: Path) -> Inputs:
         name = getattr(self, field)
-        known = [entry.removesuffix(".npy") for entry in archive.namelist()]
-        if name not in known:
-            raise refuse(field, name, f"is no array of {file}", did_you_mean(name, known))
+        names = [entry.removesuffix(".npy") for entry in archive.namelist()]
+        if name not in names:
+            raise refuse(field, name, f"is no array of {file}", did_you_mean(name, names))
         entry = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
         try:
             with archive.open(entry) as member:
-                shape, dtype, _ = header(member, field, name)
+                shape, dtype, _ = _header(member, field, name)
             if entry.compress_type == zipfile.ZIP_STORED:
-                return _mapped(file, field, name, _offset(archive, entry))
+                return _memory_map(file, field, name, _data_offset(archive, entry))
         except Refused:
             raise
         except (ValueError, zipfile.BadZipFile) as error:
@@ -89,7 +89,7 @@ class Npz(RawData):
 class Npy(RawData):
     """Inputs and labels in `.npy` files of their own, as `np.save` writes them.
 
-    They are read where they lie, so they may be larger than memory. Nothing is unpickled.
+    The files stay on disk until they are read and may be larger than memory. Nothing is unpickled.
     """
 
     kind: Literal["npy"] = "npy"
@@ -103,10 +103,10 @@ class Npy(RawData):
     """The file of test labels."""
 
     @property
-    def labelled(self) -> tuple[str, object]:
+    def labels_override(self) -> tuple[str, object]:
         return "labels", str(self.labels)
 
-    def given(self) -> bool:
+    def has_test_part(self) -> bool:
         return self.test_inputs is not None
 
     def contradictions(self) -> Iterator[Problem]:
@@ -115,10 +115,10 @@ class Npy(RawData):
             name = "test_labels" if self.test_labels is None else "test_inputs"
             yield Problem(name, ABSENT, "is required, since the other of the two is given")
 
-    def found(self) -> RawExamples:
+    def read(self) -> RawExamples:
         train = self._part("inputs", "labels")
         return RawExamples(
-            train, self._part("test_inputs", "test_labels") if self.given() else None
+            train, self._part("test_inputs", "test_labels") if self.has_test_part() else None
         )
 
     def _part(self, inputs: str, labels: str) -> RawPart:
@@ -128,23 +128,23 @@ class Npy(RawData):
         file: Path = getattr(self, field)
         with reading(field, file):
             try:
-                return _mapped(file, field, str(file))
+                return _memory_map(file, field, str(file))
             except Refused:
                 raise
             except ValueError as error:
                 raise unreadable(field, file, error) from None
 
 
-def header(member: Any, field: str, name: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
-    """The shape and the type of an array, from the beginning of its file; whether columns lead.
+def _header(member: Any, field: str, name: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+    """The shape and type of an array by the header of its file, and whether its order is Fortran's.
 
     Raises:
-        Refused: when it is no array of examples, or holds Python objects.
-        ValueError: when it is no array.
+        Refused: when the array is a single value, or holds Python objects.
+        ValueError: when the file has no array.
     """
     version = npy.read_magic(member)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read(member)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read_header(member)
     if dtype.hasobject:
         rule = "holds Python objects, which are never unpickled, since that can run any code"
         raise refuse(field, name, rule, "save an array of numbers, all of one shape")
@@ -153,11 +153,11 @@ def header(member: Any, field: str, name: str) -> tuple[tuple[int, ...], np.dtyp
     return shape, dtype, fortran
 
 
-def _mapped(file: Path, field: str, name: str, offset: int = 0) -> Inputs:
-    """The array that begins at `offset` of a file, not read until it is asked for."""
+def _memory_map(file: Path, field: str, name: str, offset: int = 0) -> Inputs:
+    """The array that begins at `offset` of a file, left on disk until it is read."""
     with file.open("rb") as opened:
         opened.seek(offset)
-        shape, dtype, fortran = header(opened, field, name)
+        shape, dtype, fortran = _header(opened, field, name)
         start = opened.tell()
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if file.stat().st_size < start + size:
@@ -167,8 +167,8 @@ def _mapped(file: Path, field: str, name: str, offset: int = 0) -> Inputs:
     return np.memmap(file, dtype, "r", start, shape, "F" if fortran else "C")
 
 
-def _offset(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
-    """Where the bytes of a member that is not compressed begin, behind a header of its own."""
+def _data_offset(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
+    """Where the bytes of an uncompressed member begin, behind its local header."""
     with Path(str(archive.filename)).open("rb") as file:
         file.seek(entry.header_offset + 26)
         name, extra = np.frombuffer(file.read(4), "<u2").tolist()

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from ..data import Data
-from ..examples import Examples, Facts, Split
+from ..examples import Examples, Split
+from ..facts import Facts
 from ..preparation import Preparation
 
 EMBEDDED = Path(__file__).parents[1] / "datasets"

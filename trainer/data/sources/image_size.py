@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
-"""JPEG markers that nothing follows."""
+"""JPEG markers without a segment after them."""
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """JPEG markers of a frame, whose header has the size (ITU-T T.81, B.1.1.3)."""
 
 
 def dimensions(image: Path | bytes) -> tuple[int, int] | None:
-    """Height and width of a PNG, JPEG, GIF or BMP; None where it is none of them."""
+    """Height and width of a PNG, JPEG, GIF or BMP; None for any other file."""
     with BytesIO(image) if isinstance(image, bytes) else image.open("rb") as opened:
         head = opened.read(26)
         try:
@@ -29,7 +29,7 @@ def dimensions(image: Path | bytes) -> tuple[int, int] | None:
                 return _jpeg(opened)
             else:
                 return None
-        except struct.error:  # it ends too soon
+        except struct.error:  # the file ends too soon
             return None
     return abs(height), width  # a BMP that is written from the top down has a negative height
 

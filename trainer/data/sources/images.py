@@ -24,16 +24,16 @@ from .image_size import dimensions
 Side = Annotated[Whole, Field(ge=1)]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
-"""What TensorFlow decodes; of a GIF the first picture."""
-LOOKED_AT = 1000
-"""Images whose size is looked up before all are read."""
+"""The formats that TensorFlow decodes; of a GIF the first picture."""
+SIZES_CHECKED = 1000
+"""How many images' sizes are checked before the images are read."""
 
 
 class ImageFolder(RawData):
-    """PNG, JPEG, BMP and GIF files in folders whose names are the classes, as Keras' and torch's.
+    """PNG, JPEG, BMP and GIF files in a folder for each class, as Keras and torch have them.
 
-    The images of a class may lie in folders of its own. Other files, and those whose names begin
-    with a dot, are left alone. Images are decoded, and where `size` is given resized, with
+    The name of the folder is the class; its subfolders are read too. Other files, and names that
+    begin with a dot, are left out. Images are decoded, and where `size` is given resized, with
     antialiased bilinear interpolation, to whole numbers from 0 to 255; `normalise` comes after.
     """
 
@@ -50,23 +50,23 @@ class ImageFolder(RawData):
     """How inputs are brought to a size to train on; worked out on the training part alone."""
 
     @property
-    def labelled(self) -> tuple[str, object]:
+    def labels_override(self) -> tuple[str, object]:
         return "path", str(self.path)
 
-    def given(self) -> bool:
+    def has_test_part(self) -> bool:
         return self.test is not None
 
-    def found(self) -> RawExamples:
+    def read(self) -> RawExamples:
         train = self._part("path", self.path, None)
         if self.test is None:
             return RawExamples(train, None)
         return RawExamples(train, self._part("test", self.test, train.inputs.shape[1:3]))
 
-    def _part(self, path: str, folder: Path, wanted: tuple[int, ...] | None) -> RawPart:
+    def _part(self, path: str, folder: Path, train_size: tuple[int, ...] | None) -> RawPart:
         if not folder.is_dir():
             raise missing(path, folder, "folder")
         with reading(path, folder):
-            classes = sorted(one.name for one in os.scandir(folder) if one.is_dir())
+            classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
             classes = [name for name in classes if not name.startswith(".")]
             by_class = {name: list(_images(folder / name)) for name in classes}
         if not classes:
@@ -76,32 +76,33 @@ class ImageFolder(RawData):
             if not files:
                 rule = f"has no images in its folder {name}"
                 raise refuse(path, str(folder), rule, f"known endings: {' '.join(ENDINGS)}")
-        files = [file for found in by_class.values() for file in found]
-        labels = np.repeat(classes, [len(found) for found in by_class.values()])
-        size = self.size or self._size(path, files, wanted)
-        return RawPart(Pictures(files, size, self.channels, resize=self.size is not None), labels)
+        files = [file for images in by_class.values() for file in images]
+        labels = np.repeat(classes, [len(images) for images in by_class.values()])
+        size = self.size or self._size(path, files, train_size)
+        return RawPart(ImageFiles(files, size, self.channels, resize=self.size is not None), labels)
 
     def _size(
-        self, path: str, files: Sequence[Path], wanted: tuple[int, ...] | None
+        self, path: str, files: Sequence[Path], train_size: tuple[int, ...] | None
     ) -> tuple[int, int]:
-        """The size of all images, as far as the headers of some of them tell."""
+        """The size that all images have, by the headers of some of them."""
+        expected = train_size
         first: Path | None = None
-        for i in np.linspace(0, len(files) - 1, min(len(files), LOOKED_AT)).astype(int):
+        for i in np.linspace(0, len(files) - 1, min(len(files), SIZES_CHECKED)).astype(int):
             with reading(path, files[i]):
-                found = dimensions(files[i])
-            if found is None:
+                size = dimensions(files[i])
+            if size is None:
                 raise refuse(path, str(files[i]), "is no image, or not a whole one", "remove it")
-            if wanted is not None and found != wanted:
-                than = f"{first} is" if first else "the training images are"
-                raise other_size(path, str(files[i]), found, wanted, than)
-            first, wanted = first or files[i], wanted or found
-        assert wanted is not None
-        height, width = wanted
+            if expected is not None and size != expected:
+                others = f"{first} is" if first else "the training images are"
+                raise other_size(path, str(files[i]), size, expected, others)
+            first, expected = first or files[i], expected or size
+        assert expected is not None
+        height, width = expected
         return height, width
 
 
-class Pictures:
-    """Images in files, decoded when they are asked for, as `[n, height, width, channels]`."""
+class ImageFiles:
+    """Images in files, decoded on demand, as `[n, height, width, channels]`."""
 
     def __init__(
         self, files: Sequence[Path], size: tuple[int, int], channels: int, *, resize: bool
@@ -115,13 +116,13 @@ class Pictures:
         return len(self.files)
 
     def __getitem__(self, key: Key) -> NDArray[Any]:
-        numbers = np.arange(len(self.files))[key]
-        images = np.empty((len(numbers), *self.shape[1:]), self.dtype)
+        row_index = np.arange(len(self.files))[key]
+        images = np.empty((len(row_index), *self.shape[1:]), self.dtype)
 
         def fill(i: int) -> None:
-            images[i] = self._decoded(self.files[numbers[i]])
+            images[i] = self._image(self.files[row_index[i]])
 
-        for _ in self._pool.map(fill, range(len(numbers))):
+        for _ in self._pool.map(fill, range(len(row_index))):
             pass
         return images
 
@@ -129,9 +130,9 @@ class Pictures:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(os.cpu_count(), "pictures")
 
-    def _decoded(self, file: Path) -> NDArray[np.uint8]:
+    def _image(self, file: Path) -> NDArray[np.uint8]:
         try:
-            return decoded(file.read_bytes(), self.shape[1:], resize=self._resize)
+            return decode_image(file.read_bytes(), self.shape[1:], resize=self._resize)
         except OSError as error:
             raise unreadable("path", file, error.strerror) from None
         except Refused as refused:
@@ -139,11 +140,11 @@ class Pictures:
             raise refuse("path", str(file), problem.rule, problem.hint) from None
 
 
-def decoded(content: bytes, shape: tuple[int, ...], *, resize: bool) -> NDArray[np.uint8]:
+def decode_image(content: bytes, shape: tuple[int, ...], *, resize: bool) -> NDArray[np.uint8]:
     """An encoded image as `[height, width, channels]`.
 
     Raises:
-        Refused: when it can't be decoded, or has another size and is not to be resized.
+        Refused: when the image can't be decoded, or has another size and `resize` is false.
     """
     import tensorflow as tf
 
@@ -155,16 +156,17 @@ def decoded(content: bytes, shape: tuple[int, ...], *, resize: bool) -> NDArray[
                 image = tf.image.resize(image, [height, width], antialias=True)
                 image = tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
     except tf.errors.InvalidArgumentError as error:
-        why = " ".join(error.message.partition("}} ")[2].partition(" [Op")[0].split())
-        raise refuse("", ABSENT, f"can't be decoded: {why or error.message}", "remove it") from None
+        reason = " ".join(error.message.partition("}} ")[2].partition(" [Op")[0].split())
+        rule = f"can't be decoded: {reason or error.message}"
+        raise refuse("", ABSENT, rule, "remove it") from None
     if tuple(image.shape[:2]) != (height, width):
-        found = (int(image.shape[0]), int(image.shape[1]))
-        raise other_size("", ABSENT, found, (height, width), "the others are")
+        size = (int(image.shape[0]), int(image.shape[1]))
+        raise other_size("", ABSENT, size, (height, width), "the others are")
     return np.asarray(image)
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    """The images in a folder and in its own, in the order of their names."""
+    """The images in a folder and in its subfolders, in the order of their names."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
@@ -173,9 +175,9 @@ def _images(folder: Path) -> Iterator[Path]:
 
 
 def other_size(
-    path: str, value: object, found: tuple[int, ...], wanted: tuple[int, ...], than: str
+    path: str, value: object, size: tuple[int, ...], expected: tuple[int, ...], others: str
 ) -> Refused:
-    """The refusal of an image that is not as large as others."""
-    (h, w), (height, width) = found, wanted
-    rule = f"is {h}x{w}, and {than} {height}x{width} (height x width)"
+    """The refusal of an image of another size; `others` names the images that it differs from."""
+    (h, w), (height, width) = size, expected
+    rule = f"is {h}x{w}, and {others} {height}x{width} (height x width)"
     return refuse(path, value, rule, f"data.size=[{height},{width}] resizes them all")

@@ -1,13 +1,13 @@
-"""Arrays that a program gives, and what a run records of them.
+"""Arrays that a program passes to `train`, and what a run records of them.
 
-Its `config.yaml` can't hold them; it holds what tells them from others, so that going on with
-others is refused. Only a program that gives them again can go on with such a run.
+A run's `config.yaml` can't hold the arrays. It holds their fingerprint: a program that passes the
+same arrays again can continue the run, and other arrays are refused.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import PrivateAttr
@@ -15,18 +15,15 @@ from pydantic import PrivateAttr
 from schedules.declaration import ABSENT, Refused, refuse
 
 from ..raw_data import RawData, RawExamples
-from .handed import Handed
+from .conversion import Converter
 
-if TYPE_CHECKING:
-    pass
-
-MEANT = "data=(inputs, labels), or data=((inputs, labels), (test_inputs, test_labels))"
+HINT = "data=(inputs, labels), or data=((inputs, labels), (test_inputs, test_labels))"
 
 
-def missing(word: str, kind: str) -> Refused:
-    """Why a run can't be made whose objects nobody gave."""
+def object_missing(family: str, kind: str) -> Refused:
+    """The refusal of a run whose `data` or `model` was an object of a program and is not there."""
     rule = "was an object of a program, and no file has it"
-    return refuse(f"{word}.kind", kind, rule, f"train(experiment, {word}=…) gives it again")
+    return refuse(f"{family}.kind", kind, rule, f"train(experiment, {family}=…) gives it again")
 
 
 class GivenData(RawData):
@@ -39,38 +36,37 @@ class GivenData(RawData):
 
     kind: Literal["given"] = "given"
     digest: str | None = None
-    """A fingerprint of the arrays, raw as they were given."""
-    _found: RawExamples | None = PrivateAttr(default=None)
+    """A fingerprint of the arrays as the program passed them."""
+    _raw: RawExamples | None = PrivateAttr(default=None)
 
     def of(self, data: Any) -> Self:
-        """The same settings, for this data.
+        """A copy with the same settings, for these arrays.
 
         Raises:
-            Refused: when it is not a pair of inputs and labels, or two such pairs.
+            Refused: when `data` is not a pair of inputs and labels, or two such pairs.
         """
-        found = Handed("data", ABSENT, "is", MEANT).read(data)
-        if self.held_out and found.test:
+        raw = Converter("data", ABSENT, "is", HINT).convert(data)
+        if self.held_out and raw.test:
             rule = "is not needed, since test examples are given"
             raise refuse("data.held_out", ABSENT, rule, "leave out one of the two")
         digest = sha256()
-        parts = filter(None, (found.train, found.test))
-        for array in (np.asarray(array) for part in parts for array in part):
+        for array in (np.asarray(array) for part in raw.parts for array in part):
             digest.update(f"{array.dtype}{array.shape}".encode())
             plain = array.astype(str) if array.dtype.hasobject else array
             digest.update(np.ascontiguousarray(plain).tobytes())
         settings = {name: getattr(self, name) for name in type(self).model_fields}
-        given = type(self).declared({**settings, "digest": digest.hexdigest()})
-        given._found = found
-        return given
+        declared = type(self).declared({**settings, "digest": digest.hexdigest()})
+        declared._raw = raw
+        return declared
 
-    def given(self) -> bool:
-        return self._found is not None and self._found.test is not None
+    def has_test_part(self) -> bool:
+        return self._raw is not None and self._raw.test is not None
 
     @property
-    def labelled(self) -> tuple[str, object]:
+    def labels_override(self) -> tuple[str, object]:
         return "labels", ABSENT
 
-    def found(self) -> RawExamples:
-        if self._found is None:
-            raise missing("data", self.kind)
-        return self._found
+    def read(self) -> RawExamples:
+        if self._raw is None:
+            raise object_missing("data", self.kind)
+        return self._raw

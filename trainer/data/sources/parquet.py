@@ -21,13 +21,13 @@ class Parquet(Table):
     """Columns of numbers in a Parquet file; needs the extra `parquet`, which is pyarrow.
 
     Inputs must be numbers or booleans, none of them missing. Labels may be text; they then name
-    classes. The schema and the labels are looked at before anything begins, inputs when they are
+    classes. The schema and the labels are checked before anything begins, inputs when they are
     loaded.
     """
 
     kind: Literal["parquet"] = "parquet"
 
-    def found(self) -> RawExamples:
+    def read(self) -> RawExamples:
         columns, train = self._part("path", self.path, None)
         if self.test is None:
             return RawExamples(train, None, tuple(columns))
@@ -50,16 +50,16 @@ class Parquet(Table):
         for name in self.targets:
             if nulls := labels[name].null_count:
                 raise refuse("target", name, f"has {nulls} missing values in {file}")
-        found = [labels[name].to_numpy() for name in self.targets]
-        inputs = Columns(file, columns, opened.metadata.num_rows, np.result_type(*dtypes))
-        wide = len(found) > 1
-        return columns, RawPart(inputs, np.stack(found, axis=1) if wide else found[0])
+        targets = [labels[name].to_numpy() for name in self.targets]
+        inputs = ParquetColumns(file, columns, opened.metadata.num_rows, np.result_type(*dtypes))
+        several = len(targets) > 1
+        return columns, RawPart(inputs, np.stack(targets, axis=1) if several else targets[0])
 
 
-class Columns:
-    """Columns of a Parquet file, read together when they are asked for."""
+class ParquetColumns:
+    """Columns of a Parquet file, read together on demand."""
 
-    whole = True
+    reads_whole = True
 
     def __init__(self, file: Path, names: list[str], rows: int, dtype: np.dtype[Any]) -> None:
         self.file = file
@@ -88,13 +88,13 @@ class Columns:
         return np.asarray(values[key])
 
 
-def _dtype(name: str, told: Any, file: Path) -> np.dtype[Any]:
+def _dtype(name: str, arrow_type: Any, file: Path) -> np.dtype[Any]:
     try:
-        dtype: np.dtype[Any] = np.dtype(told.to_pandas_dtype())
+        dtype: np.dtype[Any] = np.dtype(arrow_type.to_pandas_dtype())
     except NotImplementedError:
         dtype = np.dtype(object)
     if dtype.kind not in "biuf":
-        rule = f"is of type {told} in {file}, and inputs must be numbers"
+        rule = f"is of type {arrow_type} in {file}, and inputs must be numbers"
         hint = "leave the column out by data.inputs=[…], or turn it into numbers first"
         raise refuse("inputs", name, rule, hint)
     return dtype

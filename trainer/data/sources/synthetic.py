@@ -1,4 +1,4 @@
-"""Examples made up from a seed, of any shape and number."""
+"""Random examples of any shape and number, drawn by a seed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pydantic import Field
 from schedules.declaration import Number, Problem, Whole
 
 from ..data import Data
-from ..examples import Examples, Facts, Split
+from ..examples import Examples, Split
+from ..facts import Facts
 from ..preparation import Preparation
 
 Size = Annotated[Whole, Field(ge=1)]
 
 
 class Synthetic(Data):
-    """Normal noise around a centre a class, or numbers that hang linearly on the inputs.
+    """Normal noise around a centre a class, or numbers that depend linearly on the inputs.
 
     With classes, an input is `centre[class] + noise * z`, where the centres and z are drawn from
     the standard normal distribution, as in scikit-learn's `make_blobs`; labels take turns. With
@@ -33,9 +34,9 @@ class Synthetic(Data):
 
     kind: Literal["synthetic"] = "synthetic"
     examples: Size = 1000
-    """How many train."""
+    """How many training examples there are."""
     test_examples: Size = 200
-    """How many more there are to evaluate by."""
+    """How many test examples there are besides."""
     shape: Annotated[tuple[Size, ...], Field(min_length=1)] = (8,)
     """The shape of an input."""
     classes: Annotated[Whole, Field(ge=2)] | None = 4
@@ -45,7 +46,7 @@ class Synthetic(Data):
     noise: Annotated[Number, Field(ge=0)] = 1.0
     """How far examples scatter; 0 makes them easy to tell."""
     seed: Annotated[Whole, Field(ge=0)] = 0
-    """Draws it all."""
+    """Draws all of the examples."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.classes is not None and self.targets > 1:
@@ -73,7 +74,7 @@ class Synthetic(Data):
             inputs = centres[labels] + noise * inputs
         else:
             error = random.standard_normal((total, self.targets), np.float32)
-            # Not a matrix product, whose bits hang on how many cores the machine has.
+            # Not a matrix product, whose bits depend on how many cores the machine has.
             terms = (inputs[:, :, None] * weights).cumsum(axis=1, dtype=np.float32)[:, -1]
             labels = terms + noise * error
         inputs = inputs.reshape(total, *self.shape)

@@ -18,11 +18,11 @@ def features(content: bytes) -> Mapping[str, Any]:
 
 
 def value_of(feature: Any) -> bytes | NDArray[Any]:
-    """What a feature holds: bytes, or a row of int64 or float32."""
-    which = feature.WhichOneof("kind")
-    if which == "bytes_list":
+    """The value of a feature: bytes, or a row of int64 or float32."""
+    kind = feature.WhichOneof("kind")
+    if kind == "bytes_list":
         return b"".join(feature.bytes_list.value)
-    if which == "int64_list":
+    if kind == "int64_list":
         return np.array(feature.int64_list.value, np.int64)
     return np.array(feature.float_list.value, np.float32)
 
@@ -44,11 +44,11 @@ def _example() -> Any:
         message(name).field.add(name="value", number=1, label=field.LABEL_REPEATED, type=kind)
     feature = message("Feature")
     feature.oneof_decl.add(name="kind")
-    for number, (one, name) in enumerate(
+    for number, (field_name, name) in enumerate(
         zip(("bytes_list", "float_list", "int64_list"), lists, strict=True), start=1
     ):
         feature.field.add(
-            name=one, number=number, label=field.LABEL_OPTIONAL, type=field.TYPE_MESSAGE,
+            name=field_name, number=number, label=field.LABEL_OPTIONAL, type=field.TYPE_MESSAGE,
             type_name=f".records.{name}", oneof_index=0,
         )  # fmt: skip
     several = message("Features")

@@ -18,9 +18,9 @@ from ..files import File, missing, reading
 from ..inputs import Key
 from ..raw_data import RawData, RawExamples, RawPart
 from .image_size import dimensions
-from .images import decoded
+from .images import decode_image
 from .tf_example import features, value_of
-from .tfrecord_index import Index, indexed
+from .tfrecord_index import RecordIndex, open_index
 
 Side = Annotated[Whole, Field(ge=1)]
 
@@ -28,8 +28,8 @@ Side = Annotated[Whole, Field(ge=1)]
 class TfRecord(RawData):
     """`tf.train.Example`s in TFRecord files that are not compressed.
 
-    Where each record begins, and its label, is looked up once and kept, so that examples can be
-    read in any order; see `record_index.py`. The inputs are numbers (a `float_list` or
+    An index of where each record begins, and of the labels, is made once and cached; examples can
+    then be read in any order (see `tfrecord_index.py`). The inputs are numbers (a `float_list` or
     `int64_list`), an image in a file format, or bytes of a `dtype`.
     """
 
@@ -52,19 +52,19 @@ class TfRecord(RawData):
     """3 for images in colours, 1 for grey; they are converted."""
 
     @property
-    def labelled(self) -> tuple[str, object]:
+    def labels_override(self) -> tuple[str, object]:
         return "labels", self.labels
 
-    def given(self) -> bool:
+    def has_test_part(self) -> bool:
         return self.test is not None
 
-    def found(self) -> RawExamples:
+    def read(self) -> RawExamples:
         train = self._part("path", self.path)
         return RawExamples(train, self._part("test", self.test) if self.test else None)
 
     def load(self) -> Split:
-        for part in self.known[0].parts:
-            if isinstance(part.inputs, Records):
+        for part in self.contents.raw.parts:
+            if isinstance(part.inputs, RecordInputs):
                 part.inputs.check()
         return super().load()
 
@@ -72,10 +72,10 @@ class TfRecord(RawData):
         files = [Path(name) for name in sorted(glob.glob(str(pattern)))]  # noqa: PTH207  # an absolute one
         if not files:
             raise missing(path, pattern)
-        indices: list[Index] = []
+        indices: list[RecordIndex] = []
         for file in files:
             with reading(path, file):
-                indices.append(indexed(path, file, self.labels))
+                indices.append(open_index(path, file, self.labels))
         if not sum(map(len, indices)):
             raise refuse(path, str(pattern), "has no records")
         indices = [index for index in indices if len(index)]
@@ -86,37 +86,39 @@ class TfRecord(RawData):
         records = self._records(path, files, indices)
         return RawPart(records, np.concatenate([index.labels for index in indices]))
 
-    def _records(self, path: str, files: Sequence[Path], indices: Sequence[Index]) -> Records:
-        """The inputs, as the first record has them."""
-        told = features(indices[0].record(0))
-        if self.inputs not in told:
-            hint = did_you_mean(self.inputs, told)
+    def _records(
+        self, path: str, files: Sequence[Path], indices: Sequence[RecordIndex]
+    ) -> RecordInputs:
+        """The inputs, whose shape and type are those of the first record."""
+        first = features(indices[0].record(0))
+        if self.inputs not in first:
+            hint = did_you_mean(self.inputs, first)
             raise refuse("inputs", self.inputs, f"is no feature of {files[0]}", hint)
-        value = value_of(told[self.inputs])
+        value = value_of(first[self.inputs])
         if not isinstance(value, bytes):
-            return Records(self, indices, value.shape, value.dtype, "numbers")
+            return RecordInputs(self, indices, value.shape, value.dtype, "numbers")
         size = dimensions(value)
         if self.stored == "image" or (self.stored == "auto" and size):
             if size is None:
                 rule = "is no PNG, JPEG, GIF or BMP in the first record"
                 raise refuse("inputs", self.inputs, rule, "data.stored=bytes")
-            return Records(
+            return RecordInputs(
                 self, indices, (*(self.size or size), self.channels), np.dtype(np.uint8), "image"
             )
         dtype = np.dtype(self.dtype).newbyteorder("<")
         if not value or len(value) % dtype.itemsize:
             rule = f"has {len(value)} bytes in the first record, which are no row of {self.dtype}"
             raise refuse("inputs", self.inputs, rule, "data.dtype=float32 if these are floats")
-        return Records(self, indices, (len(value) // dtype.itemsize,), dtype, "bytes")
+        return RecordInputs(self, indices, (len(value) // dtype.itemsize,), dtype, "bytes")
 
 
-class Records:
-    """The inputs of records, read where they lie when they are asked for."""
+class RecordInputs:
+    """The inputs of all records, read from their files on demand."""
 
     def __init__(
         self,
         declared: TfRecord,
-        indices: Sequence[Index],
+        indices: Sequence[RecordIndex],
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         stored: Literal["numbers", "image", "bytes"],
@@ -132,33 +134,33 @@ class Records:
         return self.shape[0]
 
     def __getitem__(self, key: Key) -> NDArray[Any]:
-        numbers = np.arange(len(self))[key]
-        values = np.empty((len(numbers), *self.shape[1:]), self.dtype)
-        for i, number in enumerate(numbers):
+        row_index = np.arange(len(self))[key]
+        values = np.empty((len(row_index), *self.shape[1:]), self.dtype)
+        for i, number in enumerate(row_index):
             values[i] = self._input(int(number))
         return values
 
     def check(self) -> None:
-        """Whether every byte is as it was written, by the checksums that the records carry.
+        """Checks every byte by the checksums of the records.
 
         Raises:
-            Refused: naming the first record that is not.
+            Refused: naming the first record that is not as it was written.
         """
         for index in self._indices:
             index.check()
 
     def _input(self, number: int) -> NDArray[Any]:
-        which = int(np.searchsorted(self._starts, number, "right")) - 1
-        index, name = self._indices[which], self._declared.inputs
-        record = number - int(self._starts[which])
+        file_number = int(np.searchsorted(self._starts, number, "right")) - 1
+        index, name = self._indices[file_number], self._declared.inputs
+        record = number - int(self._starts[file_number])
         where = f"in record {record} of {index.file}"
-        told = features(index.record(record))
-        if name not in told:
+        by_name = features(index.record(record))
+        if name not in by_name:
             raise refuse("inputs", name, f"is missing {where}")
-        value = value_of(told[name])
+        value = value_of(by_name[name])
         if self._stored == "image" and isinstance(value, bytes):
             try:
-                return decoded(value, self.shape[1:], resize=self._declared.size is not None)
+                return decode_image(value, self.shape[1:], resize=self._declared.size is not None)
             except Refused as refused:
                 [problem] = refused.problems
                 raise refuse("inputs", name, f"{problem.rule} {where}", problem.hint) from None

@@ -1,8 +1,8 @@
-"""Where the records of a TFRecord file are, and what they hold, without TensorFlow.
+"""The index of a TFRecord file: where its records begin, and their labels; without TensorFlow.
 
 A record is its length (8 bytes, little-endian), a checksum of that, the content, and a checksum of
-the content (tensorflow/core/lib/io/record_writer.h). The checksums are CRC-32C, rotated and added
-to, so that those of checksums differ from them.
+the content (tensorflow/core/lib/io/record_writer.h). A checksum is a masked CRC-32C: rotated, and a
+constant added.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from schedules.declaration import Refused, did_you_mean, refuse
 
 from .tf_example import features, value_of
 
-CACHE = "scheduled-training"
-FORMAT = 1
-ARRAYS = ("starts", "lengths", "labels")
+CACHE_FOLDER = "scheduled-training"
+CACHE_FORMAT = 1
 
 
-class Index:
+class RecordIndex:
     """The records of one file: where each begins, how long it is, and its label."""
 
     def __init__(
@@ -44,18 +43,18 @@ class Index:
     def record(self, number: int) -> bytes:
         """The content of a record."""
         start, length = int(self.starts[number]), int(self.lengths[number])
-        return os.pread(_opened(self.file, _stamp(self.file)), length, start)
+        return os.pread(_descriptor(self.file, _stamp(self.file)), length, start)
 
     def check(self) -> None:
-        """Whether every content has its checksum; noted, so that a file is looked at once.
+        """Checks the content of every record by its checksum, once a file: the cache notes it.
 
         Raises:
             Refused: naming the first record that is not as it was written.
         """
         import tensorflow as tf
 
-        noted = _kept(self.file, "checked")
-        if noted is not None and noted.exists():
+        note = _cache_file(self.file, "checked")
+        if note is not None and note.exists():
             return
         count = 0
         try:
@@ -63,89 +62,87 @@ class Index:
                 count += 1
         except tf.errors.DataLossError:
             raise _corrupt(self.path, self.file, count) from None
-        if noted is not None:
-            noted.touch()
+        if note is not None:
+            note.touch()
 
 
-def indexed(path: str, file: Path, label: str) -> Index:
+def open_index(path: str, file: Path, label: str) -> RecordIndex:
     """The index of a file, from the user's cache or made now.
 
-    The cache knows a file by its place, size and time of change. It is one folder,
+    The cache knows a file by its path, size and time of change. The cache is one folder,
     `~/.cache/scheduled-training` (`XDG_CACHE_HOME` moves it), and may be deleted at any time;
     nothing is ever written beside the data.
 
     Raises:
         Refused: when the file is no TFRecord file, is cut off or corrupt, or lacks the label.
-        OSError: when it can't be read.
+        OSError: when the file can't be read.
     """
-    kept = _kept(file, f"{label}.npz")
-    if kept is not None and kept.exists():
+    cached = _cache_file(file, f"{label}.npz")
+    if cached is not None and cached.exists():
         try:
-            with np.load(kept, allow_pickle=False) as arrays:
-                return Index(
-                    path, file, *(arrays[name] for name in ("starts", "lengths", "labels"))
-                )
+            with np.load(cached, allow_pickle=False) as arrays:
+                starts, lengths, labels = (arrays[n] for n in ("starts", "lengths", "labels"))
+                return RecordIndex(path, file, starts, lengths, labels)
         except (OSError, ValueError, KeyError):
-            pass  # it is made anew
-    starts, lengths = _walked(path, file)
-    index = Index(path, file, starts, lengths, np.zeros(0))
+            pass  # the index is made anew
+    starts, lengths = _scan(path, file)
+    index = RecordIndex(path, file, starts, lengths, np.zeros(0))
     index.labels = _labels(index, label)
-    if kept is not None:
-        draft = kept.with_name(f"{kept.stem}.{os.getpid()}.npz")
+    if cached is not None:
+        draft = cached.with_name(f"{cached.stem}.{os.getpid()}.npz")
         np.savez(draft, starts=starts, lengths=lengths, labels=index.labels)
-        draft.replace(kept)
+        draft.replace(cached)
     return index
 
 
-def _walked(path: str, file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _scan(path: str, file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the contents of all records begin, and how long they are."""
     size = file.stat().st_size
     starts: list[int] = []
-    heads: list[bytes] = []
+    headers: list[bytes] = []
     position = 0
     with file.open("rb") as opened:
         while position < size:
-            head = os.pread(opened.fileno(), 12, position)
-            length = int.from_bytes(head[:8], "little")
-            if len(head) < 12 or position + 16 + length > size:
-                heads.append(head)
+            header = os.pread(opened.fileno(), 12, position)
+            headers.append(header)
+            length = int.from_bytes(header[:8], "little")
+            if len(header) < 12 or position + 16 + length > size:
                 break
             starts.append(position + 12)
-            heads.append(head)
             position += 16 + length
-    told = np.frombuffer(b"".join(head for head in heads if len(head) == 12), np.uint8)
-    told = told.reshape(-1, 12)
-    sums = told[:, 8:].copy().view("<u4")[:, 0]
-    odd = np.flatnonzero(_masked(_crc32c(told[:, :8])) != sums)
-    if len(odd):
-        if heads[0].startswith((b"\x1f\x8b", b"\x78")):
+    table = np.frombuffer(b"".join(header for header in headers if len(header) == 12), np.uint8)
+    table = table.reshape(-1, 12)
+    checksums = table[:, 8:].copy().view("<u4")[:, 0]
+    corrupt = np.flatnonzero(_masked(_crc32c(table[:, :8])) != checksums)
+    if len(corrupt):
+        if headers[0].startswith((b"\x1f\x8b", b"\x78")):
             rule = "is compressed, and records of it can't be read one by one"
             raise refuse(path, str(file), rule, "write it without compression")
-        if odd[0] == 0:
+        if corrupt[0] == 0:
             raise refuse(path, str(file), "is no TFRecord file")
-        raise _corrupt(path, file, int(odd[0]))
-    if len(heads) > len(starts):
+        raise _corrupt(path, file, int(corrupt[0]))
+    if len(headers) > len(starts):
         raise refuse(path, str(file), f"is cut off in record {len(starts)}", "copy it again")
-    lengths = told[:, :8].copy().view("<i8")[:, 0]
+    lengths = table[:, :8].copy().view("<i8")[:, 0]
     return np.array(starts, np.int64), lengths.astype(np.int64)
 
 
-def _labels(index: Index, name: str) -> NDArray[Any]:
+def _labels(index: RecordIndex, name: str) -> NDArray[Any]:
     """The label of every record: `[n]` of int64 or text, or `[n, targets]` of float32."""
-    found: list[Any] = []
+    labels: list[Any] = []
     for i in range(len(index)):
         try:
-            told = features(index.record(i))
+            by_name = features(index.record(i))
         except Exception:  # protobuf's own error, which has moved before
             rule = f"holds no tf.train.Example in record {i}"
             raise refuse(index.path, str(index.file), rule) from None
-        if name not in told:
-            rule, hint = f"is no feature of record {i} of {index.file}", did_you_mean(name, told)
-            raise refuse("labels", name, rule, hint)
-        value = value_of(told[name])
-        found.append(value.decode(errors="replace") if isinstance(value, bytes) else value)
+        if name not in by_name:
+            hint = did_you_mean(name, by_name)
+            raise refuse("labels", name, f"is no feature of record {i} of {index.file}", hint)
+        value = value_of(by_name[name])
+        labels.append(value.decode(errors="replace") if isinstance(value, bytes) else value)
     try:
-        return np.array(found).reshape(len(found), -1) if found else np.zeros(0, np.int64)
+        return np.array(labels).reshape(len(labels), -1) if labels else np.zeros(0, np.int64)
     except ValueError:
         rule = f"has not as many numbers in every record of {index.file}"
         raise refuse("labels", name, rule) from None
@@ -156,11 +153,11 @@ def _corrupt(path: str, file: Path, record: int) -> Refused:
     return refuse(path, str(file), rule, "copy it again")
 
 
-def _kept(file: Path, what: str) -> Path | None:
-    """Where something found out about a file is kept, if the cache can be written to."""
+def _cache_file(file: Path, what: str) -> Path | None:
+    """The cache's file for `what` is known of a data file; None where the cache is read-only."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(home) / CACHE
-    name = f"{FORMAT} {file} {_stamp(file)} {what}"
+    folder = Path(home) / CACHE_FOLDER
+    name = f"{CACHE_FORMAT} {file} {_stamp(file)} {what}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -171,18 +168,19 @@ def _kept(file: Path, what: str) -> Path | None:
 
 
 def _stamp(file: Path) -> tuple[int, int]:
-    told = file.stat()
-    return told.st_size, told.st_mtime_ns
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=64)
-def _opened(file: Path, stamp: tuple[int, int]) -> int:
+def _descriptor(file: Path, stamp: tuple[int, int]) -> int:
+    """A file opened for reading; another `stamp` opens it anew."""
     return os.open(file, os.O_RDONLY)
 
 
 @lru_cache(maxsize=1)
 def _table() -> NDArray[np.uint32]:
-    """What each byte does to a CRC-32C (Castagnoli's polynomial, reflected)."""
+    """The table of CRC-32C for each byte (Castagnoli's polynomial, reflected)."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)

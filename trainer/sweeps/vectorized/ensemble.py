@@ -89,13 +89,13 @@ class Ensemble:
         self,
         state: State,
         tables: NDArray[np.float32],
-        feed_inputs: Sequence[Any],
+        feed_args: Sequence[Any],
         active: NDArray[np.bool_],
     ) -> EnsembleUpdates:
         """Makes one update for each row of the tables with every `active` network.
 
-        `tables` is `[K, size, values]`, and `feed_inputs` what each network's feed hands to the
-        program for K updates. A network whose loss or gradients are not finite keeps its state
+        `tables` is `[K, size, values]`, and `feed_args` the arguments of each network's
+        feed for K updates. A network whose loss or gradients are not finite keeps its state
         from before that update, and makes no further one; with `skips_nonfinite` it goes on with
         the next.
 
@@ -105,11 +105,11 @@ class Ensemble:
         count = len(tables)
         rows = np.zeros((self.longest, *tables.shape[1:]), np.float32)
         rows[:count] = tables
-        stacked_inputs = tf.nest.map_structure(lambda *parts: tf.stack(parts), *feed_inputs)
+        stacked_args = tf.nest.map_structure(lambda *parts: tf.stack(parts), *feed_args)
         state, losses, finite, made = self._update_all(
             state,
             tf.constant(rows),
-            stacked_inputs,
+            stacked_args,
             tf.constant(active),
             tf.constant(count, tf.int32),
         )
@@ -135,7 +135,7 @@ class Ensemble:
         self,
         state: State,
         rows: tf.Tensor,
-        stacked_inputs: Any,
+        stacked_args: Any,
         active: tf.Tensor,
         count: tf.Tensor,
     ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -163,7 +163,7 @@ class Ensemble:
             variables = {name: state[name] for name in self._variables()}
             new_state, loss, is_finite = tf.vectorized_map(
                 lambda network: update_network(network, i),
-                (variables, rows[i], stacked_inputs, active),
+                (variables, rows[i], stacked_args, active),
             )
             step = state[STEP] + tf.cast(active, tf.int64)
             made += tf.cast(active, tf.int32)

@@ -167,7 +167,7 @@ class Lanes:
             tables[:, lane] = request.table[request.made : request.made + count]
             steps[lane] = request.step + request.made
         feed_inputs = [
-            feed.hand(step, count, ensemble.longest)
+            feed.args(step, count, ensemble.longest)
             for feed, step in zip(self._feeds, steps, strict=True)
         ]
         active = np.isin(np.arange(ensemble.size), list(self._requests))

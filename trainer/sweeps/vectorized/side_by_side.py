@@ -18,7 +18,7 @@ import tensorflow as tf
 from schedules import Refused
 
 from ...commands.job import Job
-from ...data.feeds.select import feeding
+from ...data.feeds.select import make_feed
 from ...engine.compile_cache import remembered
 from ...engine.compile_choice import CompileChoice
 from ...engine.compile_decision import compiled
@@ -184,8 +184,8 @@ def _build_lanes(entries: Sequence[Entry]) -> tuple[CompileChoice, list[Lane]]:
     with tf.device(first.device):
         keras.utils.clear_session(free_memory=False)
         network = Network.declared(shared, names, first.data.train.labels)
-        feed = feeding(shared.data, first.data, first.order)
-        feeds = [feed.along(entry.setup.order) for entry in entries]
+        feed = make_feed(shared.data, first.data, first.order)
+        feeds = [feed.in_order(entry.setup.order) for entry in entries]
 
         def build(compiled: Compiled) -> Ensemble:
             skips_nonfinite = run.on_nonfinite == "skip"
@@ -200,7 +200,7 @@ def _build_lanes(entries: Sequence[Entry]) -> tuple[CompileChoice, list[Lane]]:
                 layout.program_rows(entry.setup.tape.read(0, count))
                 for layout, entry in zip(layouts[:size], entries[:size], strict=True)
             ]
-            feed_inputs = [feed.hand(0, count, longest) for feed in feeds[:size]]
+            feed_inputs = [feed.args(0, count, longest) for feed in feeds[:size]]
             ensemble.update(trial_state, np.stack(rows, axis=1), feed_inputs, np.full(size, True))
 
         choices = (entry.compile_choice for entry in entries if entry.compile_choice)
