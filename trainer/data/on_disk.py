@@ -13,7 +13,7 @@ from .inputs import Inputs, Key
 from .preparation import Preparation
 
 MEMORY_SHARE = 4
-"""Data may take 1 / 4 of the free memory: while it is copied, it is there twice."""
+"""Data may take 1 / 4 of the free memory, since copying needs room for two copies."""
 
 
 class Stored:

@@ -25,7 +25,7 @@ never changes becomes 0.
 """
 
 PIECE_BYTES = 2**25
-"""Bytes of inputs in one piece, so that inputs larger than memory can be gone through."""
+"""The bytes of a piece. Inputs larger than memory are gone through piece by piece."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class RawData(Data):
     normalise: Normalise = "none"
     """How inputs are brought to a size to train on; worked out on the training part alone."""
     held_out: HeldOut | None = None
-    """What is held out to evaluate by; null for a fifth, or for none if test examples exist."""
+    """What is held out to evaluate by; null for a fifth, or for none if there are tests."""
 
     @abstractmethod
     def read(self) -> RawExamples:
@@ -149,7 +149,7 @@ class RawData(Data):
 
 
 def _loaded(inputs: Inputs, *, streams: bool) -> Inputs:
-    """The inputs in memory, or as they are where they stream and can be read in parts."""
+    """The inputs in memory, or unread where they stream and can be read in parts."""
     if streams and not getattr(inputs, "reads_whole", False):
         return inputs
     return np.asanyarray(inputs[:])

@@ -89,7 +89,7 @@ class HuggingFace(_Hub):
                 loaded = datasets.load_dataset(
                     self.path, self.config, revision=self.revision, download_config=local
                 )
-        except Exception as error:  # of which the package and its network have dozens
+        except Exception as error:  # the package and its network raise dozens of types
             raise self.unavailable("path", self.path, error) from None
         if not isinstance(loaded, datasets.DatasetDict):
             if split != "train":
@@ -181,7 +181,7 @@ class Tfds(_Hub):
                 builder.download_and_prepare()
         except Refused:
             raise
-        except Exception as error:  # of which the package and its network have dozens
+        except Exception as error:  # the package and its network raise dozens of types
             raise self.unavailable("name", self.name, error) from None
         self.check_features(dict(builder.info.features))
         for split in filter(None, (self.train, self.test)):
@@ -207,8 +207,8 @@ class Tfds(_Hub):
             labels.append(row[self.labels])
         for array in inputs:
             if array.shape != inputs[0].shape:
-                rule = f"has one of shape {list(array.shape)}, and the first is "
-                rule += f"{list(inputs[0].shape)}"
+                shape, first = list(array.shape), list(inputs[0].shape)
+                rule = f"has one of shape {shape}, and the first is {first}"
                 hint = "data=python with a function that resizes them"
                 raise refuse("inputs", self.inputs, rule, hint)
         return RawPart(np.stack(inputs), np.array(labels))
