@@ -1,8 +1,8 @@
 """Composable schedules for any training hyperparameter, exact at every boundary."""
 
-from .declaration.gc_pause import spared
+from .declaration.gc_pause import gc_paused
 
-with spared():
+with gc_paused():
     from .clock import Clock, Duration
     from .curve import Curve, load
     from .declaration import Problem, Refused

@@ -13,11 +13,11 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from .declaration import did_you_mean, refuse
 
 _UNITS = {"step": "steps", "epoch": "epochs", "example": "examples", "%": "%"}
-_WRITTEN = re.compile(r"\s*([+-]?(?:\d+/\d+|\d*\.?\d+(?:[eE][+-]?\d{1,2})?))\s*([a-zA-Z%]*)\s*")
+_PATTERN = re.compile(r"\s*([+-]?(?:\d+/\d+|\d*\.?\d+(?:[eE][+-]?\d{1,2})?))\s*([a-zA-Z%]*)\s*")
 
 
 def exact(number: float | int | str | Fraction) -> Fraction:
-    """The rational number that was written: 1.1 is 11/10, not the nearest binary fraction.
+    """The rational number as a person writes it: 1.1 is 11/10, not the nearest binary fraction.
 
     >>> exact(1.1), exact(2)
     (Fraction(11, 10), Fraction(2, 1))
@@ -39,17 +39,17 @@ class Duration:
     unit: str = "steps"
 
     @classmethod
-    def parse(cls, written: object) -> Duration:
-        """Reads a number of steps or a text such as `"10 epochs"`.
+    def parse(cls, value: object) -> Duration:
+        """Reads a number of steps or a text such as `"10 epochs"`; returns a duration unchanged.
 
         Raises:
             ValueError: when it is not a non-negative, finite number with a known unit.
         """
-        if isinstance(written, Duration):
-            return written
-        if isinstance(written, bool) or not isinstance(written, (int, float, str, Fraction)):
+        if isinstance(value, Duration):
+            return value
+        if isinstance(value, bool) or not isinstance(value, (int, float, str, Fraction)):
             raise ValueError(_RULE)
-        amount, unit = _read(written) if isinstance(written, str) else (written, "steps")
+        amount, unit = _split(value) if isinstance(value, str) else (value, "steps")
         try:
             amount = exact(amount)
         except (ValueError, ZeroDivisionError):  # NaN, infinities and 1/0 are no decimals
@@ -61,31 +61,30 @@ class Duration:
         return cls(amount, unit)
 
     def __str__(self) -> str:
-        decimal = float(self.amount)
-        amount = decimal if exact(decimal) == self.amount else self.amount
-        amount = self.amount if self.amount.denominator == 1 else amount
+        amount: Fraction | float = self.amount
+        if self.amount.denominator != 1 and exact(float(self.amount)) == self.amount:
+            amount = float(self.amount)
         if self.unit == "%":
             return f"{amount}%"
         return f"{amount} {self.unit.removesuffix('s') if amount == 1 else self.unit}"
 
-    def written(self) -> int | str:
-        """As a config file writes it."""
+    def config_value(self) -> int | str:
+        """The duration as a config file writes it."""
         if self.unit == "steps" and self.amount.denominator == 1:
             return int(self.amount)
         return str(self)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        def validate(written: object) -> Duration:
+        def validate(value: object) -> Duration:
             try:
-                return cls.parse(written)
+                return cls.parse(value)
             except ValueError as error:
-                about = {"rule": str(error), "hint": _meant(written)}
-                raise PydanticCustomError("duration", "{rule}", about) from None
+                context = {"rule": str(error), "hint": _hint(value)}
+                raise PydanticCustomError("duration", "{rule}", context) from None
 
-        return core_schema.no_info_plain_validator_function(
-            validate, serialization=core_schema.plain_serializer_function_ser_schema(cls.written)
-        )
+        serialize = core_schema.plain_serializer_function_ser_schema(cls.config_value)
+        return core_schema.no_info_plain_validator_function(validate, serialization=serialize)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -107,28 +106,30 @@ _RULE = (
 _SHORTEST, _LONGEST = Fraction(1, 10**9), Fraction(10**18)
 
 
-def _read(text: str) -> tuple[str, str]:
-    """The amount and the unit that a text such as `"10 epochs"` names."""
-    found = _WRITTEN.fullmatch(text)
-    unit = _UNITS.get(found[2].lower().rstrip("s") or "step") if found else None
-    if not found or not unit:
+def _split(text: str) -> tuple[str, str]:
+    """The amount and the unit in a text such as `"10 epochs"`."""
+    match = _PATTERN.fullmatch(text)
+    unit = _UNITS.get(match[2].lower().rstrip("s") or "step") if match else None
+    if not match or not unit:
         raise ValueError(_RULE)
-    return found[1], unit
+    return match[1], unit
 
 
-def _meant(written: object) -> str:
-    """What to type instead of something that is no duration."""
-    unit = "".join(re.findall(r"[a-zA-Z%]+", written)) if isinstance(written, str) else ""
-    known = not unit or unit.lower().rstrip("s") in _UNITS
-    return "such as '10 epochs'" if known else did_you_mean(unit, _UNITS.values())
+def _hint(value: object) -> str:
+    """What to type instead of a value that is no duration."""
+    unit = "".join(re.findall(r"[a-zA-Z%]+", value)) if isinstance(value, str) else ""
+    if not unit or unit.lower().rstrip("s") in _UNITS:
+        return "such as '10 epochs'"
+    return did_you_mean(unit, _UNITS.values())
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What a run's lengths are measured against.
+    """Converts the durations of a run, or of a part of it, to exact numbers of updates.
 
-    `total_steps` is the span that per cent refer to, in updates; it may be a rational number, as
-    a part of a sequence may be. `batch_size` and `examples_per_epoch` convert examples and epochs.
+    `total_steps` is the span that per cent refer to, in updates. It may be a fraction, since a
+    part of a sequence may end between two steps. `batch_size` and `examples_per_epoch` convert
+    examples and epochs.
 
     >>> clock = Clock(total_steps=1000, batch_size=64, examples_per_epoch=55000)
     >>> clock.steps("1 epoch")
@@ -160,18 +161,18 @@ class Clock:
             case "steps":
                 return duration.amount
             case "%":
-                return duration.amount / 100 * self._known("total_steps", duration)
+                return duration.amount / 100 * self._required("total_steps", duration)
             case "examples":
-                return duration.amount / self._known("batch_size", duration)
-            case _:
-                examples = duration.amount * self._known("examples_per_epoch", duration)
-                return examples / self._known("batch_size", duration)
+                return duration.amount / self._required("batch_size", duration)
+            case _:  # epochs
+                examples = duration.amount * self._required("examples_per_epoch", duration)
+                return examples / self._required("batch_size", duration)
 
     def spanning(self, steps: Fraction | None) -> Clock:
         """The clock of a part that lasts `steps`: the same units, per cent of that part."""
         return Clock(steps, self.batch_size, self.examples_per_epoch)
 
-    def _known(self, name: str, duration: Duration) -> Fraction:
+    def _required(self, name: str, duration: Duration) -> Fraction:
         value = getattr(self, name)
         if value is None:
             hint = "write the length in steps" if duration.unit != "steps" else ""

@@ -1,4 +1,4 @@
-"""A schedule on a clock: what a preview and the training both read."""
+"""A schedule on a clock; a preview and the training both read its values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from .clock import Clock
 from .declaration import refuse, within
 from .moments import Moments, Values
-from .schedule import Failed, Metrics, Path, Schedule
+from .schedule import EvaluationRefused, Metrics, Path, Schedule
 
 
 class Curve:
-    """A schedule on a clock: what `load` gives, and what a preview and the training both read.
+    """A schedule on a clock: `load` returns one; a preview and the training both read its values.
 
     >>> curve = load({"kind": "exponential", "initial_value": 0.1, "decay_steps": 10,
     ...               "decay_rate": 0.5, "staircase": True}, Clock(total_steps=100))
@@ -26,7 +26,7 @@ class Curve:
     """
 
     def __init__(self, schedule: Schedule, clock: Clock, path: Path = ()) -> None:
-        """Checks `schedule`, which a config has at `path`, and keeps a copy of it."""
+        """Checks a schedule and keeps a copy of it; `path` is where the config has it."""
         self.path = path
         with within(*path):
             schedule.check(clock)
@@ -38,71 +38,71 @@ class Curve:
     @overload
     def __call__(self, steps: NDArray[np.integer[Any]] | list[int]) -> Values: ...
     def __call__(self, steps: ArrayLike) -> float | Values:
-        """The float64 value at each of `steps`, whole numbers from 0 on; a number gives a float.
+        """The float64 value at each of `steps`, whole numbers from 0 on; a float for one number.
 
         Raises:
             ValueError: for a step that is negative or no whole number.
-            Refused: when a function that the config names fails, or gives no number, there.
+            Refused: when a function that the config names fails there, or returns no number.
         """
-        asked = np.asarray(steps)
-        if asked.size and (not np.issubdtype(asked.dtype, np.integer) or asked.min() < 0):
+        array = np.asarray(steps)
+        if not array.size:
+            return np.empty(array.shape)
+        if not np.issubdtype(array.dtype, np.integer) or array.min() < 0:
             raise ValueError(f"steps must be whole numbers from 0 on, got {steps!r}")
-        if not asked.size:
-            return np.empty(asked.shape)
-        # One contiguous row whatever was asked, so that a value is the same bits alone or in a
-        # million: numpy rounds a scalar's powers and cosines otherwise than an array's.
-        t = Moments.at(np.ascontiguousarray(asked.ravel(), dtype=np.int64), self.clock)
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # lint tells of these
-            values = self._at(t).reshape(asked.shape)
-        return values if asked.ndim else float(values)
+        # Formulas always see one contiguous row, since numpy rounds the powers and cosines of a
+        # scalar differently from those of an array. A value has the same bits in any array.
+        t = Moments.at(np.ascontiguousarray(array.ravel(), dtype=np.int64), self.clock)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # lint reports these
+            values = self._at(t).reshape(array.shape)
+        return values if array.ndim else float(values)
 
     def _at(self, t: Moments) -> Values:
         try:
             return self.schedule.at(t)
-        except Failed as failed:
-            paths = (path for path, part in self.schedule.tree() if part is failed.part)
+        except EvaluationRefused as refused:
+            paths = (path for path, part in self.schedule.tree() if part is refused.part)
             with within(*self.path, *next(paths)):
                 raise
 
     def observe(self, metrics: Metrics, step: int | None = None) -> None:
-        """Tells the reacting schedules what an evaluation found.
+        """Passes the results of an evaluation to the reacting schedules.
 
-        With `step`, the number of updates done, only the part of a sequence that is in force
-        then hears it; without, all do.
+        `step` is the number of updates done. Only the part of a sequence that is in force then
+        gets the results; without `step` all parts do.
         """
         t = None if step is None else Moments.at(np.array([step], np.int64), self.clock)
         with within(*self.path):
             self.schedule.observe(metrics, t)
 
     def set(self, value: float | None) -> None:
-        """Turns every `manual` schedule in here to `value`, from the next step asked for on.
+        """Sets every `manual` schedule in here to `value`; later calls of the curve return it.
 
-        None gives it back its `initial_value`.
+        None sets it back to its `initial_value`.
 
         Raises:
             Refused: when there is none, or `value` is no finite number.
         """
         with within(*self.path):
-            if not self.schedule.turn(value):
+            if not self.schedule.set_manual(value):
                 rule = "no part of this schedule is set by hand"
                 raise refuse("", value, rule, "use kind: manual")
 
     @property
     def manual(self) -> bool:
-        """Whether a part of it is set by hand, so that `set` has something to turn."""
-        return self.schedule.manual()
+        """Whether a part of it is `manual`, and can be changed by `set`."""
+        return self.schedule.has_manual()
 
     @property
     def reacts(self) -> bool:
-        """Whether the values depend on what `observe` has heard, or on a hand."""
+        """Whether the values depend on what was observed, or set by hand."""
         return self.schedule.reacts()
 
     def state(self) -> dict[str, Any]:
-        """All that `observe` has changed, as JSON holds it."""
+        """All that `observe` and `set` have changed; JSON can hold it."""
         return self.schedule.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state()` gave, on this or another curve of the same schedule.
+        """Puts back what `state()` returned, on this or another curve of the same schedule.
 
         Raises:
             Refused: when the state was not made by such a schedule.

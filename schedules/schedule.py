@@ -11,14 +11,14 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from .clock import Clock, Duration
-from .declaration import Declaration, Kind, Problem, Refused, joined, within
+from .declaration import Declaration, Kind, Problem, Refused, join_path, within
 from .moments import Moments, Values
 
 Metrics = float | Mapping[str, float]
-"""What an evaluation found: one number, or several by name."""
+"""The results of an evaluation: one number, or several by name."""
 
 Path = tuple[str | int, ...]
-"""The keys that lead from a schedule to one that it is made of."""
+"""The keys that lead from a schedule to a schedule inside it."""
 
 
 def _positive(duration: Duration) -> Duration:
@@ -32,11 +32,11 @@ Length = Annotated[Duration, AfterValidator(_positive)]
 """A duration longer than 0."""
 
 WHOLE = Duration(Fraction(100), "%")
-"""The whole of the enclosing span: what a length that was left out means."""
+"""The whole of the enclosing span: the default of most lengths."""
 
 
-class Failed(Refused):
-    """What a schedule raises in the middle of its curve, where it does not know its own path."""
+class EvaluationRefused(Refused):
+    """A schedule can't compute a value. `part` is the schedule, which does not know its path."""
 
     def __init__(self, part: Schedule, problem: Problem) -> None:
         super().__init__([problem])
@@ -46,10 +46,10 @@ class Failed(Refused):
 class Schedule(Kind, family=True):
     """A value as a function of the step, `at(t)`, for any quantity that changes in training.
 
-    Subclasses state a `kind`, their parameters and the formula, and nothing else: durations are
-    read on the clock that the moments carry (`t / self.decay_steps`), so the formula in the code
-    looks like the formula in the docstring. A schedule that reacts keeps what it has heard in
-    private attributes and hands it over as `state`.
+    A subclass states a `kind`, its parameters and the formula, and nothing else. The moments carry
+    a clock that converts durations (`t / self.decay_steps`), so the formula in the code looks like
+    the formula in the docstring. A schedule that reacts keeps what it has observed in private
+    attributes, and returns it as `state`.
     """
 
     closed_form: ClassVar[bool] = True
@@ -60,7 +60,7 @@ class Schedule(Kind, family=True):
         """The values at the moments `t`, one float64 each."""
 
     def children(self) -> Iterator[tuple[Path, Schedule]]:
-        """The schedules this one is made of, each with its path inside this one."""
+        """The schedules that this one is made of, each with its path inside this one."""
         for name in type(self).model_fields:
             field = getattr(self, name)
             if isinstance(field, Schedule):
@@ -71,16 +71,16 @@ class Schedule(Kind, family=True):
                         yield (name, i), item
 
     def tree(self) -> Iterator[tuple[Path, Schedule]]:
-        """Itself and all that it is made of, however deep, each with its path inside this one."""
+        """The schedule and all inside it, however deep, each with its path from here."""
         yield (), self
         for path, child in self.children():
-            for inner, part in child.tree():
-                yield (*path, *inner), part
+            for inner_path, schedule in child.tree():
+                yield (*path, *inner_path), schedule
 
     def code(self) -> Iterator[tuple[str, str]]:
         for path, child in self.children():
-            for inner, name in child.code():
-                yield joined(*path, inner), name
+            for inner_path, name in child.code():
+                yield join_path(*path, inner_path), name
 
     def check(self, clock: Clock) -> None:
         """Refuses what this clock can't honour; a composite also checks what it is made of.
@@ -89,89 +89,93 @@ class Schedule(Kind, family=True):
             Refused: with the path inside this schedule.
         """
         self.check_lengths(clock)
-        for path, child, own in self.clocks(clock):
+        for path, child, child_clock in self.clocks(clock):
             with within(*path):
-                child.check(own)
+                child.check(child_clock)
 
     def check_lengths(self, clock: Clock) -> None:
-        """Reads every duration of this schedule's own once, so that a bad unit is named."""
+        """Refuses a duration of this schedule whose unit the clock can't convert."""
         for _ in self.lengths(clock):
             pass
 
     def clocks(self, clock: Clock) -> Iterator[tuple[Path, Schedule, Clock]]:
-        """The schedules this one is made of, each with its path and the clock it reads."""
+        """The schedules that this one is made of, each with its path and its clock."""
         for path, child in self.children():
             yield path, child, clock
 
     def lengths(self, clock: Clock) -> Iterator[tuple[str, Duration, Fraction]]:
-        """Its own durations, its parts' included: path, what was written, the steps it means.
+        """The durations of the schedule, and those of its parts: path, duration, steps.
 
-        Those in a list have the path of the list.
+        Durations in a list have the path of the list.
         """
         for path, duration in _durations((), self):
             with within(*path):
                 steps = clock.steps(duration)
-            yield joined(*(key for key in path if isinstance(key, str))), duration, steps
+            yield join_path(*(key for key in path if isinstance(key, str))), duration, steps
 
     def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
         """The named moments where the curve changes its course, for previews and lint."""
-        for _, child, own in self.clocks(clock):
-            yield from child.marks(own)
+        for _, child, child_clock in self.clocks(clock):
+            yield from child.marks(child_clock)
 
     def observe(self, metrics: Metrics, t: Moments | None) -> None:
-        """Hears what an evaluation at `t` found; schedules that don't react pass it on."""
+        """Reacts to the results of an evaluation at `t`; other schedules pass them on."""
         for path, child in self.children():
             with within(*path):
                 child.observe(metrics, t)
 
-    def turn(self, value: float | None) -> bool:
-        """Sets what a hand can set in here to `value`, or back to what it was declared as.
+    def set_manual(self, value: float | None) -> bool:
+        """Sets the `manual` schedules in here to `value`, or back to their declared value.
 
-        False where there is no such part.
+        Returns whether there is a `manual` schedule.
         """
-        turned = [child.turn(value) for _, child in self.children()]
-        return any(turned)
+        was_set = False
+        for _, child in self.children():
+            if child.set_manual(value):
+                was_set = True
+        return was_set
 
-    def manual(self) -> bool:
-        """Whether a part of it is set by hand."""
-        return any(child.manual() for _, child in self.children())
+    def has_manual(self) -> bool:
+        """Whether a schedule in here is set by hand."""
+        return any(child.has_manual() for _, child in self.children())
 
     def reacts(self) -> bool:
-        """Whether this schedule, or one it is made of, depends on more than the step."""
+        """Whether this schedule, or one inside it, depends on more than the step."""
         return not self.closed_form or any(child.reacts() for _, child in self.children())
 
     def state(self) -> dict[str, Any]:
-        """What the reacting schedules in here have heard, by path; JSON holds it."""
+        """The state of the reacting schedules in here, by path; JSON can hold it."""
         return {
-            joined(*path, inner): heard
+            join_path(*path, inner_path): child_state
             for path, child in self.children()
-            for inner, heard in child.state().items()
+            for inner_path, child_state in child.state().items()
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state` gave."""
+        """Puts back what `state` returned."""
         for path, child in self.children():
-            prefix = ".".join(map(str, path))
+            prefix = join_path(*path)
             child.restore(
                 {
-                    key[len(prefix) :].removeprefix("."): heard
-                    for key, heard in state.items()
+                    key[len(prefix) :].removeprefix("."): child_state
+                    for key, child_state in state.items()
                     if key == prefix or key.startswith(prefix + ".")
                 }
             )
 
 
 def _durations(path: Path, field: object) -> Iterator[tuple[Path, Duration]]:
-    """Every duration in a field, as far as the schedules that it holds, which have their own."""
+    """Every duration in `field`, without those of the schedules inside it."""
     if isinstance(field, Duration):
         yield path, field
         return
-    inner: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(field, Declaration) and (not path or not isinstance(field, Schedule)):
-        inner = field
+    items: Iterable[tuple[str | int, Any]] = ()
+    inside = bool(path)
+    if isinstance(field, Declaration) and not (inside and isinstance(field, Schedule)):
+        items = field
     elif isinstance(field, Mapping):
-        inner = field.items()
+        items = field.items()
     elif isinstance(field, tuple):
-        inner = enumerate(field)
-    for key, item in inner:
+        items = enumerate(field)
+    for key, item in items:
         yield from _durations((*path, key), item)

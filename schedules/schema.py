@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema
 
 from .clock import Duration
 from .declaration import Declaration
-from .declaration.docstrings import purposes
+from .declaration.docstrings import field_docs
 from .kinds.parts import Part
 from .schedule import Schedule
 
@@ -19,47 +19,47 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """The schema of a schedule, with every kind and `Part` under `$defs`.
 
-    Which kind's rules apply is chosen by `kind`, so that an editor speaks of that kind alone.
+    The value of `kind` chooses which rules apply, so an editor only mentions those of that kind.
 
     >>> json_schema()["$defs"]["linear"]["required"]
     ['kind', 'initial_value', 'end_value']
     """
-    kinds = {kind: _published(member) for kind, member in sorted(Schedule.kinds.items())}
-    part = _published(Part)
-    parts = {
+    kinds = {kind: _model_schema(member) for kind, member in sorted(Schedule.kinds.items())}
+    part = _model_schema(Part)
+    length = part["properties"]["length"]
+    flat_parts = {
         f"{kind}_part": schema | {"properties": schema["properties"] | {"length": length}}
         for kind, schema in kinds.items()
-        for length in [part["properties"]["length"]]
         if "length" not in schema["properties"]
     }
-    flat = {kind: f"{kind}_part" if f"{kind}_part" in parts else kind for kind in kinds}
+    part_of = {kind: f"{kind}_part" if f"{kind}_part" in flat_parts else kind for kind in kinds}
     families = {
-        "Schedule": _chosen({kind: kind for kind in kinds}),
-        "Part": {"if": {"required": ["kind"]}, "then": _chosen(flat), "else": part},
+        "Schedule": _choice({kind: kind for kind in kinds}),
+        "Part": {"if": {"required": ["kind"]}, "then": _choice(part_of), "else": part},
     }
-    definitions: dict[str, Any] = _linked(families | kinds | parts)
+    definitions: dict[str, Any] = _with_references(families | kinds | flat_parts)
     return {"$schema": DIALECT, "$ref": "#/$defs/Schedule", "$defs": definitions}
 
 
-class _Published(GenerateJsonSchema):
-    """pydantic's schema with lengths as a config file writes them, and without echoing titles."""
+class _SchemaGenerator(GenerateJsonSchema):
+    """pydantic's generator; lengths are as a config file writes them, and titles are left out."""
 
     def encode_default(self, dft: Any) -> Any:
-        return dft.written() if isinstance(dft, Duration) else super().encode_default(dft)
+        return dft.config_value() if isinstance(dft, Duration) else super().encode_default(dft)
 
     def field_title_should_be_set(self, schema: CoreSchema) -> bool:
         return False
 
 
-def _published(model: type[Declaration]) -> dict[str, Any]:
-    schema = model.model_json_schema(schema_generator=_Published)
+def _model_schema(model: type[Declaration]) -> dict[str, Any]:
+    schema = model.model_json_schema(schema_generator=_SchemaGenerator)
     prose, _, _ = schema["description"].partition(">>>")
     kind = ["kind"] if "kind" in schema["properties"] else []
     required = kind + [name for name in schema.get("required", []) if name != "kind"]
     rules = {key: rule for key, rule in schema.items() if key not in ("title", "$defs")}
-    told = purposes(model)
+    docs = field_docs(model)
     properties = {
-        name: {"description": told[name]} | rule if name in told else rule
+        name: {"description": docs[name]} | rule if name in docs else rule
         for name, rule in schema["properties"].items()
     }
     return rules | {
@@ -69,8 +69,8 @@ def _published(model: type[Declaration]) -> dict[str, Any]:
     }
 
 
-def _chosen(definitions: dict[str, str]) -> dict[str, Any]:
-    """A mapping whose `kind` chooses among definitions."""
+def _choice(definitions: dict[str, str]) -> dict[str, Any]:
+    """The schema of a mapping whose `kind` chooses one of `definitions`, names by kind."""
     return {
         "type": "object",
         "required": ["kind"],
@@ -85,11 +85,13 @@ def _chosen(definitions: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _linked(schema: Any) -> Any:
-    """`schema` with each `kindOf`, which pydantic can't resolve, turned into a `$ref`."""
+def _with_references(schema: Any) -> Any:
+    """`schema` with a `$ref` in the place of each `kindOf`, which pydantic can't resolve."""
     if isinstance(schema, list):
-        return [_linked(item) for item in schema]
+        return [_with_references(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    linked = {key: _linked(value) for key, value in schema.items() if key != "kindOf"}
-    return linked | ({"$ref": f"#/$defs/{schema['kindOf']}"} if "kindOf" in schema else {})
+    replaced = {key: _with_references(value) for key, value in schema.items() if key != "kindOf"}
+    if "kindOf" in schema:
+        replaced["$ref"] = f"#/$defs/{schema['kindOf']}"
+    return replaced

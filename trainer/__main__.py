@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from schedules.declaration.gc_pause import spared
+from schedules.declaration.gc_pause import gc_paused
 
-with spared(lasting=True):
+with gc_paused(freeze=True):
     import logging
     import os
     import signal

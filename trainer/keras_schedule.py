@@ -15,8 +15,8 @@ from keras.src.saving.serialization_lib import in_safe_mode
 from numpy.typing import ArrayLike
 
 from schedules import Clock, Curve, Schedule, load
-from schedules.analysis.preview import chunks, everything
-from schedules.declaration import joined, refuse
+from schedules.analysis.preview import chunks, walk
+from schedules.declaration import join_path, refuse
 from schedules.kinds.sequences import Wrapped
 
 from .scheduled.parabolas import CurveTooLongError, Pieces, fitted, ordinal, parabola
@@ -67,11 +67,11 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
                 raise refuse("clock", clock, "comes with the curve", "leave it out")
             clock, schedule = schedule.clock, schedule.schedule
         self.curve = load(schedule, clock)
-        for path, part, _ in everything(self.curve.schedule, self.curve.clock):
+        for path, part, _ in walk(self.curve.schedule, self.curve.clock):
             if not part.closed_form:
                 rule = "reacts, so that its value is no function of the step"
                 hint = "`python -m trainer` trains with it; Keras has ReduceLROnPlateau"
-                raise refuse(joined(*path, "kind"), part.kind, rule, hint)
+                raise refuse(join_path(*path, "kind"), part.kind, rule, hint)
 
     def __call__(self, step: ArrayLike | tf.Tensor) -> tf.Tensor:
         step = tf.convert_to_tensor(step, dtype_hint=tf.int64)

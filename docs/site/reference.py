@@ -17,7 +17,7 @@ import yaml
 from mkdocs.structure.files import File
 
 from schedules import Refused, load
-from schedules.catalogue import RUN, paragraphs, parameters
+from schedules.catalogue import EXAMPLE_CLOCK, paragraphs, parameters
 from schedules.declaration import Declaration, Kind
 from schedules.declaration.kind import families
 from schedules.plots.svg import svg
@@ -152,8 +152,8 @@ def _picture(file: Path) -> str | None:
     with file.open(encoding="utf-8") as opened:
         declared = yaml.safe_load(opened)
     try:
-        curve = load(declared, RUN)
-        return svg({"learning_rate": curve}, RUN, f"schedule={file.stem}")
+        curve = load(declared, EXAMPLE_CLOCK)
+        return svg({"learning_rate": curve}, EXAMPLE_CLOCK, f"schedule={file.stem}")
     except Refused:
         return None
 
@@ -232,9 +232,7 @@ def _declaration(annotation: Any) -> type[Declaration] | None:
 
 
 def _founder(member: type[Kind]) -> type[Kind]:
-    return next(
-        c for c in member.__mro__ if getattr(c, "founds_family", False) and issubclass(c, Kind)
-    )
+    return next(c for c in member.__mro__ if getattr(c, "is_family", False) and issubclass(c, Kind))
 
 
 def _options(title: str, group: str) -> str:

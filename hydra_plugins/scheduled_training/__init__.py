@@ -1,6 +1,6 @@
-"""What Hydra finds by itself: it takes plugins from the package `hydra_plugins` and nowhere else.
+"""Our plugins for Hydra, which discovers them in the package `hydra_plugins` and nowhere else.
 
-Hydra imports this in every program of the environment, so what it needs is imported on use.
+Hydra imports this module in every program of the environment, so methods import what they need.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class Confs(SearchPathPlugin):
-    """Gives the options that plugins bring to our own groups, and to no other program's."""
+class PluginConfFolders(SearchPathPlugin):
+    """Adds the conf folders of plugins to our own search path, and to no other program's."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        ours = sys.modules.get("trainer.config.hydra")
-        main = [place.path for place in search_path.get_path() if place.provider == "main"]
-        if ours and main and str(main[0]).removeprefix("file://") == str(ours.CONF):
+        hydra_module = sys.modules.get("trainer.config.hydra")
+        main = [entry.path for entry in search_path.get_path() if entry.provider == "main"]
+        if hydra_module and main and str(main[0]).removeprefix("file://") == str(hydra_module.CONF):
             from schedules.declaration import plugins
 
-            for name, folder in plugins.conf():
+            for name, folder in plugins.conf_folders():
                 search_path.append(f"plugin {name}", f"file://{folder}")
 
 
-class Ours(Sweeper):
-    """What our sweepers share: a launcher, once its package is there."""
+class LauncherSweeper(Sweeper):
+    """The base class of our sweepers: makes the launcher, if its package is installed."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -54,8 +54,8 @@ class Ours(Sweeper):
         )
 
 
-class Grid(Ours):
-    """Every combination of the given values; see `trainer.sweeps.multirun`."""
+class Grid(LauncherSweeper):
+    """Runs every combination of the listed values; see `trainer.sweeps.multirun`."""
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self._params = dict(params or {})
@@ -66,21 +66,21 @@ class Grid(Ours):
         return Multirun(self._config, self._loader).run(arguments, self._params, self._launcher)
 
 
-class Search(Ours):
-    """Values that follow from how the trials before went, by Optuna; `trainer.sweeps.search`."""
+class Search(LauncherSweeper):
+    """Optuna chooses values from the results of earlier trials; see `trainer.sweeps.search`."""
 
     def __init__(self, params: Mapping[str, Any] | None = None, **settings: Any) -> None:
         self._params, self._settings = dict(params or {}), settings
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        from trainer.sweeps.search.search import Search as Trials
+        from trainer.sweeps.search import search
 
-        trials = Trials(self._config, self._loader, self._settings)
+        trials = search.Search(self._config, self._loader, self._settings)
         return trials.run(arguments, self._params, self._launcher)
 
 
 class Local(Launcher):
-    """Several jobs at a time on this machine, each in its own process; `trainer.sweeps.local`."""
+    """Runs several jobs at a time here, each in its own process; see `trainer.sweeps.local`."""
 
     def __init__(self, jobs: int | str = "auto", gpus: int | str | Sequence[int] = "auto") -> None:
         self._jobs, self._gpus = jobs, gpus
@@ -92,7 +92,7 @@ class Local(Launcher):
 
     @property
     def at_once(self) -> int:
-        """How many jobs there may be together."""
+        """How many jobs may run at a time."""
         from trainer.sweeps.local import Machine
 
         return len(Machine.divided(self._jobs, self._gpus).places)
@@ -107,7 +107,7 @@ class Local(Launcher):
 
 
 class Vectorized(Launcher):
-    """Jobs that differ only in numbers, in one program; see `trainer.sweeps.vectorized`."""
+    """Runs jobs that differ only in numbers in one program; see `trainer.sweeps.vectorized`."""
 
     def __init__(self, jobs: int = 64) -> None:
         self._jobs = jobs
@@ -117,11 +117,11 @@ class Vectorized(Launcher):
     ) -> None:
         from trainer.sweeps.vectorized.launcher import VectorizedLauncher
 
-        self._fleet = VectorizedLauncher(config, hydra_context, self._jobs)
+        self._launcher = VectorizedLauncher(config, hydra_context, self._jobs)
 
     @property
     def at_once(self) -> int:
-        """How many jobs keep the machine busy, though there may be more together."""
+        """How many jobs keep the machine busy; more may run at a time."""
         from trainer.runs.provenance import usable_cores
 
         return min(self._jobs, 2 * len(usable_cores()))
@@ -129,4 +129,4 @@ class Vectorized(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        return self._fleet.launch(job_overrides, initial_job_idx)
+        return self._launcher.launch(job_overrides, initial_job_idx)

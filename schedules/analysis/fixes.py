@@ -1,4 +1,4 @@
-"""What to type so that a curve loses a fault that was found in it."""
+"""What to type to mend a fault that lint found in a curve."""
 
 from __future__ import annotations
 
@@ -7,58 +7,63 @@ from dataclasses import dataclass
 
 from ..clock import Clock, Duration
 from ..curve import Curve
-from ..declaration import joined
-from ..declaration.wording import written
+from ..declaration import join_path
+from ..declaration.wording import value_text
 from ..schedule import Path, Schedule
-from .preview import everything
+from .preview import walk
 
-LOWEST = ("min_value", "base_value", "end_value")
-"""The fields that tell best how low a curve goes."""
+LOWEST_FIELDS = ("min_value", "base_value", "end_value")
+"""The fields that usually decide how low a curve goes."""
 
 
 @dataclass(frozen=True)
-class Mending:
-    """The overrides of a config that has a curve's schedule at `place`."""
+class FixHints:
+    """Overrides that change a curve; the config has the curve's schedule at `path`."""
 
-    place: str
+    path: str
     curve: Curve
 
-    def handle(
-        self, wrong: Callable[[float], bool] = lambda value: False, mended: float = 0
-    ) -> str:
-        """The override to change: the first number that is wrong, or all that there are."""
-        numbers = sorted(self._numbers(), key=lambda number: not number[0].endswith(LOWEST))
-        for path, value in numbers:
-            if wrong(value):
-                return f"{path}={written(mended)}"
-        return f"change {' or '.join(path for path, _ in numbers) or self.place or 'schedule'}"
+    def change(self, is_wrong: Callable[[float], bool], value: float) -> str:
+        """The override that sets the first wrong number to `value`; else as `any_number`."""
+        for path, number in self._numbers():
+            if is_wrong(number):
+                return f"{path}={value_text(value)}"
+        return self.any_number()
 
-    def beginning(self, label: str, value: float) -> str:
-        """The override that lets the part `label` begin at `value`."""
+    def any_number(self) -> str:
+        """A hint that names all numbers of the schedule."""
+        paths = " or ".join(path for path, _ in self._numbers())
+        return f"change {paths or self.path or 'schedule'}"
+
+    def begin_part_at(self, label: str, value: float) -> str:
+        """The override that makes the part `label` begin at `value`."""
         for path, part, _ in self.parts():
             for name in ("initial_value", "max_value", "value"):
                 if label in path and name in type(part).model_fields:
-                    return f"{joined(self.place, *path, name)}={written(value)}"
-        return self.handle()
+                    return f"{join_path(self.path, *path, name)}={value_text(value)}"
+        return self.any_number()
 
-    def shorter(self) -> str:
-        """The override that makes the longest length of the schedule a short one."""
-        found = (
-            (steps, joined(self.place, *path, name))
+    def shorten_longest(self) -> str:
+        """The override that shortens the longest length of the schedule; "" without lengths."""
+        lengths = (
+            (steps, join_path(self.path, *path, name))
             for path, part, clock in self.parts()
             for name, _, steps in part.lengths(clock)
             if isinstance(getattr(part, name, None), Duration)
         )
-        _, longest = max(found, default=(0, ""))
-        return longest and f"{longest}=10%"
+        _, longest = max(lengths, default=(0, ""))
+        return f"{longest}=10%" if longest else ""
 
     def parts(self) -> Iterator[tuple[Path, Schedule, Clock]]:
-        """The schedule and all that it is made of: path, schedule, clock."""
-        return everything(self.curve.schedule, self.curve.clock)
+        """The schedule and all inside it: path, schedule, clock."""
+        return walk(self.curve.schedule, self.curve.clock)
 
-    def _numbers(self) -> Iterator[tuple[str, float]]:
-        """Every number in the schedule with its override path."""
-        for path, part, _ in self.parts():
-            for name in type(part).model_fields:
-                if isinstance(value := getattr(part, name), float):
-                    yield joined(self.place, *path, name), value
+    def _numbers(self) -> list[tuple[str, float]]:
+        """The override path and value of each number in the schedule, `LOWEST_FIELDS` first."""
+        numbers = [
+            (join_path(self.path, *path, name), value)
+            for path, part, _ in self.parts()
+            for name in type(part).model_fields
+            if isinstance(value := getattr(part, name), float)
+        ]
+        return sorted(numbers, key=lambda number: not number[0].endswith(LOWEST_FIELDS))

@@ -1,4 +1,4 @@
-"""What a config plans, in numbers: all the steps in bounded memory, or the few that tell."""
+"""The values of a config's curves: all steps in bounded memory, or the few that a picture needs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ..clock import Clock, Duration
 from ..curve import Curve
-from ..declaration import ABSENT, joined, refuse
-from ..declaration.wording import counted
+from ..declaration import ABSENT, join_path, refuse
+from ..declaration.wording import count_text
 from ..moments import Values
 from ..schedule import WHOLE, Path, Schedule
 
@@ -36,19 +36,19 @@ def horizon(clock: Clock) -> range:
     return range(ceil(clock.total_steps))
 
 
-def span(written: str, whole: range) -> range:
-    """`A:B` or `A:B:C` as Python's slices read it, except that B may lie past the run's end.
+def span(text: str, run: range) -> range:
+    """`A:B` or `A:B:C` as Python's slices read it, except that B may lie past the end of `run`.
 
     >>> span("10:30:5", range(20)), span(":", range(20))
     (range(10, 30, 5), range(0, 20))
     """
-    found = re.fullmatch(r"(\d*):(\d*)(?::([1-9]\d*)?)?", written)
-    numbers = found.groups() if found else ("0", "0", "1")
-    start, stop, step = (int(number) if number else None for number in numbers)
-    steps = range(start or 0, whole.stop if stop is None else stop, step or 1)
+    steps = range(0)
+    if match := re.fullmatch(r"(\d*):(\d*)(?::([1-9]\d*)?)?", text):
+        start, stop, step = (int(number) if number else None for number in match.groups())
+        steps = range(start or 0, run.stop if stop is None else stop, step or 1)
     if not steps:
         rule = "must be A:B or A:B:C, whole numbers with 0 <= A < B"
-        raise refuse("--steps", written, rule, "--steps 0:100")
+        raise refuse("--steps", text, rule, "--steps 0:100")
     return steps
 
 
@@ -59,58 +59,61 @@ def chunks(curve: Curve, steps: range) -> Iterator[tuple[range, Values]]:
         yield part, curve(np.arange(part.start, part.stop, part.step))
 
 
-def telling(curve: Curve, steps: range, columns: int = 900) -> tuple[NDArray[np.int64], Values]:
-    """The steps that draw the picture of all `steps` on so many columns of pixels, with values.
+def downsample(curve: Curve, steps: range, columns: int = 900) -> tuple[NDArray[np.int64], Values]:
+    """The steps, and their values, that suffice to draw all `steps` on so many columns of pixels.
 
-    Of each column the first, lowest, highest and last (Jugel et al., "M4", VLDB 2014), so that no
-    spike or stair is lost; and both sides of each boundary of the schedule.
+    Each column keeps its first, lowest, highest and last value (Jugel et al., "M4", VLDB 2014), so
+    no spike and no stair is lost. Both sides of each boundary of the schedule are kept as well.
     """
     width = ceil(len(steps) / columns)
     if width < 4:
-        shown = np.arange(steps.start, steps.stop, steps.step)
-        return shown, curve(shown)
-    found = [_beside_boundaries(curve, steps)]
+        all_steps = np.arange(steps.start, steps.stop, steps.step)
+        return all_steps, curve(all_steps)
+    selected = [_beside_boundaries(curve, steps)]
     stride = max(1, CHUNK // width) * width
     for start in range(0, len(steps), stride):
         part = steps[start : start + stride]
         values = curve(np.arange(part.start, part.stop, part.step))
         rows = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
         firsts = width * np.arange(len(rows))
-        telling = [firsts, firsts + rows.argmin(1), firsts + rows.argmax(1), firsts + width - 1]
-        places = np.concatenate(telling).clip(max=len(part) - 1)
-        found.append(part.start + part.step * places)
-    shown = np.unique(np.concatenate(found))
-    return shown, curve(shown)
+        lowest, highest = firsts + rows.argmin(1), firsts + rows.argmax(1)
+        lasts = firsts + width - 1
+        indices = np.concatenate([firsts, lowest, highest, lasts]).clip(max=len(part) - 1)
+        selected.append(part.start + part.step * indices)
+    selected_steps = np.unique(np.concatenate(selected))
+    return selected_steps, curve(selected_steps)
 
 
 def _beside_boundaries(curve: Curve, steps: range) -> NDArray[np.int64]:
+    """The steps before, at and after each boundary of the schedule, as far as `steps` has them."""
     moments = [moment for _, moment in curve.schedule.marks(curve.clock)]
     beside = {step for b in moments for step in (ceil(b) - 1, ceil(b), floor(b) + 1)}
     return np.array(sorted(step for step in beside if step in steps), np.int64)
 
 
 def steps_per_epoch(clock: Clock) -> Fraction | None:
-    """How many updates an epoch takes, where the clock knows."""
-    known = clock.batch_size and clock.examples_per_epoch
-    return clock.steps("1 epoch") if known else None
+    """How many updates an epoch takes; None where the clock has no size of batch or epoch."""
+    if clock.batch_size and clock.examples_per_epoch:
+        return clock.steps("1 epoch")
+    return None
 
 
 class Limits(Protocol):
-    """What a value may be, said by `str`."""
+    """The bounds of a value; `str` names them."""
 
     def admit(self, values: Values, /) -> NDArray[np.bool_]:
-        """Which of the values it may be."""
+        """Which of the values are within the bounds."""
 
 
 class Tried(NamedTuple):
-    """How high a value may go to do well, and what for."""
+    """A height that trained well, and the optimizer that it was tried with."""
 
     by: str
     height: float
 
 
 class Place(NamedTuple):
-    """Where the config has a value, as an override path, what it may be, and how high was tried."""
+    """A value in a config: its override path, its bounds, and a height that was tried for it."""
 
     path: str
     limits: Limits | None = None
@@ -119,7 +122,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Preview:
-    """The curves of a config by the names of their values, their places, and the run's clock."""
+    """The curves of a config by the names of the values, their places, and the run's clock."""
 
     curves: Mapping[str, Curve]
     clock: Clock
@@ -128,7 +131,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve as a picture needs it: its telling steps with their values, and its marks."""
+    """One curve as a picture needs it: downsampled steps with their values, and its marks."""
 
     label: str
     curve: Curve
@@ -144,28 +147,29 @@ class Line:
             for name, moment in curve.schedule.marks(curve.clock)
             if moment < len(steps)
         )
-        return cls(label or named(curve.schedule), curve, *telling(curve, steps), marks)
+        label = label or schedule_label(curve.schedule)
+        return cls(label, curve, *downsample(curve, steps), marks)
 
 
-def named(schedule: Schedule) -> str:
-    """What a schedule is called: its kind, or the kinds that a warmup and a cooldown wrap.
+def schedule_label(schedule: Schedule) -> str:
+    """The kind of a schedule; with the kinds of its warmup and cooldown where it is wrapped.
 
     >>> from schedules.kinds.sequences import Wrapped
     >>> constant = {"kind": "constant", "value": 1.0}
     >>> warmup = {"kind": "linear", "initial_value": 0.0, "end_value": 1.0, "length": 5}
-    >>> named(Wrapped.declared({"warmup": warmup, "schedule": constant}))
+    >>> schedule_label(Wrapped.declared({"warmup": warmup, "schedule": constant}))
     'linear warmup, constant'
     """
     kind = getattr(schedule, "kind", None)
     if kind is not None:
         return str(kind)
-    wrapped = ((str(path[0]), named(child)) for path, child in schedule.children())
-    return ", ".join(kind if key == "schedule" else f"{kind} {key}" for key, kind in wrapped)
+    labels = ((str(path[0]), schedule_label(child)) for path, child in schedule.children())
+    return ", ".join(label if key == "schedule" else f"{label} {key}" for key, label in labels)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """All that is drawn of one value: a line a plan, over the steps of the longest."""
+    """The drawing of one value: a line for each plan, over the steps of the longest plan."""
 
     name: str
     lines: tuple[Line, ...]
@@ -177,7 +181,7 @@ class Panel:
 
 
 def panels(plans: Mapping[str, Preview]) -> list[Panel]:
-    """What to draw of several plans, by their labels: one panel a value, in order of appearance."""
+    """The panels of several plans, by label: one for each value, in order of appearance."""
     longest = max(len(horizon(plan.clock)) for plan in plans.values())
     names = dict.fromkeys(name for plan in plans.values() for name in plan.curves)
     return [
@@ -194,39 +198,39 @@ def panels(plans: Mapping[str, Preview]) -> list[Panel]:
     ]
 
 
-def everything(
+def walk(
     schedule: Schedule, clock: Clock, *path: str | int
 ) -> Iterator[tuple[Path, Schedule, Clock]]:
-    """A schedule and all that it is made of, however deep: its path, itself, and its clock."""
+    """A schedule and all inside it, however deep: path, schedule, clock."""
     yield path, schedule, clock
-    for inner, child, own in schedule.clocks(clock):
-        yield from everything(child, own, *path, *inner)
+    for inner_path, child, child_clock in schedule.clocks(clock):
+        yield from walk(child, child_clock, *path, *inner_path)
 
 
 def lengths(curve: Curve) -> Iterator[tuple[str, Duration, Fraction]]:
-    """Every length in a curve's schedule: its path, as it was written, and in steps.
+    """Every length in a curve's schedule: path, duration, steps.
 
-    A part's `100%` is left out, being the part's own length.
+    A part's `100%` is left out, since it is the part's own length.
     """
-    for path, schedule, clock in everything(curve.schedule, curve.clock):
+    for path, schedule, clock in walk(curve.schedule, curve.clock):
         for name, duration, steps in schedule.lengths(clock):
             if duration != WHOLE or clock == curve.clock:
-                yield joined(*path, name), duration, steps
+                yield join_path(*path, name), duration, steps
 
 
-def told_lengths(curve: Curve) -> Iterator[str]:
-    """Every length of a curve as a legend tells it.
+def length_lines(curve: Curve) -> Iterator[str]:
+    """Every length of a curve as a line of a legend.
 
     >>> from schedules import load
-    >>> [*told_lengths(load({"kind": "linear", "initial_value": 0.1, "end_value": 0}, Clock(50)))]
+    >>> [*length_lines(load({"kind": "linear", "initial_value": 0.1, "end_value": 0}, Clock(50)))]
     ['decay_steps = 100% = 50 steps']
     """
-    for path, alike in groupby(lengths(curve), key=itemgetter(0)):
-        _, durations, steps = zip(*alike, strict=True)
-        written = ", ".join(map(str, durations))
-        if all(duration.unit == "steps" for duration in durations):
-            yield f"{path} = {written}"
-        else:
-            exact = all(1000 % n.denominator == 0 for n in steps)
-            counts = ", ".join(map(counted, steps))
-            yield f"{path} = {written} {'=' if exact else '≈'} {counts} step{'s' * (counts != '1')}"
+    for path, same_path in groupby(lengths(curve), key=itemgetter(0)):
+        _, durations, steps = zip(*same_path, strict=True)
+        line = f"{path} = {', '.join(map(str, durations))}"
+        if any(duration.unit != "steps" for duration in durations):
+            is_exact = all(1000 % n.denominator == 0 for n in steps)
+            counts = ", ".join(map(count_text, steps))
+            unit = "step" if counts == "1" else "steps"
+            line += f" {'=' if is_exact else '≈'} {counts} {unit}"
+        yield line

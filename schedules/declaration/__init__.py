@@ -3,8 +3,10 @@
 Sees no other room, and no library but pydantic and YAML's.
 """
 
-from .errors import ABSENT, Problem, Refused, did_you_mean, joined, refuse, shown, within
-from .kind import Declaration, Flag, Kind, Number, Whole, carried, problems
+from .errors import ABSENT, Problem, Refused, did_you_mean, join_path, refuse, within, yaml_text
+from .kind import Declaration, Kind
+from .scalars import Flag, Number, Whole
+from .validation_errors import as_pydantic_error, problems_from
 
 __all__ = [
     "ABSENT",
@@ -15,11 +17,11 @@ __all__ = [
     "Problem",
     "Refused",
     "Whole",
-    "carried",
+    "as_pydantic_error",
     "did_you_mean",
-    "joined",
-    "problems",
+    "join_path",
+    "problems_from",
     "refuse",
-    "shown",
     "within",
+    "yaml_text",
 ]

@@ -1,4 +1,4 @@
-"""Members of a family under names of the user's: each of the kind of its name, or of its own."""
+"""Members of a family under names that the user chose; a name may be the member's kind."""
 
 from __future__ import annotations
 
@@ -6,48 +6,51 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from schedules.declaration.errors import Problem, Refused, did_you_mean
-from schedules.declaration.kind import Kind, carried
+from schedules.declaration.kind import Kind
+from schedules.declaration.validation_errors import as_pydantic_error
 
 
-def named(
+def fill_in_kinds(
     config: Mapping[Any, Any],
     family: type[Kind],
     path: str,
     *,
     fields: Collection[str] = (),
     is_name: Callable[[object], bool] = lambda name: True,
-    nulls: bool = False,
+    keep_nulls: bool = False,
 ) -> dict[Any, Any]:
-    """The config at `path`, with the name of each member as its kind where it states none.
+    """The config at `path`, where each member without a `kind` has its name as its kind.
 
-    What is under one of `fields` stays as it is. So does a null where `nulls` mean something;
-    elsewhere it is left out.
+    Entries under one of `fields` stay as they are. A null is kept with `keep_nulls`, else left out.
 
     >>> from trainer.trackers import Tracker
-    >>> named({"csv": {}, "archive": {"kind": "csv"}, "tensorboard": None}, Tracker, "log")
+    >>> config = {"csv": {}, "archive": {"kind": "csv"}, "tensorboard": None}
+    >>> fill_in_kinds(config, Tracker, "log")
     {'csv': {'kind': 'csv'}, 'archive': {'kind': 'csv'}}
     """
-    sort = family.__name__.lower()
-    read: dict[Any, Any] = {}
+    family_name = family.__name__.lower()
+    members: dict[Any, Any] = {}
     problems = []
-    for name, written in config.items():
-        stated = isinstance(written, Mapping) and "kind" in written
-        if name in fields or isinstance(written, family):
-            read[name] = written
-        elif written is None:
-            if nulls:
-                read[name] = None
+    for name, entry in config.items():
+        has_kind = isinstance(entry, Mapping) and "kind" in entry
+        if name in fields or isinstance(entry, family):
+            members[name] = entry
+        elif entry is None:
+            if keep_nulls:
+                members[name] = None
         elif not is_name(name):
-            rule = f"is no name for a {sort}"
-            problems.append(Problem(str(name), written, rule, "letters, digits and _"))
-        elif not stated and family.called(name) is None:
+            rule = f"is no name for a {family_name}"
+            problems.append(Problem(str(name), entry, rule, "letters, digits and _"))
+        elif not has_kind and family.find(name) is None:
             hint = did_you_mean(name, {*fields, *family.kinds})
-            problems.append(Problem(str(name), written, f"is no known {sort}", hint))
-        elif not isinstance(written, Mapping):
-            rule = "must be a mapping" + ", or null to leave it out" * nulls
-            problems.append(Problem(name, written, rule, f"{path}.{name}={{}}"))
+            problems.append(Problem(str(name), entry, f"is no known {family_name}", hint))
+        elif not isinstance(entry, Mapping):
+            rule = (
+                "must be a mapping, or null to leave it out" if keep_nulls else "must be a mapping"
+            )
+            problems.append(Problem(name, entry, rule, f"{path}.{name}={{}}"))
         else:
-            read[name] = {"kind": name, **written}
+            members[name] = {"kind": name, **entry}
     if problems:
-        raise carried(Refused(problems))
-    return read
+        raise as_pydantic_error(Refused(problems))
+    return members

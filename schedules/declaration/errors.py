@@ -1,4 +1,4 @@
-"""How a config is refused: where, what was found, which rule it breaks, what to type instead."""
+"""How a config is refused: the path, the value, the rule it breaks, and what to type instead."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from difflib import get_close_matches
 from typing import Any
 
 ABSENT = object()
-"""Stands for the value of a problem that no value caused, such as a missing key."""
+"""The value of a problem that no value caused, for example a missing key."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that can't be honoured, told so that one edit mends it."""
+    """One thing in a config that can't be honoured; one edit at `path` mends it."""
 
     path: str
     value: Any
@@ -24,10 +24,10 @@ class Problem:
     """Where the value was written: an override, or a file and its line."""
 
     def __str__(self) -> str:
-        found = "" if self.value is ABSENT else f" = {shown(self.value)}"
+        value = "" if self.value is ABSENT else f" = {yaml_text(self.value)}"
         source = f"\n  from: {self.source}" if self.source else ""
         hint = f"\n  hint: {self.hint}" if self.hint else ""
-        return f"{self.path or 'schedule'}{found}: {self.rule}{source}{hint}"
+        return f"{self.path or 'schedule'}{value}: {self.rule}{source}{hint}"
 
 
 class Refused(ValueError):  # noqa: N818  # reads as what happened, as in `except Refused`
@@ -43,43 +43,43 @@ class Refused(ValueError):  # noqa: N818  # reads as what happened, as in `excep
 
 
 def refuse(path: str, value: Any, rule: str, hint: str = "") -> Refused:
-    """A refusal with a single reason, ready to be raised."""
+    """A refusal with a single reason; the caller raises it."""
     return Refused([Problem(path, value, rule, hint)])
 
 
 @contextmanager
 def within(*path: str | int) -> Iterator[None]:
-    """Puts `path` in front of every problem that the block raises."""
+    """Puts `path` in front of the path of every problem that the block raises."""
     try:
         yield
     except Refused as refused:
         raise Refused(
-            replace(problem, path=joined(*path, problem.path)) for problem in refused.problems
+            replace(problem, path=join_path(*path, problem.path)) for problem in refused.problems
         ) from None
 
 
-def joined(*path: str | int) -> str:
-    """An override path from its parts, without the empty ones."""
-    return ".".join(str(part) for part in path if part != "")
+def join_path(*keys: str | int) -> str:
+    """The override path that leads through `keys`; empty keys are left out."""
+    return ".".join(str(key) for key in keys if key != "")
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """A hint that names the nearest known word, or all of them when none is near.
+def did_you_mean(word: object, choices: Iterable[str]) -> str:
+    """A hint that names the choice nearest to `word`, or all choices when none is near.
 
     >>> did_you_mean("cosin", ["cosine", "linear"])
     'did you mean cosine?'
     >>> did_you_mean("x", ["cosine", "linear"])
     'known: cosine, linear'
     """
-    known = sorted(known)
-    near = get_close_matches(str(word), known, n=1)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"known: {', '.join(known)}" if known else ""
+    choices = sorted(choices)
+    nearest = get_close_matches(str(word), choices, n=1)
+    if nearest:
+        return f"did you mean {nearest[0]}?"
+    return f"known: {', '.join(choices)}" if choices else ""
 
 
-def shown(value: Any, limit: int = 80) -> str:
-    """A value as YAML would write it on one line, cut where it is long."""
+def yaml_text(value: Any, limit: int = 80) -> str:
+    """A value as YAML would write it on one line, cut after `limit` characters."""
     if isinstance(value, bool) or value is None:
         text = {True: "true", False: "false", None: "null"}[value]
     elif isinstance(value, str):

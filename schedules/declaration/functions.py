@@ -35,21 +35,21 @@ def current_name(name: str) -> str:
     return MOVED.get(name, name)
 
 
-def _named(written: str) -> str:
-    if not re.fullmatch(r"\w+(\.\w+)*:\w+", written):
+def _check_function_path(path: str) -> str:
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", path):
         hint = {"hint": "such as math:cos"}
         raise PydanticCustomError("call", "must read package.module:function", hint)
-    return current_name(written)
+    return current_name(path)
 
 
-class Called(Declaration):
-    """What a function of the user's gives: what every kind has that runs code a config names.
+class CallsFunction(Declaration):
+    """The fields of every kind that calls a function of the user's, which the config names.
 
-    It is imported when it is first needed and not when it is declared, so that whoever owns the
-    declaration can ask for its `code` and refuse it before.
+    The function is imported on first use, not when it is declared. Whoever owns the declaration
+    can therefore ask for its `code` first, and refuse it.
     """
 
-    call: Annotated[str, AfterValidator(_named)]
+    call: Annotated[str, AfterValidator(_check_function_path)]
     """The function, as `package.module:function`."""
     kwargs: dict[str, Any] = {}  # noqa: RUF012  # pydantic copies a default
     """What else the function is given, by name."""
@@ -60,7 +60,7 @@ class Called(Declaration):
 
     @cached_property
     def function(self) -> Callable[..., Any]:
-        """The function itself, imported now.
+        """The function itself; its module is imported now.
 
         Raises:
             Refused: when there is none.
@@ -73,7 +73,7 @@ class Called(Declaration):
             raise refuse("call", self.call, rule, "is its folder on PYTHONPATH?") from None
         function = getattr(module, attribute, None)
         if not callable(function):
-            known = [word for word, thing in vars(module).items() if callable(thing)]
+            choices = [name for name, member in vars(module).items() if callable(member)]
             rule = f"is no function of {name}"
-            raise refuse("call", self.call, rule, did_you_mean(attribute, known))
+            raise refuse("call", self.call, rule, did_you_mean(attribute, choices))
         return function  # type: ignore[no-any-return]  # callable() tells mypy too little

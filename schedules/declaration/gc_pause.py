@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from looking through what stays."""
+"""Pauses Python's garbage collector during imports."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def spared(*, lasting: bool = False) -> Iterator[None]:
-    """Within the block nobody looks for garbage, since imports leave hardly any.
+def gc_paused(*, freeze: bool = False) -> Iterator[None]:
+    """Switches the garbage collector off within the block, since imports leave hardly any garbage.
 
-    They make objects by the hundred thousand, and the more there are, the longer each look takes:
-    a quarter of `import tensorflow`, and of what a command takes to refuse a config. If `lasting`,
-    nobody ever looks through what is there at the end of the block, which is for programs of our
-    own; a library has no say in that.
+    Imports make objects by the hundred thousand, and each collection takes longer the more there
+    are: a quarter of `import tensorflow`, and of the time a command takes to refuse a config.
+    With `freeze`, later collections skip all objects that exist at the end of the block. That is
+    for our own programs; a library should not decide it for its users.
     """
-    was = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if lasting:
+        if freeze:
             gc.freeze()
-        if was:
+        if was_enabled:
             gc.enable()

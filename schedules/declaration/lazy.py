@@ -1,4 +1,4 @@
-"""Facades that hand out names on use, so that importing a room imports nothing of what is in it."""
+"""Lazy packages: names are imported on first use, so importing the package imports nothing else."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from importlib import import_module
 from typing import Any
 
 
-def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's `__getattr__`: each name of `homes` comes from the module inside that it names.
+def lazy_getattr(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """A `__getattr__` for `package`; `modules` maps each name to the submodule that defines it.
 
-    >>> lazily("schedules.declaration", {"refuse": "errors"})("refuse").__module__
+    >>> lazy_getattr("schedules.declaration", {"refuse": "errors"})("refuse").__module__
     'schedules.declaration.errors'
     """
 
-    def attribute(name: str) -> Any:
-        if name not in homes:
+    def __getattr__(name: str) -> Any:  # noqa: N807  # it becomes the package's
+        if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{homes[name]}"), name)
+        value = getattr(import_module(f"{package}.{modules[name]}"), name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return attribute
+    return __getattr__

@@ -1,4 +1,4 @@
-"""Optional packages: whether one is there, and how to install the extra that brings it."""
+"""Optional packages: whether one is installed, and how to install the extra that brings it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from .errors import refuse
 
 
-def missing(package: str) -> bool:
-    """Whether a package is not installed; a folder of its name that lies about does not count.
+def is_missing(package: str) -> bool:
+    """Whether a package is not installed; a mere folder of its name does not count.
 
-    >>> missing("numpy"), missing("no-such-package")
+    >>> is_missing("numpy"), is_missing("no-such-package")
     (False, True)
     """
     try:
@@ -23,8 +23,8 @@ def missing(package: str) -> bool:
     return False
 
 
-def extra(kind: str, package: str, name: str) -> Any:
-    """A package, imported now.
+def import_extra(kind: str, package: str, extra: str) -> Any:
+    """Imports `package`, which `kind` needs and `extra` installs, and returns it.
 
     Raises:
         Refused: with the command that installs it, where it is missing.
@@ -32,5 +32,5 @@ def extra(kind: str, package: str, name: str) -> Any:
     root = package.partition(".")[0]
     if find_spec(root) is None:
         rule = f"needs {root}, which is not installed"
-        raise refuse("kind", kind, rule, f"pip install 'scheduled-training[{name}]'")
+        raise refuse("kind", kind, rule, f"pip install 'scheduled-training[{extra}]'")
     return import_module(package)

@@ -9,7 +9,7 @@ one in `scheduled_training.conf`, which names the folder with its conf files as 
     [project.entry-points."scheduled_training.conf"]
     teeth = "teeth.conf"
 
-Nothing is imported until a kind is asked for that is not ours, or all of them are listed.
+Nothing is imported until a config names a kind that is not ours, or all kinds are listed.
 """
 
 from __future__ import annotations
@@ -29,63 +29,68 @@ if TYPE_CHECKING:
 KINDS = "scheduled_training.kinds"
 CONF = "scheduled_training.conf"
 
-_complaints: list[str] | None = None
+_warnings: list[str] | None = None
+"""What is wrong with some plugins, a line each; None until plugins are loaded."""
 
 
 def load(families: Callable[[], Iterable[type[Kind]]]) -> list[str]:
-    """Imports every plugin, once in a process; gives what is wrong with some, a line each.
+    """Imports every plugin, once in a process; returns what is wrong with some, a line each.
 
-    `families` gives the families whose kinds it may add to. A plugin that fails is left out. One
-    that takes a word of ours, or of another plugin before it by the name of its package, does not
-    get that word.
+    `families` returns the families that plugins may add kinds to. A plugin that fails is left out.
+    A plugin does not get a word that is ours, or that another plugin has taken. Plugins are loaded
+    in the order of the names of their packages.
     """
-    global _complaints
-    if _complaints is None:
-        _complaints = []
-        for plugin in _found(KINDS):
-            _complaints.extend(_loaded(plugin, tuple(families())))
-    return list(_complaints)
+    global _warnings
+    if _warnings is None:
+        _warnings = []
+        for plugin in _entry_points(KINDS):
+            _warnings.extend(_import_plugin(plugin, tuple(families())))
+    return list(_warnings)
 
 
-def conf() -> Iterator[tuple[str, Path]]:
-    """The folders of conf files that plugins bring, by their names; nothing is imported for it."""
-    for plugin in _found(CONF):
+def conf_folders() -> Iterator[tuple[str, Path]]:
+    """The folders of conf files that plugins bring, each with the plugin's name.
+
+    Nothing is imported for it.
+    """
+    for plugin in _entry_points(CONF):
         root, *inner = plugin.value.split(".")
         try:
             spec = find_spec(root)
         except (ImportError, ValueError):
             continue
-        for place in (spec and spec.submodule_search_locations) or ():
-            if (folder := Path(place, *inner)).is_dir():
+        for location in (spec and spec.submodule_search_locations) or ():
+            if (folder := Path(location, *inner)).is_dir():
                 yield plugin.name, folder
 
 
-def _found(group: str) -> list[EntryPoint]:
+def _entry_points(group: str) -> list[EntryPoint]:
     from importlib.metadata import entry_points
 
     return sorted(entry_points(group=group), key=lambda plugin: (_package(plugin), plugin.name))
 
 
-def _loaded(plugin: EntryPoint, families: Sequence[type[Kind]]) -> Iterator[str]:
-    """Imports one, and tells what is wrong with it."""
-    who = f"the plugin {plugin.name} of {_package(plugin)}"
-    before = {family: dict(family.kinds) for family in families}
-    without = "tensorflow" not in sys.modules
+def _import_plugin(plugin: EntryPoint, families: Sequence[type[Kind]]) -> Iterator[str]:
+    """Imports a plugin, and yields a line for each thing that is wrong with it."""
+    subject = f"the plugin {plugin.name} of {_package(plugin)}"
+    kinds_before = {family: dict(family.kinds) for family in families}
+    had_tensorflow = "tensorflow" in sys.modules
     try:
         import_module(plugin.module)
     except (Exception, SystemExit) as error:  # whatever its author's code raises
-        line = next(iter(str(error).splitlines()), "")
-        yield f"{who} can't be imported: {type(error).__name__}: {line}"
-    if without and "tensorflow" in sys.modules:
-        yield f"{who} imports TensorFlow, for which every command now waits; do so inside methods"
-    for family, known in before.items():
-        for word, member in known.items():
-            if family.kinds[word] is not member:
-                family.kinds[word] = member
-                called = f"{family.__name__.lower()} called {word}"
-                yield f"{who} has another {called}, which is left out"
+        first_line = next(iter(str(error).splitlines()), "")
+        yield f"{subject} can't be imported: {type(error).__name__}: {first_line}"
+    if not had_tensorflow and "tensorflow" in sys.modules:
+        rule = "imports TensorFlow, for which every command now waits; do so inside methods"
+        yield f"{subject} {rule}"
+    for family, members in kinds_before.items():
+        for kind, member in members.items():
+            if family.kinds[kind] is not member:
+                family.kinds[kind] = member
+                duplicate = f"another {family.__name__.lower()} called {kind}"
+                yield f"{subject} has {duplicate}, which is left out"
 
 
 def _package(plugin: EntryPoint) -> str:
-    """The package that brings it, with its version."""
+    """The package that brings the plugin, with its version."""
     return f"{plugin.dist.name} {plugin.dist.version}" if plugin.dist else "a package"

@@ -1,4 +1,4 @@
-"""Curves that go from one value to another within `decay_steps`, and hold it from there on.
+"""Curves that go from one value to another within `decay_steps`, and then hold the last value.
 
 In the formulas v0 is `initial_value`, end is `end_value`, T is `decay_steps` and
 p = min(t, T) / T. Both ends are met exactly: the value is `v0 * left + end * (1 - left)`, where
@@ -79,7 +79,9 @@ class Polynomial(Schedule):
 
     def at(self, t: Moments) -> Values:
         if self.cycle:
-            p = (t / self.decay_steps) / np.maximum(t.begun(self.decay_steps), 1).astype(np.float64)
+            p = (t / self.decay_steps) / np.maximum(t.ceil_div(self.decay_steps), 1).astype(
+                np.float64
+            )
         else:
             p = t.progress(self.decay_steps)
         return between(self.initial_value, self.end_value, (1 - p) ** self.power)

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from ..clock import Clock, Duration
 from ..declaration import ABSENT, Number, Problem, refuse
-from ..declaration.functions import Called
+from ..declaration.functions import CallsFunction
 from ..moments import STEP, Moments, Values
-from ..schedule import Failed, Length, Schedule
-from .tables import Rows, read
+from ..schedule import EvaluationRefused, Length, Schedule
+from .tables import ValueTable, read_table
 
 
 class Table(Schedule):
@@ -46,24 +46,24 @@ class Table(Schedule):
             yield Problem("file", self.file or ABSENT, rule, hint)
 
     @cached_property
-    def rows(self) -> Rows:
-        """The values, read once."""
-        return read(self.file) if self.file else Rows(np.array(self.values))
+    def table(self) -> ValueTable:
+        """The values, and their steps where the file has them; the file is read once."""
+        return read_table(self.file) if self.file else ValueTable(np.array(self.values))
 
     def check(self, clock: Clock) -> None:
         super().check(clock)
         every = clock.steps(self.every)
-        for i, step in enumerate(self.rows.steps or ()):
+        for i, step in enumerate(self.table.steps or ()):
             if step != i * every:
                 rule = f"has steps of its own, and row {i} is step {step} instead of {i * every}"
                 raise refuse("file", self.file, rule, "set `every` to what lies between two rows")
 
     def at(self, t: Moments) -> Values:
-        values = self.rows.values
+        values = self.table.values
         return values[np.minimum(t // self.every, len(values) - 1).astype(np.int64)]
 
 
-class Custom(Called, Schedule):
+class Custom(CallsFunction, Schedule):
     """What the function `call` gives for an int64 array of steps and `kwargs`.
 
     The function takes the steps as its first argument and returns as many finite numbers; each
@@ -80,29 +80,29 @@ class Custom(Called, Schedule):
 
     def check(self, clock: Clock) -> None:
         super().check(clock)
-        last = int(clock.total_steps or 2) - 1
-        self.at(Moments.at(np.unique(np.array([0, max(last, 0)], np.int64)), clock))
+        last = max(int(clock.total_steps or 2) - 1, 0)
+        self.at(Moments.at(np.unique(np.array([0, last], np.int64)), clock))
 
     def at(self, t: Moments) -> Values:
-        steps, function = t.whole(), self.function
+        steps, function = t.floor_steps(), self.function
         try:
-            with np.errstate(all="ignore"):  # what comes of it is refused below
+            with np.errstate(all="ignore"):  # values that are not finite are refused below
                 values = np.asarray(function(steps.copy(), **self.kwargs))
         except Exception as error:  # whatever the user's function raises
             rule = f"raised {type(error).__name__}: {error}"
-            raise self._failed(rule, f"it was given steps of shape {steps.shape}") from None
-        return self._finite(values, steps)
+            raise self._refused(rule, f"it was given steps of shape {steps.shape}") from None
+        return self._checked(values, steps)
 
-    def _finite(self, values: NDArray[Any], steps: NDArray[np.int64]) -> Values:
+    def _checked(self, values: NDArray[Any], steps: NDArray[np.int64]) -> Values:
         if values.dtype.kind not in "fiu" or values.shape != steps.shape:
             rule = f"returned {values.dtype} of shape {values.shape} for steps of {steps.shape}"
-            raise self._failed(rule, "return one number for each step")
+            raise self._refused(rule, "return one number for each step")
         values = values.astype(np.float64)
         if not np.isfinite(values).all():
             step = steps[~np.isfinite(values)][0]
             rule = f"returned a value that is not finite at step {step}"
-            raise self._failed(rule, "return one finite number for each step")
+            raise self._refused(rule, "return one finite number for each step")
         return values
 
-    def _failed(self, rule: str, hint: str) -> Failed:
-        return Failed(self, Problem("call", self.call, rule, hint))
+    def _refused(self, rule: str, hint: str) -> EvaluationRefused:
+        return EvaluationRefused(self, Problem("call", self.call, rule, hint))

@@ -1,109 +1,21 @@
-"""Curves that come back: restarts, triangles and the one big cycle."""
+"""Curves that come back: restarts, triangles and the one-cycle policy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import lru_cache
-from itertools import islice
-from math import ceil
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from ..clock import Clock, exact
 from ..declaration import Flag, Number, Problem
-from ..moments import Knots, Moments, Values
+from ..moments import Moments, Values
 from ..schedule import WHOLE, Length, Schedule
 from .anneals import between, half_cosine
+from .growing_cycles import cycle_marks, cycles
 from .piecewise import through
-
-MARKED = 64
-"""How many cycles a curve names; more would only blacken a picture."""
-
-
-PRECISION = 512
-"""To how many binary digits a start is kept once its exact denominator has twice as many.
-
-A start with such a denominator, which grows by that of `growth` each time, can no longer fall on
-a tick, and the error of some 2**-500 would carry it across one only by a coincidence as rare.
-"""
-
-
-class Start(NamedTuple):
-    """Where a cycle begins, in steps, not reduced to lowest terms since that takes ages."""
-
-    numerator: int
-    denominator: int
-
-
-def starts(first: Fraction, growth: Fraction, last: Fraction) -> Iterator[Start]:
-    """Where cycles begin of which each is `growth` times as long as the one before.
-
-    Ends with the first start after `last`, and so never where all come before it.
-    """
-    yield Start(0, 1)
-    start, length = Start(first.numerator, first.denominator), first.numerator
-    yield start
-    while start.numerator * last.denominator <= last.numerator * start.denominator:
-        length *= growth.numerator
-        over = start.numerator * growth.denominator + length
-        under = start.denominator * growth.denominator
-        if under.bit_length() > 2 * PRECISION:
-            length, over = (length << PRECISION) // under, (over << PRECISION) // under
-            under = 1 << PRECISION
-        start = Start(over, under)
-        yield start
-
-
-@lru_cache(maxsize=128)
-def timeline(first: Fraction, growth: Fraction, last: Fraction) -> tuple[Start, ...]:
-    """The starts of all cycles up to `last`, and of the next one."""
-    return tuple(starts(first, growth, last))
-
-
-@lru_cache(maxsize=128)
-def knots(first: Fraction, growth: Fraction, last: Fraction, per: int) -> Knots:
-    """The same starts for ticks of `1 / per`."""
-    return Knots.at(timeline(first, growth, last), per)
-
-
-def reach(t: Moments, first: Fraction, growth: Fraction) -> Fraction:
-    """Up to where the moments `t` need starts: a round number, for the caches."""
-    last = Fraction(1 << int(t.ticks.max()).bit_length(), t.per)
-    if growth > 1:
-        return last
-    limit = first / (1 - growth)
-    return min(last, Fraction(ceil(limit * t.per) - 1, t.per))
-
-
-def cycles(t: Moments, first: Fraction, growth: Fraction) -> tuple[Values, Values]:
-    """Which cycle, `first * growth**i` long, each moment is in, and what share of it has passed.
-
-    Cycles that shrink pile up before `first / (1 - growth)`; from there on, i is infinite and
-    the share 1.
-    """
-    if growth == 1:
-        return (t // first).astype(np.float64), (t % first) / first
-    i, share = t.along(knots(first, growth, reach(t, first, growth), t.per))
-    if growth > 1:
-        return i.astype(np.float64), share
-    over = t.passed([first / (1 - growth)]) > 0
-    return np.where(over, np.inf, i), np.where(over, 1.0, share)
-
-
-def cycle_marks(
-    label: str, first: Fraction, growth: Fraction, clock: Clock
-) -> Iterator[tuple[str, Fraction]]:
-    """The starts of the cycles after the first, as far as the clock's span reaches."""
-    if clock.total_steps is None:
-        return
-    end = Fraction(clock.total_steps)
-    for start in islice(starts(first, growth, end), 1, MARKED):
-        moment = Fraction(*start)
-        if moment < end:
-            yield label, moment
 
 
 class CosineRestarts(Schedule):
@@ -181,8 +93,8 @@ class Cyclic(Schedule):
 
     def at(self, t: Moments) -> Values:
         up, down = t.steps(self.step_size_up), t.steps(self.step_size_down or self.step_size_up)
-        since = t % (up + down)
-        height = np.where(since.passed([up]), 1 - (since - up) / down, since / up)
+        in_cycle = t % (up + down)
+        height = np.where(in_cycle.passed([up]), 1 - (in_cycle - up) / down, in_cycle / up)
         match self.mode:
             case "triangular2":
                 height = height * 0.5 ** (t // (up + down)).astype(np.float64)
@@ -240,8 +152,8 @@ class OneCycle(Schedule):
         if self.three_phase:
             points.append((2 * pct * T - 2, low))
         points.append((T - 1, low / self.final_div_factor))
-        begun = max(i for i, (moment, _) in enumerate(points) if moment <= 0)
-        return points[begun:]  # a rise of less than a step is over before it begins
+        first = max(i for i, (moment, _) in enumerate(points) if moment <= 0)
+        return points[first:]  # a rise of less than a step is over before it begins
 
     def at(self, t: Moments) -> Values:
         return through(self.points(t.clock), t, self.anneal)

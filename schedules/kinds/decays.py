@@ -1,4 +1,4 @@
-"""Curves that fall at a rate and never arrive.
+"""Curves that fall at a rate, without an end value.
 
 In the formulas v0 is `initial_value` and T is `decay_steps`.
 """
@@ -16,7 +16,7 @@ from ..moments import STEP, Moments, Values
 from ..schedule import WHOLE, Length, Schedule
 
 
-def turns(t: Moments, length: Duration, staircase: bool) -> Values:
+def periods(t: Moments, length: Duration, staircase: bool) -> Values:
     """`t / length`, or `floor(t / length)` on a staircase."""
     return (t // length).astype(np.float64) if staircase else t / length
 
@@ -45,7 +45,7 @@ class Exponential(Schedule):
     """Whether to decay at discrete intervals, all at once."""
 
     def at(self, t: Moments) -> Values:
-        return self.initial_value * self.decay_rate ** turns(t, self.decay_steps, self.staircase)
+        return self.initial_value * self.decay_rate ** periods(t, self.decay_steps, self.staircase)
 
 
 class NaturalExp(Schedule):
@@ -71,7 +71,7 @@ class NaturalExp(Schedule):
     """Whether to decay at discrete intervals, all at once."""
 
     def at(self, t: Moments) -> Values:
-        x = turns(t, self.decay_steps, self.staircase)
+        x = periods(t, self.decay_steps, self.staircase)
         return self.initial_value * np.exp(-self.decay_rate * x)
 
 
@@ -98,7 +98,7 @@ class InverseTime(Schedule):
     """Whether to decay at discrete intervals, all at once."""
 
     def at(self, t: Moments) -> Values:
-        x = turns(t, self.decay_steps, self.staircase)
+        x = periods(t, self.decay_steps, self.staircase)
         return self.initial_value / (1 + self.decay_rate * x)
 
 

@@ -1,4 +1,4 @@
-"""Curves with noise, where one step has one value however often, and wherever, it is read."""
+"""Curves with noise that depends on the seed and the step alone, not on when a value is read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .anneals import LinearCosine, half_cosine
 
 
 def normal(seed: int, t: Moments) -> Values:
-    """Independent N(0, 1), one a step: a pure function of the seed and the step.
+    """Independent draws from N(0, 1), one a step: a pure function of the seed and the step.
 
     Box and Muller's transform of two uniform numbers, made from the bits of SplitMix64
     (Steele et al. 2014), which turns a counter into random bits without any state.
     """
     stream = splitmix64(np.array([seed % 2**64], np.uint64))
-    counter = t.whole().astype(np.uint64) * np.uint64(2)
+    counter = t.floor_steps().astype(np.uint64) * np.uint64(2)
     u, v = (uniform(splitmix64(stream + counter + np.uint64(i))) for i in (0, 1))
     normals: Values = np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
     return normals
@@ -63,12 +63,12 @@ class NoisyLinearCosine(LinearCosine):
 
     def at(self, t: Moments) -> Values:
         p = t.progress(self.decay_steps)
-        held = np.minimum(t / STEP, float(t.steps(self.decay_steps)))
-        eps = np.sqrt(self.initial_variance / (1 + held) ** self.variance_decay)
-        line = self.alpha + 1 - p + eps * normal(self.seed, t)
+        step = np.minimum(t / STEP, float(t.steps(self.decay_steps)))
+        std = np.sqrt(self.initial_variance / (1 + step) ** self.variance_decay)
+        line = self.alpha + 1 - p + std * normal(self.seed, t)
         wave = half_cosine(2 * self.num_periods * p)
-        raw = self.initial_value * (line * wave + self.beta)
-        return raw if self.min_value is None else np.maximum(raw, self.min_value)
+        values: Values = self.initial_value * (line * wave + self.beta)
+        return values if self.min_value is None else np.maximum(values, self.min_value)
 
 
 class Noise(Schedule):

@@ -1,11 +1,11 @@
-"""Parts: schedules with lengths, laid out one after another, each on a clock of its own."""
+"""Parts: schedules with lengths, placed one after another, each with its own clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,16 @@ from pydantic import (
 )
 
 from ..clock import Clock, Duration
-from ..declaration import ABSENT, Declaration, Refused, carried, joined, problems, refuse, within
+from ..declaration import (
+    ABSENT,
+    Declaration,
+    Refused,
+    as_pydantic_error,
+    join_path,
+    problems_from,
+    refuse,
+    within,
+)
 from ..moments import Moments
 from ..schedule import Length, Path, Schedule
 
@@ -43,37 +52,45 @@ class Part(Declaration):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _as_written(cls, config: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        wrapped = isinstance(config, Mapping) and "schedule" in config and "kind" not in config
-        if wrapped or not isinstance(config, Mapping):
+    def _from_flat(cls, config: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(config, Mapping):
             return handler(config)
-        flat = dict(config)
-        kind = Schedule.called(flat.get("kind"))
+        if "schedule" in config and "kind" not in config:
+            return handler(config)
+        schedule = dict(config)
+        kind = Schedule.find(schedule.get("kind"))
         length = {}
-        if "length" in flat and not (kind and "length" in kind.model_fields):
-            length["length"] = flat.pop("length")
+        if "length" in schedule and not (kind and "length" in kind.model_fields):
+            length["length"] = schedule.pop("length")
         try:
-            part = handler({"schedule": flat, **length})
+            part = handler({"schedule": schedule, **length})
         except ValidationError as error:
-            raise carried(
-                Refused(
-                    replace(problem, path=problem.path.removeprefix("schedule."))
-                    for problem in problems(cls, error)
-                )
-            ) from None
+            refused = Refused(
+                replace(problem, path=problem.path.removeprefix("schedule."))
+                for problem in problems_from(error, cls)
+            )
+            raise as_pydantic_error(refused) from None
         part._path = ()
         return part
 
     @model_serializer(mode="plain")
-    def _written(self) -> dict[str, Any]:
+    def _to_config(self) -> dict[str, Any]:
         schedule = self.schedule.model_dump(mode="json")
-        length = {} if self.length is None else {"length": self.length.written()}
+        length = {} if self.length is None else {"length": self.length.config_value()}
         return {"schedule": schedule, **length} if self._path else {**schedule, **length}
 
 
+class LabelledPart(NamedTuple):
+    """A part, with the name that a picture gives it and its path inside the whole schedule."""
+
+    label: str
+    path: Path
+    part: Part
+
+
 @dataclass(frozen=True)
-class Placed:
-    """A part on the time line: in force from `start` on, reading `clock` from 0 there."""
+class PlacedPart:
+    """A part on the time line: in force from `start` on, with a clock that counts from there."""
 
     label: str
     path: Path
@@ -81,59 +98,58 @@ class Placed:
     start: Fraction
     clock: Clock
 
-    def on(self, t: Moments) -> Moments:
-        """The moments as this part sees them."""
+    def local(self, t: Moments) -> Moments:
+        """The moments `t` on the part's own clock."""
         return (t - self.start).on(self.clock)
 
 
-def lay_out(parts: Sequence[tuple[str, Path, Part]], clock: Clock) -> list[Placed]:
-    """Parts, by label and path, one after another on `clock`; one without length takes the rest.
+def lay_out(parts: Sequence[LabelledPart], clock: Clock) -> list[PlacedPart]:
+    """The parts one after another on `clock`; one without a length takes what the others leave.
 
     Raises:
-        Refused: where they do not fit the clock's span, or more than one leaves its length out.
+        Refused: where they do not fit the clock's span, or several leave their length out.
     """
     lengths: list[Fraction | None] = []
     for _, path, part in parts:
         with within(*path, "length"):
             lengths.append(None if part.length is None else clock.steps(part.length))
-    left = _left(parts, lengths, clock)
+    left = _steps_left(parts, lengths, clock)
     placed, start = [], Fraction(0)
     for (label, path, part), length in zip(parts, lengths, strict=True):
         span = left if length is None else length
-        placed.append(
-            Placed(label, (*path, *part.path), part.schedule, start, clock.spanning(span))
-        )
+        schedule_path = (*path, *part.path)
+        placed.append(PlacedPart(label, schedule_path, part.schedule, start, clock.spanning(span)))
         start += span or 0
     return placed
 
 
-def _left(
-    parts: Sequence[tuple[str, Path, Part]], lengths: Sequence[Fraction | None], clock: Clock
+def _steps_left(
+    parts: Sequence[LabelledPart], lengths: Sequence[Fraction | None], clock: Clock
 ) -> Fraction | None:
-    """What the named lengths leave of the clock's span to the part that names none."""
-    labels = [label for label, _, _ in parts]
-    paths = [joined(*path, "length") for _, path, _ in parts]
-    rest = [i for i, length in enumerate(lengths) if length is None]
-    if len(rest) > 1:
-        rule = f"is required, since {paths[rest[0]]} is left out too"
-        hint = f"only one part can take what the others leave; write {paths[rest[1]]}=10%, say"
-        raise refuse(paths[rest[1]], ABSENT, rule, hint)
+    """The steps that the stated lengths leave of the clock's span, None on a clock without one."""
+    paths = [join_path(*part.path, "length") for part in parts]
+    open_ended = [i for i, length in enumerate(lengths) if length is None]
+    if len(open_ended) > 1:
+        first, second = paths[open_ended[0]], paths[open_ended[1]]
+        rule = f"is required, since {first} is left out too"
+        hint = f"only one part can take what the others leave; write {second}=10%, say"
+        raise refuse(second, ABSENT, rule, hint)
     if clock.total_steps is None:
-        if rest and rest[0] < len(parts) - 1:
+        if open_ended and open_ended[0] < len(parts) - 1:
             rule = "is required before other parts on a clock without total_steps"
-            raise refuse(paths[rest[0]], ABSENT, rule, "give the length in steps")
+            raise refuse(paths[open_ended[0]], ABSENT, rule, "give the length in steps")
         return None
-    named = {i: length for i, length in enumerate(lengths) if length is not None}
-    left = clock.total_steps - sum(named.values(), Fraction(0))
-    if left < 0 or (rest and not left):
-        sizes = ", ".join(f"{labels[i]} {_number(length)}" for i, length in named.items())
+    stated = {i: length for i, length in enumerate(lengths) if length is not None}
+    left = clock.total_steps - sum(stated.values(), Fraction(0))
+    if left < 0 or (open_ended and not left):
+        sizes = ", ".join(f"{parts[i].label} {_number(length)}" for i, length in stated.items())
         taken, span = _number(clock.total_steps - left), _number(clock.total_steps)
         rule = f"must fit: the parts take {taken} steps ({sizes}) of a span of {span}"
-        if rest:
-            rule += f" and leave nothing for {labels[rest[0]]}"
-        longest = max(named, key=lambda i: named[i])
-        written = parts[longest][2].length
-        raise refuse(paths[longest], written and written.written(), rule, "make it shorter")
+        if open_ended:
+            rule += f" and leave nothing for {parts[open_ended[0]].label}"
+        longest = max(stated, key=lambda i: stated[i])
+        duration = parts[longest].part.length
+        raise refuse(paths[longest], duration and duration.config_value(), rule, "make it shorter")
     return left
 
 
@@ -142,11 +158,11 @@ def _number(steps: Fraction | int) -> str:
 
 
 def in_force(
-    placed: Sequence[Placed], t: Moments
-) -> Iterator[tuple[Placed, NDArray[np.bool_], Moments]]:
-    """Each part that rules at some of the moments, which of them, and how it sees those."""
-    ruling = t.passed([part.start for part in placed]) - 1
-    for i, part in enumerate(placed):
-        chosen = ruling == i
-        if chosen.any():
-            yield part, chosen, part.on(t[chosen])
+    parts: Sequence[PlacedPart], t: Moments
+) -> Iterator[tuple[PlacedPart, NDArray[np.bool_], Moments]]:
+    """Each part in force at some of the moments `t`: a mask of these, and their local moments."""
+    part_index = t.passed([part.start for part in parts]) - 1
+    for i, part in enumerate(parts):
+        mask = part_index == i
+        if mask.any():
+            yield part, mask, part.local(t[mask])

@@ -20,18 +20,18 @@ Boundaries = Annotated[tuple[Duration, ...], Field(min_length=1)]
 
 
 def check_ascending(paths: Sequence[str], moments: Sequence[Duration], clock: Clock) -> None:
-    """Refuses moments that do not rise, once the clock has brought their units together."""
+    """Refuses moments that do not rise, compared in steps of `clock`; each has a path."""
     for i in range(1, len(moments)):
         if clock.steps(moments[i]) <= clock.steps(moments[i - 1]):
             rule = f"must come after {paths[i - 1]} = {moments[i - 1]}"
             hint = "write them in ascending order, each of them once"
-            raise refuse(paths[i], moments[i].written(), rule, hint)
+            raise refuse(paths[i], moments[i].config_value(), rule, hint)
 
 
 def through(points: Sequence[tuple[Fraction, float]], t: Moments, mode: str) -> Values:
-    """The curve through ascending points, `linear` or `cosine` from each to the next."""
+    """The curve through ascending points; `mode` is `linear` or `cosine`, from each to the next."""
     moments, values = zip(*points, strict=True)
-    i, p = t.along(Knots.at(moments, t.per))
+    i, p = t.locate(Knots.at(moments, t.per))
     v0, end = np.array(values)[i], np.array([*values[1:], values[-1]])[i]
     return between(v0, end, half_cosine(p)) if mode == "cosine" else v0 * (1 - p) + end * p
 
@@ -73,9 +73,9 @@ class PiecewiseConstant(Schedule):
     """Whether a boundary's own step still has the value before it, or already the next one."""
 
     def contradictions(self) -> Iterator[Problem]:
-        found, needed = len(self.values), len(self.boundaries) + 1
-        if found != needed:
-            rule = f"must be {needed} values, one more than boundaries, and is {found}"
+        count, needed = len(self.values), len(self.boundaries) + 1
+        if count != needed:
+            rule = f"must be {needed} values, one more than boundaries, and is {count}"
             hint = "the first value holds before the first boundary, the last one after the last"
             yield Problem("values", list(self.values), rule, hint)
 

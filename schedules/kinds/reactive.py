@@ -1,4 +1,4 @@
-"""Schedules that react: to what an evaluation finds, or to a hand."""
+"""Schedules that react: to the results of evaluations, or to a value set by hand."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TORCH_EPS = 1e-8
 
 
 @dataclass
-class Heard:
-    """What a plateau remembers of the evaluations so far."""
+class PlateauState:
+    """What a plateau keeps of the evaluations so far; checkpoints hold it under these names."""
 
     best: float | None = None
     without_gain: int = 0
@@ -68,44 +68,48 @@ class Plateau(Schedule):
     mode: Literal["min", "max"] = "min"
     """Whether a gain is a lower metric or a higher one."""
 
-    _heard: Heard = PrivateAttr(default_factory=Heard)
+    _state: PlateauState = PrivateAttr(default_factory=PlateauState)
 
     def contradictions(self) -> Iterator[Problem]:
         if (self.schedule is None) == (self.initial_value is None):
-            found = "neither" if self.schedule is None else "both"
-            rule = f"takes either schedule or initial_value, and has {found}"
+            count = "neither" if self.schedule is None else "both"
+            rule = f"takes either schedule or initial_value, and has {count}"
             hint = "schedule: a curve to cut; initial_value: a constant to cut"
             yield Problem("initial_value", self.initial_value or ABSENT, rule, hint)
 
     def at(self, t: Moments) -> Values:
         inner = self.schedule.at(t) if self.schedule else np.full(len(t), self.initial_value)
-        return self._cut(inner, self._heard.cuts)
+        return self._cut(inner, self._state.cuts)
 
     def observe(self, metrics: Metrics, t: Moments | None) -> None:
         super().observe(metrics, t)
-        heard, found = self._heard, self._watched(metrics)
-        if self._gains(found):
-            heard.best, heard.without_gain = found, 0
+        state, metric = self._state, self._watched_metric(metrics)
+        if self._is_gain(metric):
+            state.best = metric
+            state.without_gain = 0
         else:
-            heard.without_gain += 1
-        if heard.cooling:
-            heard.cooling, heard.without_gain = heard.cooling - 1, 0
-        if heard.without_gain > self.patience:
-            heard.cuts += self._worth_a_cut()
-            heard.cooling, heard.without_gain = self.cooldown, 0
+            state.without_gain += 1
+        if state.cooling:
+            state.cooling -= 1
+            state.without_gain = 0
+        if state.without_gain > self.patience:
+            if self._cut_matters():
+                state.cuts += 1
+            state.cooling = self.cooldown
+            state.without_gain = 0
 
     def state(self) -> dict[str, Any]:
-        return {"": asdict(self._heard), **super().state()}
+        return {"": asdict(self._state), **super().state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         try:
-            heard = Heard(**state[""])
+            plateau_state = PlateauState(**state[""])
         except (KeyError, TypeError):
             raise refuse("", state, "is no state of a plateau") from None
         super().restore(state)
-        self._heard = heard
+        self._state = plateau_state
 
-    def _watched(self, metrics: Metrics) -> float:
+    def _watched_metric(self, metrics: Metrics) -> float:
         if not isinstance(metrics, Mapping):
             return float(metrics)
         if self.metric not in metrics:
@@ -113,20 +117,21 @@ class Plateau(Schedule):
             raise refuse("metric", self.metric, rule, did_you_mean(self.metric, metrics))
         return float(metrics[self.metric])
 
-    def _gains(self, found: float) -> bool:
-        best = self._heard.best
+    def _is_gain(self, metric: float) -> bool:
+        best = self._state.best
         if self.mode == "min":
-            return found < (math.inf if best is None else best) - self.min_delta
-        return found > (-math.inf if best is None else best) + self.min_delta
+            return metric < (math.inf if best is None else best) - self.min_delta
+        return metric > (-math.inf if best is None else best) + self.min_delta
 
     def _cut(self, inner: Values, cuts: int) -> Values:
         # A curve that begins below min_value, as a warmup does, is left to rise by itself.
         return np.maximum(inner * self.factor**cuts, np.minimum(inner, self.min_value))
 
-    def _worth_a_cut(self) -> bool:
+    def _cut_matters(self) -> bool:
+        """Whether one more cut lowers a constant value by more than `TORCH_EPS`."""
         if self.initial_value is None:
             return True
-        v0, cuts = np.array([self.initial_value]), self._heard.cuts
+        v0, cuts = np.array([self.initial_value]), self._state.cuts
         return bool(self._cut(v0, cuts)[0] - self._cut(v0, cuts + 1)[0] > TORCH_EPS)
 
 
@@ -148,31 +153,31 @@ class Manual(Schedule):
     initial_value: Number
     """The value until another is given."""
 
-    _given: float | None = PrivateAttr(default=None)
+    _value: float | None = PrivateAttr(default=None)
+    """The value last set by hand; None stands for `initial_value`."""
 
     def at(self, t: Moments) -> Values:
-        return np.full(len(t), self.initial_value if self._given is None else self._given)
+        return np.full(len(t), self.initial_value if self._value is None else self._value)
 
-    def manual(self) -> bool:
+    def has_manual(self) -> bool:
         return True
 
-    def turn(self, value: float | None) -> bool:
-        self._given = None if value is None else number(value)
+    def set_manual(self, value: float | None) -> bool:
+        self._value = None if value is None else finite_number(value)
         return True
 
     def state(self) -> dict[str, Any]:
-        return {"": self._given}
+        return {"": self._value}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        given = state[""]
-        self._given = None if given is None else number(given)
+        self.set_manual(state[""])
 
 
-def number(value: object) -> float:
-    """`value` as the finite number that it must be.
+def finite_number(value: object) -> float:
+    """`value` as a float.
 
     Raises:
-        Refused: for anything else.
+        Refused: when it is no finite number.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise refuse("", value, "must be a finite number", "give an ordinary number")

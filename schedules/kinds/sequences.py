@@ -1,4 +1,4 @@
-"""Schedules made of schedules in time: one after another, around, later, again and again."""
+"""Schedules made of schedules in time: in sequence, wrapped, delayed, repeated."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ..clock import Clock, exact
 from ..declaration import ABSENT, Number, Problem, Whole, within
 from ..moments import Moments, Values
 from ..schedule import Length, Metrics, Path, Schedule
-from .cyclic import cycle_marks, cycles, reach, timeline
-from .parts import Part, Placed, in_force, lay_out
+from .growing_cycles import cached_cycle_starts, cycle_marks, cycles, last_start_needed
+from .parts import LabelledPart, Part, PlacedPart, in_force, lay_out
 from .piecewise import Constant
 
 __all__ = ["Delay", "Part", "Repeat", "Sequence", "Wrapped"]
 
 
-class Parted(Schedule):
-    """What all schedules have in common that are made of parts in time."""
+class PartedSchedule(Schedule):
+    """The base class of schedules that are made of parts in time."""
 
     @abstractmethod
-    def placed(self, clock: Clock) -> list[Placed]:
+    def placed(self, clock: Clock) -> list[PlacedPart]:
         """The parts on `clock`, in their order."""
 
     def clocks(self, clock: Clock) -> Iterator[tuple[Path, Schedule, Clock]]:
@@ -38,16 +38,16 @@ class Parted(Schedule):
 
     def at(self, t: Moments) -> Values:
         values = np.empty(len(t))
-        for part, chosen, own in in_force(self.placed(t.clock), t):
-            values[chosen] = part.schedule.at(own)
+        for part, mask, local in in_force(self.placed(t.clock), t):
+            values[mask] = part.schedule.at(local)
         return values
 
     def observe(self, metrics: Metrics, t: Moments | None) -> None:
         if t is None:
             return super().observe(metrics, t)
-        for part, _, own in in_force(self.placed(t.clock), t):
+        for part, _, local in in_force(self.placed(t.clock), t):
             with within(*part.path):
-                part.schedule.observe(metrics, own)
+                part.schedule.observe(metrics, local)
         return None
 
     def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
@@ -56,12 +56,12 @@ class Parted(Schedule):
             if len(placed) > 1:
                 yield part.label, part.start
             for label, moment in part.schedule.marks(part.clock):
-                inside = not following or part.start + moment < following.start
-                if inside and (moment or len(placed) == 1):
+                in_part = not following or part.start + moment < following.start
+                if in_part and (moment or len(placed) == 1):
                     yield label, part.start + moment
 
 
-class Sequence(Parted):
+class Sequence(PartedSchedule):
     """Each of `parts` on its own clock, from 0 at its start; the last one goes on after the end.
 
     Lengths, and per cent within a part, are exact: a part may begin between two steps. One part
@@ -91,12 +91,13 @@ class Sequence(Parted):
         for name, part in self.parts.items():
             yield ("parts", name, *part.path), part.schedule
 
-    def placed(self, clock: Clock) -> list[Placed]:
-        parts = [(name, ("parts", name), part) for name, part in self.parts.items()]
-        return lay_out(parts, clock)
+    def placed(self, clock: Clock) -> list[PlacedPart]:
+        return lay_out(
+            [LabelledPart(name, ("parts", name), part) for name, part in self.parts.items()], clock
+        )
 
 
-class Wrapped(Parted):
+class Wrapped(PartedSchedule):
     """A schedule between a warmup and a cooldown, which are curves of factors.
 
     During the warmup the value is the factor times the schedule's first value, during the
@@ -118,33 +119,33 @@ class Wrapped(Parted):
                 yield Problem(f"{name}.length", ABSENT, "is required", f"such as {name}.length=5%")
 
     def children(self) -> Iterator[tuple[Path, Schedule]]:
-        for path, part in self._parts():
+        for _, path, part in self._parts():
             yield (*path, *part.path), part.schedule
 
-    def placed(self, clock: Clock) -> list[Placed]:
-        labelled = [(str(path[0]) if path else "main", path, part) for path, part in self._parts()]
-        return lay_out(labelled, clock)
+    def placed(self, clock: Clock) -> list[PlacedPart]:
+        return lay_out(list(self._parts()), clock)
 
     def at(self, t: Moments) -> Values:
         values = np.empty(len(t))
         placed = self.placed(t.clock)
         [main] = (part for part in placed if part.schedule is self.schedule)
-        for part, chosen, own in in_force(placed, t):
-            values[chosen] = part.schedule.at(own)
+        for part, mask, local in in_force(placed, t):
+            values[mask] = part.schedule.at(local)
             if part is not main:
-                edge = Fraction(0) if part.start < main.start else part.start - main.start
-                values[chosen] *= main.schedule.at(Moments.of(edge, main.clock))
+                is_warmup = part.start < main.start
+                edge = Fraction(0) if is_warmup else part.start - main.start
+                values[mask] *= main.schedule.at(Moments.single(edge, main.clock))
         return values
 
-    def _parts(self) -> Iterator[tuple[Path, Part]]:
+    def _parts(self) -> Iterator[LabelledPart]:
         if self.warmup:
-            yield ("warmup",), self.warmup
-        yield (), Part(schedule=self.schedule)
+            yield LabelledPart("warmup", ("warmup",), self.warmup)
+        yield LabelledPart("main", (), Part(schedule=self.schedule))
         if self.cooldown:
-            yield ("cooldown",), self.cooldown
+            yield LabelledPart("cooldown", ("cooldown",), self.cooldown)
 
 
-class Delay(Parted):
+class Delay(PartedSchedule):
     """`value` for `length`, then the inner schedule from its own 0, over what is left.
 
     >>> from schedules import Clock, load
@@ -161,9 +162,10 @@ class Delay(Parted):
     value: Number
     """The value until then."""
 
-    def placed(self, clock: Clock) -> list[Placed]:
+    def placed(self, clock: Clock) -> list[PlacedPart]:
         wait = Part(schedule=Constant(value=self.value), length=self.length)
-        return lay_out([("delay", (), wait), ("main", (), Part(schedule=self.schedule))], clock)
+        main = Part(schedule=self.schedule)
+        return lay_out([LabelledPart("delay", (), wait), LabelledPart("main", (), main)], clock)
 
 
 class Repeat(Schedule):
@@ -203,16 +205,16 @@ class Repeat(Schedule):
 
     def at(self, t: Moments) -> Values:
         values = np.empty(len(t))
-        for chosen, i, own in self._rounds(t):
-            values[chosen] = self.schedule.at(own) * self.scale**i
+        for index, i, local in self._rounds(t):
+            values[index] = self.schedule.at(local) * self.scale**i
         return values
 
     def observe(self, metrics: Metrics, t: Moments | None) -> None:
         if t is None:
             return super().observe(metrics, t)
-        for _, _, own in self._rounds(t):
+        for _, _, local in self._rounds(t):
             with within("schedule"):
-                self.schedule.observe(metrics, own)
+                self.schedule.observe(metrics, local)
         return None
 
     def marks(self, clock: Clock) -> Iterator[tuple[str, Fraction]]:
@@ -220,7 +222,10 @@ class Repeat(Schedule):
         yield from islice(marks, self.times and self.times - 1)
 
     def _rounds(self, t: Moments) -> Iterator[tuple[NDArray[Any], Values, Moments]]:
-        """Which of the moments share a round, which round it is, and how the inner sees them."""
+        """Groups of moments: their index, the round each is in, and their local moments.
+
+        A round is one repetition of the inner schedule; local moments are on its clock.
+        """
         length, stretch = t.steps(self.length), exact(self.stretch)
         clock, last = t.clock.spanning(length), (self.times or np.inf) - 1
         i = np.minimum(cycles(t, length, stretch)[0], last)
@@ -231,15 +236,14 @@ class Repeat(Schedule):
             if not before.all():
                 yield ~before, i[~before], (t[~before] - int(last) * length).on(clock)
             return
-        starts = timeline(length, stretch, reach(t, length, stretch))
+        starts = cached_cycle_starts(length, stretch, last_start_needed(t, length, stretch))
         order = np.argsort(i, kind="stable")
-        for chosen in np.split(order, np.flatnonzero(i[order][1:] != i[order][:-1]) + 1):
-            n = i[chosen[0]]
+        for index in np.split(order, np.flatnonzero(i[order][1:] != i[order][:-1]) + 1):
+            n = i[index[0]]
             if n == np.inf:  # past all the ever shorter rounds: at the end of the last
-                own = replace(
-                    t, ticks=np.full(len(chosen), length.numerator), per=length.denominator
-                )
+                end_of_inner = np.full(len(index), length.numerator)
+                local = replace(t, ticks=end_of_inner, per=length.denominator)
             else:
-                start, end = (Fraction(*at) for at in starts[int(n) : int(n) + 2])
-                own = (t[chosen] - start) * (length / (end - start))
-            yield chosen, i[chosen], own.on(clock)
+                start, end = (Fraction(*start) for start in starts[int(n) : int(n) + 2])
+                local = (t[index] - start) * (length / (end - start))
+            yield index, i[index], local.on(clock)

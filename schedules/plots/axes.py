@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..moments import Values
 
-Place = TypeVar("Place", float, Values)
+FloatOrValues = TypeVar("FloatOrValues", float, Values)
 
 
 def ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[float]:
@@ -34,7 +34,7 @@ def ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[f
 
 
 def drawable(values: Values) -> NDArray[np.bool_]:
-    """Which values a picture can show: the finite ones, as far as their sums are finite too."""
+    """Which values a picture can show: those so far from infinity that sums of them are finite."""
     return np.abs(values) < 1e300
 
 
@@ -49,9 +49,9 @@ class Scale:
 
     @classmethod
     def around(cls, values: Values, start: float, stop: float) -> Scale:
-        """A scale for the drawable values: from 0 where that wastes little."""
-        drawn = values[drawable(values)]
-        low, high = (float(drawn.min()), float(drawn.max())) if drawn.size else (0.0, 1.0)
+        """A scale for the drawable values; it starts at 0 where that wastes little room."""
+        shown = values[drawable(values)]
+        low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 1.0)
         if low == high:
             margin = abs(low) or 1.0
             return cls(min(0.0, low), max(0.0, low) + margin / 5, start, stop)
@@ -60,6 +60,6 @@ class Scale:
             return cls(0.0, high + margin, start, stop)
         return cls(low - margin, high + margin, start, stop)
 
-    def __call__(self, value: Place) -> Place:
+    def __call__(self, value: FloatOrValues) -> FloatOrValues:
         fraction = (value - self.low) / (self.high - self.low)
         return self.start + fraction * (self.stop - self.start)

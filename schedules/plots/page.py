@@ -1,4 +1,4 @@
-"""A page of its own that shows the picture and, under the pointer, the value at every step."""
+"""An HTML page with the picture; it shows the values at the step under the pointer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from ..analysis.preview import Panel, steps_per_epoch
 from ..clock import Clock
 from .style import COLOURS
-from .svg import LEFT, RIGHT, drawn
+from .svg import LEFT, RIGHT, draw_svg
 
 
 def page(figure: list[Panel], clock: Clock, title: str = "") -> str:
-    """One HTML file that needs nothing else: no network, no other file.
+    """One HTML file that needs no network and no other file.
 
-    Of a long run it knows the telling steps, at least one a column of pixels.
+    It has the steps of the downsampled lines: at least one for each column of pixels.
     """
     per_epoch = steps_per_epoch(clock)
     plan = {
@@ -40,10 +40,10 @@ def page(figure: list[Panel], clock: Clock, title: str = "") -> str:
             for panel in figure
         ],
     }
-    parts = {
+    replacements = {
         "title": escape(title or "Schedules"),
-        "picture": drawn(figure, clock, title),
+        "picture": draw_svg(figure, clock, title),
         "plan": json.dumps(plan).replace("<", r"\u003c"),  # a label must not end the script
     }
     template = Path(__file__).with_name("page.html").read_text("utf-8")
-    return re.sub(r"@(\w+)@", lambda place: parts[place[1]], template)
+    return re.sub(r"@(\w+)@", lambda match: replacements[match[1]], template)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..declaration import refuse
 from .style import STYLE
 
-_LETTERS = (
+_SAMPLE_WITH_TEXT = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">'
     f'<style>{STYLE}</style><text x="2" y="15">0</text></svg>'
 )
@@ -22,8 +22,9 @@ def png(picture: str) -> bytes:
     except ImportError:
         rule, hint = "needs the extra `plot`", "pip install resvg-py, or write an .svg"
         raise refuse("--output", ".png", rule, hint) from None
-    # Without a font the library leaves all text out and says nothing.
-    if svg_to_bytes(svg_string=_LETTERS) == svg_to_bytes(svg_string=_LETTERS.replace(">0<", "><")):
+    # Without a font the library silently leaves all text out.
+    sample_without_text = _SAMPLE_WITH_TEXT.replace(">0<", "><")
+    if svg_to_bytes(svg_string=_SAMPLE_WITH_TEXT) == svg_to_bytes(svg_string=sample_without_text):
         rule, hint = "needs a font", "apt-get install fonts-dejavu-core, or write an .svg"
         raise refuse("--output", ".png", rule, hint)
     return bytes(svg_to_bytes(svg_string=picture, zoom=2))

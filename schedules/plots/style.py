@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Okabe & Ito's colours, which colour-blind readers tell apart, made darker where they have to
-# stand on white; the second of each pair stands on black.
+# Okabe & Ito's colours, which colour-blind readers can tell apart. The first of each pair is for
+# white ground, and darker where that is necessary; the second is for black ground.
 COLOURS = [
     ("#0072b2", "#56b4e9"),
     ("#d55e00", "#f0883e"),
@@ -13,7 +13,7 @@ COLOURS = [
     ("#555f6b", "#aab4bf"),
 ]
 DASHES = ("none", "7 4", "2 4")
-"""What tells lines apart when the colours have all been used."""
+"""The dashes of lines: the next one is used when all colours have been used."""
 
 
 def _lines(shade: int) -> str:

@@ -28,7 +28,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
 
 from schedules import Clock, Schedule, load  # noqa: E402  # from this checkout, installed or not
-from schedules.declaration.yaml_files import mapping  # noqa: E402
+from schedules.declaration.yaml_files import read_mapping  # noqa: E402
 
 MANY, FEW = 1_000_000, 500
 RUN = Clock(total_steps=MANY, batch_size=64, examples_per_epoch=55_000)
@@ -139,7 +139,7 @@ def rows(kinds: Iterable[str]) -> Iterator[list[str]]:
     others = [f"÷ {name}" for name in found]
     yield ["kind", f"{MANY:,} steps", "÷ numpy", f"{FEW} steps", "÷ numpy", *others]
     for kind in kinds:
-        curve = load(mapping(CHECKOUT / "conf" / "schedule" / f"{kind}.yaml"), RUN)
+        curve = load(read_mapping(CHECKOUT / "conf" / "schedule" / f"{kind}.yaml"), RUN)
         ours_many, ours_few = (seconds(curve, t) for t in (many, few))
         beside = []
         for name, rivals in found.items():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from schedules import Clock, Curve, Refused
-from schedules.analysis.heights import reaching
+from schedules.analysis.heights import overrides_for_peak
 from tests.helpers.runs import experiment, plan
 from trainer.commands.lr_find import find
 from trainer.commands.lr_find_picture import svg
@@ -133,7 +133,9 @@ def test_the_picture_marks_the_suggested_rate() -> None:
 
 def typed(*overrides: str, rate: float) -> str:
     declared = experiment(*overrides)
-    return reaching(Curve(declared.driven()["learning_rate"].schedule, declared.clock()), rate)
+    return overrides_for_peak(
+        Curve(declared.driven()["learning_rate"].schedule, declared.clock()), rate
+    )
 
 
 KINDS = sorted(path.stem for path in (CONF / "schedule").glob("*.yaml"))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework.config import disable_op_determinism
 
 from schedules import Clock, Refused, load
-from schedules.declaration.yaml_files import mapping
+from schedules.declaration.yaml_files import read_mapping
 from trainer import keras_schedule
 from trainer.keras_schedule import KerasSchedule
 
@@ -26,7 +26,7 @@ NOISE = {"kind": "noise", "std": 0.1, "schedule": COSINE}
 FILES = [
     pytest.param(config, id=file.stem)
     for file in sorted(CONF.glob("*.yaml"))
-    if not load(config := mapping(file), RUN).reacts
+    if not load(config := read_mapping(file), RUN).reacts
 ]
 
 
@@ -58,7 +58,7 @@ def test_a_schedule_of_conf_has_the_curves_values_at_every_step(config):
 @pytest.mark.parametrize("name", ["cosine_restarts", "mnist_tf1", "noise", "sequence"])
 def test_a_long_run_has_the_same_values_from_pieces(name, monkeypatch):
     monkeypatch.setattr(keras_schedule, "TABLE", 0)
-    assert agree(KerasSchedule(mapping(CONF / f"{name}.yaml"), RUN), np.arange(20_001))
+    assert agree(KerasSchedule(read_mapping(CONF / f"{name}.yaml"), RUN), np.arange(20_001))
 
 
 def restarts(first, growth):
@@ -246,7 +246,7 @@ def test_a_file_does_not_run_code_in_safe_mode(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["plateau", "manual", "warmup_plateau"])
 def test_a_schedule_that_reacts_is_refused_by_name(name):
     with pytest.raises(Refused, match=r"kind = '(plateau|manual)': reacts") as refused:
-        KerasSchedule(mapping(CONF / f"{name}.yaml"), RUN)
+        KerasSchedule(read_mapping(CONF / f"{name}.yaml"), RUN)
     path = "parts.main.kind" if name == "warmup_plateau" else "kind"
     assert [problem.path for problem in refused.value.problems] == [path]
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from schedules import Refused
 from schedules.declaration import within
-from schedules.declaration.docstrings import purposes
+from schedules.declaration.docstrings import field_docs
 from tests.helpers.kinds import KINDS, built
 from trainer.optimizers import Optimizer, slots
 from trainer.scheduled.dials import Dials
@@ -157,7 +157,7 @@ def test_what_was_declared_is_declared_again_by_its_dump(kind):
 
 def test_every_field_is_documented():
     for kind, declared in Optimizer.kinds.items():
-        assert declared.model_fields.keys() - purposes(declared).keys() <= {"kind"}, kind
+        assert declared.model_fields.keys() - field_docs(declared).keys() <= {"kind"}, kind
 
 
 def test_a_learning_rate_is_refused_with_the_override_that_gives_one():

@@ -2,7 +2,7 @@ import pytest
 
 from schedules import Refused, Schedule
 from schedules.catalogue import entries
-from schedules.declaration.docstrings import purposes
+from schedules.declaration.docstrings import field_docs
 
 KINDS = sorted(Schedule.kinds)
 
@@ -21,7 +21,7 @@ def test_an_entry_tells_shape_and_formula_and_every_parameter(kind):
     fields = Schedule.kinds[kind].model_fields
     for name, field in fields.items():
         if name != "kind":
-            assert name in purposes(Schedule.kinds[kind]), f"{kind}.{name} has no docstring"
+            assert name in field_docs(Schedule.kinds[kind]), f"{kind}.{name} has no docstring"
             assert ("required" in told[name]) == field.is_required()
 
 

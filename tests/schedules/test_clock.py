@@ -59,7 +59,7 @@ def test_what_is_no_duration_is_refused(written):
 def test_a_duration_written_out_reads_back_as_itself(amount, unit):
     duration = Duration(amount, unit)
     assert Duration.parse(str(duration)) == duration
-    assert Duration.parse(duration.written()) == duration
+    assert Duration.parse(duration.config_value()) == duration
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from schedules.declaration.gc_pause import spared
+from schedules.declaration.gc_pause import gc_paused
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def a_collector_in_its_usual_state() -> Iterator[None]:
 def test_the_collector_is_off_within_and_as_before_afterwards(was: bool, fails: bool) -> None:
     (gc.enable if was else gc.disable)()
     try:
-        with spared():
+        with gc_paused():
             assert not gc.isenabled()
             if fails:
                 raise KeyError
@@ -36,7 +36,7 @@ def test_the_collector_is_off_within_and_as_before_afterwards(was: bool, fails: 
 
 
 def test_what_lasts_is_never_looked_through_again() -> None:
-    with spared(lasting=True):
+    with gc_paused(freeze=True):
         made = [[] for _ in range(1000)]  # type: ignore[var-annotated]
     assert gc.isenabled()
     assert gc.get_freeze_count() > len(made)

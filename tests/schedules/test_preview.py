@@ -8,11 +8,11 @@ from schedules.analysis.preview import (
     CHUNK,
     Preview,
     chunks,
+    downsample,
     horizon,
     lengths,
     panels,
     span,
-    telling,
 )
 
 
@@ -37,7 +37,7 @@ def noisy(total):
 def test_a_picture_keeps_the_extremes_of_every_column(total):
     columns = 900
     curve = noisy(total)
-    steps, values = telling(curve, range(total), columns)
+    steps, values = downsample(curve, range(total), columns)
     width = -(-total // columns)
     drawn = np.full((columns, 2), np.nan)
     for column in range(columns):
@@ -61,7 +61,7 @@ def test_one_step_out_of_a_million_shows():
         "after": {"kind": "constant", "value": 0.1},
     }
     curve = load({"kind": "sequence", "parts": parts}, Clock(1_000_000))
-    steps, values = telling(curve, range(1_000_000))
+    steps, values = downsample(curve, range(1_000_000))
     assert steps[values == 9.0].tolist() == [654_321]
     assert {654_320, 654_321, 654_322} <= set(steps.tolist())
 
@@ -70,7 +70,7 @@ def test_no_more_is_evaluated_at_once_than_a_chunk():
     curve = Recorder(noisy(10 * CHUNK + 7))
     for _ in chunks(curve, range(10 * CHUNK + 7)):
         pass
-    telling(curve, range(10 * CHUNK + 7))
+    downsample(curve, range(10 * CHUNK + 7))
     assert curve.most <= CHUNK
 
 

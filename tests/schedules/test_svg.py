@@ -6,7 +6,7 @@ import pytest
 
 from schedules import Clock, load
 from schedules.analysis.preview import Preview, panels
-from schedules.plots.svg import drawn, svg
+from schedules.plots.svg import draw_svg, svg
 
 CLOCK = Clock(625, batch_size=64, examples_per_epoch=4000)
 RESTARTS = {
@@ -105,7 +105,7 @@ def test_plans_over_each_other_are_told_apart():
             for i in range(1, 14)
         }
     )
-    root = ET.fromstring(drawn(figure, CLOCK))
+    root = ET.fromstring(draw_svg(figure, CLOCK))
     looks = {
         (one.get("class"), one.get("stroke-dasharray")) for one in elements(root, "path", "curve")
     }

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schedules.declaration.lazy import lazily
+from schedules.declaration.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from .api import train
 
 __all__ = ["train"]
-__getattr__ = lazily(__name__, {"train": "api"})
+__getattr__ = lazy_getattr(__name__, {"train": "api"})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from schedules import Curve
-from schedules.analysis.heights import reaching
+from schedules.analysis.heights import overrides_for_peak
 from schedules.declaration import refuse
-from schedules.declaration.wording import written
+from schedules.declaration.wording import value_text
 
 from ..config.plan import Plan
 from ..engine.startup import diverted, wake
@@ -36,15 +36,14 @@ def find(plan: Plan, folder: Folder) -> int:
     write(folder.path / "lr_find.csv", reading.csv())
     write(folder.path / "lr_find.svg", svg(reading))
     ended = "where the loss diverged" if reading.diverged else "the end of the sweep"
-    print(f"{len(reading.rates)} updates, up to {written(reading.rates[-1])}, {ended}")
+    print(f"{len(reading.rates)} updates, up to {value_text(reading.rates[-1])}, {ended}")
     print(f"lr_find.csv and lr_find.svg are in {folder.path}")
     if reading.suggested is None:
         print("no learning rate lowered the loss; try another lr_find.start or a longer sweep")
         return FAILED
-    lowest = written(reading.rates[reading.best])
-    print(
-        f"suggested: {written(reading.suggested)}, a tenth of where the loss was lowest ({lowest})"
-    )
+    lowest = value_text(reading.rates[reading.best])
+    suggested = value_text(reading.suggested)
+    print(f"suggested: {suggested}, a tenth of where the loss was lowest ({lowest})")
     planned = Curve(plan.driven["learning_rate"].schedule, plan.clock)
-    print(f"  type: {reaching(planned, reading.suggested)}")
+    print(f"  type: {overrides_for_peak(planned, reading.suggested)}")
     return DONE

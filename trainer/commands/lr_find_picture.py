@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from schedules.declaration.wording import written
+from schedules.declaration.wording import value_text
 from schedules.moments import Values
 from schedules.plots.axes import Scale, ticks
 from schedules.plots.style import STYLE
@@ -44,16 +44,18 @@ def _elements(reading: Reading) -> Iterator[str]:
     yield _text("ink title", 20, 30, "Loss over learning rate")
     for loss in ticks(y.low, y.high, 6):
         yield f'<path class="grid" d="M{LEFT:.1f},{y(loss):.1f}H{RIGHT:.1f}"/>'
-        yield _text("muted tick", LEFT - 10, y(loss) + 4, written(loss), "end")
+        yield _text("muted tick", LEFT - 10, y(loss) + 4, value_text(loss), "end")
     yield f'<path class="axis" d="M{LEFT:.1f},{FLOOR:.1f}H{RIGHT:.1f}"/>'
     for power in ticks(x.low, x.high, 12, whole=True):
         yield f'<path class="axis" d="M{x(power):.1f},{FLOOR:.1f}v4"/>'
-        yield _text("muted tick", x(power), FLOOR + 18, written(10.0**power), "middle")
+        yield _text("muted tick", x(power), FLOOR + 18, value_text(10.0**power), "middle")
     yield from _curves(x(powers), reading, y, highest)
     if reading.suggested:
         at = x(float(np.log10(reading.suggested)))
         yield f'<path class="mark line1" d="M{at:.1f},{CEILING:.1f}V{FLOOR:.1f}"/>'
-        yield _text("fill1 part", at + 5, CEILING + 12, f"suggested {written(reading.suggested)}")
+        yield _text(
+            "fill1 part", at + 5, CEILING + 12, f"suggested {value_text(reading.suggested)}"
+        )
 
 
 def _curves(places: Values, reading: Reading, y: Scale, highest: float) -> Iterator[str]:

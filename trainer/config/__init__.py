@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schedules.declaration.lazy import lazily
+from schedules.declaration.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from .experiment import Experiment
     from .hydra import compose
 
 __all__ = ["Experiment", "compose"]
-__getattr__ = lazily(__name__, {"Experiment": "experiment", "compose": "hydra"})
+__getattr__ = lazy_getattr(__name__, {"Experiment": "experiment", "compose": "hydra"})

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr
 
 from schedules import Clock, Curve, Problem, Schedule
-from schedules.declaration import Declaration, joined
+from schedules.declaration import Declaration, join_path
 from schedules.kinds.sequences import Part, Wrapped
 
 from ..data import Data
@@ -139,10 +139,10 @@ class Experiment(Declaration):
         """The functions that it names, other than our own, each with its override path."""
         for value in self.driven().values():
             for path, name in value.schedule.code():
-                yield joined(*value.path, path), name
+                yield join_path(*value.path, path), name
         for part in ("loss", "metrics", "model", "data"):
             for path, name in getattr(self, part).code():
-                yield joined(part, path), name
+                yield join_path(part, path), name
 
     def contradictions(self) -> Iterator[Problem]:
         return forbidden(self.code(), self.allow_code)

@@ -12,7 +12,7 @@ from hydra import compose as hydra_compose
 from omegaconf import DictConfig, OmegaConf
 
 from schedules.declaration import refuse
-from schedules.declaration.yaml_files import mapping
+from schedules.declaration.yaml_files import read_mapping
 
 from ..runs.redaction import Path as SecretPath
 from ..runs.redaction import hidden
@@ -67,7 +67,7 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
         Refused: when it can't be read, holds no mapping, or has a list of defaults that says
             more than which option of a group to take.
     """
-    values = mapping(Path(path), resolve=False, told="file")
+    values = read_mapping(Path(path), resolve=False, option="file")
     values.pop("hydra", None)
     options: dict[str, Any] = {}
     for entry in values.pop("defaults", ()):

@@ -13,7 +13,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
 from schedules.declaration import refuse
-from schedules.declaration.yaml_files import bounded
+from schedules.declaration.yaml_files import read_bounded
 
 
 class FileConfigSource(theirs.FileConfigSource):
@@ -30,7 +30,7 @@ class FileConfigSource(theirs.FileConfigSource):
             if not file.resolve().is_relative_to(Path(self.path).resolve()):
                 rule = "leads out of the folder of configs"
                 raise refuse(str(Path(config_path).parent), Path(config_path).name, rule)
-            bounded(file)
+            read_bounded(file)
         return super().load_config(config_path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from schedules import Clock, Curve, Duration
-from schedules.analysis.heights import rounded
+from schedules.analysis.heights import two_digits
 from schedules.declaration import Declaration, Number, Problem, refuse
 from schedules.kinds.decays import Exponential
 from schedules.moments import Values
@@ -56,7 +56,7 @@ class RangeTest(Declaration):
         updates = ceil(clock.steps(self.length))
         if updates < FEWEST:
             rule = f"must be at least {FEWEST} updates, and is {updates}"
-            raise refuse("length", self.length.written(), rule, "lr_find.length=300")
+            raise refuse("length", self.length.config_value(), rule, "lr_find.length=300")
         rise = Exponential(
             initial_value=self.start,
             decay_steps=Duration.parse(updates - 1),
@@ -115,7 +115,7 @@ class Reading:
         """
         if not len(self.losses) or self.smoothed[self.best] > 0.95 * self.losses[0]:
             return None
-        return rounded(float(self.rates[self.best]) / MARGIN)
+        return two_digits(float(self.rates[self.best]) / MARGIN)
 
     def csv(self) -> str:
         """One row an update, in full precision."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from schedules import Clock, Curve
 from schedules.analysis.preview import Place, Tried
-from schedules.declaration import did_you_mean, joined, refuse, within
+from schedules.declaration import did_you_mean, join_path, refuse, within
 
 from ..scheduled.fields import Bounds, Driven
 from .cadence import Cadence, Either
@@ -89,7 +89,7 @@ class Plan:
     def places(self) -> dict[str, Place]:
         """Where the config has each scheduled value, and what it may be, by name."""
         return {
-            name: Place(joined(*value.path), value.bounds, self._tried(name))
+            name: Place(join_path(*value.path), value.bounds, self._tried(name))
             for name, value in self.driven.items()
         }
 

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from schedules.declaration import refuse
-from schedules.declaration.yaml_files import bounded
+from schedules.declaration.yaml_files import read_bounded
 
 from ..runs.folder import Folder
 
@@ -31,7 +31,7 @@ def rerun_config(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if not file.is_file():
         rule = "is not the folder of a run: it has no config.yaml"
         raise refuse("rerun", source, rule, "rerun=outputs/DAY/TIME")
-    declared: Any = OmegaConf.to_container(OmegaConf.create(bounded(file)), resolve=False)
+    declared: Any = OmegaConf.to_container(OmegaConf.create(read_bounded(file)), resolve=False)
     for override in overrides:
         key, _, given = override.lstrip("+~").partition("=")
         if key == "experiment":

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schedules.declaration.lazy import lazily
+from schedules.declaration.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from .network import Network
     from .program import Program
 
 __all__ = ["Network", "Program"]
-__getattr__ = lazily(__name__, {"Network": "network", "Program": "program"})
+__getattr__ = lazy_getattr(__name__, {"Network": "network", "Program": "program"})

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schedules.declaration.gc_pause import spared
+from schedules.declaration.gc_pause import gc_paused
 
 if TYPE_CHECKING:
     pass
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 def wake(log: Path) -> None:
     """Imports what takes seconds to import; what it says of itself goes into a file."""
-    with diverted(log), spared():
+    with diverted(log), gc_paused():
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from schedules.declaration import refuse
-from schedules.declaration.functions import Called
+from schedules.declaration.functions import CallsFunction
 
 from ..data import Facts
 from .loss import Loss
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..scheduled.dials import Dials
 
 
-class Python(Called, Loss):
+class Python(CallsFunction, Loss):
     """What the function `call` returns for outputs, labels and `kwargs`: a number for each example.
 
     The function gets outputs `[n, outputs]` in float32, and labels as the data has them: `[n]` in

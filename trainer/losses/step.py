@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr
 
 from schedules.declaration import ABSENT, refuse
-from schedules.declaration.functions import Called
+from schedules.declaration.functions import CallsFunction
 
 from ..data import Facts
 from .auto import Auto
@@ -99,7 +99,7 @@ class _StepLoss(Loss):
         return self.evaluated.predictions(outputs)
 
 
-class Step(Called, _StepLoss):
+class Step(CallsFunction, _StepLoss):
     """What the function `call` returns for the model, a batch and `kwargs`.
 
     `call(model, (inputs, labels))` runs the network as often as it likes, with

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
-from schedules.declaration import Declaration, joined, within
-from schedules.declaration.by_name import named
+from schedules.declaration import Declaration, join_path, within
+from schedules.declaration.by_name import fill_in_kinds
 
 from ..data import Facts
 from .metric import Metric
@@ -49,14 +49,14 @@ class Metrics(Declaration):
     def code(self) -> Iterator[tuple[str, str]]:
         for name, metric in (self.__pydantic_extra__ or {}).items():
             for path, call in metric.code() if metric else ():
-                yield joined(name, path), call
+                yield join_path(name, path), call
 
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, config: Any) -> Any:
         if not isinstance(config, Mapping):
             return config
-        return named(config, Metric, "metrics", is_name=_is_name, nulls=True)
+        return fill_in_kinds(config, Metric, "metrics", is_name=_is_name, keep_nulls=True)
 
 
 def _is_name(name: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from schedules.declaration import refuse
-from schedules.declaration.functions import Called
+from schedules.declaration.functions import CallsFunction
 
 from ..data import Facts
 from .metric import EvaluationBatch, Mean
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-class Python(Called, Mean):
+class Python(CallsFunction, Mean):
     """The mean of what the function `call` returns for predictions, labels and `kwargs`.
 
     Predictions are probabilities of the classes, `[n, classes]`, or numbers, `[n, targets]`;

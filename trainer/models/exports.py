@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from numpy.typing import NDArray
 
 from schedules.declaration import ABSENT, Kind, refuse
-from schedules.declaration.packages import missing
+from schedules.declaration.packages import is_missing
 
 if TYPE_CHECKING:
     import keras
@@ -53,7 +53,7 @@ class Export(Kind, family=True):
         if self.weights == "best" and not keeps_best:
             hint = "checkpoint.keep_best={metric: eval_loss}"
             raise refuse("weights", "best", "needs checkpoints that are kept for it", hint)
-        if absent := [name for name in self.packages if missing(name)]:
+        if absent := [name for name in self.packages if is_missing(name)]:
             rule = f"needs what is not installed: {', '.join(absent)}"
             hint = f"pip install 'scheduled-training[{self.kind}]'"
             raise refuse("", ABSENT, rule, hint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from schedules.declaration import ABSENT, Problem, did_you_mean, joined, refuse
+from schedules.declaration import ABSENT, Problem, did_you_mean, join_path, refuse
 
 from .dense import sequential
 from .layer_signatures import FAMILY_BY_LAYER, Signature, layer_signature
@@ -37,7 +37,7 @@ class Layers(Model):
     def contradictions(self) -> Iterator[Problem]:
         for i, layer in enumerate(self.layers):
             for problem in _problems(layer):
-                path = joined("layers", i, problem.path)
+                path = join_path("layers", i, problem.path)
                 yield Problem(path, problem.value, problem.rule, problem.hint)
         for name, count in Counter(self.names()).items():
             if count > 1:

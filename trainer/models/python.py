@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from schedules.declaration import Refused, refuse, within
-from schedules.declaration.functions import Called
+from schedules.declaration.functions import CallsFunction
 
 from .model import Model
 from .variable_paths import rename
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..scheduled.dials import Dials
 
 
-class Python(Called, Model):
+class Python(CallsFunction, Model):
     """The network that the function `call` returns for a shape, a number of outputs and `kwargs`.
 
     `function(shape, outputs, **kwargs)` returns a `keras.Model`, from inputs `[n, *shape]` in

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schedules import Problem, Refused, Schedule
-from schedules.declaration import Kind, Number, did_you_mean, joined, refuse
+from schedules.declaration import Kind, Number, did_you_mean, join_path, refuse
 
 from ..scheduled.fields import Bounds, Driven, Value, bounds, driven, schedules_of
 from .group import Group
@@ -50,7 +50,7 @@ class Optimizer(Kind, family=True):
     optimizers add `weight_decay * w` to the gradient instead.
     """
 
-    elsewhere: ClassVar[Mapping[str, str]] = {
+    key_hints: ClassVar[Mapping[str, str]] = {
         "learning_rate": "schedule=constant schedule.value=0.01",
         "lr": "schedule=constant schedule.value=0.01",
     }
@@ -98,18 +98,18 @@ class Optimizer(Kind, family=True):
             for key in unknown:
                 rule = "holds for all weights alike" if key in UNGROUPED else "is no known key"
                 hint = f"optimizer.{key}=…" if key in UNGROUPED else did_you_mean(key, known_keys)
-                yield Problem(joined("groups", name, key), group.settings[key], rule, hint)
+                yield Problem(join_path("groups", name, key), group.settings[key], rule, hint)
             rate = group.learning_rate
             if isinstance(rate, float) and not self.rate_bounds.admit(rate):
                 yield Problem(
-                    joined("groups", name, "learning_rate"), rate, f"must be {self.rate_bounds}"
+                    join_path("groups", name, "learning_rate"), rate, f"must be {self.rate_bounds}"
                 )
             if not unknown:
                 try:
                     self.for_group(name)
                 except Refused as refused:
                     for problem in refused.problems:
-                        yield replace(problem, path=joined("groups", name, problem.path))
+                        yield replace(problem, path=join_path("groups", name, problem.path))
 
     def check_installed(self) -> None:
         """Checks whether the installed Keras has the rule, without importing Keras.

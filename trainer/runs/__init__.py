@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schedules.declaration.lazy import lazily
+from schedules.declaration.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from .atomic_files import write
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .folder import Folder
 
 __all__ = ["Checkpoints", "Folder", "write"]
-__getattr__ = lazily(
+__getattr__ = lazy_getattr(
     __name__,
     {
         "Checkpoints": "checkpoints",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration.wording import counted, written
+from schedules.declaration.wording import count_text, value_text
 from schedules.plots.axes import Scale, ticks
 from schedules.plots.style import COLOURS, DASHES
 
@@ -60,13 +60,13 @@ class Axis(NamedTuple):
         """The places of some round values, and how these are written."""
         low, high = self.scale.low, self.scale.high
         if not self.logarithmic:
-            yield from ((self.scale(value), written(value)) for value in ticks(low, high, 4))
+            yield from ((self.scale(value), value_text(value)) for value in ticks(low, high, 4))
             return
         powers = range(ceil(low), floor(high) + 1)
         thinned: list[float] = list(powers[:: len(powers) // 7 + 1])
         finer = (p + log10(m) for p in range(floor(low), ceil(high)) for m in (1, 2, 5))
         places = thinned if len(powers) > 1 else [p for p in finer if low <= p <= high]
-        yield from ((self.scale(p), written(10.0**p)) for p in places)
+        yield from ((self.scale(p), value_text(10.0**p)) for p in places)
 
 
 def style(setting: int) -> tuple[int, str]:
@@ -90,7 +90,7 @@ def chart(name: str, curves: Sequence[Curve], told: str = "") -> str:
     last = max(float(curve.steps[-1]) for curve in curves) or 1.0
     x = Scale(0.0, last, LEFT, RIGHT)
     y = Axis.around(values, FLOOR, TOP)
-    steps = ((x(step), counted(step)) for step in ticks(0, last, 5, whole=True))
+    steps = ((x(step), count_text(step)) for step in ticks(0, last, 5, whole=True))
     body = list(frame(name, told, steps, y.marks()))
     for curve in curves:
         colour, dash = style(curve.setting)

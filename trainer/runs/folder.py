@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from schedules.declaration import ABSENT, refuse
-from schedules.declaration.yaml_files import bounded
+from schedules.declaration.yaml_files import read_bounded
 
 
 class Folder:
@@ -33,7 +33,7 @@ class Folder:
     def written(self) -> dict[str, Any]:
         """What the config holds, its interpolations as they are written."""
         try:
-            before = yaml.safe_load(bounded(self.config))
+            before = yaml.safe_load(read_bounded(self.config))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             rule = f"can't be read: {str(error).splitlines()[0]}"
             raise refuse(str(self.config), ABSENT, rule, "is it another program's?") from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from schedules.declaration import did_you_mean, refuse, within
-from schedules.kinds.reactive import number
+from schedules.kinds.reactive import finite_number
 
 
 class Running(Protocol):
@@ -68,7 +68,7 @@ class Order(ABC):
         if given:
             with within(word):
                 try:
-                    return Hold(word, number(float(value)))
+                    return Hold(word, finite_number(float(value)))
                 except ValueError:  # Refused is one
                     raise refuse("", value, "must be a finite number", f"{word}=0.01") from None
         if word not in WORDS:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schedules.declaration.lazy import lazily
+from schedules.declaration.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from .dials import Dials
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .tape import Tape
 
 __all__ = ["Bounds", "Dials", "Driven", "Tape", "Value"]
-__getattr__ = lazily(
+__getattr__ = lazy_getattr(
     __name__,
     {"Bounds": "fields", "Dials": "dials", "Driven": "fields", "Tape": "tape", "Value": "fields"},
 )

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, model_validator
 
 from schedules import Duration
 from schedules.declaration import Declaration, within
-from schedules.declaration.by_name import named
+from schedules.declaration.by_name import fill_in_kinds
 from schedules.schedule import Length
 
 from .tracker import Tracker
@@ -56,4 +56,4 @@ class Log(Declaration):
     def _by_name(cls, config: Any) -> Any:
         if not isinstance(config, Mapping):
             return config
-        return named(config, Tracker, "log", fields=cls.model_fields)
+        return fill_in_kinds(config, Tracker, "log", fields=cls.model_fields)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from schedules.declaration import ABSENT, Kind, refuse
-from schedules.declaration.packages import missing
+from schedules.declaration.packages import is_missing
 
 from .rows import Row
 
@@ -94,7 +94,7 @@ class Tracker(Kind, family=True):
         Raises:
             Refused: with what to install.
         """
-        if self.extra and missing(self.extra):
+        if self.extra and is_missing(self.extra):
             rule = f"needs the package {self.extra}, which is not installed"
             hint = f"pip install 'scheduled-training[{self.extra}]'"
             raise refuse("", ABSENT, rule, hint)

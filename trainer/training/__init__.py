@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schedules.declaration.lazy import lazily
+from schedules.declaration.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from .session import Session
 
 __all__ = ["Session"]
-__getattr__ = lazily(__name__, {"Session": "session"})
+__getattr__ = lazy_getattr(__name__, {"Session": "session"})

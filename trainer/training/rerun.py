@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from schedules.declaration.yaml_files import mapping
+from schedules.declaration.yaml_files import read_mapping
 
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
@@ -48,7 +48,7 @@ def compare(source: Path, folder: Folder) -> str | None:
 
 def _bound(folder: Folder) -> dict[str, Any]:
     """What makes a run the run it is."""
-    values = flat(mapping(folder.config))
+    values = flat(read_mapping(folder.config))
     return {path: value for path, value in values.items() if not is_free(path)}
 
 

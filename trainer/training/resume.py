@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from schedules.declaration import ABSENT, refuse, shown
-from schedules.declaration.yaml_files import mapping
+from schedules.declaration import ABSENT, refuse, yaml_text
+from schedules.declaration.yaml_files import read_mapping
 
 from ..config.experiment import Experiment
 from ..config.plan import Plan
@@ -63,7 +63,7 @@ def declare(
             print(f"left as it was in {folder.config}:\n{_table(differences)}")
             return Plan.of(with_objects(_as_begun(folder, experiment)))
         if [difference.path for difference in differences] == ["run.length"]:
-            length = Experiment.declared(mapping(folder.config)).run.length
+            length = Experiment.declared(read_mapping(folder.config)).run.length
             run = experiment.run.model_copy(update={"length": length})
             # All else is the same, and here has the objects that a program may have given.
             _check_applied(folder, Plan.of(experiment.model_copy(update={"run": run})), plan)
@@ -80,7 +80,7 @@ def declare(
 
 def _as_begun(folder: Folder, now: Experiment) -> Experiment:
     """The experiment that the folder's run began as, with what `now` is free to say."""
-    before = Experiment.declared(mapping(folder.config))
+    before = Experiment.declared(read_mapping(folder.config))
     free = {name: getattr(now.run, name) for name in ("stop_after", "steps_per_call")}
     return before.model_copy(
         update={
@@ -131,7 +131,7 @@ def _table(differences: list[Difference]) -> str:
     """The differences, a line each, under a heading."""
     rows = [("", "in the folder", "now")]
     for path, *values in differences:
-        before, now = ("not set" if value is ABSENT else shown(value, 40) for value in values)
+        before, now = ("not set" if value is ABSENT else yaml_text(value, 40) for value in values)
         rows.append((path, before, now))
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"  {path:<{first}}  {old:<{second}}  {new}" for path, old, new in rows)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedules.declaration import ABSENT, Flag, Refused, did_you_mean, refuse
-from schedules.declaration.packages import extra
+from schedules.declaration.packages import import_extra
 
 from ..facts import Facts
 from ..files import File
@@ -71,7 +71,7 @@ class HuggingFace(_Hub):
     """Which commit of the data set; null for the newest."""
 
     def read(self) -> RawExamples:
-        datasets = extra("huggingface", "datasets", "huggingface")
+        datasets = import_extra("huggingface", "datasets", "huggingface")
         train = self._split(datasets, "train", self.train)
         names = self._names(train)
         if self.test is None:
@@ -171,7 +171,7 @@ class Tfds(_Hub):
     @cached_property
     def _builder(self) -> Any:
         """The builder of the data set, which is downloaded first where that is allowed."""
-        tfds = extra("tfds", "tensorflow_datasets", "tfds")
+        tfds = import_extra("tfds", "tensorflow_datasets", "tfds")
         data_dir = str(self.data_dir) if self.data_dir else None
         try:
             builder = tfds.builder(self.name, data_dir=data_dir)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedules.declaration import refuse
-from schedules.declaration.packages import extra
+from schedules.declaration.packages import import_extra
 
 from ..files import reading, unreadable
 from ..inputs import Key
@@ -34,7 +34,7 @@ class Parquet(Table):
         return RawExamples(train, self._part("test", self.test, columns)[1], tuple(columns))
 
     def _part(self, path: str, file: Path, columns: list[str] | None) -> tuple[list[str], RawPart]:
-        parquet = extra("parquet", "pyarrow.parquet", "parquet")
+        parquet = import_extra("parquet", "pyarrow.parquet", "parquet")
         with reading(path, file):
             try:
                 opened = parquet.ParquetFile(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from schedules.declaration import Refused, refuse
-from schedules.declaration.functions import Called
+from schedules.declaration.functions import CallsFunction
 
 from ..raw_data import RawData, RawExamples
 from .conversion import Converter
@@ -13,7 +13,7 @@ from .conversion import Converter
 HINT = "return (inputs, labels), or ((inputs, labels), (test_inputs, test_labels))"
 
 
-class Python(Called, RawData):
+class Python(CallsFunction, RawData):
     """What the function `call` returns for `kwargs`: arrays, or `tf.data.Dataset`s of a length.
 
     The function returns `(inputs, labels)`, of which a share is held out, or a pair of these, to
