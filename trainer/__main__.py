@@ -21,9 +21,15 @@ with gc_paused(freeze=True):
     from schedules import Refused
 
     from .commands.job import Job
-    from .config.hydra import CONF, VERSION_BASE, explaining, in_order, widened
+    from .config.hydra import (
+        CONF,
+        VERSION_BASE,
+        flags_last,
+        normalize_overrides,
+        refusing_hydra_errors,
+    )
     from .runs.exit_codes import FAILED, REFUSED
-    from .runs.redaction import veiled
+    from .runs.redaction import with_secrets_in_environment
     from .runs.report import REPORT_SECONDS, refresh
     from .sweeps.jobs import JobError, SweepError
 
@@ -44,8 +50,8 @@ def main() -> None:
             with reporting(codes):
                 codes.append(train(config))
 
-    with reporting(codes), explaining(arguments):
-        sys.argv[1:] = widened(veiled(in_order(arguments)))
+    with reporting(codes), refusing_hydra_errors(arguments):
+        sys.argv[1:] = normalize_overrides(with_secrets_in_environment(flags_last(arguments)))
         hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
     code = max(codes, default=0)
     if code > 128:  # all is written, and taking TensorFlow down takes seconds that nobody has

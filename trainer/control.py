@@ -1,9 +1,8 @@
-"""`python -m trainer.control RUN_DIR order…`: hands on a running job, without TensorFlow."""
+"""`python -m trainer.control RUN_DIR order…`: steers a running job, without TensorFlow."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +24,10 @@ Every order but status is written to events.jsonl with its step, and
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Sends orders, waits for the answer, prints it, and gives the exit code.
+    """Sends orders, waits for the answer, prints it, and returns the exit code.
 
-    0 when it was done, 1 when nobody trains there or answers in time, 2 for a refused order.
+    0 when the orders were carried out, 1 when no process trains there or answers in time, 2 for a
+    refused order.
     """
     parser = argparse.ArgumentParser(
         "python -m trainer.control",
@@ -38,24 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="the folder of the run", metavar="RUN_DIR")
     parser.add_argument("orders", nargs="+", metavar="order")
     parser.add_argument("--timeout", type=float, default=60, help="seconds to wait (%(default)s)")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        return _sent(asked.run, asked.orders, asked.timeout)
+        return _send(options.run, options.orders, options.timeout)
     except Refused as refused:
         print(refused, file=sys.stderr)
         return REFUSED
 
 
-def _sent(run: Path, orders: Sequence[str], timeout: float) -> int:
+def _send(run: Path, orders: Sequence[str], timeout: float) -> int:
     if not (run / "config.yaml").is_file():
         raise refuse("RUN_DIR", str(run), "is the folder of no run", "a run prints its own")
     for order in orders:
         Order.parse(order)
     if not Folder(run).owner():
-        print(f"nobody is training in {run}{_ended(run)}")
+        print(f"nobody is training in {run}{_last_result(run)}")
         return DONE if set(orders) == {"status"} else FAILED
     mailbox = Mailbox(run)
-    answer = mailbox.answered(mailbox.send(orders), timeout)
+    answer = mailbox.wait_for_answer(mailbox.send(orders), timeout)
     if answer is None:
         print(f"no answer within {timeout:g} s; the orders are withdrawn", file=sys.stderr)
         return FAILED
@@ -67,14 +67,13 @@ def _sent(run: Path, orders: Sequence[str], timeout: float) -> int:
     return DONE
 
 
-def _ended(run: Path) -> str:
-    """How the last run in a folder ended, where it said so."""
-    result = run / "result.json"
-    if not result.is_file():
+def _last_result(run: Path) -> str:
+    """How the last run in a folder ended; "" where it left no `result.json`."""
+    result = Folder(run).read_result()
+    if result is None:
         return ""
-    ended = json.loads(result.read_text(encoding="utf-8"))
-    metrics = "  ".join(f"{name} {value:.6g}" for name, value in ended["metrics"].items())
-    return f"; the last run was {ended['status']} at step {ended['steps']}  {metrics}"
+    metrics = "  ".join(f"{name} {value:.6g}" for name, value in result["metrics"].items())
+    return f"; the last run was {result['status']} at step {result['steps']}  {metrics}"
 
 
 if __name__ == "__main__":

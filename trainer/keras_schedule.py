@@ -1,4 +1,4 @@
-"""The door for those who stay with `model.fit`: any closed-form schedule as a schedule of Keras."""
+"""Any closed-form schedule as a learning-rate schedule of Keras, for use with `model.fit`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from schedules.kinds.sequences import Wrapped
 
 from .scheduled.parabolas import CurveTooLongError, Pieces, fitted, ordinal, parabola
 
-TABLE = 1 << 24
+MAX_TABLE_STEPS = 1 << 24
 """Runs up to this many steps are a plain table of values, of 64 MB at most."""
-PIECES = (64 << 20) // 40
-"""How many pieces a longer run may take, which are 64 MB of five int64 each."""
+MAX_PIECES = (64 << 20) // 40
+"""The most pieces of a longer run: 64 MB, with five int64 each."""
 
 
 @keras.saving.register_keras_serializable(package="trainer")
@@ -32,20 +32,20 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
     """`np.float32(curve(step))`, bit for bit: eager, in a `tf.function` and under XLA.
 
     No formula is computed in TensorFlow. On its first call the schedule reads the curve at every
-    step from 0 to `clock.total_steps` (without one, to 2**24) and keeps what it read: up to 2**24
-    steps as a table of 4 bytes a step, a longer run as pieces that integer arithmetic turns back
-    into the same values, whatever a compiler makes of it. A million steps are read in a tenth of
+    step from 0 to `clock.total_steps` (without one, to 2**24) and keeps the values: up to 2**24
+    steps as a table of 4 bytes a step, a longer run as pieces from which integer arithmetic
+    computes the same values, under any compiler. A million steps are read in a tenth of
     a second, 10**9 in minutes; smooth curves and stairs of that length take well under 64 MB.
-    From `total_steps` on the value holds, which is the curve itself wherever that has ended; let
-    the clock reach as far as the run.
+    From `total_steps` on the value stays the same, as the curve does where it has ended; the clock
+    should reach as far as the run.
 
-    `schedule` is what `schedules.load` takes, or a curve, which brings its clock. A step is a
-    Python integer or an integer tensor of any shape. Saved with the model as its config, and read
-    anew when loaded; `import trainer.keras_schedule` before `keras.saving.load_model`. A `table`
-    is saved with the name of its file, and a `custom` function by name: Keras' safe mode, which is
-    the default, refuses to load that.
-    Differs from Keras' own schedules: no boundary falls late once compiled, and neighbouring steps
-    stay apart beyond 2**24.
+    `schedule` is what `schedules.load` takes, or a curve, which has its own clock. A step is a
+    Python integer or an integer tensor of any shape. The schedule is saved with the model as a
+    config, and the curve is read anew after loading; `import trainer.keras_schedule` before
+    `keras.saving.load_model`. A `table` is saved as the name of its file, and a `custom` function
+    as its name: Keras' safe mode, which is the default, refuses to load that.
+    Unlike in Keras' own schedules, no boundary comes late in compiled code, and neighbouring steps
+    stay different beyond 2**24.
 
     Raises:
         Refused: for what `schedules.load` refuses, a schedule that reacts, a step that is no
@@ -82,22 +82,23 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
 
     @property
     def last(self) -> int:
-        """The step from which on the value holds."""
+        """The step from which on the value stays the same."""
         total = self.curve.clock.total_steps
-        return TABLE if total is None else ceil(total)
+        return MAX_TABLE_STEPS if total is None else ceil(total)
 
     @cached_property
     def _value(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """What gives the values of steps up to the last, once every one of them was read."""
+        """A function from steps to values, made after reading the curve at every step."""
         steps = range(self.last + 1)
-        with tf.init_scope():  # the first call may be in the middle of tracing
-            if self.last <= TABLE:
-                return _table(self.curve, steps)
+        with tf.init_scope():  # the first call may happen while a function is traced
+            if self.last <= MAX_TABLE_STEPS:
+                return _from_table(self.curve, steps)
             try:
-                return _pieced(fitted(self.curve, steps, PIECES), self.last)
-            except CurveTooLongError as refused:
-                rule = f"is too long for this schedule, of which {refused.steps:,} steps take 64 MB"
-                hint = f"up to {TABLE:,} steps any schedule fits; `python -m trainer` has no limit"
+                return _from_pieces(fitted(self.curve, steps, MAX_PIECES), self.last)
+            except CurveTooLongError as error:
+                rule = f"is too long for this schedule, of which {error.steps:,} steps take 64 MB"
+                most = f"up to {MAX_TABLE_STEPS:,} steps any schedule fits"
+                hint = f"{most}; `python -m trainer` has no limit"
                 raise refuse("total_steps", self.last, rule, hint) from None
 
     def get_config(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """What `get_config` told; in Keras' safe mode nothing that would import what it names.
+        """The schedule of a config from `get_config`; in safe mode none that imports code.
 
         Raises:
             Refused: for a `custom` schedule in safe mode, and for what `schedules.load` refuses.
@@ -128,8 +129,8 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
         return cls(schedule, Clock(**{**clock, "total_steps": total and Fraction(total)}))
 
 
-def _table(curve: Curve, steps: range) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The values in a row, without the end of it where that holds."""
+def _from_table(curve: Curve, steps: range) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Looks values up in a table, which ends where the value no longer changes."""
     with np.errstate(over="ignore"):
         row = np.concatenate([values.astype(np.float32) for _, values in chunks(curve, steps)])
     bits = row.view(np.int32)
@@ -138,21 +139,22 @@ def _table(curve: Curve, steps: range) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda t: tf.gather(values, tf.minimum(t, last))
 
 
-def _pieced(pieces: Pieces, last: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The values as `parabolas` keeps them."""
-    places = len(pieces).bit_length()
-    padding = np.full((1 << places) - len(pieces), np.iinfo(np.int64).max)
+def _from_pieces(pieces: Pieces, last: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Computes values from the pieces of `parabolas`."""
+    bit_count = len(pieces).bit_length()
+    padding = np.full((1 << bit_count) - len(pieces), np.iinfo(np.int64).max)
     starts = tf.constant(np.concatenate([pieces[:, 0], padding]))
     coefficients = tf.constant(pieces[:, 1:])
 
     def value(t: tf.Tensor) -> tf.Tensor:
         t = tf.minimum(t, last)
-        piece = tf.zeros_like(t)  # found bit by bit: XLA's own search compares with every start
-        for place in reversed(range(places)):
-            further = piece + (1 << place)
-            piece = tf.where(tf.gather(starts, further) <= t, further, piece)
-        own = tf.unstack(tf.gather(coefficients, piece), num=4, axis=-1)
-        number = parabola(own, t - tf.gather(starts, piece), tf.bitwise.right_shift)
+        # A binary search, one bit of the index at a time: XLA's own compares with every start.
+        piece = tf.zeros_like(t)
+        for bit in reversed(range(bit_count)):
+            candidate = piece + (1 << bit)
+            piece = tf.where(tf.gather(starts, candidate) <= t, candidate, piece)
+        of_piece = tf.unstack(tf.gather(coefficients, piece), num=4, axis=-1)
+        number = parabola(of_piece, t - tf.gather(starts, piece), tf.bitwise.right_shift)
         number = tf.cast(number, tf.int32)
         return tf.bitcast(ordinal(number, tf.bitwise.right_shift(number, 31)), tf.float32)
 

@@ -61,9 +61,9 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
     here = before.model_copy(update={"device": experiment.device})
     this = Restored.of(here, Folder(run), weights)
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
-    wake(Folder(run).chatter)
+    wake(Folder(run).tensorflow_log)
     try:
-        with diverted(Folder(run).chatter):
+        with diverted(Folder(run).tensorflow_log):
             predicted = predict(this, experiment, part)
     except ValueError as error:
         if isinstance(error, Refused):

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .runs.report import written
-from .runs.results import found
+from .runs.report import write_report
+from .runs.results import find_runs
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -16,12 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m trainer.report", description=main.__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="where runs are")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: the first DIR")
-    asked = parser.parse_args(arguments)
-    missing = [str(folder) for folder in asked.folders if not folder.is_dir()]
-    if missing or not (runs := found(asked.folders)):
-        print(f"no run in {', '.join(missing or map(str, asked.folders))}", file=sys.stderr)
+    options = parser.parse_args(arguments)
+    missing = [str(folder) for folder in options.folders if not folder.is_dir()]
+    if missing or not (runs := find_runs(options.folders)):
+        print(f"no run in {', '.join(missing or map(str, options.folders))}", file=sys.stderr)
         sys.exit(2)
-    print(written(runs, asked.output or asked.folders[0]))
+    print(write_report(runs, options.output or options.folders[0]))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ STOP = "evaluate.stop={metric: eval_loss, patience: 3}"
 def heard(stop: EarlyStop, *found: float) -> Standstill:
     state = Standstill()
     for step, value in enumerate(found):
-        state = stop.heard(state, value, step)
+        state = stop.next_state(state, value, step)
     return state
 
 
@@ -95,7 +95,7 @@ def test_more_patience_goes_on_where_it_had_ended(whole: Path, tmp_path: Path) -
     manifest = sorted((tmp_path / "checkpoints").glob("step-*"))[-1] / "manifest.json"
     kept = json.loads(manifest.read_text())["body"]["about"]["standstill"]
     assert kept[2] == 4 or kept[1] == end + 5
-    assert Folder(tmp_path).ended()
+    assert Folder(tmp_path).read_result()
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_schedule_of_conf_has_the_curves_values_at_every_step(config):
 
 @pytest.mark.parametrize("name", ["cosine_restarts", "mnist_tf1", "noise", "sequence"])
 def test_a_long_run_has_the_same_values_from_pieces(name, monkeypatch):
-    monkeypatch.setattr(keras_schedule, "TABLE", 0)
+    monkeypatch.setattr(keras_schedule, "MAX_TABLE_STEPS", 0)
     assert agree(KerasSchedule(read_mapping(CONF / f"{name}.yaml"), RUN), np.arange(20_001))
 
 

@@ -23,7 +23,12 @@ from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
 from trainer.config.plan import Plan
 from trainer.data import Examples, Facts, Preparation, Split
-from trainer.runs.redaction import concealed, hidden, is_secret, veiled
+from trainer.runs.redaction import (
+    is_secret,
+    secret_placeholders,
+    with_placeholders,
+    with_secrets_in_environment,
+)
 
 TOLD = yaml.safe_load((Path(__file__).parents[1] / "fixtures" / "refusals.yaml").read_text())
 
@@ -229,7 +234,7 @@ def test_secrets_on_the_command_line_become_variables_of_the_environment(
         monkeypatch.setenv(name, "")  # so that what is set here is taken back
         monkeypatch.delenv(name)
     asked = ["a.token=hunter2", "b={kwargs: {password: 'x y', n: 3}, k: v}", "c.token=${oc.env:T}"]
-    assert list(veiled(asked)) == [
+    assert list(with_secrets_in_environment(asked)) == [
         "a.token=${oc.env:TRAINER_SECRET_TOKEN}",
         'b={kwargs: {password: "${oc.env:TRAINER_SECRET_PASSWORD}", n: 3}, k: v}',
         "c.token=${oc.env:T}",
@@ -239,14 +244,14 @@ def test_secrets_on_the_command_line_become_variables_of_the_environment(
 def test_what_stands_for_a_secret_is_what_leads_to_it() -> None:
     tree = {"kwargs": {"token": "hunter2", "n": "${oc.env:DB_PASSWORD}", "m": [{"key": 1}]},
             "home": "${oc.env:HOME}"}  # fmt: skip
-    instead = hidden(tree)
+    instead = secret_placeholders(tree)
     assert instead == {
         ("kwargs", "token"): "???",
         ("kwargs", "n"): "${oc.env:DB_PASSWORD}",
         ("kwargs", "m", 0, "key"): "???",
     }
     resolved = {"kwargs": {"token": "hunter2", "n": "x", "m": [{"key": 1}]}, "home": "/root"}
-    assert concealed(resolved, instead)["kwargs"] == {
+    assert with_placeholders(resolved, instead)["kwargs"] == {
         "token": "???", "n": "${oc.env:DB_PASSWORD}", "m": [{"key": "???"}]
     }  # fmt: skip
 
@@ -263,11 +268,13 @@ def test_a_password_in_an_address_is_a_secret_wherever_it_comes_from(
         'b={uri: "${oc.env:TRAINER_SECRET_URI_}", n: 3}',
         asked[2],
     ]
-    assert list(veiled(asked)) == list(veiled(asked)) == told
+    assert (
+        list(with_secrets_in_environment(asked)) == list(with_secrets_in_environment(asked)) == told
+    )
     tree = {"uri": "${oc.env:DATABASE}", "plain": "db://me:y@x/", "all": "${other}", "n": 1}
     resolved = {"uri": "db://me:y@x/", "plain": "db://me:y@x/", "all": {"token": "y"}, "n": 1}
-    instead = hidden(tree, resolved)
-    assert concealed(resolved, instead) == {
+    instead = secret_placeholders(tree, resolved)
+    assert with_placeholders(resolved, instead) == {
         "uri": "${oc.env:DATABASE}", "plain": "???", "all": {"token": "???"}, "n": 1,
     }  # fmt: skip
 

@@ -42,28 +42,31 @@ def slurm(**others: str) -> dict[str, str]:
 
 
 def test_tf_config_tells_who_trains() -> None:
-    assert Cluster.found(1, config({"type": "worker", "index": 1})) == (TWO, 1)
+    assert Cluster.from_environment(1, config({"type": "worker", "index": 1})) == (TWO, 1)
     both = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
-    assert Cluster.found(1, config({"type": "worker", "index": 1}, both)) == (
+    assert Cluster.from_environment(1, config({"type": "worker", "index": 1}, both)) == (
         ("a:1", "b:1", "c:1"),
         2,
     )
-    assert Cluster.found(1, config({"type": "chief", "index": 0}, both)).leads
+    assert Cluster.from_environment(1, config({"type": "chief", "index": 0}, both)).leads
 
 
 def test_slurm_tells_who_trains() -> None:
     """As `scontrol show hostnames` lists the nodes, and srun deals out tasks in blocks."""
-    assert Cluster.found(7000, slurm()) == (
+    assert Cluster.from_environment(7000, slurm()) == (
         ("gpu08:7000", "gpu08:7001", "gpu09:7000", "big:7000"),
         2,
     )
     alone = {"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_JOB_NODELIST": "n1"}
-    assert Cluster.found(7000, {**alone, "SLURM_TASKS_PER_NODE": "1"}) == (("n1:7000",), 0)
+    assert Cluster.from_environment(7000, {**alone, "SLURM_TASKS_PER_NODE": "1"}) == (
+        ("n1:7000",),
+        0,
+    )
 
 
 def test_tf_config_goes_before_slurm() -> None:
     both = {**slurm(), **config({"type": "worker", "index": 0})}
-    assert Cluster.found(1, both).addresses == TWO
+    assert Cluster.from_environment(1, both).addresses == TWO
 
 
 ZEROTH = {"type": "worker", "index": 0}
@@ -133,7 +136,7 @@ def test_workers_that_contradict_themselves_are_refused(
     environment: Mapping[str, str], told: str
 ) -> None:
     with pytest.raises(Refused) as refused:
-        Cluster.found(12345, environment)
+        Cluster.from_environment(12345, environment)
     assert str(refused.value).startswith(told)
 
 

@@ -51,7 +51,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def outputs(run: Path, weights: Any) -> Any:
     """What the run's own network says of its test examples."""
-    declared = Experiment.declared(json.loads(json.dumps(Folder(run).written())))
+    declared = Experiment.declared(json.loads(json.dumps(Folder(run).read_config())))
     network = Restored.of(declared, Folder(run), weights).network()
     return np.asarray(network.outputs(declared.data.load().test.inputs))
 
@@ -126,7 +126,7 @@ def test_final_best_and_averaged_weights_are_three(live: Path) -> None:
 
 
 def test_dropout_is_left_as_the_last_update_had_it(live: Path) -> None:
-    declared = Experiment.declared(Folder(live).written())
+    declared = Experiment.declared(Folder(live).read_config())
     model = Restored.of(declared, Folder(live), None).model()
     (dropout,) = (layer for layer in model.layers if "dropout" in layer.name)
     assert type(dropout).__module__.startswith("keras")
@@ -250,7 +250,7 @@ def test_predictions_of_its_own_test_examples_are_as_good_as_the_run_said(
 ) -> None:
     """To the bit; and each row agrees with the softmax of the network's own outputs."""
     folder: Path = request.getfixturevalue(run)
-    declared = Experiment.declared(Folder(folder).written())
+    declared = Experiment.declared(Folder(folder).read_config())
     predicted = predict.predict(Restored.of(declared, Folder(folder), None), declared)
     assert predicted.metrics == result(folder)["metrics"]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from trainer.runs import checkpoint_writer as module
 from trainer.runs.checkpoint_writer import CheckpointWriter
-from trainer.runs.checkpoints import At, Checkpoints
+from trainer.runs.checkpoints import CheckpointId, Checkpoints
 
 ARRAYS = {"kernel": np.arange(10, dtype=np.float64)}
 NEVER = 3600.0
@@ -63,7 +63,7 @@ class Disk(Checkpoints):
 
 
 def begin(saving: CheckpointWriter, step: int, *spared: int, rewinds: int = 0) -> None:
-    saving.begin(At(step, rewinds), ARRAYS, {}, spared, lambda: None)
+    saving.enqueue(CheckpointId(step, rewinds), ARRAYS, {}, spared, lambda: None)
 
 
 def behind(disk: Disk, saving: CheckpointWriter, steps: range, *spared: int) -> None:
@@ -78,7 +78,7 @@ def behind(disk: Disk, saving: CheckpointWriter, steps: range, *spared: int) -> 
 @pytest.fixture
 def resting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the thread rest after its first write until somebody waits for it."""
-    monkeypatch.setattr(module, "LONGEST", NEVER)
+    monkeypatch.setattr(module, "MAX_REST_SECONDS", NEVER)
     ticks = iter(range(0, 10**9, 1000))
     monkeypatch.setattr(module, "perf_counter", lambda: float(next(ticks)))
 
@@ -86,14 +86,14 @@ def resting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the thread never rest."""
-    monkeypatch.setattr(module, "LONGEST", 0.0)
+    monkeypatch.setattr(module, "MAX_REST_SECONDS", 0.0)
 
 
 def oracle(
-    saves: list[tuple[At, set[int]]], keep: int, forever: Callable[[int], bool]
+    saves: list[tuple[CheckpointId, set[int]]], keep: int, forever: Callable[[int], bool]
 ) -> list[str]:
     """What stays of saves that are made one at a time, each at once."""
-    held: set[At] = set()
+    held: set[CheckpointId] = set()
     for at, spared in saves:
         newest = sorted({*held, at}, key=lambda one: (-one.rewinds, -one.step))
         held = {*newest[:keep]} | {one for one in newest if one.step in spared or forever(one.step)}
@@ -101,15 +101,15 @@ def oracle(
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[tuple[At, set[int]]]:
+def histories(draw: st.DrawFn) -> list[tuple[CheckpointId, set[int]]]:
     """Saves as runs make them: on and on, or back after a rewind; with bests among those before."""
-    saves: list[tuple[At, set[int]]] = []
-    at = At(0)
+    saves: list[tuple[CheckpointId, set[int]]] = []
+    at = CheckpointId(0)
     for _ in range(draw(st.integers(1, 15))):
         if draw(st.integers(0, 5)) == 0:
-            at = At(draw(st.integers(0, at.step)), at.rewinds + 1)
+            at = CheckpointId(draw(st.integers(0, at.step)), at.rewinds + 1)
         else:
-            at = At(at.step + draw(st.integers(0, 3)), at.rewinds)
+            at = CheckpointId(at.step + draw(st.integers(0, 3)), at.rewinds)
         seen = [at.step, *(old.step for old, _ in saves)]
         saves.append((at, set(draw(st.lists(st.sampled_from(seen), max_size=2)))))
     return saves
@@ -117,7 +117,8 @@ def histories(draw: st.DrawFn) -> list[tuple[At, set[int]]]:
 
 anyhow = st.lists(
     st.tuples(
-        st.builds(At, st.integers(0, 9), st.integers(0, 2)), st.sets(st.integers(0, 9), max_size=2)
+        st.builds(CheckpointId, st.integers(0, 9), st.integers(0, 2)),
+        st.sets(st.integers(0, 9), max_size=2),
     ),
     min_size=1,
     max_size=12,
@@ -133,7 +134,11 @@ anyhow = st.lists(
     thens=st.lists(st.sampled_from(["", "1", "2", "finish"]), min_size=1, max_size=8),
 )
 def test_what_is_left_is_what_saving_one_by_one_leaves(
-    saves: list[tuple[At, set[int]]], keep: int, good: int, longest: float, thens: list[str]
+    saves: list[tuple[CheckpointId, set[int]]],
+    keep: int,
+    good: int,
+    longest: float,
+    thens: list[str],
 ) -> None:
     def forever(step: int) -> bool:
         return step % good == 0
@@ -141,8 +146,8 @@ def test_what_is_left_is_what_saving_one_by_one_leaves(
     with TemporaryDirectory() as one_by_one, TemporaryDirectory() as slow:
         plain, disk = Disk(Path(one_by_one), keep, forever), Disk(Path(slow), keep, forever)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "LONGEST", longest)
-            patch.setattr(module, "RESTS", 10**9)
+            patch.setattr(module, "MAX_REST_SECONDS", longest)
+            patch.setattr(module, "REST_FACTOR", 10**9)
             saving = CheckpointWriter(disk)
             disk.hold()
             for (at, spared), then in zip(saves, cycle(thens), strict=False):
@@ -162,21 +167,21 @@ def test_what_is_left_is_what_saving_one_by_one_leaves(
 
 @given(saves=histories(), keep=st.integers(1, 4), longest=st.sampled_from([0.0, NEVER]))
 def test_a_kill_at_any_moment_costs_none_for_good_and_none_of_the_number_kept(
-    saves: list[tuple[At, set[int]]], keep: int, longest: float
+    saves: list[tuple[CheckpointId, set[int]]], keep: int, longest: float
 ) -> None:
     """Whoever goes on from the newest does not make an older one for good again."""
 
     def forever(step: int) -> bool:
         return step % 3 == 0
 
-    begun: list[At] = []
+    begun: list[CheckpointId] = []
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "LONGEST", longest)
+        patch.setattr(module, "MAX_REST_SECONDS", longest)
         disk = Disk(Path(folder), keep, forever)
         wrong: list[Any] = []
 
         def watch() -> None:
-            held = disk.held()
+            held = disk.ids()
             lacking = [
                 at for at in begun[: begun.index(held[0])] if at not in held and forever(at.step)
             ]
@@ -199,7 +204,7 @@ def test_one_that_newer_ones_supersede_is_never_written(tmp_path: Path, restless
     disk.let_all()
     saving.close()
     assert sorted(disk.written) == [1, 4, 8, 9, 10]
-    assert disk.names() == [At(step).name for step in (4, 8, 9, 10)]
+    assert disk.names() == [CheckpointId(step).name for step in (4, 8, 9, 10)]
 
 
 def test_the_newest_comes_first_after_those_that_it_counts_on(
@@ -233,8 +238,8 @@ def test_an_older_best_stays_until_the_new_one_is_on_the_disk(tmp_path: Path) ->
     disk.let_all()
     saving.close()
     for names in held:
-        assert At(1).name in names or At(4).name in names
-    assert disk.names() == [At(4).name, At(5).name]
+        assert CheckpointId(1).name in names or CheckpointId(4).name in names
+    assert disk.names() == [CheckpointId(4).name, CheckpointId(5).name]
 
 
 def test_while_it_rests_nothing_is_written_and_finishing_ends_the_rest(
@@ -285,7 +290,7 @@ def test_a_rest_is_a_hundred_times_the_write_and_a_second_at_most(
 def test_large_ones_are_in_memory_one_at_a_time(
     tmp_path: Path, resting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "HELD", 100)  # where each has 80 bytes
+    monkeypatch.setattr(module, "MAX_QUEUED_BYTES", 100)  # where each has 80 bytes
     disk = Disk(tmp_path)
     saving = CheckpointWriter(disk)
     waiting: list[int] = []
@@ -303,7 +308,7 @@ def test_what_comes_before_each_write_does(tmp_path: Path, resting: None) -> Non
     disk.watch = lambda: done.append(f"wrote {disk.written[-1]}")
     saving = CheckpointWriter(disk)
     for step in (1, 2, 3):
-        saving.begin(At(step), ARRAYS, {}, (), partial(done.append, f"before {step}"))
+        saving.enqueue(CheckpointId(step), ARRAYS, {}, (), partial(done.append, f"before {step}"))
     saving.close()
     assert sorted(done[::2]) == [f"before {step}" for step in (1, 2, 3)]
     assert [text.replace("before", "wrote") for text in done[::2]] == done[1::2]
@@ -317,11 +322,11 @@ def test_a_refusal_is_news_once(tmp_path: Path) -> None:
     for step in (1, 2, 3, 4):
         begin(saving, step)
         saving.finish()
-        assert (saving.trouble is not None) == (step in disk.refuses)
-        news += [(at, error is None) for at, error in saving.news()]
+        assert (saving.disk_error is not None) == (step in disk.refuses)
+        news += [(at, error is None) for at, error in saving.disk_changes()]
     saving.close()
     assert news == [(2, False), (4, True)]
-    assert disk.names() == [At(1).name, At(4).name]
+    assert disk.names() == [CheckpointId(1).name, CheckpointId(4).name]
 
 
 def test_a_refused_newest_is_the_trouble_whatever_becomes_of_older_ones(
@@ -337,8 +342,8 @@ def test_a_refused_newest_is_the_trouble_whatever_becomes_of_older_ones(
     assert written.wait(60)
     saving.close()
     assert disk.written == [1, 3, 2]
-    assert [step for step, _ in saving.news()] == [4]
-    assert saving.trouble is not None
+    assert [step for step, _ in saving.disk_changes()] == [4]
+    assert saving.disk_error is not None
 
 
 def test_what_must_come_before_may_be_refused_too(tmp_path: Path) -> None:
@@ -348,9 +353,9 @@ def test_what_must_come_before_may_be_refused_too(tmp_path: Path) -> None:
     def refused() -> None:
         raise OSError("the record is not on the disk")
 
-    saving.begin(At(1), ARRAYS, {}, (), refused)
+    saving.enqueue(CheckpointId(1), ARRAYS, {}, (), refused)
     saving.close()
-    assert ([step for step, _ in saving.news()], disk.names()) == ([1], [])
+    assert ([step for step, _ in saving.disk_changes()], disk.names()) == ([1], [])
 
 
 def test_an_error_that_is_not_the_disks_is_raised_where_saving_was_asked_for(
@@ -367,7 +372,7 @@ def test_an_error_that_is_not_the_disks_is_raised_where_saving_was_asked_for(
     begin(saving, 3)
     with pytest.raises(ValueError, match="another"):
         saving.close()
-    assert disk.names() == [At(2).name]
+    assert disk.names() == [CheckpointId(2).name]
 
 
 def test_a_folder_that_others_changed_meanwhile_is_looked_at_anew(tmp_path: Path) -> None:
@@ -377,10 +382,10 @@ def test_a_folder_that_others_changed_meanwhile_is_looked_at_anew(tmp_path: Path
     for step in (1, 2):
         begin(saving, step)
         saving.finish()
-    (tmp_path / At(2).name).rename(tmp_path / "damaged")
+    (tmp_path / CheckpointId(2).name).rename(tmp_path / "damaged")
     begin(saving, 3)
     saving.close()
-    assert disk.names() == [At(1).name, At(3).name]
+    assert disk.names() == [CheckpointId(1).name, CheckpointId(3).name]
 
 
 @pytest.mark.parametrize("writing", [False, True])

@@ -12,7 +12,7 @@ import pytest
 
 from trainer.runs import checkpoints as checkpoints_module
 from trainer.runs.checkpoint_writer import CheckpointWriter
-from trainer.runs.checkpoints import At, Checkpoints, DamagedCheckpointError, read
+from trainer.runs.checkpoints import CheckpointId, Checkpoints, DamagedCheckpointError, read
 
 ARRAYS = {
     "model/dense/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -24,7 +24,7 @@ ABOUT = {"optimizer": "adam", "record": 120}
 def saved(folder: Path, *steps: int, keep: int = 3) -> Checkpoints:
     checkpoints = Checkpoints(folder, keep)
     for step in steps:
-        checkpoints.save(At(step), ARRAYS, {**ABOUT, "at": step})
+        checkpoints.save(CheckpointId(step), ARRAYS, {**ABOUT, "at": step})
     return checkpoints
 
 
@@ -42,28 +42,28 @@ def test_what_was_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
 
 def test_an_empty_or_missing_folder_has_none(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "none", 3)
-    assert (checkpoints.newest(), checkpoints.step()) == ((None, []), 0)
+    assert (checkpoints.newest(), checkpoints.newest_step()) == ((None, []), 0)
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
-    assert saved(tmp_path, 5, 100, 20, 1000, keep=2).step() == 1000
+    assert saved(tmp_path, 5, 100, 20, 1000, keep=2).newest_step() == 1000
     assert held(tmp_path) == ["step-0000000100", "step-0000001000"]
 
 
 def test_order_is_by_number_however_many_digits(tmp_path: Path) -> None:
-    assert saved(tmp_path, 99_999_999_999, 9_999_999_999).step() == 99_999_999_999
+    assert saved(tmp_path, 99_999_999_999, 9_999_999_999).newest_step() == 99_999_999_999
 
 
 def test_the_best_and_those_for_good_are_kept_besides(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, 1, lambda step: step % 10 == 0)
     for step in range(1, 26):
-        checkpoints.save(At(step), ARRAYS, ABOUT, {3 if step < 17 else 17})
-    assert held(tmp_path) == [At(step).name for step in (10, 17, 20, 25)]
+        checkpoints.save(CheckpointId(step), ARRAYS, ABOUT, {3 if step < 17 else 17})
+    assert held(tmp_path) == [CheckpointId(step).name for step in (10, 17, 20, 25)]
 
 
 def test_one_made_after_a_rewind_is_newer_than_its_like(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, 10, 20, 23)
-    checkpoints.save(At(20, 1), ARRAYS, {**ABOUT, "at": "rewound"})
+    checkpoints.save(CheckpointId(20, 1), ARRAYS, {**ABOUT, "at": "rewound"})
     found, _ = checkpoints.newest()
     assert found is not None
     assert (found.step, found.about["at"]) == (20, "rewound")
@@ -73,7 +73,7 @@ def test_every_wrong_byte_of_the_newest_is_noticed(tmp_path: Path) -> None:
     saved(tmp_path, 20)
     unnoticed = []
     for name in ("state.npz", "manifest.json"):
-        file = tmp_path / At(20).name / name
+        file = tmp_path / CheckpointId(20).name / name
         content = file.read_bytes()
         for i in range(len(content)):
             file.write_bytes(content[:i] + bytes([content[i] ^ 0x41]) + content[i + 1 :])
@@ -83,7 +83,7 @@ def test_every_wrong_byte_of_the_newest_is_noticed(tmp_path: Path) -> None:
                 continue
             unnoticed.append((name, i))
         file.write_bytes(content)
-    assert read(tmp_path / At(20).name).step == 20
+    assert read(tmp_path / CheckpointId(20).name).step == 20
     assert unnoticed == []
 
 
@@ -116,7 +116,7 @@ def test_a_damaged_one_does_not_push_out_a_whole_one(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, 10, 50, keep=1)
     (tmp_path / "step-0000000050" / "state.npz").write_bytes(b"")
     assert checkpoints.newest()[0] is None
-    checkpoints.save(At(20), ARRAYS, ABOUT)
+    checkpoints.save(CheckpointId(20), ARRAYS, ABOUT)
     found, _ = checkpoints.newest()
     assert found is not None
     assert found.step == 20
@@ -156,7 +156,7 @@ def test_a_write_that_fails_leaves_the_earlier_ones_and_no_litter(
     with monkeypatch.context() as patch:
         broken(patch, at, OSError(errno.ENOSPC, "No space left on device"))
         with pytest.raises(OSError, match="No space left"):
-            checkpoints.save(At(20), ARRAYS, ABOUT)
+            checkpoints.save(CheckpointId(20), ARRAYS, ABOUT)
     assert held(tmp_path) == ["step-0000000010"]
     assert checkpoints.newest()[0] is not None
 
@@ -171,7 +171,7 @@ def test_a_process_that_dies_in_a_save_leaves_whole_ones_only(tmp_path: Path, at
         patch.setattr(checkpoints_module.shutil, "rmtree", lambda *args, **kwargs: None)
         broken(patch, at, SystemExit())
         try:
-            checkpoints.save(At(20), ARRAYS, ABOUT)
+            checkpoints.save(CheckpointId(20), ARRAYS, ABOUT)
         except SystemExit:
             os._exit(9)
         os._exit(0)
@@ -180,7 +180,7 @@ def test_a_process_that_dies_in_a_save_leaves_whole_ones_only(tmp_path: Path, at
     assert found is not None
     assert (found.step, damaged) == (20 if at == "flush folder" else 10, [])
     checkpoints.clean()
-    checkpoints.save(At(20), ARRAYS, ABOUT)
+    checkpoints.save(CheckpointId(20), ARRAYS, ABOUT)
     assert held(tmp_path) == ["step-0000000010", "step-0000000020"]
 
 
@@ -196,7 +196,7 @@ def test_a_short_write_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr("trainer.runs.checkpoints.np.savez", short)
         with pytest.raises(OSError, match="No space left"):
-            checkpoints.save(At(20), ARRAYS, ABOUT)
+            checkpoints.save(CheckpointId(20), ARRAYS, ABOUT)
     assert held(tmp_path) == ["step-0000000010"]
 
 
@@ -232,7 +232,7 @@ def test_a_disk_that_refuses_is_told_of_once_and_tried_again(
     saving = CheckpointWriter(Checkpoints(tmp_path, 3))
 
     def save(step: int) -> None:
-        saving.begin(At(step), ARRAYS, ABOUT, (), lambda: None)
+        saving.enqueue(CheckpointId(step), ARRAYS, ABOUT, (), lambda: None)
         saving.finish()
 
     save(1)
@@ -240,10 +240,10 @@ def test_a_disk_that_refuses_is_told_of_once_and_tried_again(
         broken(patch, "savez", OSError(errno.ENOSPC, "No space left on device"))
         save(2)
         save(3)
-        assert saving.trouble is not None
+        assert saving.disk_error is not None
     save(4)
     saving.close()
-    news = [(step, error is not None) for step, error in saving.news()]
+    news = [(step, error is not None) for step, error in saving.disk_changes()]
     assert news == [(2, True), (4, False)]
     assert held(tmp_path) == ["step-0000000001", "step-0000000004"]
 
@@ -259,12 +259,12 @@ def test_a_disk_that_is_really_full_costs_no_checkpoint(tmp_path: Path) -> None:
         (tmp_path / "ballast").write_bytes(bytes(48 * 1024))
         large = {"model/kernel": np.zeros(10_000, np.float32)}
         with pytest.raises(OSError, match="No space left"):
-            checkpoints.save(At(20), large, ABOUT)
+            checkpoints.save(CheckpointId(20), large, ABOUT)
         found, damaged = checkpoints.newest()
         assert found is not None
         assert (found.step, damaged) == (10, [])
         (tmp_path / "ballast").unlink()
-        checkpoints.save(At(20), large, ABOUT)
+        checkpoints.save(CheckpointId(20), large, ABOUT)
         assert held(tmp_path / "checkpoints") == ["step-0000000020"]
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from trainer.report import main
-from trainer.runs.report import page, table, written
-from trainer.runs.results import found, settings, varied
+from trainer.runs.report import report_html, sweep_csv, write_report
+from trainer.runs.results import find_runs, group_by_setting, varied_paths
 
 RATES = {"cosine": 0.1, "exponential": 0.2}
 
@@ -61,8 +61,8 @@ def run(
 
 
 def test_only_what_varies_within_a_kind_makes_a_column(sweep: Path) -> None:
-    runs = found([sweep])
-    assert set(varied(runs)) == {
+    runs = find_runs([sweep])
+    assert set(varied_paths(runs)) == {
         "schedule.kind", "schedule.initial_value", "run.seed", "run.length",
     }  # fmt: skip
     assert [run.path.name for run in runs] == list("012345")
@@ -70,14 +70,14 @@ def test_only_what_varies_within_a_kind_makes_a_column(sweep: Path) -> None:
 
 def test_seeds_of_one_setting_are_told_together(sweep: Path) -> None:
     shutil.rmtree(sweep / "5")
-    one, two, _ = settings(found([sweep]))
+    one, two, _ = group_by_setting(find_runs([sweep]))
     assert [run.seed for run in one.runs] == [1, 2]
     assert one.varied == {"schedule": "cosine", "schedule.initial_value": 0.1}
     assert two.measured("eval_accuracy").tolist() == [0.21, 0.22]
 
 
 def test_the_table_tells_how_every_run_ended(sweep: Path) -> None:
-    rows = list(csv.DictReader(table(found([sweep]), sweep).splitlines()))
+    rows = list(csv.DictReader(sweep_csv(find_runs([sweep]), sweep).splitlines()))
     states = ["done", "done", "done", "done", "failed", "waiting"]
     assert [row["status"] for row in rows] == states
     assert rows[3]["eval_accuracy"] == "0.22"
@@ -88,11 +88,11 @@ def test_the_table_tells_how_every_run_ended(sweep: Path) -> None:
 def test_a_row_that_is_being_written_is_left_for_later(sweep: Path) -> None:
     with (sweep / "0" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 31, "eval_accuracy": 0.')
-    assert found([sweep])[0].measured["eval_accuracy"] == pytest.approx(0.11)
+    assert find_runs([sweep])[0].measured["eval_accuracy"] == pytest.approx(0.11)
 
 
 def test_nothing_is_fetched_from_elsewhere_and_every_link_leads_to_a_run(sweep: Path) -> None:
-    text = page(found([sweep]), sweep)
+    text = report_html(find_runs([sweep]), sweep)
 
     class Links(HTMLParser):
         seen: list[tuple[str, str | None]] = []  # noqa: RUF012
@@ -112,14 +112,14 @@ def test_a_hundred_runs_take_less_than_a_second(tmp_path: Path) -> None:
     for number in range(100):
         run(tmp_path / str(number), "cosine", 0.1 + number // 5, number % 5 + 1, rows=600)
     began = time.process_time()
-    written(found([tmp_path]), tmp_path)
+    write_report(find_runs([tmp_path]), tmp_path)
     assert time.process_time() - began < 1.0
 
 
 def test_a_loss_that_diverged_leaves_its_chart_an_axis_that_can_be_read(sweep: Path) -> None:
     rows = [{"step": t, "epoch": 0.0, "loss": 10.0 ** (8 * t)} for t in range(5)]
     (sweep / "4" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    text = page(found([sweep]), sweep)
+    text = report_html(find_runs([sweep]), sweep)
     (loss,) = re.findall(r'<svg[^>]*data-name="loss".*?</svg>', text)
     assert 3 <= loss.count('class="grid"') <= 8
 
@@ -130,7 +130,7 @@ def test_a_number_that_takes_many_values_is_drawn_with_a_point_for_each_run(
     for number in range(6):
         run(tmp_path / str(number), "cosine", 10.0 ** (-number / 2), 1, rows=30)
     (tmp_path / "3" / "result.json").write_text('{"status": "pruned", "steps": 30}')
-    text = page(found([tmp_path]), tmp_path)
+    text = report_html(find_runs([tmp_path]), tmp_path)
     (chart,) = re.findall(r'<svg[^>]*data-name="loss over [^"]*".*?</svg>', text)
     assert 'data-name="loss over schedule.initial_value"' in chart
     places = [float(x) for x in re.findall(r'<circle class="fill0" cx="([\d.]+)"', chart)]
@@ -138,7 +138,7 @@ def test_a_number_that_takes_many_values_is_drawn_with_a_point_for_each_run(
     assert len(places) == 5, "the pruned one is hollow"
     assert steps == {min(steps), 2 * min(steps)}, "equal ratios lie equally far apart"
     assert "3: schedule.initial_value 0.0316228, loss 0.06667, pruned" in chart
-    assert "<h2>Values</h2>" not in page(found([tmp_path])[:4], tmp_path)
+    assert "<h2>Values</h2>" not in report_html(find_runs([tmp_path])[:4], tmp_path)
 
 
 def test_the_door_writes_where_it_is_told_and_refuses_folders_without_runs(
@@ -154,7 +154,7 @@ def test_the_door_writes_where_it_is_told_and_refuses_folders_without_runs(
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="bash scripts/browser installs it")
 def test_a_browser_shows_the_numbers_and_sorts_by_them(sweep: Path, tmp_path: Path) -> None:
-    report = written(found([sweep]), sweep)
+    report = write_report(find_runs([sweep]), sweep)
     # Sorts by the last measured value, as a click would, then tells what it shows in the title.
     script = """<script>
     const table = document.getElementById("runs")
@@ -185,8 +185,8 @@ def test_a_run_is_going_on_while_its_process_lives(sweep: Path) -> None:
     lock = sweep / "0" / ".lock"
     lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
     os.utime(lock, (time.time() + 5, time.time() + 5))
-    assert found([sweep])[0].status == "running"
+    assert find_runs([sweep])[0].status == "running"
     (sweep / "5" / ".lock").write_text("process 999999999 on nowhere\n")
-    assert found([sweep])[5].status == "running", "another machine's can't be told"
+    assert find_runs([sweep])[5].status == "running", "another machine's can't be told"
     (sweep / "5" / ".lock").write_text(f"process 999999999 on {socket.gethostname()}\n")
-    assert found([sweep])[5].status == "waiting"
+    assert find_runs([sweep])[5].status == "waiting"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.runs import SMALL, result
-from trainer.runs.signals import requeue
+from trainer.runs.signals import requeue_job
 
 PROMPT = 2.0
 """How soon a job on the default settings must be gone."""
@@ -111,10 +111,10 @@ def test_what_comes_of_queueing_again_is_told(
 ) -> None:
     monkeypatch.setenv("PATH", scontrol(tmp_path / "bin", code))
     monkeypatch.setenv("SLURM_JOB_ID", job)
-    assert requeue() == told
+    assert requeue_job() == told
 
 
 def test_without_scontrol_there_is_nothing_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    assert requeue() == "no SLURM job to queue again"
+    assert requeue_job() == "no SLURM job to queue again"

@@ -21,9 +21,9 @@ from hydra.plugins.launcher import Launcher
 from schedules.declaration import Refused
 from tests.helpers.runs import SMALL, events, result, rows, trained
 from tests.helpers.sweeps import CHECKOUT, ENVIRONMENT, table
-from trainer.config.hydra import CONF, VERSION_BASE, widened
-from trainer.runs.study import JOURNAL, opened
-from trainer.runs.trial import announce
+from trainer.config.hydra import CONF, VERSION_BASE, normalize_overrides
+from trainer.runs.study import JOURNAL, open_study
+from trainer.runs.trial import mark_as_trial
 from trainer.sweeps.jobs import SweepError
 from trainer.sweeps.search.search import Search
 from trainer.sweeps.search.settings import Settings
@@ -125,7 +125,7 @@ def test_what_is_drawn_keeps_to_what_was_asked_for(
 def test_a_search_nears_what_is_best_and_tells_the_command_for_it(
     search: Callable[..., Pretended], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fixed = widened(["schedule={kind: constant, value: 0.1}"])
+    fixed = normalize_overrides(["schedule={kind: constant, value: 0.1}"])
     search(measured, MOMENTUM, *fixed, n_trials=14, sampler=TPE)
     best = yaml.safe_load(Path("all/best.yaml").read_text())
     assert abs(float(best["overrides"]["optimizer.momentum"]) - 0.7) < 0.05
@@ -152,8 +152,8 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(
         search(interrupted, MOMENTUM, n_trials=7, sampler=TPE)
     again = search(measured, MOMENTUM, n_trials=7, sampler=TPE)
     assert again.ran == whole[5:], "one was left, with the values that it had before"
-    assert [trial.params for trial in opened(Path("all") / JOURNAL).trials] == [
-        trial.params for trial in opened(Path("whole") / JOURNAL).trials
+    assert [trial.params for trial in open_study(Path("all") / JOURNAL).trials] == [
+        trial.params for trial in open_study(Path("whole") / JOURNAL).trials
     ]
     assert search(measured, MOMENTUM, n_trials=7).ran == []
     assert len(search(measured, MOMENTUM, n_trials=8).ran) == 1
@@ -195,7 +195,7 @@ def test_a_trial_that_diverged_counts_as_the_worst_and_one_that_was_killed_as_no
         return measured(values)
 
     search(outcome, MOMENTUM, n_trials=8, metric="eval_accuracy")
-    trials = opened(Path("all") / JOURNAL).trials
+    trials = open_study(Path("all") / JOURNAL).trials
     assert len({trial.state for trial in trials}) == 2
     for trial in trials:
         drawn = trial.params["optimizer.momentum"]
@@ -288,14 +288,14 @@ def test_which_way_is_better_is_known_from_the_name_of_a_metric() -> None:
 @pytest.fixture
 def better(tmp_path: Path) -> Path:
     """A search in which three trials were good from their first evaluation on, and one is open."""
-    study = opened(tmp_path / JOURNAL, "minimize")
+    study = open_study(tmp_path / JOURNAL, "minimize")
     for _ in range(3):
         trial = study.ask()
         for count in (1, 2, 3, 4):
             trial.report(0.01, count)
         study.tell(trial, 0.01)
     study.ask()
-    announce(tmp_path / "3", 3, "eval_loss", {"kind": "median", "n_startup_trials": 3})
+    mark_as_trial(tmp_path / "3", 3, "eval_loss", {"kind": "median", "n_startup_trials": 3})
     return tmp_path
 
 
@@ -315,9 +315,9 @@ def test_a_run_that_is_behind_stops_with_a_checkpoint_and_can_be_gone_on_with(
     assert [row["step"] for row in events(better / "3", "pruned")] == [5]
     (checkpoint,) = (better / "3" / "checkpoints").iterdir()
     assert checkpoint.name == "step-0000000005"
-    reported = opened(better / JOURNAL).trials[3].intermediate_values
+    reported = open_study(better / JOURNAL).trials[3].intermediate_values
     assert reported == {1: rows(better / "3")[-1]["eval_loss"]}
-    opened(better / JOURNAL).tell(3, state=optuna.trial.TrialState.PRUNED)
+    open_study(better / JOURNAL).tell(3, state=optuna.trial.TrialState.PRUNED)
     assert trained(better / "3", *asked) == 0
     assert (result(better / "3")["status"], result(better / "3")["steps"]) == ("done", 20)
     trained(better / "alone", *asked)

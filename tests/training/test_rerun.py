@@ -90,7 +90,7 @@ def test_another_config_is_not_compared(first: Path, tmp_path: Path) -> None:
 
 def test_what_was_chosen_by_measuring_is_taken_over(first: Path, tmp_path: Path) -> None:
     prepare(first, Folder(tmp_path))
-    assert Folder(tmp_path).chosen.read_text() == Folder(first).chosen.read_text()
+    assert Folder(tmp_path).compile_choice.read_text() == Folder(first).compile_choice.read_text()
 
 
 @pytest.mark.parametrize(

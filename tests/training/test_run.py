@@ -371,7 +371,7 @@ def test_rows_that_wait_too_long_for_the_disk_end_the_run(
     def refusing(descriptor: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("trainer.runs.atomic_files.HELD", 1000)
+    monkeypatch.setattr("trainer.runs.atomic_files.MAX_HELD_BYTES", 1000)
     monkeypatch.setattr("trainer.runs.atomic_files.os.write", refusing)
     assert trained(tmp_path, SHORT, "run.steps_per_call=1") == 1
     assert "took no line for so long" in result(tmp_path)["reason"]

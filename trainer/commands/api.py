@@ -24,7 +24,7 @@ from ..data.sources.in_memory import GivenData
 from ..losses.step import GivenStep
 from ..models.in_memory import GivenModel
 from ..runs.folder import Folder
-from ..runs.redaction import hidden
+from ..runs.redaction import secret_placeholders
 from ..runs.signals import Interruption
 from ..training.resume import declare
 from ..training.run import StartError, perform, tell
@@ -101,11 +101,13 @@ def train(
         place = Folder(_made(folder))
         with place.locked(), _silence(quiet) as aloud:
             experiment = plan.experiment
-            placeholders = experiment.placeholders or hidden(experiment.model_dump(mode="json"))
+            placeholders = experiment.placeholders or secret_placeholders(
+                experiment.model_dump(mode="json")
+            )
             plan = declare(place, plan, placeholders, again)
             experiment = plan.experiment
             watch = Watch(plan.total_steps, callback, aloud)
-            result = place.ended()
+            result = place.read_result()
             if result and finished(result, plan.total_steps, experiment.evaluate.stop):
                 tell(result, place)
                 _leave(experiment, place, model)
@@ -121,8 +123,8 @@ def train(
             _leave(experiment, place, model)
     finally:
         _TRAINING.release()
-    if stop.signal is not None:
-        signal.raise_signal(stop.signal)  # for whoever handles it now
+    if stop.received is not None:
+        signal.raise_signal(stop.received)  # for whoever handles it now
     return _outcome(experiment, place, watch.model, model)
 
 
@@ -137,7 +139,7 @@ def _outcome(
 
     `live` is the network that was trained just now, `original` the one that the program gave.
     """
-    result = folder.ended() or {}
+    result = folder.read_result() or {}
     if reason:
         result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
     if live is not None and original is not None and live is not original:

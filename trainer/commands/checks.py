@@ -14,21 +14,20 @@ from schedules.plots.svg import svg
 from schedules.plots.terminal import spark
 
 from ..config.experiment import Experiment
-from ..config.hydra import explaining, plain
-from ..config.hydra_errors import located
+from ..config.hydra import refusing_hydra_errors, to_plain
+from ..config.hydra_errors import with_sources
 from ..config.plan import Plan
 from ..config.rerun import rerun_config
 from ..losses.step import GivenStep
 from ..runs.folder import Folder
-from ..runs.redaction import Path as SecretPath
-from ..runs.redaction import hidden
+from ..runs.redaction import KeyPath, secret_placeholders
 
 
 class Checked(NamedTuple):
     """The plan of an experiment that can be honoured, and what came up on the way."""
 
     plan: Plan
-    placeholders: dict[SecretPath, str]
+    placeholders: dict[KeyPath, str]
     """What is written in the place of secrets."""
     warnings: list[Finding]
 
@@ -42,15 +41,15 @@ def checked(config: DictConfig, hydra: Any) -> Checked:
     overrides = hydra.overrides.task
     try:
         config = rerun_config(config, overrides)
-        with explaining(overrides):
-            values = plain(config)
-        placeholders = hidden(OmegaConf.to_container(config, resolve=False), values)
+        with refusing_hydra_errors(overrides):
+            values = to_plain(config)
+        placeholders = secret_placeholders(OmegaConf.to_container(config, resolve=False), values)
         plan = Plan.of(Experiment.declared(values))
         return Checked(plan, placeholders, look_over(plan))
     except Refused as refused:
         sources = hydra.runtime.config_sources
         folders = [Path(source.path) for source in sources if source.schema == "file"]
-        raise located(refused, overrides, hydra.runtime.choices, folders) from None
+        raise with_sources(refused, overrides, hydra.runtime.choices, folders) from None
 
 
 def look_over(plan: Plan) -> list[Finding]:
@@ -62,7 +61,7 @@ def look_over(plan: Plan) -> list[Finding]:
             can't.
     """
     experiment = plan.experiment
-    experiment.run.score()
+    experiment.run.replayed_events()
     _ = plan.last_step  # refuses a `run.stop_after` that can't be counted
     with within("optimizer"):
         experiment.optimizer.check_installed()

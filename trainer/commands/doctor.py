@@ -57,16 +57,16 @@ def examine(plan: Plan, folder: Folder) -> int:
     """
     experiment = plan.experiment
     print(f"{plan.summary()}, on this machine:")
-    wake(folder.chatter)
-    with diverted(folder.chatter):
+    wake(folder.tensorflow_log)
+    with diverted(folder.tensorflow_log):
         report = dict(machine(experiment))
     _show(report)
-    with diverted(folder.chatter):
+    with diverted(folder.tensorflow_log):
         report["compile"] = compiling(plan, folder)
     _show({"compile": report["compile"]})
     parities = []
     if any("GPU" in device for device in report["devices"]):
-        with diverted(folder.chatter):
+        with diverted(folder.tensorflow_log):
             parities = [parity(plan, ("/CPU:0", "/GPU:0"))]
     report["parity"] = [str(each) for each in parities] or ["no GPU to compare with the CPU"]
     _show({"parity": report["parity"]})

@@ -22,7 +22,7 @@ from ..models.exports import Export
 from ..models.in_memory import GivenModel
 from ..runs.atomic_files import write
 from ..runs.exit_codes import DONE, FAILED
-from ..runs.folder import Folder, near
+from ..runs.folder import Folder, display_path
 from .restored import Restored
 
 COMPARED = 256
@@ -50,14 +50,15 @@ class Exported(NamedTuple):
     def __str__(self) -> str:
         about = self.about
         return (
-            f"exported {near(self.path)}: the {about['weights']} weights, of step {about['step']}, "
+            f"exported {display_path(self.path)}: the {about['weights']} weights, "
+            f"of step {about['step']}, "
             f"off by at most {about['max_difference']:.2g} on {about['compared_on']} test examples"
         )
 
 
 def leave(experiment: Experiment, folder: Folder) -> int:
     """Exports the model of a run that is done, where it declares that, and gives the exit code."""
-    ended = folder.ended()
+    ended = folder.read_result()
     if experiment.export is None or not ended or ended["status"] != "done":
         return DONE
     try:
@@ -94,8 +95,8 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        wake(folder.chatter)
-        with diverted(folder.chatter):
+        wake(folder.tensorflow_log)
+        with diverted(folder.tensorflow_log):
             data = experiment.data.load()
             with _as_it_is(experiment.model):
                 difference, count = _written(export, this, data, draft)

@@ -74,7 +74,7 @@ class Job:
 
     def done(self) -> bool:
         """Whether an earlier process brought it to its end; the leading worker says so."""
-        result = self.folder.ended()
+        result = self.folder.read_result()
         stop = self.plan.experiment.evaluate.stop
         if not result or not finished(result, self.plan.total_steps, stop):
             return False

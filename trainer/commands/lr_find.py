@@ -25,8 +25,8 @@ def find(plan: Plan, folder: Folder) -> int:
     """
     swept = plan.experiment.lr_find
     print(f"{plan.summary()}, tried out at rates from {swept.start:g} to {swept.end:g}")
-    wake(folder.chatter)
-    with diverted(folder.chatter):
+    wake(folder.tensorflow_log)
+    with diverted(folder.tensorflow_log):
         from ..training.lr_range import sweep
 
         reading = sweep(plan)

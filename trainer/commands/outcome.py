@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.atomic_files import objects
+from ..runs.atomic_files import json_objects
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +64,7 @@ class Outcome:
 
     def _rows(self) -> list[dict[str, Any]]:
         metrics = self.folder / "metrics.jsonl"
-        return list(objects(metrics.read_bytes())) if metrics.exists() else []
+        return list(json_objects(metrics.read_bytes())) if metrics.exists() else []
 
 
 def _columns(rows: list[dict[str, Any]]) -> History:

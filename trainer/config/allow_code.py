@@ -1,4 +1,4 @@
-"""Code that a config names, and whether it may be imported and run."""
+"""Functions that a config names, and whether they may be imported and run."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from pydantic_core import PydanticCustomError
 from schedules import Problem
 
 
-def _allowed(written: object) -> object:
-    if isinstance(written, bool) or (
-        isinstance(written, (list, tuple)) and all(isinstance(name, str) for name in written)
+def _validate(value: object) -> object:
+    if isinstance(value, bool) or (
+        isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
     ):
-        return written
+        return value
     hint = {"hint": "allow_code=true or allow_code=[my.module]"}
     raise PydanticCustomError("allowed", "must be true, false or a list of modules", hint)
 
 
-Allowed = Annotated[bool | tuple[str, ...], BeforeValidator(_allowed)]
-"""Whether all functions may, or none; or the modules whose may."""
+Allowed = Annotated[bool | tuple[str, ...], BeforeValidator(_validate)]
+"""Whether all functions are allowed, or none; or the modules whose functions are."""
 
 
-def forbidden(
+def forbidden_code(
     code: Iterable[tuple[str, str]], allowed: bool | tuple[str, ...]
 ) -> Iterator[Problem]:
-    """A problem for each function that is not allowed; `code` has the path and name of them all.
+    """Problems for the functions that are not allowed; `code` has each one's path and name.
 
     >>> named = [("schedule.call", "mine.curves:steep"), ("model.call", "other:deep")]
-    >>> [problem.path for problem in forbidden(named, ("mine",))]
+    >>> [problem.path for problem in forbidden_code(named, ("mine",))]
     ['model.call']
     """
     for path, name in code:
         module = name.partition(":")[0]
         if isinstance(allowed, tuple):
-            known = any(f"{module}.".startswith(f"{prefix}.") for prefix in allowed)
+            is_allowed = any(f"{module}.".startswith(f"{prefix}.") for prefix in allowed)
         else:
-            known = allowed
-        if not known:
+            is_allowed = allowed
+        if not is_allowed:
             rule = "is code that the config names, and runs only with allow_code=true"
             hint = f"read it first; then add allow_code=true or allow_code=[{module}]"
             yield Problem(path, name, rule, hint)

@@ -28,21 +28,21 @@ class Device(Kind, family=True):
         """
 
     def replicas(self) -> int:
-        """Into how many equal parts every batch falls, as far as it is declared."""
+        """The equal parts into which every batch is split, as far as that is declared."""
         return 1
 
     def cluster(self) -> Cluster | None:
-        """The processes that it takes, as the environment tells; None for this one alone.
+        """The processes that train together, read from the environment; None for this one alone.
 
         Raises:
-            Refused: when the environment tells nothing, or contradicts itself.
+            Refused: when environment variables are missing, or contradict each other.
         """
         return None
 
     def strategy(self) -> tf.distribute.Strategy | None:
-        """How several devices work together; None for a single one.
+        """TensorFlow's strategy for several devices; None for a single one.
 
-        It has to come before anything else that TensorFlow is asked for.
+        Must be called before anything else of TensorFlow.
 
         Raises:
             Refused: when the machine has no such devices.
@@ -80,18 +80,18 @@ class Gpu(Device):
 
 
 class Several(Device):
-    """Devices that each learn from an equal part of every batch, and make the same update."""
+    """Devices that each take an equal part of every batch, and make the same update."""
 
     synchronized: Flag = True
     """Whether batch normalization takes its statistics over the whole batch, as one device would.
 
-    If not, each replica takes those of its own part, which saves a round of messages a layer; the
+    Otherwise each replica takes those of its own part, which saves messages at each layer, and the
     moving statistics are averaged.
     """
 
 
 class Mirrored(Several):
-    """Several GPUs of this machine, or for trying it out, parts of its CPU."""
+    """Several GPUs of this machine, or, to try this out, parts of its CPU."""
 
     kind: Literal["mirrored"] = "mirrored"
     devices: tuple[Annotated[Whole, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
@@ -112,59 +112,61 @@ class Mirrored(Several):
         return self.logical or len(self.devices or (0,))
 
     def choose(self) -> str:
-        return self._names()[0]
+        return self._device_names()[0]
 
     def strategy(self) -> tf.distribute.Strategy:
         import tensorflow as tf
 
-        # Between parts of a CPU, collective operations would be no faster, and hang where eager
-        # and graph code take turns.
-        crossing = tf.distribute.ReductionToOneDevice() if self.logical else None
-        return tf.distribute.MirroredStrategy(self._names(), cross_device_ops=crossing)
+        # Between parts of a CPU, collective operations are no faster, and hang where eager and
+        # graph code alternate.
+        cross_device_ops = tf.distribute.ReductionToOneDevice() if self.logical else None
+        return tf.distribute.MirroredStrategy(
+            self._device_names(), cross_device_ops=cross_device_ops
+        )
 
-    def _names(self) -> Sequence[str]:
+    def _device_names(self) -> Sequence[str]:
         if self.logical:
             _split_cpu(self.logical)
             return [f"/CPU:{i}" for i in range(self.logical)]
-        found = _gpus()
-        wanted = range(found) if self.devices is None else self.devices
-        if not found or max(wanted) >= found:
+        count = _gpus()
+        indices = range(count) if self.devices is None else self.devices
+        if not count or max(indices) >= count:
             path = "device" if self.devices is None else "device.devices"
-            asked = self.kind if self.devices is None else list(wanted)
-            known = f"{found}, by the numbers 0 to {found - 1}" if found > 1 else found or "no GPU"
+            value = self.kind if self.devices is None else list(indices)
+            known = f"{count}, by the numbers 0 to {count - 1}" if count > 1 else count or "no GPU"
             rule = f"TensorFlow finds {known} on this machine"
-            hint = "device.logical=2 tries it out on a CPU" if not found else "device.devices=[0]"
-            raise refuse(path, asked, rule, hint)
-        return [f"/GPU:{i}" for i in wanted]
+            hint = "device.logical=2 tries it out on a CPU" if not count else "device.devices=[0]"
+            raise refuse(path, value, rule, hint)
+        return [f"/GPU:{i}" for i in indices]
 
 
 class MultiWorker(Several):
     """All GPUs, or the CPU, of several machines, each with a process that runs the same command.
 
-    `TF_CONFIG` tells each process of the others, or SLURM's `srun` does. The first one leads: it
-    alone prints, and writes to the run's folder.
+    Each process reads the addresses of the others from `TF_CONFIG`, or from the variables of
+    SLURM's `srun`. The first process leads: only this one prints and writes to the run's folder.
     """
 
     kind: Literal["multi_worker"] = "multi_worker"
     port: Annotated[Whole, Field(ge=1024, le=65000)] = 12345
-    """Where workers listen under SLURM, the second of a machine one higher."""
+    """The port of the first worker of each machine under SLURM; the next has the next one."""
     patience: Annotated[Number, Field(gt=0)] = 300.0
     """The seconds to wait for the other workers when a run begins."""
 
     def cluster(self) -> Cluster:
-        return Cluster.found(self.port)
+        return Cluster.from_environment(self.port)
 
     def choose(self) -> str:
         return "/GPU:0" if _gpus() else "/CPU:0"
 
     def strategy(self) -> tf.distribute.Strategy:
-        from .rendezvous import joined
+        from .rendezvous import join_cluster
 
-        return joined(self.cluster(), self.patience)
+        return join_cluster(self.cluster(), self.patience)
 
 
 def _split_cpu(count: int) -> None:
-    """Makes at least so many logical devices of the CPU."""
+    """Splits the CPU into at least so many logical devices."""
     import tensorflow as tf
 
     [cpu, *_] = tf.config.list_physical_devices("CPU")
@@ -172,9 +174,11 @@ def _split_cpu(count: int) -> None:
     try:
         tf.config.set_logical_device_configuration(cpu, [part] * count)
     except RuntimeError:  # TensorFlow has been at work in this process
-        there = len(tf.config.list_logical_devices("CPU"))
-        if there < count:
-            rule = f"TensorFlow began with {there} in this process, and can't split the CPU again"
+        existing = len(tf.config.list_logical_devices("CPU"))
+        if existing < count:
+            rule = (
+                f"TensorFlow began with {existing} in this process, and can't split the CPU again"
+            )
             hint = "a process of its own: hydra/launcher=local"
             raise refuse("device.logical", count, rule, hint) from None
 

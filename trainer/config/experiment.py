@@ -19,10 +19,10 @@ from ..models import Model
 from ..models.exports import Export
 from ..optimizers import Optimizer
 from ..optimizers.averages import Ema
-from ..runs.redaction import Path as SecretPath
+from ..runs.redaction import KeyPath
 from ..scheduled.fields import Driven, driven
 from ..trackers import Log
-from .allow_code import Allowed, forbidden
+from .allow_code import Allowed, forbidden_code
 from .devices import Device
 from .lr_find import RangeTest
 from .plan import Plan
@@ -61,7 +61,7 @@ class Experiment(Declaration):
     allow_code: Allowed = False
     """Whether functions that it names may be imported and run; or the modules whose may."""
 
-    _placeholders: dict[SecretPath, str] = PrivateAttr(default_factory=dict)
+    _placeholders: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def composed(
@@ -80,9 +80,9 @@ class Experiment(Declaration):
         >>> this.schedule.kind, this.run.seed, this.data.kind, this.optimizer.kind
         ('cosine', 3, 'digits', 'momentum')
         """
-        from .from_python import composed
+        from .from_python import compose_values
 
-        values, placeholders = composed(asked, config_dir)
+        values, placeholders = compose_values(asked, config_dir)
         experiment = cls.declared(values)
         experiment.placeholders.update(placeholders)
         return experiment
@@ -120,7 +120,7 @@ class Experiment(Declaration):
         return Plan.of(self).clock
 
     @property
-    def placeholders(self) -> dict[SecretPath, str]:
+    def placeholders(self) -> dict[KeyPath, str]:
         """What the files of its run say in the place of secrets, by the secrets' paths."""
         return self._placeholders
 
@@ -145,4 +145,4 @@ class Experiment(Declaration):
                 yield join_path(part, path), name
 
     def contradictions(self) -> Iterator[Problem]:
-        return forbidden(self.code(), self.allow_code)
+        return forbidden_code(self.code(), self.allow_code)

@@ -1,4 +1,4 @@
-"""What a program declares: overrides, mappings and files, on top of the command line's defaults."""
+"""Configs from a program: overrides, mappings and files on top of the command line's defaults."""
 
 from __future__ import annotations
 
@@ -11,63 +11,67 @@ import numpy as np
 from hydra import compose as hydra_compose
 from omegaconf import DictConfig, OmegaConf
 
-from schedules.declaration import refuse
-from schedules.declaration.yaml_files import read_mapping
+from schedules.declaration import refuse, yaml_files
 
-from ..runs.redaction import Path as SecretPath
-from ..runs.redaction import hidden
-from .hydra import CONF, composing, explaining, plain, widened
-from .rerun import put, rerun_config
+from ..runs.redaction import KeyPath, secret_placeholders
+from .hydra import CONF, normalize_overrides, our_groups, refusing_hydra_errors, to_plain
+from .rerun import copy_value, rerun_config
 
 ESSENTIAL = ("schedule", "optimizer", "model", "data", "device")
-"""What says all of these, each with its kind, needs no defaults."""
+"""A mapping with all of these, each with its kind, is taken without defaults."""
 
-Asked = str | Mapping[str, Any]
+Source = str | Mapping[str, Any]
 """An override as it is typed, or values by their names."""
 
 
-def composed(
-    asked: Sequence[Asked], config_dir: str | PathLike[str] | None = None
-) -> tuple[dict[str, Any], dict[SecretPath, str]]:
-    """The values of an experiment as plain ones, and what to write in the place of secrets.
+def compose_values(
+    sources: Sequence[Source], config_dir: str | PathLike[str] | None = None
+) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """The plain values of an experiment, and the placeholders of its secrets.
 
-    Of one value the last mapping counts, and an override more than any mapping, as the command
-    line does more than a file.
+    The last mapping that has a value counts, and an override counts before any mapping, as the
+    command line does before a file.
 
     Raises:
         Refused: as the command line would.
     """
-    overrides = [item for item in asked if isinstance(item, str)]
-    options, values = _told(item for item in asked if isinstance(item, Mapping))
-    searched = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    typed = [*options, *overrides]
-    with explaining(typed):
-        with composing():
-            found = hydra_compose("config", overrides=list(widened([*typed, *searched])))
-        declared: Any = OmegaConf.to_container(rerun_config(found, overrides), resolve=False)
-        if values:
-            typed_over = declared
-            parts = [values.get(name) for name in ESSENTIAL]
-            whole = all(isinstance(part, dict) and "kind" in part for part in parts)
-            declared = dict(values) if whole else _merged(declared, values)
-            for override in overrides:
-                key, _, value = override.lstrip("+~").partition("=")
-                if key == "experiment" and whole:
-                    rule = "declares another run than the mapping, which says all of one"
-                    raise refuse(key, value, rule, "leave out one of the two")
-                put(declared, typed_over, key)
-        config = DictConfig(declared)
-        return plain(config), hidden(declared)
+    overrides = [source for source in sources if isinstance(source, str)]
+    options, values = _merge_mappings(source for source in sources if isinstance(source, Mapping))
+    search_path = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    arguments = [*options, *overrides]
+    with refusing_hydra_errors(arguments):
+        with our_groups():
+            normalized = list(normalize_overrides([*arguments, *search_path]))
+            config = hydra_compose("config", overrides=normalized)
+        composed: Any = OmegaConf.to_container(rerun_config(config, overrides), resolve=False)
+        merged = _apply_values(composed, values, overrides) if values else composed
+        return to_plain(DictConfig(merged)), secret_placeholders(merged)
+
+
+def _apply_values(
+    composed: dict[str, Any], values: dict[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """The composed config with values of mappings; at the paths of overrides it stays as it is."""
+    parts = [values.get(name) for name in ESSENTIAL]
+    is_complete = all(isinstance(part, dict) and "kind" in part for part in parts)
+    merged = dict(values) if is_complete else _merge(composed, values)
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if key == "experiment" and is_complete:
+            rule = "declares another run than the mapping, which says all of one"
+            raise refuse(key, value, rule, "leave out one of the two")
+        copy_value(composed, merged, key)
+    return merged
 
 
 def from_file(path: str | PathLike[str]) -> dict[str, Any]:
-    """The mapping in a YAML file; what is Hydra's own in it is read as values, or left out.
+    """The values of a YAML file; its `defaults` become options of groups, and `hydra` is left out.
 
     Raises:
-        Refused: when it can't be read, holds no mapping, or has a list of defaults that says
-            more than which option of a group to take.
+        Refused: when the file can't be read, holds no mapping, or has an entry of `defaults` that
+            is no option of a group.
     """
-    values = read_mapping(Path(path), resolve=False, option="file")
+    values = yaml_files.read_mapping(Path(path), resolve=False, option="file")
     values.pop("hydra", None)
     options: dict[str, Any] = {}
     for entry in values.pop("defaults", ()):
@@ -82,39 +86,39 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
     return {**options, **{name: values[name] for name in values}}
 
 
-def _told(mappings: Iterable[Mapping[str, Any]]) -> tuple[list[str], dict[str, Any]]:
-    """The options of groups as overrides, and the values as a tree."""
+def _merge_mappings(mappings: Iterable[Mapping[str, Any]]) -> tuple[list[str], dict[str, Any]]:
+    """The mappings' options of groups as overrides, and their other values as one tree."""
     options: dict[str, str] = {}
     tree: dict[str, Any] = {}
-    for told in mappings:
-        for key, value in told.items():
+    for mapping in mappings:
+        for key, value in mapping.items():
             if not isinstance(key, str):
                 raise refuse("config", key, "must be a name, such as 'schedule'")
             if isinstance(value, str) and (CONF / key).is_dir():
                 options[key] = value
                 tree.pop(key, None)
                 continue
-            nested: Any = _plain(key, value)
+            nested: Any = _to_yaml_value(key, value)
             for part in reversed(key.split(".")):
                 nested = {part: nested}
-            tree = _merged(tree, nested)
+            tree = _merge(tree, nested)
     return [f"{group}={option}" for group, option in options.items()], tree
 
 
-def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """The two trees in one; where both have a mapping it is merged, unless `above` names a kind."""
-    merged = dict(below)
-    for key, value in above.items():
-        before = merged.get(key)
-        if isinstance(before, dict) and isinstance(value, dict) and "kind" not in value:
-            merged[key] = _merged(before, value)
+def _merge(base: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Merges values into a tree; a mapping that names a `kind` replaces the one that was there."""
+    merged = dict(base)
+    for key, value in values.items():
+        existing = merged.get(key)
+        if isinstance(existing, dict) and isinstance(value, dict) and "kind" not in value:
+            merged[key] = _merge(existing, value)
         else:
             merged[key] = value
     return merged
 
 
-def _plain(path: str, value: Any) -> Any:
-    """A value as YAML could have said it."""
+def _to_yaml_value(path: str, value: Any) -> Any:
+    """Converts a value to numbers, words, lists and mappings, as YAML has them."""
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -123,9 +127,11 @@ def _plain(path: str, value: Any) -> Any:
         case Path():
             return str(value)
         case Mapping():
-            return {str(key): _plain(f"{path}.{key}", inner) for key, inner in value.items()}
+            return {
+                str(key): _to_yaml_value(f"{path}.{key}", inner) for key, inner in value.items()
+            }
         case list() | tuple():
-            return [_plain(f"{path}.{i}", inner) for i, inner in enumerate(value)]
+            return [_to_yaml_value(f"{path}.{i}", inner) for i, inner in enumerate(value)]
         case _ if hasattr(value, "model_dump"):
             return value.model_dump(mode="json")
     rule = f"is a {type(value).__name__}, which no config can hold"

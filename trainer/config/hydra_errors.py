@@ -1,4 +1,4 @@
-"""Why a config is refused, told as the override to change and where its value was written."""
+"""Hydra's errors as refusals that name the override to change, or the file and line."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 
-MANY = "is several values, which needs a multirun"
+NEEDS_MULTIRUN = "is several values, which needs a multirun"
 
 
-def explained(error: Exception, overrides: Sequence[str], known: Iterable[str]) -> Refused:
-    """A refusal that names the override at fault; `known` are the words that may begin one."""
+def refusal_of(error: Exception, overrides: Sequence[str], keys: Iterable[str]) -> Refused:
+    """A refusal that names the override at fault; `keys` are the names that may begin one."""
     message = str(error).split("\n")[0]
     match error:
         case MissingConfigException(missing_cfg_file=str(missing), options=options) if options:
             group, _, option = missing.rpartition("/")
             hint = did_you_mean(option, options)
             return refuse(group, option, "is no option of this group", hint)
-        case ConfigCompositionException() if found := re.match(
+        case ConfigCompositionException() if match := re.match(
             r"Could not override '(.+?)'", message
         ):
-            key = found[1]
-            hint = did_you_mean(key.split(".")[0].split("@")[0], known)
+            key = match[1]
+            hint = did_you_mean(key.split(".")[0].split("@")[0], keys)
             if key.startswith("hydra."):
                 hint = "python -m trainer --cfg hydra shows what there is"
-            return refuse(key, _given(key, overrides), "is no known key", hint)
-        case ConfigCompositionException() if found := re.match(
+            return refuse(key, _value_of(key, overrides), "is no known key", hint)
+        case ConfigCompositionException() if match := re.match(
             r"Ambiguous value .+'(.+?)=", message
         ):
-            return refuse(found[1], _given(found[1], overrides), MANY, "python -m trainer -m …")
-        case ConfigCompositionException() if found := re.match(
+            return refuse(
+                match[1], _value_of(match[1], overrides), NEEDS_MULTIRUN, "python -m trainer -m …"
+            )
+        case ConfigCompositionException() if match := re.match(
             r"Sweep parameters '\+*(.+?)=(.*?)'", message
         ):
-            return refuse(found[1], found[2], MANY, "python -m trainer -m …")
+            return refuse(match[1], match[2], NEEDS_MULTIRUN, "python -m trainer -m …")
         case OverrideParseException(override=str(override)):
             rule = (
                 f"is no override: {message}" if "Error parsing" not in message else "is no override"
@@ -52,7 +54,7 @@ def explained(error: Exception, overrides: Sequence[str], known: Iterable[str]) 
             return refuse("config", ABSENT, str(error).strip())
 
 
-def _given(key: str, overrides: Sequence[str]) -> object:
+def _value_of(key: str, overrides: Sequence[str]) -> object:
     for override in overrides:
         name, separator, value = override.partition("=")
         if separator and name.lstrip("+~") == key:
@@ -60,23 +62,23 @@ def _given(key: str, overrides: Sequence[str]) -> object:
     return ABSENT
 
 
-def located(
+def with_sources(
     refused: Refused,
     overrides: Sequence[str],
     choices: Mapping[str, str | None],
     folders: Sequence[Path],
 ) -> Refused:
-    """The same refusal, each problem with the override or the file and line it comes from.
+    """The same refusal, each problem with the override or the file and line of its value.
 
-    `choices` are the options chosen of each group, and `folders` where config files are looked
-    for, the first one first.
+    `choices` are the chosen options of each group, and `folders` those of config files, in the
+    order in which they are searched.
     """
 
     def source(problem: Problem) -> str:
         for override in reversed(overrides):
             key = override.partition("=")[0].lstrip("+~")
-            chosen = override.partition("=")[2] == choices.get(key)
-            if f"{problem.path}.".startswith(f"{key}.") and not chosen:
+            is_option = override.partition("=")[2] == choices.get(key)
+            if f"{problem.path}.".startswith(f"{key}.") and not is_option:
                 return f"the override {override.lstrip('+')}"
         group, *inner = problem.path.split(".")
         files = [(f"{group}/{choices[group]}.yaml", inner)] if choices.get(group) else []
@@ -90,13 +92,13 @@ def located(
 
 
 def _line(file: Path, path: Sequence[str]) -> int:
-    """The line of the value at `path`, or of what holds it; 0 where the first key is missing."""
+    """The line of the value at `path`, or of the nearest mapping around it; 0 if none is there."""
     node = yaml.compose(file.read_text(encoding="utf-8"))
     line = 0
     for key in path:
         entries = node.value if isinstance(node, yaml.MappingNode) else []
-        found = next((pair for pair in entries if pair[0].value == key), None)
-        if found is None:
+        entry = next((pair for pair in entries if pair[0].value == key), None)
+        if entry is None:
             break
-        line, node = found[0].start_mark.line + 1, found[1]
+        line, node = entry[0].start_mark.line + 1, entry[1]
     return line

@@ -1,11 +1,11 @@
-"""Where Hydra reads config files from, with bounds on what a file may cost and where it may be."""
+"""Hydra's config files, with bounds on what a file may cost to read and on where it may be."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
 
-from hydra._internal.core_plugins import file_config_source as theirs
+from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -16,12 +16,12 @@ from schedules.declaration import refuse
 from schedules.declaration.yaml_files import read_bounded
 
 
-class FileConfigSource(theirs.FileConfigSource):
-    """Hydra's own files, read only from inside their folder and only when that is cheap.
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Reads config files only from inside their folder, and only where that is cheap.
 
     Thirty lines of aliases take YAML half a minute and a gigabyte, and `schedule=../../secret`
-    names a file that no group offers. The class is named like the one it stands for: launchers
-    send it to their workers, where Hydra registers its own again, and refuses another name.
+    names a file outside of every group. This class has the name of Hydra's own: launchers send it
+    to their workers, where Hydra registers its own again and refuses another name.
     """
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -34,23 +34,23 @@ class FileConfigSource(theirs.FileConfigSource):
         return super().load_config(config_path)
 
 
-def bind() -> None:
-    """Makes Hydra read files this way, from now on and in this process."""
+def use_bounded_files() -> None:
+    """Registers this `FileConfigSource` with Hydra for the rest of the process."""
     # Our files for launchers are named like their plugins' schemas, and checked by these.
     warnings.filterwarnings("ignore", ".*\n'hydra/launcher/.*is validated against ConfigStore")
     Plugins.instance()  # registers Hydra's own sources first
     SourcesRegistry.instance().types["file"] = FileConfigSource
-    # Where hydra-optuna-sweeper is installed too, its schema would refuse what ours can do.
+    # Where hydra-optuna-sweeper is installed too, its schema would refuse settings of ours.
     ConfigStore.instance().repo["hydra"].get("sweeper", {}).pop("optuna.yaml", None)
 
 
-def surroundings(config: DictConfig) -> list[str]:
-    """What a command line needs besides overrides to find the options that this one found."""
-    added = [
+def search_path_arguments(config: DictConfig) -> list[str]:
+    """The arguments by which another command line finds the same options of groups."""
+    config_dirs = [
         word
         for source in config.hydra.runtime.config_sources
         if source.provider == "command-line"
         for word in ("--config-dir", source.path)
     ]
-    search = [o for o in config.hydra.overrides.hydra if o.startswith("hydra.searchpath=")]
-    return [*added, *search]
+    overrides = config.hydra.overrides.hydra
+    return [*config_dirs, *(o for o in overrides if o.startswith("hydra.searchpath="))]

@@ -18,19 +18,20 @@ from schedules.moments import Values
 from schedules.schedule import Length
 
 SMOOTHING = 0.9
-"""What share of the smoothed loss stays at each update."""
+"""The share of the smoothed loss that stays at each update."""
 DIVERGED = 4.0
 """How many times its lowest value the smoothed loss may reach: fastai's bound."""
 MARGIN = 10.0
 """How far below the rate of the lowest loss the suggested one is."""
-FEWEST = 20
+MIN_UPDATES = 20
+"""The fewest updates of a sweep."""
 
 
 class RangeTest(Declaration):
     """A sweep of the learning rate over a fresh network, from far too low to far too high.
 
-    The rate of update t of T is `start * (end / start) ** (t / (T - 1))`; everything else is what
-    the first updates of the run would apply. The sweep ends early where the loss diverges.
+    The rate of update t of T is `start * (end / start) ** (t / (T - 1))`; all other values are
+    those of the first updates of the run. The sweep ends early where the loss diverges.
 
     Source: Smith 2015, arXiv 1506.01186, with the exponential sweep and the stop of fastai.
     """
@@ -38,7 +39,7 @@ class RangeTest(Declaration):
     start: Annotated[Number, Field(gt=0)] = 1e-6
     """The first learning rate."""
     end: Annotated[Number, Field(gt=0)] = 10.0
-    """The last one, if training gets there."""
+    """The last learning rate, if training gets there."""
     length: Length = Duration.parse(300)
     """How long the whole sweep is."""
 
@@ -51,11 +52,11 @@ class RangeTest(Declaration):
         """The sweep, on a clock that ends with it.
 
         Raises:
-            Refused: when it is too short to tell anything.
+            Refused: when the sweep is too short to show anything.
         """
         updates = ceil(clock.steps(self.length))
-        if updates < FEWEST:
-            rule = f"must be at least {FEWEST} updates, and is {updates}"
+        if updates < MIN_UPDATES:
+            rule = f"must be at least {MIN_UPDATES} updates, and is {updates}"
             raise refuse("length", self.length.config_value(), rule, "lr_find.length=300")
         rise = Exponential(
             initial_value=self.start,
@@ -67,7 +68,7 @@ class RangeTest(Declaration):
 
 @dataclass(frozen=True)
 class Reading:
-    """The rates of a sweep as far as it came, and the finite loss at each of them."""
+    """The learning rates of a sweep as far as it went, and the finite loss at each of them."""
 
     rates: Values = field(default_factory=lambda: np.empty(0))
     losses: Values = field(default_factory=lambda: np.empty(0))
@@ -75,7 +76,7 @@ class Reading:
     """Whether the next loss was not finite."""
 
     def followed_by(self, rates: Values, losses: Values) -> Reading:
-        """The same with more of the sweep, up to the first loss that is not finite."""
+        """A longer reading: more of the sweep, up to the first loss that is not finite."""
         finite = int(np.logical_and.accumulate(np.isfinite(losses)).sum())
         return Reading(
             np.concatenate([self.rates, rates[:finite]]),
@@ -110,8 +111,8 @@ class Reading:
     def suggested(self) -> float | None:
         """A tenth of the rate with the lowest smoothed loss; None where none lowered it.
 
-        That rate itself is at the brink: where the loss is lowest it is about to rise. A tenth is
-        fastai's `lr_min`, and errs on the safe side.
+        At that rate itself the loss is about to rise. A tenth is fastai's `lr_min`, and errs on the
+        safe side.
         """
         if not len(self.losses) or self.smoothed[self.best] > 0.95 * self.losses[0]:
             return None

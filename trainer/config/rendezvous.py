@@ -1,4 +1,4 @@
-"""How the workers of a run meet, before TensorFlow waits for ever."""
+"""Waiting for all workers of a run, with a limit that TensorFlow does not have."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from schedules.declaration import refuse
 
 from .cluster import Cluster, WorkerLostError
 
-LOOK_SECONDS = 0.2
-"""How often it is seen which workers are there."""
+POLL_SECONDS = 0.2
+"""The pause between two attempts to connect to the workers."""
 
 
-def joined(cluster: Cluster, patience: float) -> tf.distribute.Strategy:
-    """How the devices of all workers work together, once all of them are there.
+def join_cluster(cluster: Cluster, patience: float) -> tf.distribute.Strategy:
+    """TensorFlow's strategy for the devices of all workers, once all workers are there.
 
     Raises:
-        Lost: when one of them is not there after `patience` seconds.
+        WorkerLostError: when a worker is missing after `patience` seconds.
         Refused: when TensorFlow has been at work in this process, or can't listen at its address.
     """
-    _meet(cluster, patience)
+    _wait_for_workers(cluster, patience)
     workers = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         workers, task_type="worker", task_id=cluster.task, rpc_layer="grpc"
@@ -38,38 +38,38 @@ def joined(cluster: Cluster, patience: float) -> tf.distribute.Strategy:
         raise refuse("device", "multi_worker", rule, "another port") from None
 
 
-def _meet(cluster: Cluster, patience: float) -> None:
-    """Waits until all workers answer; TensorFlow would wait for ever, and hear no signal.
+def _wait_for_workers(cluster: Cluster, patience: float) -> None:
+    """Waits until all workers answer; TensorFlow would wait for ever, and block signals.
 
-    Until it begins to listen at this worker's address, we do.
+    This process listens at its own address until TensorFlow does.
     """
     port = int(cluster.addresses[cluster.task].rpartition(":")[2])
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
+    dualstack = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dualstack else socket.AF_INET
     try:
-        listening = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+        listening = socket.create_server(("", port), family=family, dualstack_ipv6=dualstack)
     except OSError as error:
         rule = f"can't listen at {cluster.addresses[cluster.task]}: {error.strerror}"
         raise refuse("device", "multi_worker", rule, "another port, or end what uses it") from None
-    missing, until = set(cluster.addresses), time.monotonic() + patience
+    missing, deadline = set(cluster.addresses), time.monotonic() + patience
     with listening:
-        while missing := missing.intersection(silent(cluster)):
-            if time.monotonic() > until:
-                gone = ", ".join(sorted(missing))
+        while missing := missing.intersection(unreachable(cluster)):
+            if time.monotonic() > deadline:
+                addresses = ", ".join(sorted(missing))
                 raise WorkerLostError(
-                    f"waited {patience:g} seconds for the other workers; not there: {gone}"
+                    f"waited {patience:g} seconds for the other workers; not there: {addresses}"
                 )
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
-def silent(cluster: Cluster) -> list[str]:
-    """The addresses at which no worker listens."""
-    silent = []
+def unreachable(cluster: Cluster) -> list[str]:
+    """The addresses at which no other worker listens."""
+    addresses = []
     for index, address in enumerate(cluster.addresses):
         host, _, port = address.rpartition(":")
         try:
             if index != cluster.task:
                 socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
         except OSError:
-            silent.append(address)
-    return silent
+            addresses.append(address)
+    return addresses

@@ -15,9 +15,9 @@ from ..runs.folder import Folder
 
 
 def rerun_config(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The composed config, or where it says to `rerun` a run, that run's.
+    """The composed config, or with `rerun`, the config of the run in that folder.
 
-    What `overrides` say is then taken from the composed config, and all else from the run.
+    In the latter, the values at the paths of `overrides` are those of the composed config.
 
     Raises:
         Refused: when the folder holds no run, or an override declares another one.
@@ -31,26 +31,26 @@ def rerun_config(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if not file.is_file():
         rule = "is not the folder of a run: it has no config.yaml"
         raise refuse("rerun", source, rule, "rerun=outputs/DAY/TIME")
-    declared: Any = OmegaConf.to_container(OmegaConf.create(read_bounded(file)), resolve=False)
+    rerun: Any = OmegaConf.to_container(OmegaConf.create(read_bounded(file)), resolve=False)
     for override in overrides:
-        key, _, given = override.lstrip("+~").partition("=")
+        key, _, value = override.lstrip("+~").partition("=")
         if key == "experiment":
             rule = "declares another run than the one to run again"
-            raise refuse(key, given, rule, "leave out rerun= or experiment=")
+            raise refuse(key, value, rule, "leave out rerun= or experiment=")
         if key != "rerun" and not key.startswith("hydra."):
-            put(declared, composed, key)
-    return DictConfig(declared)
+            copy_value(composed, rerun, key)
+    return DictConfig(rerun)
 
 
-def put(declared: dict[str, Any], composed: Any, key: str) -> None:
-    """Makes `declared` hold at a path what `composed` holds there."""
+def copy_value(source: Any, target: dict[str, Any], key: str) -> None:
+    """Copies the value at an override path, or removes it where the source has none."""
     *path, last = key.split(".")
     for part in path:
-        composed = composed.get(part) if isinstance(composed, dict) else None
-        if not isinstance(declared.get(part), dict):
-            declared[part] = {}
-        declared = declared[part]
-    if isinstance(composed, dict) and last in composed:
-        declared[last] = composed[last]
+        source = source.get(part) if isinstance(source, dict) else None
+        if not isinstance(target.get(part), dict):
+            target[part] = {}
+        target = target[part]
+    if isinstance(source, dict) and last in source:
+        target[last] = source[last]
     else:
-        declared.pop(last, None)
+        target.pop(last, None)

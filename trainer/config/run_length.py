@@ -1,4 +1,4 @@
-"""How long a run is: what its length comes to in updates, each of a batch that devices share."""
+"""The length of a run in updates, and whether its batches can be split among devices."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from ..data import Data
 from .devices import Device
 from .settings import Run
 
-LONGEST = 10**9
-"""The most updates of a run: looking over the curves of more would take hours."""
+MAX_UPDATES = 10**9
+"""The most updates of a run: checking the curves of more would take hours."""
 
 
 @dataclass(frozen=True)
 class RunLength:
-    """What the length of a run is measured in, and whether a batch can be made as is declared."""
+    """Converts the declared length of a run to updates."""
 
     data: Data
     run: Run
     device: Device
 
     def updates(self) -> int:
-        """The updates of the whole run; a last update that the length only cuts into counts."""
+        """The updates of the whole run; a last one that is only partly within the length counts."""
         if self.run.length.unit == "%":
             hint = "run.length='10 epochs'"
             raise refuse("run.length", str(self.run.length), "must not be a share of itself", hint)
         units = self._units()
         with within("run", "length"):
             updates = ceil(units.steps(self.run.length))
-            if updates > LONGEST:
-                rule = f"is {updates:.3g} updates, and must not be more than {LONGEST:.0e}"
+            if updates > MAX_UPDATES:
+                rule = f"is {updates:.3g} updates, and must not be more than {MAX_UPDATES:.0e}"
                 raise refuse("", str(self.run.length), rule, "run.length='10 epochs'")
             return updates
 
     def stop(self) -> int:
-        """Where a process stops: the end, or `run.stop_after` if that comes first."""
+        """The step at which a process stops: the end, or `run.stop_after` if that comes first."""
         if self.run.stop_after is None:
             return self.updates()
         with within("run", "stop_after"):
             return min(ceil(self.clock().steps(self.run.stop_after)), self.updates())
 
     def clock(self) -> Clock:
-        """What every duration of the run is measured against."""
+        """The clock that converts every duration of the run to steps."""
         units = self._units()
         return Clock(self.updates(), units.batch_size, units.examples_per_epoch)
 
     def check_parts(self, replicas: int) -> None:
-        """Refuses a batch that so many replicas can't share out equally."""
+        """Refuses a batch that can't be split into equal parts for so many replicas."""
         batch, micro = self.data.batch_size, self.run.micro_batches
         parts = replicas * micro
         if batch % parts:
             each = f"{replicas} replicas" + (f" times {micro} micro-batches" if micro > 1 else "")
-            less = batch // parts * parts
-            near = [n for n in (less, less + parts) if 0 < n <= self.data.facts().examples]
-            hint = " or ".join(f"data.batch_size={n}" for n in near)
+            below = batch // parts * parts
+            fitting = [n for n in (below, below + parts) if 0 < n <= self.data.facts().examples]
+            hint = " or ".join(f"data.batch_size={n}" for n in fitting)
             raise refuse("data.batch_size", batch, f"must be a multiple of {parts}: {each}", hint)
 
     def _units(self) -> Clock:

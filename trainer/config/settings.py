@@ -1,4 +1,4 @@
-"""The settings of a run besides what it is made of: its length, and when it logs and saves."""
+"""The settings of a run besides data, model and optimizer: its length, evaluations, checkpoints."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from schedules import Duration
 from schedules.declaration import Declaration, Flag, Number, Whole, refuse
 from schedules.schedule import Length
 
-from ..runs.atomic_files import objects
+from ..runs.atomic_files import json_objects
 from .early_stopping import EarlyStop
 
 
-def _count(hint: str) -> BeforeValidator:
-    def counted(written: object) -> object:
-        if written == "auto" or (type(written) is int and written >= 1):
-            return written
+def _count_or_auto(hint: str) -> BeforeValidator:
+    def validate(value: object) -> object:
+        if value == "auto" or (type(value) is int and value >= 1):
+            return value
         rule = "must be a whole number from 1 on, or auto"
         raise PydanticCustomError("count", rule, {"hint": hint})
 
-    return BeforeValidator(counted)
+    return BeforeValidator(validate)
 
 
 class Profile(Declaration):
-    """What TensorFlow records of how it spends its time."""
+    """A profile by TensorFlow of some calls."""
 
     calls: Annotated[Whole, Field(ge=1)] = 3
-    """How many calls, once the run is warm; each adds megabytes."""
+    """How many calls, after the first ones; each adds megabytes."""
 
 
 class Run(Declaration):
@@ -44,7 +44,7 @@ class Run(Declaration):
     stop_after: Length | None = None
     """Stops early, with a checkpoint, without changing the horizon."""
     steps_per_call: Annotated[
-        int | Literal["auto"], _count("run.steps_per_call=auto aims at a fifth of a second")
+        int | Literal["auto"], _count_or_auto("run.steps_per_call=auto aims at a fifth of a second")
     ] = "auto"
     """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
     micro_batches: Annotated[Whole, Field(ge=1)] = 1
@@ -57,7 +57,7 @@ class Run(Declaration):
     """How the loop is compiled; `auto` measures both on the actual model."""
     compile_cache: Flag = True
     """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
-    threads: Annotated[int | Literal["auto"], _count("run.threads=1, or auto")] = "auto"
+    threads: Annotated[int | Literal["auto"], _count_or_auto("run.threads=1, or auto")] = "auto"
     """How many threads an operation may take on the CPU; `auto` takes one a core, or one alone.
 
     XLA hands the products of a small network from thread to thread, which may cost more than it
@@ -89,8 +89,8 @@ class Run(Declaration):
     replay: Path | None = None
     """The `events.jsonl` of another run, whose commands are given here at the same steps."""
 
-    def score(self) -> list[dict[str, Any]]:
-        """The events to be played again.
+    def replayed_events(self) -> list[dict[str, Any]]:
+        """The events of `replay`, whose commands this run repeats.
 
         Raises:
             Refused: when their file can't be read.
@@ -98,7 +98,7 @@ class Run(Declaration):
         if self.replay is None:
             return []
         try:
-            return list(objects(self.replay.read_bytes()))
+            return list(json_objects(self.replay.read_bytes()))
         except OSError as error:
             rule = f"can't be read: {error.strerror}"
             raise refuse("run.replay", str(self.replay), rule, "a run's events.jsonl") from None
@@ -121,11 +121,11 @@ class KeepBest(Declaration):
     mode: Literal["min", "max"] = "min"
     """Whether a lower or a higher one is better."""
 
-    def better(self, found: float, best: float | None) -> bool:
-        """Whether `found` is better than the best so far."""
-        if best is None or isnan(found):
-            return not isnan(found)
-        return found < best if self.mode == "min" else found > best
+    def better(self, value: float, best: float | None) -> bool:
+        """Whether a value is better than the best so far; nan never is."""
+        if best is None or isnan(value):
+            return not isnan(value)
+        return value < best if self.mode == "min" else value > best
 
 
 class Checkpoint(Declaration):

@@ -80,9 +80,11 @@ def compiled(
 
 def _kept(folder: Folder) -> CompileChoice | None:
     """What an earlier process on this folder settled on."""
-    if not folder.chosen.exists():
+    if not folder.compile_choice.exists():
         return None
     try:
-        return CompileChoice(**json.loads(folder.chosen.read_text(encoding="utf-8")))
+        return CompileChoice(**json.loads(folder.compile_choice.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
-        raise CheckpointMismatchError(f"{folder.chosen.name} can't be read: {error}") from None
+        raise CheckpointMismatchError(
+            f"{folder.compile_choice.name} can't be read: {error}"
+        ) from None

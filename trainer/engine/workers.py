@@ -20,7 +20,7 @@ from schedules.declaration import refuse
 
 from ..config.cluster import Cluster, WorkerLostError
 from ..config.experiment import Experiment
-from ..config.rendezvous import silent
+from ..config.rendezvous import unreachable
 from ..runs.signals import SIGNALS, Stop
 
 UPDATE, RESTORE, END = 1, 2, 3
@@ -62,12 +62,12 @@ class Workers:
         message = np.zeros(NUMBERS + len(SIGNALS))
         message[: 1 + len(numbers)] = verb, *numbers
         signals = self.add(message)[NUMBERS:]
-        if self.stop and self.stop.signal is None and signals.any():
-            self.stop.signal = SIGNALS[int(signals.argmax())]
+        if self.stop and self.stop.received is None and signals.any():
+            self.stop.received = SIGNALS[int(signals.argmax())]
 
     def hear(self, stop: Stop) -> Message:
         """The next message of the first worker, which learns in turn of a signal received here."""
-        signals = [float(stop.signal == number) for number in SIGNALS]
+        signals = [float(stop.received == number) for number in SIGNALS]
         message = self.add(np.array([0.0] * NUMBERS + signals))
         return Message(*map(int, message[:NUMBERS].tolist()))
 
@@ -127,7 +127,7 @@ class Workers:
         except UncompilableError:
             raise
         except tf.errors.OpError as error:
-            gone = silent(self.cluster)
+            gone = unreachable(self.cluster)
             message = (error.message or str(error)).strip().splitlines()[0]
             why = f"no worker at {' and '.join(gone)} any more" if gone else message
             hint = "start all workers again, and they go on from the last checkpoint"

@@ -10,16 +10,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-HELD = 64 * 2**20
+MAX_HELD_BYTES = 64 * 2**20
 """The bytes of lines that are kept in memory while the disk refuses them."""
 
 
 class WriteError(Exception):
-    """More lines than memory should hold, and a disk that takes none."""
+    """The disk takes no lines, and more of them wait than memory should hold."""
 
 
 def write(path: Path, text: str) -> None:
-    """Replaces a file by one rename, once all of the new one is on the disk.
+    """Replaces a file by a rename, once the whole new file is on the disk.
 
     Raises:
         OSError: when the disk refuses; the old file is then as it was.
@@ -38,7 +38,7 @@ def write(path: Path, text: str) -> None:
 
 
 def flush_folder(path: Path) -> None:
-    """Sees to it that what was made, renamed or removed in a folder stays so."""
+    """Puts on the disk what was made, renamed or removed in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -47,29 +47,28 @@ def flush_folder(path: Path) -> None:
 
 
 class Lines:
-    """A file that only grows by lines. What the disk refuses is held and tried again.
+    """A file to which lines are added. Lines that the disk refuses are held and written later.
 
-    So a disk that is full for a while costs no line. Whether every line is on the disk is known
-    after `sync`.
+    A disk that is full for a while therefore costs no line. After `sync` every line is on the disk.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = _opened(path)
+        self._descriptor = _open(path)
         self._held = bytearray()
         self._lock = Lock()
 
     def read(self, start: int = 0) -> bytes:
-        """The whole lines from `start` on; a line that was torn by a kill is not among them."""
+        """The whole lines from byte `start` on, without a last line that a kill has torn."""
         length = os.fstat(self._descriptor).st_size - start
         content = os.pread(self._descriptor, max(length, 0), start)
         return content[: content.rfind(b"\n") + 1]
 
     def cut(self, position: int) -> None:
-        """Removes everything after `position`.
+        """Removes everything after byte `position`.
 
         Raises:
-            EOFError: when the file is shorter than that, so that lines are missing.
+            EOFError: when the file is shorter than that: lines are missing.
         """
         with self._lock:
             self._held.clear()
@@ -78,7 +77,7 @@ class Lines:
             os.ftruncate(self._descriptor, position)
 
     def position(self) -> int:
-        """Where the next line will begin."""
+        """The byte at which the next line will begin."""
         with self._lock:
             return os.fstat(self._descriptor).st_size + len(self._held)
 
@@ -86,55 +85,55 @@ class Lines:
         """Adds whole lines.
 
         Raises:
-            Unwritten: when the disk has refused so many that no more are held.
+            WriteError: when the disk refuses, and more than `MAX_HELD_BYTES` wait.
         """
         with self._lock:
             self._held += text.encode()
             try:
-                self._drain()
+                self._write_held()
             except OSError as error:
-                if len(self._held) > HELD:
+                if len(self._held) > MAX_HELD_BYTES:
                     raise WriteError(
-                        f"{self.path} took no line for so long that {HELD >> 20} MiB of them "
-                        f"wait in memory ({error.strerror}); training on would lose some"
+                        f"{self.path} took no line for so long that {MAX_HELD_BYTES >> 20} MiB "
+                        f"of them wait in memory ({error.strerror}); training on would lose some"
                     ) from None
 
     def sync(self) -> None:
-        """Puts every line on the disk, under this file's name.
+        """Puts every line on the disk, under the name of this file.
 
         Raises:
-            OSError: when the disk refuses, or the file's folder is gone; the lines are still held.
+            OSError: when the disk refuses, or the folder is gone; the lines are still held.
         """
         with self._lock:
-            self._drain()
-            self._reappear()
+            self._write_held()
+            self._restore_name()
             os.fsync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def _drain(self) -> None:
+    def _write_held(self) -> None:
         while self._held:  # a disk that is nearly full takes a part
             del self._held[: os.write(self._descriptor, self._held)]
 
-    def _reappear(self) -> None:
-        """Writes the file anew where its name leads elsewhere, since its folder was replaced."""
-        here = os.fstat(self._descriptor)
-        if self.path.exists() and os.path.samestat(self.path.stat(), here):
+    def _restore_name(self) -> None:
+        """Writes the file anew where the path no longer leads to it: the folder was replaced."""
+        status = os.fstat(self._descriptor)
+        if self.path.exists() and os.path.samestat(self.path.stat(), status):
             return
-        write(self.path, os.pread(self._descriptor, here.st_size, 0).decode())
+        write(self.path, os.pread(self._descriptor, status.st_size, 0).decode())
         os.close(self._descriptor)
-        self._descriptor = _opened(self.path)
+        self._descriptor = _open(self.path)
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
 
-def objects(lines: bytes) -> Iterator[dict[str, Any]]:
-    """The JSON objects of as many lines; what a power cut made of the last ones is left out."""
+def json_objects(lines: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON object of each line, without lines that a power cut has spoilt."""
     for line in lines.splitlines():
         with suppress(ValueError):
-            found = json.loads(line)
-            if isinstance(found, dict):
-                yield found
+            value = json.loads(line)
+            if isinstance(value, dict):
+                yield value

@@ -1,4 +1,4 @@
-"""Charts of a report: a line for each setting, and a band from its lowest seed to its highest."""
+"""Charts of a report: a line for each setting, and a band from its lowest run to its highest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .results import Points, Setting
 WIDTH, HEIGHT = 520, 250
 LEFT, RIGHT, TOP, FLOOR = 58.0, 508.0, 34.0, 218.0
 BINS = 80
-"""How many means a noisy curve is drawn as."""
+"""The number of means as which a noisy curve is drawn."""
 LOGARITHMIC = 30
 """From this ratio of the largest value to the smallest on, an axis is logarithmic."""
 
@@ -27,7 +27,7 @@ Values = NDArray[np.float64]
 
 
 class Curve(NamedTuple):
-    """What one setting's runs give: their mean, the lowest and the highest, by step."""
+    """The mean, the lowest and the highest value over the runs of a setting, by step."""
 
     setting: int
     label: str
@@ -38,14 +38,14 @@ class Curve(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """Where values are placed: linearly, or by their logarithms where they span a lot."""
+    """Maps values to places: linearly, or by their logarithms where they span a lot."""
 
     scale: Scale
     logarithmic: bool
 
     @classmethod
     def around(cls, values: Values, start: float, stop: float) -> Axis:
-        """An axis on which all of `values` lie between two places."""
+        """An axis that maps all of `values` to places between `start` and `stop`."""
         if not (values.min() > 0 and values.max() > LOGARITHMIC * values.min()):
             return cls(Scale.around(values, start, stop), False)
         powers = np.log10(values)
@@ -57,7 +57,7 @@ class Axis(NamedTuple):
         return self.scale(np.log10(values) if self.logarithmic else values)
 
     def marks(self) -> Iterator[tuple[float, str]]:
-        """The places of some round values, and how these are written."""
+        """The places and labels of some round values."""
         low, high = self.scale.low, self.scale.high
         if not self.logarithmic:
             yield from ((self.scale(value), value_text(value)) for value in ticks(low, high, 4))
@@ -69,76 +69,95 @@ class Axis(NamedTuple):
         yield from ((self.scale(p), value_text(10.0**p)) for p in places)
 
 
-def style(setting: int) -> tuple[int, str]:
-    """The colour and the dashes of a setting's line."""
-    return setting % len(COLOURS), DASHES[setting // len(COLOURS) % len(DASHES)]
+class LineStyle(NamedTuple):
+    """How a setting's line looks."""
+
+    colour: int
+    """The number of a colour in the style sheet."""
+    dashes: str
+
+
+def line_style(setting: int) -> LineStyle:
+    """The style of a setting's line, by the number of the setting."""
+    return LineStyle(setting % len(COLOURS), DASHES[setting // len(COLOURS) % len(DASHES)])
+
+
+def swatch(setting: int) -> str:
+    """An SVG of a short piece of a setting's line, for a legend."""
+    style = line_style(setting)
+    return (
+        '<svg width="28" height="10" viewBox="0 0 28 10"><path class="curve '
+        f'line{style.colour}" stroke-dasharray="{style.dashes}" d="M1,5H27"/></svg>'
+    )
 
 
 def charts(settings: Sequence[Setting]) -> Iterator[str]:
     """One chart for the loss, for every evaluated metric and for every applied value."""
     for name in _names(settings, "evaluations"):
-        yield chart(name, [c for c in _curves(settings, "evaluations", name) if c])
+        yield chart(name, _curves(settings, "evaluations", name))
     for name in _names(settings, "updates"):
-        curves = [c for c in _curves(settings, "updates", name, averaged=name == "loss") if c]
-        told = "means of neighbouring updates" if name == "loss" else "as applied"
-        yield chart(name, curves, told)
+        curves = _curves(settings, "updates", name, averaged=name == "loss")
+        subtitle = "means of neighbouring updates" if name == "loss" else "as applied"
+        yield chart(name, curves, subtitle)
 
 
-def chart(name: str, curves: Sequence[Curve], told: str = "") -> str:
+def chart(name: str, curves: Sequence[Curve], subtitle: str = "") -> str:
     """An SVG of some curves over the steps."""
     values = np.concatenate([part for curve in curves for part in (curve.low, curve.high)])
     last = max(float(curve.steps[-1]) for curve in curves) or 1.0
     x = Scale(0.0, last, LEFT, RIGHT)
     y = Axis.around(values, FLOOR, TOP)
     steps = ((x(step), count_text(step)) for step in ticks(0, last, 5, whole=True))
-    body = list(frame(name, told, steps, y.marks()))
+    body = list(frame(name, subtitle, steps, y.marks()))
     for curve in curves:
-        colour, dash = style(curve.setting)
+        colour, dashes = line_style(curve.setting)
         xs = x(curve.steps)
         mean, low, high = (y(part) for part in (curve.mean, curve.low, curve.high))
-        spread = [*zip(xs, high, strict=True), *zip(xs[::-1], low[::-1], strict=True)]
+        band = [*zip(xs, high, strict=True), *zip(xs[::-1], low[::-1], strict=True)]
         body.append(f'<g class="s{curve.setting}"><title>{escape(curve.label)}</title>')
         if np.any(high != low):
-            body.append(f'<path class="spread fill{colour}" d="M{_path(spread)}Z"/>')
+            body.append(f'<path class="spread fill{colour}" d="M{_path(band)}Z"/>')
         if len(xs) == 1:
             body.append(f'<circle class="fill{colour}" cx="{xs[0]:.1f}" cy="{mean[0]:.1f}" r="3"/>')
         else:
             line = _path(list(zip(xs, mean, strict=True)))
-            body.append(f'<path class="curve line{colour}" stroke-dasharray="{dash}" d="M{line}"/>')
+            body.append(
+                f'<path class="curve line{colour}" stroke-dasharray="{dashes}" d="M{line}"/>'
+            )
         body.append("</g>")
-    return drawn(name, f"{name} over the steps", body)
+    return svg(name, f"{name} over the steps", body)
 
 
 def frame(
     name: str,
-    told: str,
-    across: Iterable[tuple[float, str]],
-    upwards: Iterable[tuple[float, str]],
+    subtitle: str,
+    x_marks: Iterable[tuple[float, str]],
+    y_marks: Iterable[tuple[float, str]],
 ) -> Iterator[str]:
-    """What a chart has before anything is drawn into it: its name and its axes."""
+    """The SVG elements of a chart's name and axes."""
     yield (
         f'<text class="ink name" x="{LEFT:.0f}" y="18">{escape(name)}'
-        f'<tspan class="muted tick" dx="8">{escape(told)}</tspan></text>'
+        f'<tspan class="muted tick" dx="8">{escape(subtitle)}</tspan></text>'
     )
-    for place, label in upwards:
+    for place, label in y_marks:
         yield f'<path class="grid" d="M{LEFT},{place:.1f}H{RIGHT}"/>'
         yield (
             f'<text class="muted tick" x="{LEFT - 8}" y="{place + 4:.1f}"'
             f' text-anchor="end">{label}</text>'
         )
     yield f'<path class="axis" d="M{LEFT},{FLOOR}H{RIGHT}"/>'
-    for place, label in across:
+    for place, label in x_marks:
         yield (
             f'<text class="muted tick" x="{place:.1f}" y="{FLOOR + 18}"'
             f' text-anchor="middle">{label}</text>'
         )
 
 
-def drawn(name: str, about: str, body: Iterable[str]) -> str:
-    """An SVG of what is in a chart."""
+def svg(name: str, description: str, body: Iterable[str]) -> str:
+    """The whole SVG of a chart from its elements."""
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" data-name="{escape(name)}"'
-        f' aria-label="{escape(about)}">{"".join(body)}</svg>'
+        f' aria-label="{escape(description)}">{"".join(body)}</svg>'
     )
 
 
@@ -152,30 +171,32 @@ def _names(settings: Sequence[Setting], kind: str) -> list[str]:
 
 def _curves(
     settings: Sequence[Setting], kind: str, name: str, averaged: bool = False
-) -> Iterator[Curve | None]:
+) -> list[Curve]:
+    curves = []
     for i, setting in enumerate(settings):
         series = [getattr(run, kind)[name] for run in setting.runs if name in getattr(run, kind)]
-        yield _curve(i, setting.label, series, averaged)
+        curves.append(_curve(i, setting.label, series, averaged))
+    return [curve for curve in curves if curve]
 
 
-def _curve(i: int, label: str, series: Sequence[Points], averaged: bool) -> Curve | None:
-    """Mean, lowest and highest over the runs that reached each step, or each bin of steps."""
+def _curve(setting: int, label: str, series: Sequence[Points], averaged: bool) -> Curve | None:
+    """The curve over the runs that reached each step, or each bin of steps; None without values."""
     width = max((int(steps[-1]) for steps, _ in series), default=0) // BINS + 1 if averaged else 1
-    at: dict[int, list[float]] = {}
+    by_bin: dict[int, list[float]] = {}
     for steps, values in series:
         bins = steps // width
-        for place in np.unique(bins):
-            value = (
-                float(values[bins == place].mean()) if averaged else float(values[bins == place][0])
-            )
+        for bin_index in np.unique(bins):
+            in_bin = values[bins == bin_index]
+            value = float(in_bin.mean()) if averaged else float(in_bin[0])
             if np.isfinite(value):
-                at.setdefault(int(place), []).append(value)
-    if not at:
+                by_bin.setdefault(int(bin_index), []).append(value)
+    if not by_bin:
         return None
-    places = sorted(at)
-    found = [at[place] for place in places]
-    mean, low, high = (np.array([of(values) for values in found]) for of in (np.mean, min, max))
-    return Curve(i, label, np.array(places) * float(width), mean, low, high)
+    starts = np.array(sorted(by_bin)) * float(width)
+    runs = [by_bin[bin_index] for bin_index in sorted(by_bin)]
+    mean = np.array([np.mean(values) for values in runs])
+    low, high = np.array([min(values) for values in runs]), np.array([max(v) for v in runs])
+    return Curve(setting, label, starts, mean, low, high)
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

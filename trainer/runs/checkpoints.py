@@ -1,8 +1,8 @@
-"""Checkpoints: atomic, checked, and only those kept that are asked for.
+"""Checkpoints: written atomically, checked when read, and removed when no longer to be kept.
 
-A checkpoint is a folder `step-0000000625` with the arrays in `state.npz` and a `manifest.json`
-that holds the sizes and checksums of it all. It is written beside its final name, flushed to the
-disk and renamed, so that a process killed at any moment leaves whole checkpoints only.
+A checkpoint is a folder such as `step-0000000625` with the arrays in `state.npz` and their size
+and checksum in `manifest.json`. The folder is written under another name, flushed to the disk and
+then renamed: a process that is killed at any moment leaves whole checkpoints only.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ class DamagedCheckpointError(Exception):
     """A checkpoint that can't be trusted, and why."""
 
 
-class At(NamedTuple):
-    """When a checkpoint was made: `step` updates done, after so many rewinds.
+class CheckpointId(NamedTuple):
+    """Which checkpoint of a run: after how many updates it was made, and after how many rewinds.
 
-    One made after more rewinds is newer, whatever its step.
+    The one made after more rewinds is the newer one, whatever its step.
 
-    >>> At(625), At(625, 2).name, At.named("step-0000000625-rewind-2")
-    (At(step=625, rewinds=0), 'step-0000000625-rewind-2', At(step=625, rewinds=2))
+    >>> CheckpointId(625), CheckpointId(625, 2).name
+    (CheckpointId(step=625, rewinds=0), 'step-0000000625-rewind-2')
+    >>> CheckpointId.parse("step-0000000625-rewind-2")
+    CheckpointId(step=625, rewinds=2)
     """
 
     step: int
@@ -54,19 +56,27 @@ class At(NamedTuple):
         return f"step-{self.step:010d}" + (f"-rewind-{self.rewinds}" if self.rewinds else "")
 
     @property
-    def order(self) -> tuple[int, int]:
-        """What is greater the newer it is."""
+    def age_key(self) -> tuple[int, int]:
+        """A key to sort by, from the oldest to the newest."""
         return self.rewinds, self.step
 
     @classmethod
-    def named(cls, name: str) -> At | None:
-        found = re.fullmatch(r"step-(\d+)(?:-rewind-(\d+))?", name)
-        return cls(int(found[1]), int(found[2] or 0)) if found else None
+    def parse(cls, name: str) -> CheckpointId | None:
+        """Reads the name of a checkpoint's folder; None for any other name."""
+        match = re.fullmatch(r"step-(\d+)(?:-rewind-(\d+))?", name)
+        return cls(int(match[1]), int(match[2] or 0)) if match else None
+
+
+class Retention(NamedTuple):
+    """Which checkpoints stay and which go; those of permanent steps are in neither set."""
+
+    kept: set[CheckpointId]
+    removable: set[CheckpointId]
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint holds: arrays by name, and what JSON says besides."""
+    """The content of a checkpoint: arrays by name, and the run's state in JSON."""
 
     step: int
     arrays: Arrays
@@ -77,79 +87,87 @@ class Checkpoints:
     """The checkpoints of one run, in one folder."""
 
     def __init__(
-        self, folder: Path, keep: int, forever: Callable[[int], bool] = lambda step: False
+        self, folder: Path, keep: int, is_permanent: Callable[[int], bool] = lambda step: False
     ) -> None:
-        """Keeps the newest `keep`, and those of the steps that `forever` picks."""
+        """Keeps the newest `keep`, and those of the steps for which `is_permanent` is true."""
         self.folder = folder
         self.keep = keep
-        self.forever = forever
+        self.is_permanent = is_permanent
 
     def save(
         self,
-        at: At,
+        checkpoint: CheckpointId,
         arrays: Mapping[str, NDArray[Any]],
         about: Mapping[str, Any],
-        spared: Collection[int] = (),
+        protected_steps: Collection[int] = (),
     ) -> Path:
-        """Writes one checkpoint and removes those that need no longer be kept.
+        """Writes a checkpoint unless it is there already, and removes those that may go.
 
-        Those of the `spared` steps stay. A checkpoint that is there already is not written again.
+        Checkpoints of the `protected_steps` stay.
 
         Raises:
             OSError: when the disk refuses; every earlier checkpoint is then still whole.
         """
-        final = self.write(at, arrays, about)
-        self.retire(self.sift(self.held(), spared)[1])
-        return final
+        path = self.write(checkpoint, arrays, about)
+        self.remove(self.retention(self.ids(), protected_steps).removable)
+        return path
 
-    def write(self, at: At, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Path:
-        """Writes one that is not there already, and removes none.
+    def write(
+        self,
+        checkpoint: CheckpointId,
+        arrays: Mapping[str, NDArray[Any]],
+        about: Mapping[str, Any],
+    ) -> Path:
+        """Writes a checkpoint unless it is there already, and removes none.
 
         Raises:
             OSError: when the disk refuses.
         """
         self.folder.mkdir(exist_ok=True)
-        final = self.folder / at.name
-        if not final.exists():
-            self._write(final, at.step, arrays, about)
-        return final
+        path = self.folder / checkpoint.name
+        if not path.exists():
+            self._write(path, checkpoint.step, arrays, about)
+        return path
 
-    def held(self) -> list[At]:
-        """Those that are there, newest first."""
-        return list(self._found().values())
+    def ids(self) -> list[CheckpointId]:
+        """The checkpoints in the folder, newest first."""
+        return list(self._by_path().values())
 
-    def sift(self, ats: Iterable[At], spared: Collection[int]) -> tuple[set[At], set[At]]:
-        """Those that stay for now, and those that are to go; one that stays for good is neither."""
-        newest = sorted(ats, key=lambda at: at.order, reverse=True)
-        older = newest[self.keep :]
-        staying = {*newest[: self.keep], *(at for at in older if at.step in spared)}
-        return staying, {at for at in older if at not in staying and not self.forever(at.step)}
+    def retention(
+        self, checkpoints: Iterable[CheckpointId], protected_steps: Collection[int]
+    ) -> Retention:
+        """Which of some checkpoints are kept for now, and which may be removed."""
+        newest_first = sorted(checkpoints, key=lambda checkpoint: checkpoint.age_key, reverse=True)
+        newest, older = newest_first[: self.keep], newest_first[self.keep :]
+        kept = {*newest, *(old for old in older if old.step in protected_steps)}
+        removable = {old for old in older if old not in kept and not self.is_permanent(old.step)}
+        return Retention(kept, removable)
 
-    def retire(self, going: Collection[At]) -> list[At]:
-        """Removes those that are to go, but none of the newest `keep`; gives those that are left.
+    def remove(self, removable: Collection[CheckpointId]) -> list[CheckpointId]:
+        """Removes checkpoints, but none of the newest `keep`; returns those left in the folder.
 
         Raises:
             OSError: when the disk refuses.
         """
-        found = self._found()
-        for old, at in list(found.items())[self.keep :]:
-            if at in going:
-                gone = old.rename(old.with_name(f".{old.name}.{os.getpid()}"))
-                shutil.rmtree(gone, ignore_errors=True)
-                del found[old]
-        return list(found.values())
+        remaining = self._by_path()
+        for path, checkpoint in list(remaining.items())[self.keep :]:
+            if checkpoint in removable:
+                renamed = path.rename(path.with_name(f".{path.name}.{os.getpid()}"))
+                shutil.rmtree(renamed, ignore_errors=True)
+                del remaining[path]
+        return list(remaining.values())
 
     def newest(
-        self, among: Callable[[int], bool] = lambda step: True, *, set_aside: bool = True
+        self, accepts_step: Callable[[int], bool] = lambda step: True, *, set_aside: bool = True
     ) -> tuple[Saved | None, list[str]]:
-        """The newest whole checkpoint of the steps `among`, and what was wrong with newer ones.
+        """The newest whole checkpoint of an accepted step, and what is wrong with newer ones.
 
-        Damaged ones are `set_aside` under another name, so that they neither count as kept nor
-        stand in the way of the same step's next one; whoever only reads leaves them.
+        With `set_aside`, damaged checkpoints are renamed. They then no longer count as kept, and
+        the next checkpoint of the same step can take the name. Whoever only reads leaves them.
         """
         damaged: list[str] = []
-        for path, at in self._found().items():
-            if not among(at.step):
+        for path, checkpoint in self._by_path().items():
+            if not accepts_step(checkpoint.step):
                 continue
             try:
                 return read(path), damaged
@@ -159,24 +177,24 @@ class Checkpoints:
                     path.rename(path.with_name(f"damaged-{path.name}-{secrets.token_hex(3)}"))
         return None, damaged
 
-    def step(self) -> int:
-        """How far the newest one got, going by its name."""
-        return next((at.step for at in self._found().values()), 0)
+    def newest_step(self) -> int:
+        """The step of the newest checkpoint, by the folder's name alone; 0 if there is none."""
+        return next((checkpoint.step for checkpoint in self._by_path().values()), 0)
 
     def clean(self) -> None:
         """Removes what a killed process left half written or half removed."""
-        for litter in self.folder.glob(".step-*"):
-            shutil.rmtree(litter, ignore_errors=True)
+        for leftover in self.folder.glob(".step-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _write(
-        self, final: Path, step: int, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
+        self, path: Path, step: int, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
     ) -> None:
-        draft = self.folder / f".{final.name}.{os.getpid()}"
+        draft = self.folder / f".{path.name}.{os.getpid()}"
         if draft.exists():
             shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         try:
-            content = BytesIO()  # of a file, each array would take several calls to the system
+            content = BytesIO()  # in a file, each array would cost several system calls
             np.savez(content, **arrays)  # type: ignore[arg-type]  # the stubs take no mapping
             with (draft / STATE).open("wb") as file:
                 file.write(content.getbuffer())
@@ -193,24 +211,24 @@ class Checkpoints:
                 file.flush()
                 os.fsync(file.fileno())
             flush_folder(draft)
-            draft.rename(final)
+            draft.rename(path)
             flush_folder(self.folder)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
 
-    def _found(self) -> dict[Path, At]:
-        """The folders that bear a checkpoint's name, newest first."""
-        named = ((path, At.named(path.name)) for path in self.folder.glob("step-*"))
-        found = [(path, at) for path, at in named if at]
-        return dict(sorted(found, key=lambda item: item[1].order, reverse=True))
+    def _by_path(self) -> dict[Path, CheckpointId]:
+        """The folders with the name of a checkpoint, newest first."""
+        parsed = ((path, CheckpointId.parse(path.name)) for path in self.folder.glob("step-*"))
+        checkpoints = [(path, checkpoint) for path, checkpoint in parsed if checkpoint]
+        return dict(sorted(checkpoints, key=lambda item: item[1].age_key, reverse=True))
 
 
 def read(path: Path) -> Saved:
-    """The checkpoint in a folder, every byte of it checked.
+    """Reads the checkpoint in a folder and checks every byte of it.
 
     Raises:
-        Damaged: when it isn't what its manifest says.
+        DamagedCheckpointError: when the files differ from what the manifest says.
     """
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))

@@ -8,29 +8,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .atomic_files import Lines, objects
+from .atomic_files import Lines, json_objects
 
 Event = dict[str, Any]
 
 
 class Events:
-    """Commands, stops, rewinds and troubles, each with the step before which it happened.
+    """Commands, stops, rewinds and errors, each with the step before which it happened.
 
-    Nothing is ever taken out: a run that goes back keeps the record of what it went through.
+    No event is ever removed: a run that goes back keeps the events of the steps it repeats.
     """
 
     def __init__(self, folder: Path) -> None:
         self._lines = Lines(folder / "events.jsonl")
         whole = self._lines.read()
-        self._lines.cut(len(whole))  # a line torn by a kill told of nothing that took effect
-        self.rows: list[Event] = list(objects(whole))
+        self._lines.cut(len(whole))  # the event of a line that a kill has torn took no effect
+        self.rows: list[Event] = list(json_objects(whole))
 
-    def add(self, step: int, event: str, **told: Any) -> Event:
-        """Records that before update `step`, `event` happened; on the disk, where that takes it."""
-        row = {"step": step, "event": event, **told, "time": round(time.time(), 3)}
+    def add(self, step: int, event: str, **details: Any) -> Event:
+        """Records an event that happened before update `step`, and returns its row."""
+        row = {"step": step, "event": event, **details, "time": round(time.time(), 3)}
         self.rows.append(row)
         self._lines.add(json.dumps(row) + "\n")
-        with suppress(OSError):  # held, and tried again
+        with suppress(OSError):  # the line is held, and written later
             self._lines.sync()
         return row
 

@@ -1,4 +1,4 @@
-"""A run's folder: what it was declared as, who writes to it, and how it ended."""
+"""A run's folder: the names of its files, its config and result, and the lock of its writer."""
 
 from __future__ import annotations
 
@@ -23,42 +23,48 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"
-        self.chosen = path / "chosen.json"
+        self.compile_choice = path / "chosen.json"
+        """How the loop is compiled, where that was chosen by measuring."""
         self.result = path / "result.json"
         self.checkpoints = path / "checkpoints"
         self.preparation = path / "preparation.json"
         self.picture = path / "schedule.svg"
-        self.chatter = path / "tensorflow.log"
+        self.tensorflow_log = path / "tensorflow.log"
+        """What TensorFlow writes to the standard error."""
 
-    def written(self) -> dict[str, Any]:
-        """What the config holds, its interpolations as they are written."""
+    def read_config(self) -> dict[str, Any]:
+        """The values of `config.yaml`, with interpolations unresolved.
+
+        Raises:
+            Refused: when the file can't be read, or holds no mapping.
+        """
         try:
-            before = yaml.safe_load(read_bounded(self.config))
+            config = yaml.safe_load(read_bounded(self.config))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             rule = f"can't be read: {str(error).splitlines()[0]}"
             raise refuse(str(self.config), ABSENT, rule, "is it another program's?") from None
-        if not isinstance(before, dict):
+        if not isinstance(config, dict):
             raise refuse(str(self.config), ABSENT, "holds no mapping")
-        return before
+        return config
 
-    def begun(self) -> bool:
-        """Whether an update was made here; a run that was refused before binds nobody."""
+    def has_updates(self) -> bool:
+        """Whether an update was made here; if not, the folder is free for any other run."""
         metrics = self.path / "metrics.jsonl"
-        written = metrics.exists() and metrics.stat().st_size > 0
-        return written or any(self.checkpoints.glob("step-*"))
+        logged = metrics.exists() and metrics.stat().st_size > 0
+        return logged or any(self.checkpoints.glob("step-*"))
 
-    def ended(self) -> dict[str, Any] | None:
-        """What the last process on this folder left in `result.json`."""
+    def read_result(self) -> dict[str, Any] | None:
+        """What the last process on this folder left in `result.json`; None if there is none."""
         if not self.result.exists():
             return None
-        ended: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
-        return ended
+        result: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
+        return result
 
     @contextmanager
-    def locked(self, said: str = "hydra.run.dir") -> Iterator[None]:
-        """Makes this process the folder's only writer; a dead one's lock is free.
+    def locked(self, override: str = "hydra.run.dir") -> Iterator[None]:
+        """Makes this process the folder's only writer; the lock of a dead process is free.
 
-        `said` is the override by which the folder was chosen.
+        `override` is the name of the override by which the folder was chosen.
 
         Raises:
             Refused: naming the host and process that is writing.
@@ -69,14 +75,14 @@ class Folder:
             except BlockingIOError:
                 file.seek(0)
                 rule = f"is being written to by {file.read().strip() or 'another process'}"
-                raise refuse(said, str(self.path), rule, "choose another") from None
+                raise refuse(override, str(self.path), rule, "choose another") from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
             yield
 
     def owner(self) -> str:
-        """Who is writing to the folder, or nothing."""
+        """The process that is writing to the folder, as its lock names it; "" if none is."""
         try:
             with (self.path / ".lock").open("r", encoding="utf-8") as file:
                 try:
@@ -88,7 +94,7 @@ class Folder:
         return ""
 
 
-def near(path: Path) -> Path:
-    """A path as it is best told: from the folder one stands in, where it is inside."""
-    path, here = path.resolve(), Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def display_path(path: Path) -> Path:
+    """A path relative to the working folder where it is inside, else the absolute one."""
+    path, working_folder = path.resolve(), Path.cwd()
+    return path.relative_to(working_folder) if path.is_relative_to(working_folder) else path

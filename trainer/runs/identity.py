@@ -1,4 +1,4 @@
-"""What makes a run the run it is: which values of its config bind it, and which are free."""
+"""Which values of a config may change between a stop and going on, and which may not."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ FREE = (
     "export",
     "data.keep",
 )
-"""What may change between a stop and going on, since no update depends on it."""
-
+"""The paths that may change between a stop and going on, since no update depends on them."""
 
 BOUND = ("log.every",)
-"""What may not all the same: the rows from before would be others than those to come."""
+"""Exceptions that may not change: rows written before and after the stop would differ in kind."""
 
 
 def is_free(path: str) -> bool:
-    """Whether a run is the same run whatever the value at this path is."""
+    """Whether the value at an override path may change without making it another run."""
     return path.startswith(FREE) and path not in BOUND
 
 
 def flat(tree: Any, path: str = "") -> dict[str, Any]:
-    """A tree of mappings as one mapping from override paths to values.
+    """Flattens nested mappings to one mapping from override paths to values.
 
-    Functions of ours that have moved since are called what they are called now.
+    Functions of this project that have moved have their present names.
     """
     if not isinstance(tree, Mapping):
         is_function = path.endswith("call") and isinstance(tree, str)

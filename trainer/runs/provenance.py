@@ -1,4 +1,4 @@
-"""Where a run's bits come from besides its config: the code, the seeds, the processor cores."""
+"""What a run's numbers depend on besides its config: the code, the seeds, the processor cores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def provenance(seed: int) -> dict[str, Any]:
-    """What `result.json` records so that somebody else can run it again."""
+    """What `result.json` records for somebody who wants to run it again."""
     return {
         "seeds": {"run": seed},
         "cores": len(usable_cores()),
@@ -20,19 +20,19 @@ def provenance(seed: int) -> dict[str, Any]:
 
 
 def code() -> dict[str, Any] | None:
-    """The commit of what is trained: of the folder one stands in, or else of this project."""
+    """The commit of the working folder's repository, or else of this project's."""
     return git(Path.cwd()) or git(Path(__file__).parent)
 
 
 def usable_cores() -> list[int]:
-    """The processor cores this process may use, on whose number the order of sums hangs."""
+    """The processor cores this process may use; the order of sums depends on their number."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def processor() -> str:
-    """What the processor calls itself."""
+    """The model name of the processor."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -41,19 +41,19 @@ def processor() -> str:
 
 
 def git(folder: Path) -> dict[str, Any] | None:
-    """The commit that is checked out around `folder`, and whether tracked files differ from it.
+    """The commit checked out in the repository of `folder`, and whether tracked files differ.
 
-    None outside of a repository, and where there is no git.
+    None outside of a repository, and where git is not installed.
     """
     try:
-        commit = _asked(folder, "rev-parse", "HEAD")
-        changed = _asked(folder, "status", "--porcelain", "--untracked-files=no")
+        commit = _git_output(folder, "rev-parse", "HEAD")
+        changed = _git_output(folder, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit, "dirty": bool(changed)}
 
 
-def _asked(folder: Path, *words: str) -> str:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout.strip()
+def _git_output(folder: Path, *arguments: str) -> str:
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return process.stdout.strip()

@@ -11,14 +11,15 @@ WORDS = {"password", "passwd", "pwd", "passphrase", "token", "secret", "secrets"
          "credential", "credentials", "auth"}  # fmt: skip
 """A name with one of these words in it looks like a secret's."""
 
-_GIVEN = re.compile(
+_ASSIGNMENT = re.compile(
     r"""(?P<key>[\w.@/-]+)(?P<sign>\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s,{}\[\]"'$]+)"""
 )
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _ENVIRONMENT = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)")
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
+"""Where a config has a value: the keys of mappings and the indices of lists on the way to it."""
 
 
 def is_secret(name: str) -> bool:
@@ -32,7 +33,7 @@ def is_secret(name: str) -> bool:
 
 
 def holds_password(text: str) -> bool:
-    """Whether there is an address with a password in it.
+    """Whether an address with a password is in a text.
 
     >>> holds_password("http://me:hunter2@host/"), holds_password("http://host:80/")
     (True, False)
@@ -40,85 +41,90 @@ def holds_password(text: str) -> bool:
     return _PASSWORD.search(text) is not None
 
 
-def anonymous(text: str) -> str:
-    """A text without what stands in front of the host of any address.
+def without_credentials(text: str) -> str:
+    """A text without the user names and passwords of its addresses.
 
-    >>> anonymous("no route to http://me:hunter2@host/")
+    >>> without_credentials("no route to http://me:hunter2@host/")
     'no route to http://host/'
     """
     return _CREDENTIALS.sub("", text)
 
 
-def veiled(arguments: Iterable[str]) -> Iterator[str]:
-    """The same overrides, each secret in them replaced by an environment variable that holds it.
+def with_secrets_in_environment(arguments: Iterable[str]) -> Iterator[str]:
+    """Moves each secret in command-line overrides to an environment variable that they then name.
 
-    Hydra puts the command line into files and names of its own. They then tell only where the
-    secret was.
+    Hydra writes the command line into its files and folder names, which then name the variable.
 
-    >>> list(veiled(["run.seed=1", "schedule.kwargs.token=hunter2"]))
+    >>> list(with_secrets_in_environment(["run.seed=1", "schedule.kwargs.token=hunter2"]))
     ['run.seed=1', 'schedule.kwargs.token=${oc.env:TRAINER_SECRET_TOKEN}']
     """
     for argument in arguments:
         key, sign, value = argument.partition("=")
-        if sign and is_secret(_last(key)) and "${" not in value:
-            yield f"{key}={_moved(_last(key), value)}"
+        if sign and is_secret(_last_key(key)) and "${" not in value:
+            yield f"{key}={_move_to_environment(_last_key(key), value)}"
         else:
-            yield _GIVEN.sub(_replacement, argument)
+            yield _ASSIGNMENT.sub(_without_secret, argument)
 
 
-def hidden(tree: Any, resolved: Any = None, path: Path = ()) -> dict[Path, str]:
+def secret_placeholders(tree: Any, resolved: Any = None, path: KeyPath = ()) -> dict[KeyPath, str]:
     """What to write in the place of each secret in an unresolved config, by its path.
 
-    An interpolation is written as it is, so that a replay finds the secret where this run did; in
-    the place of anything else stands `???`, OmegaConf's word for a value to be given. `resolved`
-    is the same config with every interpolation resolved, as far as that is known.
+    An interpolation is its own placeholder: a replay then finds the secret where this run did. The
+    placeholder of any other value is `???`, OmegaConf's word for a value that must be given.
+    `resolved` is the same config with its interpolations resolved, as far as they are known.
     """
     if isinstance(tree, str) and isinstance(resolved, Mapping | list):
         tree = resolved
     if isinstance(tree, Mapping | list):
         branches = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
         return {
-            at: text
+            secret_path: placeholder
             for key, branch in branches
-            for at, text in hidden(branch, _inside(resolved, key), (*path, key)).items()
+            for secret_path, placeholder in secret_placeholders(
+                branch, _value_at(resolved, key), (*path, key)
+            ).items()
         }
     text = tree if isinstance(tree, str) else ""
-    named = any(isinstance(key, str) and is_secret(key) for key in path)
-    inherited = any(map(is_secret, _ENVIRONMENT.findall(text)))
-    addressed = any(isinstance(x, str) and holds_password(x) for x in (tree, resolved))
-    if tree is None or not (named or inherited or addressed):
+    secret_key = any(isinstance(key, str) and is_secret(key) for key in path)
+    secret_variable = any(map(is_secret, _ENVIRONMENT.findall(text)))
+    has_password = any(isinstance(x, str) and holds_password(x) for x in (tree, resolved))
+    if tree is None or not (secret_key or secret_variable or has_password):
         return {}
     return {path: text if "${" in text else "???"}
 
 
-def concealed(tree: dict[str, Any], instead: Mapping[Path, str]) -> dict[str, Any]:
-    """The config `tree` with the values at some paths replaced."""
-    for path, text in instead.items():
-        node: Any = tree
+def with_placeholders(
+    config: dict[str, Any], placeholders: Mapping[KeyPath, str]
+) -> dict[str, Any]:
+    """Replaces the secrets in a config by their placeholders, in place, and returns the config."""
+    for path, text in placeholders.items():
+        node: Any = config
         for key in path[:-1]:
             node = node.get(key) if isinstance(node, dict) else node[int(key)]
             if not isinstance(node, (dict, list)):
                 break
         else:
             node[path[-1]] = text
-    return tree
+    return config
 
 
-def _inside(tree: Any, key: Any) -> Any:
+def _value_at(tree: Any, key: Any) -> Any:
     if isinstance(tree, Mapping):
         return tree.get(key)
     return tree[key] if isinstance(tree, list) and key < len(tree) else None
 
 
-def _replacement(found: re.Match[str]) -> str:
-    key, value = _last(found["key"]), found["value"]
+def _without_secret(assignment: re.Match[str]) -> str:
+    """The text of an assignment, its value moved to the environment where that is a secret."""
+    key, value = _last_key(assignment["key"]), assignment["value"]
     if not (is_secret(key) or holds_password(value)) or "${" in value:
-        return found[0]
-    plain = value[1:-1] if value[0] in "'\"" else value
-    return f'{found["key"]}{found["sign"]}"{_moved(key, plain)}"'
+        return assignment[0]
+    unquoted = value[1:-1] if value[0] in "'\"" else value
+    return f'{assignment["key"]}{assignment["sign"]}"{_move_to_environment(key, unquoted)}"'
 
 
-def _moved(key: str, value: str) -> str:
+def _move_to_environment(key: str, value: str) -> str:
+    """Sets an environment variable to a value and returns an interpolation that reads it."""
     name = f"TRAINER_SECRET_{re.sub(r'[^A-Za-z0-9]', '_', key).upper()}"
     while os.environ.get(name, value) != value:  # two secrets may have keys of one name
         name += "_"
@@ -126,5 +132,5 @@ def _moved(key: str, value: str) -> str:
     return f"${{oc.env:{name}}}"
 
 
-def _last(key: str) -> str:
-    return key.rpartition(".")[2]
+def _last_key(path: str) -> str:
+    return path.rpartition(".")[2]

@@ -5,25 +5,33 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from schedules.plots.style import STYLE
 
 from .atomic_files import write
-from .charts import charts, style
-from .results import SEED, Run, Setting, found, settings, short, shown, varied
+from .charts import charts, swatch
+from .html_table import Cell, body_row, head_row, mean_cell, measured_cell, table_html, value_cell
+from .results import (
+    SEED,
+    Run,
+    Setting,
+    column_name,
+    find_runs,
+    format_value,
+    group_by_setting,
+    varied_paths,
+)
 from .scatter import scatters
 
 REPORT_SECONDS = 10
 """How old a sweep's report may grow while jobs end."""
-
-
 TEMPLATE = Path(__file__).with_name("report.html")
 
 
@@ -32,21 +40,21 @@ def refresh(folder: Path, every: float = 0.0) -> Path:
     report = folder / "report.html"
     if every and report.exists() and time.time() - report.stat().st_mtime < every:
         return report
-    return written(found([folder]), folder)
+    return write_report(find_runs([folder]), folder)
 
 
-def written(runs: Sequence[Run], folder: Path) -> Path:
-    """Writes `sweep.csv` and `report.html` about `runs` into `folder`; gives the latter's path."""
+def write_report(runs: Sequence[Run], folder: Path) -> Path:
+    """Writes `sweep.csv` and `report.html` about runs into a folder; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "sweep.csv", table(runs, folder))
-    write(folder / "report.html", page(runs, folder))
+    write(folder / "sweep.csv", sweep_csv(runs, folder))
+    write(folder / "report.html", report_html(runs, folder))
     return folder / "report.html"
 
 
-def table(runs: Sequence[Run], folder: Path) -> str:
-    """One CSV row a run: its folder, what varied, how it ended."""
+def sweep_csv(runs: Sequence[Run], folder: Path) -> str:
+    """A CSV table with one row a run: its folder, the values that vary, how it ended."""
     text = io.StringIO()
-    rows = [dict(_row(run, varied(runs), folder)) for run in runs]
+    rows = [_csv_row(run, varied_paths(runs), folder) for run in runs]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -54,134 +62,115 @@ def table(runs: Sequence[Run], folder: Path) -> str:
     return text.getvalue()
 
 
-def page(runs: Sequence[Run], folder: Path) -> str:
-    """One HTML file that needs nothing else, with links to the run folders relative to `folder`."""
-    grouped = sorted(settings(runs), key=_by_loss)
-    names = [short(path) for path in varied(runs) if path != SEED]
-    parts = {
-        "title": escape(f"Sweep {folder.resolve().name}"),
-        "style": STYLE,
-        "summary": escape(_summary(runs, grouped)),
-        "failures": "".join(_failures(runs, folder)),
-        "settings": "".join(_settings(grouped, names)),
-        "charts": "".join(f"<figure>{chart}</figure>" for chart in charts(grouped)),
-        "values": _values(runs),
-        "runs": "".join(_runs(runs, folder)),
+def report_html(runs: Sequence[Run], folder: Path) -> str:
+    """One HTML file that needs no other, with links to the run folders relative to `folder`."""
+    settings = sorted(group_by_setting(runs), key=_loss_order)
+    template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return template.substitute(
+        title=escape(f"Sweep {folder.resolve().name}"),
+        style=STYLE,
+        summary=escape(_summary(runs, settings)),
+        failures=_failures_section(runs, folder),
+        settings=_settings_table(runs, settings),
+        charts="".join(f"<figure>{chart}</figure>" for chart in charts(settings)),
+        values=_values_section(runs),
+        runs=_runs_table(runs, folder),
+    )
+
+
+def _csv_row(run: Run, paths: Sequence[str], folder: Path) -> dict[str, Any]:
+    values = {
+        column_name(path): format_value(run.config[path]) if path in run.config else ""
+        for path in paths
     }
-    template = TEMPLATE.read_text(encoding="utf-8")
-    return re.sub(r"@(\w+)@", lambda place: parts[place[1]], template)
+    return {
+        "run": os.path.relpath(run.path, folder),
+        **values,
+        "status": run.status,
+        "steps": run.steps,
+        **run.measured,
+        "seconds": run.result.get("seconds", ""),
+        "weights_digest": str(run.result.get("weights_digest", ""))[:12],
+        "reason": run.reason,
+    }
 
 
-def _row(run: Run, paths: Sequence[str], folder: Path) -> Iterator[tuple[str, Any]]:
-    yield "run", os.path.relpath(run.path, folder)
-    for path in paths:
-        yield short(path), shown(run.config[path]) if path in run.config else ""
-    yield "status", run.status
-    yield "steps", run.steps
-    yield from run.measured.items()
-    yield "seconds", run.result.get("seconds", "")
-    yield "weights_digest", str(run.result.get("weights_digest", ""))[:12]
-    yield "reason", run.reason
-
-
-def _by_loss(setting: Setting) -> tuple[bool, float]:
-    """The lowest evaluated loss first, and what has none last."""
+def _loss_order(setting: Setting) -> tuple[bool, float]:
+    """Sorts by the evaluated loss, the lowest first, and settings without a loss last."""
     for name in ("eval_loss", "loss"):
         if len(values := setting.measured(name)):
             return False, float(values.mean())
     return True, 0.0
 
 
-def _summary(runs: Sequence[Run], grouped: Sequence[Setting]) -> str:
+def _summary(runs: Sequence[Run], settings: Sequence[Setting]) -> str:
+    """How many runs there are, and how many of each status."""
     seeds = len({run.seed for run in runs})
-    states = Counter(run.status for run in runs)
-    counts = _many(len(runs), "run"), _many(len(grouped), "setting"), _many(seeds, "seed")
-    told = ", ".join(f"{count} {status}" for status, count in states.most_common())
-    return f"{', '.join(counts)} · {told}"
+    counts = (
+        _count(len(runs), "run"),
+        _count(len(settings), "setting"),
+        _count(seeds, "seed"),
+    )
+    statuses = Counter(run.status for run in runs).most_common()
+    return f"{', '.join(counts)} · {', '.join(f'{count} {status}' for status, count in statuses)}"
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _failures(runs: Sequence[Run], folder: Path) -> Iterator[str]:
-    failed = [run for run in runs if run.status == "failed"]
-    if failed:
-        yield '<section id="failures"><h2>Failures</h2><ul>'
-        for run in failed:
-            yield f"<li>{_link(run, folder)} <pre>{escape(run.reason)}</pre></li>"
-        yield "</ul></section>"
+def _failures_section(runs: Sequence[Run], folder: Path) -> str:
+    """The reasons of the runs that failed; nothing where none has."""
+    items = "".join(
+        f"<li>{_link(run, folder)} <pre>{escape(run.reason)}</pre></li>"
+        for run in runs
+        if run.status == "failed"
+    )
+    return f'<section id="failures"><h2>Failures</h2><ul>{items}</ul></section>' if items else ""
 
 
-def _settings(grouped: Sequence[Setting], names: Sequence[str]) -> Iterator[str]:
-    """Rows with the mean over seeds of what was measured last, ± the standard deviation."""
-    measured = _measured([run for setting in grouped for run in setting.runs])
-    yield _head(["", *names, "runs", *measured])
-    for i, setting in enumerate(grouped):
-        colour, dash = style(i)
-        swatch = (
-            '<svg width="28" height="10" viewBox="0 0 28 10"><path class="curve '
-            f'line{colour}" stroke-dasharray="{dash}" d="M1,5H27"/></svg>'
-        )
-        cells = [(swatch, i), *((_told(setting.varied.get(name))) for name in names)]
-        cells.append((str(len(setting.runs)), len(setting.runs)))
-        for name in measured:
-            values = setting.measured(name)
-            if not len(values):
-                cells.append(("–", ""))
-                continue
-            spread = (
-                f' <span class="muted">± {values.std(ddof=1):.2g}</span>' if len(values) > 1 else ""
-            )
-            cells.append((f"{values.mean():.4g}{spread}", float(values.mean())))
-        yield f'<tr data-setting="{i}">{"".join(_cells(cells))}</tr>'
-    yield "</tbody>"
+def _settings_table(runs: Sequence[Run], settings: Sequence[Setting]) -> str:
+    """A row for each setting, with the mean over seeds of what was measured last."""
+    names = [column_name(path) for path in varied_paths(runs) if path != SEED]
+    measured = _measured_names([run for setting in settings for run in setting.runs])
+    rows = []
+    for index, setting in enumerate(settings):
+        count = len(setting.runs)
+        cells = [Cell(swatch(index), index)]
+        cells += [value_cell(setting.varied.get(name)) for name in names]
+        cells += [Cell(str(count), count)]
+        cells += [mean_cell(setting.measured(name)) for name in measured]
+        rows.append(body_row(cells, f' data-setting="{index}"'))
+    return table_html(head_row(["", *names, "runs", *measured]), rows)
 
 
-def _values(runs: Sequence[Run]) -> str:
-    """What the numbers that vary did to the evaluated loss."""
+def _values_section(runs: Sequence[Run]) -> str:
+    """Charts of the evaluated loss over each number that varies; nothing where none does."""
     figures = "".join(f"<figure>{chart}</figure>" for chart in scatters(runs))
-    told = "<p>A point is a run; one that did not end is hollow.</p>"
-    return f'<h2>Values</h2>{told}<div id="values">{figures}</div>' if figures else ""
+    legend = "<p>A point is a run; one that did not end is hollow.</p>"
+    return f'<h2>Values</h2>{legend}<div id="values">{figures}</div>' if figures else ""
 
 
-def _runs(runs: Sequence[Run], folder: Path) -> Iterator[str]:
-    paths, measured = varied(runs), _measured(runs)
-    yield _head(["run", *map(short, paths), "status", "steps", *measured, "seconds"])
+def _runs_table(runs: Sequence[Run], folder: Path) -> str:
+    """A row for each run, with the values that vary and what was measured last."""
+    paths, measured = varied_paths(runs), _measured_names(runs)
+    rows = []
     for run in runs:
-        cells: list[tuple[str, Any]] = [(_link(run, folder), run.path.name)]
-        cells += [_told(run.config.get(path)) for path in paths]
-        cells += [(f'<span class="{run.status}">{run.status}</span>', run.status)]
-        cells += [(f"{run.steps:,}", run.steps)]
-        cells += [
-            (f"{run.measured[name]:.4g}", run.measured[name]) if name in run.measured else ("–", "")
-            for name in measured
-        ]
-        cells += [_told(run.result.get("seconds"))]
-        yield f"<tr>{''.join(_cells(cells))}</tr>"
-    yield "</tbody>"
+        cells = [Cell(_link(run, folder), run.path.name)]
+        cells += [value_cell(run.config.get(path)) for path in paths]
+        cells += [Cell(f'<span class="{run.status}">{run.status}</span>', run.status)]
+        cells += [Cell(f"{run.steps:,}", run.steps)]
+        cells += [measured_cell(run.measured.get(name)) for name in measured]
+        cells += [value_cell(run.result.get("seconds"))]
+        rows.append(body_row(cells))
+    names = [column_name(path) for path in paths]
+    return table_html(head_row(["run", *names, "status", "steps", *measured, "seconds"]), rows)
 
 
-def _measured(runs: Sequence[Run]) -> list[str]:
+def _measured_names(runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in run.measured))
 
 
-def _told(value: Any) -> tuple[str, Any]:
-    return ("–", "") if value is None else (escape(shown(value)), value)
-
-
-def _head(names: Sequence[str]) -> str:
-    cells = (f'<th scope="col"><button>{escape(name)}</button></th>' for name in names)
-    return f"<thead><tr>{''.join(cells)}</tr></thead><tbody>"
-
-
-def _cells(cells: Sequence[tuple[str, Any]]) -> Iterator[str]:
-    """Table cells: what is shown, and by what it is sorted."""
-    for text, value in cells:
-        number = ' class="number"' if isinstance(value, (int, float)) else ""
-        yield f'<td{number} data-value="{escape(str(value))}">{text}</td>'
-
-
 def _link(run: Run, folder: Path) -> str:
-    path = os.path.relpath(run.path, folder)
-    return f'<a href="{escape(path)}/">{escape(path)}</a>'
+    path = escape(os.path.relpath(run.path, folder))
+    return f'<a href="{path}/">{path}</a>'

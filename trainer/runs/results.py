@@ -1,4 +1,4 @@
-"""What run folders say: how each run was declared, how it went, and what sets them apart."""
+"""Runs as read from their folders, and the values by which they differ."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .folder import Folder
 from .identity import flat
 
 SEED = "run.seed"
-POINTS = 200
-"""How many updates of a run are read; evaluations all are."""
-ABOUT_ROWS = {"step", "epoch", "updates_per_second"}
-"""What a row tells besides what was measured and applied."""
+MAX_UPDATES = 200
+"""The most updates of a run that are read; all evaluations are."""
+NOT_MEASURED = {"step", "epoch", "updates_per_second"}
+"""The columns of a row besides what was measured and applied."""
 
 Points = tuple[NDArray[np.int64], NDArray[np.float64]]
 """Steps, and a value at each."""
@@ -35,7 +35,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder, as far as its run has come."""
+    """The content of one run folder, as far as the run has come."""
 
     path: Path
     config: Mapping[str, Any]
@@ -52,10 +52,15 @@ class Run:
     def read(cls, path: Path) -> Run:
         """Reads a folder that a run may be writing to."""
         folder = Folder(path)
-        declared = _yaml(folder.config)
-        updates, evaluations = _metrics(path / "metrics.jsonl")
+        config = _read_config(folder.config)
+        updates, evaluations = _read_metrics(path / "metrics.jsonl")
         return cls(
-            path, declared, folder.ended() or {}, updates, evaluations, _status(folder, updates)
+            path,
+            config,
+            folder.read_result() or {},
+            updates,
+            evaluations,
+            _status(folder, updates),
         )
 
     @property
@@ -64,60 +69,64 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it failed."""
+        """Why the run failed; "" if it did not."""
         return str(self.result.get("reason", "")) if self.status == "failed" else ""
 
     @cached_property
     def measured(self) -> dict[str, float]:
-        """The last loss and the last of every evaluated metric."""
+        """The last loss, and the last value of every evaluated metric."""
         series = {"loss": self.updates.get("loss"), **self.evaluations}
         return {name: float(points[1][-1]) for name, points in series.items() if points}
 
     @cached_property
     def steps(self) -> int:
-        """How many updates it has had, as far as was written."""
-        written = [int(points[0][-1]) for points in self.evaluations.values()]
+        """The updates made, as far as they are written."""
+        counts = [int(points[0][-1]) for points in self.evaluations.values()]
         if points := self.updates.get("loss"):
-            written.append(int(points[0][-1]) + 1)
-        return max([int(self.result.get("steps", 0)), *written])
+            counts.append(int(points[0][-1]) + 1)
+        return max([int(self.result.get("steps", 0)), *counts])
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ in nothing but their seed."""
+    """Runs that differ only in their seed."""
 
     varied: Mapping[str, Any]
+    """The values by which this setting differs from others, by the names of their columns."""
     runs: Sequence[Run] = field(default_factory=list)
 
     @property
     def label(self) -> str:
-        return ", ".join(f"{name} {shown(value)}" for name, value in self.varied.items()) or "all"
+        return (
+            ", ".join(f"{name} {format_value(value)}" for name, value in self.varied.items())
+            or "all"
+        )
 
     def measured(self, name: str) -> NDArray[np.float64]:
-        """What each of its runs that has not failed measured last."""
-        found = (run.measured.get(name) for run in self.runs if run.status != "failed")
-        return np.array([value for value in found if value is not None])
+        """The last value of a metric in each run that has not failed."""
+        values = (run.measured.get(name) for run in self.runs if run.status != "failed")
+        return np.array([value for value in values if value is not None])
 
 
-def found(folders: Iterable[Path]) -> list[Run]:
+def find_runs(folders: Iterable[Path]) -> list[Run]:
     """The runs in these folders and below them, in the order of their names."""
     paths = set()
     for folder in folders:
         for above, inner, files in os.walk(folder):
             if {"config.yaml", "result.json"} & set(files):
                 paths.add(Path(above))
-                inner.clear()  # what a run's folder holds is its own
-    return [Run.read(path) for path in sorted(paths, key=_by_number)]
+                inner.clear()  # a run's folder holds no other runs
+    return [Run.read(path) for path in sorted(paths, key=_number_order)]
 
 
-def varied(runs: Sequence[Run]) -> list[str]:
-    """The override paths in which runs differ that are alike in every `kind` on the way to them.
+def varied_paths(runs: Sequence[Run]) -> list[str]:
+    """The override paths whose values differ among runs with the same kinds on the way to them.
 
-    So `schedule.kind` may vary, but `schedule.decay_rate`, which only some kinds have, does so
-    only when it varies among runs of one kind.
+    For example, runs of two schedules differ in `schedule.kind`. But `schedule.decay_rate`, which
+    only some kinds have, varies only if it differs among runs of one kind.
     """
-    declared = [run.config for run in runs if run.config]
-    paths = {path: None for config in declared for path in config}
+    configs = [run.config for run in runs if run.config]
+    paths = {path: None for config in configs for path in config}
 
     def kinds(config: Mapping[str, Any], path: str) -> tuple[Any, ...]:
         parts = path.split(".")[:-1]
@@ -126,62 +135,63 @@ def varied(runs: Sequence[Run]) -> list[str]:
 
     def differs(path: str) -> bool:
         values: dict[Any, set[str]] = {}
-        for config in declared:
+        for config in configs:
             values.setdefault(kinds(config, path), set()).add(repr(config.get(path)))
-        return any(len(different) > 1 for different in values.values())
+        return any(len(of_kind) > 1 for of_kind in values.values())
 
     return [path for path in paths if differs(path)]
 
 
-def settings(runs: Sequence[Run]) -> list[Setting]:
-    """The runs grouped by all that varies except the seed."""
-    names = [path for path in varied(runs) if path != SEED]
+def group_by_setting(runs: Sequence[Run]) -> list[Setting]:
+    """Groups runs by every value that varies, except the seed."""
+    paths = [path for path in varied_paths(runs) if path != SEED]
     grouped: dict[str, Setting] = {}
     for run in runs:
         if run.config:
-            values = {short(name): run.config[name] for name in names if name in run.config}
+            values = {column_name(path): run.config[path] for path in paths if path in run.config}
             grouped.setdefault(repr(values), Setting(values, [])).runs.append(run)  # type: ignore[attr-defined]
     return list(grouped.values())
 
 
-def short(path: str) -> str:
-    """What a column is called: the group, where its kind varies.
+def column_name(path: str) -> str:
+    """The name of a table column for an override path; that of a `kind` is the group alone.
 
-    >>> short("schedule.kind"), short("schedule.initial_value")
+    >>> column_name("schedule.kind"), column_name("schedule.initial_value")
     ('schedule', 'schedule.initial_value')
     """
     return path.removesuffix(".kind")
 
 
-def shown(value: Any) -> str:
-    """A value in a table.
+def format_value(value: Any) -> str:
+    """A config value as text in a table.
 
-    >>> shown(0.000316228), shown(None), shown([32, 64])
+    >>> format_value(0.000316228), format_value(None), format_value([32, 64])
     ('0.000316228', 'none', '[32, 64]')
     """
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _by_number(path: Path) -> list[Any]:
+def _number_order(path: Path) -> list[Any]:
+    """Sorts paths with numbers in them by the numbers' values."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in path.parts]
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     return flat(yaml.load(path.read_bytes(), _Loader))
 
 
-def _metrics(path: Path) -> tuple[dict[str, Points], dict[str, Points]]:
-    """The series of a record: some of the updates, evenly chosen, and all evaluations."""
+def _read_metrics(path: Path) -> tuple[dict[str, Points], dict[str, Points]]:
+    """The series of some updates, evenly chosen, and those of all evaluations."""
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    if lines and not lines[-1].endswith(b"\n"):  # it is being written at this moment
+    if lines and not lines[-1].endswith(b"\n"):  # still being written
         lines.pop()
     evaluated = [line for line in lines if b'"eval_' in line]
     trained = [line for line in lines if b'"eval_' not in line]
-    stride = ceil(len(trained) / POINTS) or 1
-    chosen = [*trained[:-1:stride], *trained[-1:]]
-    return _series(_rows(chosen)), _series(_rows(evaluated))
+    stride = ceil(len(trained) / MAX_UPDATES) or 1
+    sample = [*trained[:-1:stride], *trained[-1:]]
+    return _series(_rows(sample)), _series(_rows(evaluated))
 
 
 def _rows(lines: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -193,7 +203,7 @@ def _series(rows: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
     columns: dict[str, tuple[list[int], list[float]]] = {}
     for row in rows:
         for name, value in row.items():
-            if name not in ABOUT_ROWS and isinstance(value, (int, float)):
+            if name not in NOT_MEASURED and isinstance(value, (int, float)):
                 steps, values = columns.setdefault(name, ([], []))
                 steps.append(row["step"])
                 values.append(value)
@@ -205,24 +215,24 @@ def _series(rows: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
 
 def _status(folder: Folder, updates: Mapping[str, Points]) -> str:
     lock, result = folder.path / ".lock", folder.result
-    begun = not result.exists() or (
+    no_newer_result = not result.exists() or (
         lock.exists() and result.stat().st_mtime_ns < lock.stat().st_mtime_ns
     )
-    if begun and lock.exists() and _writing(lock):
+    if no_newer_result and lock.exists() and _owner_lives(lock):
         return "running"
-    ended = folder.ended()
-    if ended:
-        return str(ended["status"])
+    content = folder.read_result()
+    if content:
+        return str(content["status"])
     return "unfinished" if updates else "waiting"
 
 
-def _writing(lock: Path) -> bool:
-    """Whether the process that named itself in the lock lives, as far as this host can tell."""
-    named = re.match(r"process (\d+) on (.+)", lock.read_text(encoding="utf-8"))
-    if not named or named[2] != socket.gethostname():
-        return bool(named)
+def _owner_lives(lock: Path) -> bool:
+    """Whether the process named in a lock lives; one on another host is taken to live."""
+    match = re.match(r"process (\d+) on (.+)", lock.read_text(encoding="utf-8"))
+    if not match or match[2] != socket.gethostname():
+        return match is not None
     try:
-        os.kill(int(named[1]), 0)
+        os.kill(int(match[1]), 0)
     except ProcessLookupError:
         return False
     except PermissionError:

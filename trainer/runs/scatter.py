@@ -1,4 +1,4 @@
-"""Charts of what was searched: a point for each run, over the value that it was given."""
+"""Charts of a sweep's values: a point for each run, at its value and its last loss."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .charts import FLOOR, LEFT, RIGHT, TOP, Axis, drawn, frame
-from .results import SEED, Run, short, varied
+from .charts import FLOOR, LEFT, RIGHT, TOP, Axis, frame, svg
+from .results import SEED, Run, column_name, varied_paths
 
-LEAST = 5
-"""From so many different numbers on they are drawn, and not only listed."""
+MIN_VALUES = 5
+"""A chart is drawn from this many different values on."""
 
 
 class Point(NamedTuple):
-    """What one run measured last, at one of its values."""
+    """One of a run's values, and what the run measured last."""
 
     value: float
     measured: float
@@ -29,10 +29,10 @@ def scatters(runs: Sequence[Run]) -> Iterator[str]:
     """A chart for every number that varies, of the last evaluated loss over it."""
     names = ("eval_loss", "loss")
     metric = next((name for name in names if any(name in run.measured for run in runs)), None)
-    for path in varied(runs) if metric else ():
+    for path in varied_paths(runs) if metric else ():
         points = [point for run in runs if (point := _point(run, path, str(metric)))]
-        if path != SEED and len({point.value for point in points}) >= LEAST:
-            yield scatter(str(metric), short(path), points)
+        if path != SEED and len({point.value for point in points}) >= MIN_VALUES:
+            yield scatter(str(metric), column_name(path), points)
 
 
 def scatter(metric: str, name: str, points: Sequence[Point]) -> str:
@@ -41,13 +41,13 @@ def scatter(metric: str, name: str, points: Sequence[Point]) -> str:
     measured = np.array([point.measured for point in points])
     x, y = Axis.around(values, LEFT, RIGHT), Axis.around(measured, FLOOR, TOP)
     body = list(frame(metric, f"over {name}", x.marks(), y.marks()))
-    for point, across, up in zip(points, x(values), y(measured), strict=True):
-        look = "fill0" if point.ended else "curve line0"
+    for point, cx, cy in zip(points, x(values), y(measured), strict=True):
+        css_class = "fill0" if point.ended else "curve line0"
         body.append(
-            f'<circle class="{look}" cx="{across:.1f}" cy="{up:.1f}" r="4">'
+            f'<circle class="{css_class}" cx="{cx:.1f}" cy="{cy:.1f}" r="4">'
             f"<title>{escape(point.label)}</title></circle>"
         )
-    return drawn(f"{metric} over {name}", f"{metric} over {name}", body)
+    return svg(f"{metric} over {name}", f"{metric} over {name}", body)
 
 
 def _point(run: Run, path: str, metric: str) -> Point | None:
@@ -56,5 +56,5 @@ def _point(run: Run, path: str, metric: str) -> Point | None:
         return None
     if measured is None or not isfinite(measured) or not isfinite(value):
         return None
-    label = f"{run.path.name}: {short(path)} {value:g}, {metric} {measured:.4g}, {run.status}"
+    label = f"{run.path.name}: {column_name(path)} {value:g}, {metric} {measured:.4g}, {run.status}"
     return Point(float(value), measured, run.status == "done", label)

@@ -1,4 +1,4 @@
-"""Stopping when asked: a signal lets the running call finish and a checkpoint be written."""
+"""Stopping on a signal: the running call finishes, and a checkpoint is written."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Stop:
-    """While entered, the first signal is only noted in `signal`; a second one ends at once.
+    """While entered, notes the first signal in `received`; a second one ends the process at once.
 
-    Until `worth_saving` is set there is nothing to write down, and the first one ends at once too;
-    but for SIGUSR1, which has a job to queue again. A thread looks after it, since Python's own
-    handlers wait for a call into TensorFlow to return.
+    Until `worth_saving` is set there is nothing to write, and the first signal ends the process
+    too. SIGUSR1 is an exception: it asks for a job to be queued again. A thread waits for the
+    signals, since Python's own handlers run only after a call into TensorFlow has returned.
     """
 
     def __init__(self) -> None:
-        self.signal: int | None = None
+        self.received: int | None = None
         self.worth_saving = False
-        self._before: dict[int, Any] = {}
+        self._previous_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             reader, self._writer = os.pipe()
             os.set_blocking(self._writer, False)
-            self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+            self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             threading.Thread(target=self._watch, args=(reader,), daemon=True).start()
             self.listen()
         return self
 
     def listen(self) -> None:
-        """Listens to the signals, once more where TensorFlow took one for itself meanwhile."""
+        """Installs the handlers, also again where TensorFlow has replaced one meanwhile."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 # A handler must be there for the number to be written to the pipe.
-                before = signal.signal(number, lambda number, frame: None)
-                self._before.setdefault(number, before)
+                handler = signal.signal(number, lambda number, frame: None)
+                self._previous_handlers.setdefault(number, handler)
 
     def __exit__(self, *_: object) -> None:
-        if self._before:
-            signal.set_wakeup_fd(self._wakeup)
+        if self._previous_handlers:
+            signal.set_wakeup_fd(self._previous_wakeup)
             os.close(self._writer)
-        while self._before:
-            signal.signal(*self._before.popitem())
+        while self._previous_handlers:
+            signal.signal(*self._previous_handlers.popitem())
 
     def requeue(self) -> None:
-        """Queues a job of SLURM again, if that is what the signal asked for, and says so."""
-        if self.signal == signal.SIGUSR1:
-            print(requeue())
+        """Queues a job of SLURM again and says so, if SIGUSR1 asked for that."""
+        if self.received == signal.SIGUSR1:
+            print(requeue_job())
 
     def _watch(self, reader: int) -> None:
         while number := os.read(reader, 1):
@@ -63,47 +63,46 @@ class Stop:
     def _note(self, number: int) -> None:
         if number not in SIGNALS:
             return
-        kept = self.worth_saving or number == signal.SIGUSR1
-        if self.signal is not None or not kept:
+        can_wait = self.worth_saving or number == signal.SIGUSR1
+        if self.received is not None or not can_wait:
             name = signal.Signals(number).name
             os.write(1, f"\nleft at once, as {name} asked; nothing was written\n".encode())
             os._exit(128 + number)
-        self.signal = number
+        self.received = number
 
 
 class Interruption(Stop):
-    """A stop for a process that is not ours, such as a notebook's: nothing in here ends it.
+    """A stop for a process that is not ours, such as a notebook's: it never ends the process.
 
-    While entered on the main thread, the first SIGINT is noted, once there is something to save;
-    any other raises KeyboardInterrupt at once. Elsewhere, and where whoever owns the process has
-    taken SIGINT out of Python's hands, signals are left alone.
+    While entered on the main thread, the first SIGINT is noted once there is something to save.
+    Any other SIGINT raises KeyboardInterrupt at once. Signals are left alone on other threads, and
+    where the process handles SIGINT outside of Python.
     """
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread() and callable(
-            before := signal.getsignal(signal.SIGINT)
-        ):
-            self._before[signal.SIGINT] = before
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            self._previous_handlers[signal.SIGINT] = handler
             signal.signal(signal.SIGINT, lambda number, frame: self._note(number))
         return self
 
     def __exit__(self, *_: object) -> None:
-        while self._before:
-            signal.signal(*self._before.popitem())
+        while self._previous_handlers:
+            signal.signal(*self._previous_handlers.popitem())
 
     def _note(self, number: int) -> None:
-        if self.signal is not None or not self.worth_saving:
+        if self.received is not None or not self.worth_saving:
             raise KeyboardInterrupt
-        self.signal = number
+        self.received = number
 
 
-def requeue() -> str:
-    """Asks SLURM to run this job again, and gives what came of it."""
+def requeue_job() -> str:
+    """Asks SLURM to run this job again, and returns a line that says whether it will."""
     job, scontrol = os.environ.get("SLURM_JOB_ID"), shutil.which("scontrol")
     if not job or not scontrol:
         return "no SLURM job to queue again"
-    asked = subprocess.run([scontrol, "requeue", job], capture_output=True, text=True)
-    if asked.returncode:
-        print(asked.stderr.strip(), file=sys.stderr)
+    process = subprocess.run([scontrol, "requeue", job], capture_output=True, text=True)
+    if process.returncode:
+        print(process.stderr.strip(), file=sys.stderr)
         return f"scontrol could not queue job {job} again"
     return f"job {job} is queued again"

@@ -1,4 +1,4 @@
-"""A search on the disk: its settings, its journal, and by which rules Optuna goes on with it."""
+"""A search on the disk: the journal of its trials, and the Optuna objects that work on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "study.journal"
-"""The file in a search's folder with all that was tried, to which every trial adds its own."""
+"""The file in a search's folder to which every trial adds its values and results."""
 NAME = "search"
 
 PRUNERS = {
@@ -26,11 +26,11 @@ PRUNERS = {
 }
 
 
-def required() -> None:
-    """Sees to it that Optuna is there, and says no more than is asked of it.
+def require_optuna() -> None:
+    """Refuses if Optuna is missing, and silences its notes and warnings of experimental parts.
 
     Raises:
-        Refused: when it is not installed, or too old.
+        Refused: when Optuna is not installed, or too old.
     """
     try:
         import optuna
@@ -44,25 +44,25 @@ def required() -> None:
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-def pruner(chosen: Mapping[str, Any]) -> optuna.pruners.BasePruner:
-    """What stops trials early.
+def make_pruner(settings: Mapping[str, Any]) -> optuna.pruners.BasePruner:
+    """Makes the Optuna pruner of some settings, which stops trials early.
 
     Raises:
         Refused: when the kind or an argument is unknown.
     """
-    made: optuna.pruners.BasePruner = optuna_object("pruners", PRUNERS, dict(chosen), {})
-    return made
+    pruner: optuna.pruners.BasePruner = optuna_object("pruners", PRUNERS, dict(settings), {})
+    return pruner
 
 
-def check_pruner(chosen: Mapping[str, Any]) -> None:
-    """Lets a pruner judge trials that are made up.
+def check_pruner(settings: Mapping[str, Any]) -> None:
+    """Makes a pruner and lets it judge three invented trials.
 
     Raises:
-        Refused: when it can't be, or its arguments only fail at work.
+        Refused: when the pruner can't be made, or fails with its arguments.
     """
     import optuna
 
-    study = optuna.create_study(pruner=pruner(chosen))
+    study = optuna.create_study(pruner=make_pruner(settings))
     try:
         for _ in range(3):
             trial = study.ask()
@@ -72,54 +72,60 @@ def check_pruner(chosen: Mapping[str, Any]) -> None:
             study.tell(trial, 1.0)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         rule = f"can't judge trials: {error}"
-        raise refuse("hydra.sweeper.pruner", dict(chosen), rule) from None
+        raise refuse("hydra.sweeper.pruner", dict(settings), rule) from None
 
 
-def opened(
+def open_study(
     journal: Path, direction: str | None = None, pruner: optuna.pruners.BasePruner | None = None
 ) -> optuna.Study:
-    """The study that a journal holds; a new one where a `direction` is given and it holds none."""
+    """The study in a journal; with a `direction`, a new one is made where the journal has none."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
-    draws = optuna.samplers.RandomSampler()  # replaced by whoever draws
+    sampler = optuna.samplers.RandomSampler()  # replaced by whoever draws
     if direction is None:
-        return optuna.load_study(study_name=NAME, storage=storage, sampler=draws, pruner=pruner)
+        return optuna.load_study(study_name=NAME, storage=storage, sampler=sampler, pruner=pruner)
     return optuna.create_study(
         study_name=NAME,
         storage=storage,
-        sampler=draws,
+        sampler=sampler,
         pruner=pruner,
         direction=direction,
         load_if_exists=True,
     )
 
 
-def mended(journal: Path) -> None:
-    """Cuts off a last line that a power cut has torn, which Optuna would stumble over."""
+def cut_torn_line(journal: Path) -> None:
+    """Cuts off a last line that a power cut has torn, since Optuna can't read it."""
     if journal.exists() and not (content := journal.read_bytes()).endswith(b"\n"):
         with journal.open("r+b") as file:
             file.truncate(content.rfind(b"\n") + 1)
 
 
 def optuna_object(
-    family: str, kinds: Mapping[str, str], given: dict[str, Any], more: Mapping[str, Any]
+    family: str, kinds: Mapping[str, str], settings: dict[str, Any], extra: Mapping[str, Any]
 ) -> Any:
-    """An instance of one of Optuna's classes, with the arguments that a mapping gives."""
+    """Makes an instance of one of Optuna's classes.
+
+    `settings` has the user's kind and arguments, and `extra` arguments that users can't set.
+
+    Raises:
+        Refused: when the kind or an argument is unknown, or Optuna takes a value for wrong.
+    """
     import optuna
 
     path = f"hydra.sweeper.{family.removesuffix('s')}"
-    kind = given.pop("kind", None)
+    kind = settings.pop("kind", None)
     if kind not in kinds:
         raise refuse(path, kind, "is no known kind", did_you_mean(kind, kinds))
-    made = getattr(getattr(optuna, family), kinds[kind])
-    takes = [name for name in inspect.signature(made).parameters if name not in ("self", *more)]
-    for name in given:
-        if name not in takes:
-            hint = did_you_mean(name, takes)
-            raise refuse(f"{path}.{name}", given[name], f"is nothing that {kind} takes", hint)
+    cls = getattr(getattr(optuna, family), kinds[kind])
+    names = [name for name in inspect.signature(cls).parameters if name not in ("self", *extra)]
+    for name in settings:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise refuse(f"{path}.{name}", settings[name], f"is nothing that {kind} takes", hint)
     try:
-        return made(**given, **more)
+        return cls(**settings, **extra)
     except (TypeError, ValueError, Refused) as error:
         raise refuse(path, kind, f"can't be: {error}") from None

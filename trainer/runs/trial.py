@@ -1,4 +1,4 @@
-"""A run as a trial of a search: its evaluations are reported, and it may be told to stop."""
+"""A run as a trial of a search: reports its evaluations, and may be pruned."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .atomic_files import write
-from .study import JOURNAL, opened, pruner, required
+from .study import JOURNAL, make_pruner, open_study, require_optuna
 
 if TYPE_CHECKING:
     import optuna
 
-ABOUT = "trial.json"
-"""The file in a run's folder by which it knows that it is a trial.
+TRIAL_FILE = "trial.json"
+"""The file that makes the run in a folder a trial.
 
-No part of the config: what the run is, it would be by itself too.
+It is not part of the config: the run would be the same without a search.
 """
 
 
 @dataclass
 class Trial:
-    """What one run tells the search that it belongs to, whatever process or machine it is on."""
+    """Reports one run to its search, from whatever process or machine the run is on."""
 
     metric: str
     _trial: optuna.trial.Trial
     _reported: set[int]
     pruned: bool = False
-    """Whether the search wants no more of it."""
+    """Whether the search has stopped the run early."""
 
     @classmethod
     def of(cls, folder: Path) -> Trial | None:
-        """The trial that the run in `folder` is; none where it isn't, or that has ended.
+        """The trial of the run in a folder; None if it has none, or the trial has ended.
 
-        So a run that was pruned can be gone on with by hand, to its end.
+        A run that was pruned can therefore be continued by hand to its end.
         """
-        file, journal = folder / ABOUT, folder.parent / JOURNAL
+        file, journal = folder / TRIAL_FILE, folder.parent / JOURNAL
         if not file.exists() or not journal.exists():
             return None
-        required()
+        require_optuna()
         import optuna
 
         about = json.loads(file.read_text(encoding="utf-8"))
-        study = opened(journal, pruner=pruner(about["pruner"]))
+        study = open_study(journal, pruner=make_pruner(about["pruner"]))
         trials = study.get_trials(deepcopy=False)
-        found = trials[about["trial"]] if about["trial"] < len(trials) else None
-        if found is None or found.state.is_finished():
+        if about["trial"] >= len(trials) or trials[about["trial"]].state.is_finished():
             return None
-        trial = optuna.trial.Trial(study, found._trial_id)
-        return cls(about["metric"], trial, set(found.intermediate_values))
+        frozen = trials[about["trial"]]
+        trial = optuna.trial.Trial(study, frozen._trial_id)
+        return cls(about["metric"], trial, set(frozen.intermediate_values))
 
-    def hear(self, metrics: Mapping[str, float], count: int) -> None:
-        """Reports the evaluation number `count`, and notes whether that is enough.
+    def report(self, metrics: Mapping[str, float], count: int) -> None:
+        """Reports the evaluation number `count`, and notes whether the search prunes the run.
 
-        What the disk refuses to take is left out: a run does not fail for it.
+        A report that the disk refuses is left out: a run does not fail for it.
         """
         with suppress(OSError):
             if count not in self._reported:
@@ -65,7 +65,7 @@ class Trial:
             self.pruned = self._trial.should_prune()
 
 
-def announce(folder: Path, number: int, metric: str, pruner: Mapping[str, Any]) -> None:
-    """Lets the run in `folder` know which trial it is, of the search in the folder above."""
+def mark_as_trial(folder: Path, number: int, metric: str, pruner: Mapping[str, Any]) -> None:
+    """Makes the run in a folder the trial of that number, of the search in the folder above."""
     about = {"trial": number, "metric": metric, "pruner": dict(pruner)}
-    write(folder / ABOUT, json.dumps(about, indent=1) + "\n")
+    write(folder / TRIAL_FILE, json.dumps(about, indent=1) + "\n")

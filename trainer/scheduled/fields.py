@@ -1,4 +1,4 @@
-"""Numbers that a config may also give as schedules."""
+"""Fields that take a number or a schedule of numbers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Value = float | Schedule
 class Bounds:
     """Marks a field that takes a number within bounds, or a schedule of such numbers.
 
-    A number is checked when it is declared. What a schedule will give is known only on a clock,
-    so whoever draws its curve asks `admit`.
+    A number is checked when it is declared. The values of a schedule are known only on a clock;
+    code that reads its curve checks them by `admit`.
 
     >>> Bounds(ge=0, lt=1).admit([0.0, 0.5, 1.0])
     array([ True,  True, False])
@@ -39,12 +39,12 @@ class Bounds:
     le: float = inf
 
     def admit(self, values: ArrayLike) -> NDArray[np.bool_]:
-        """Which of the finite `values` lie within the bounds."""
+        """Whether each of some finite values lies within the bounds."""
         x = np.asarray(values)
         return np.asarray((x > self.gt) & (x >= self.ge) & (x < self.lt) & (x <= self.le))
 
     def apart(self) -> tuple[float, float]:
-        """Two values well within the bounds and well apart."""
+        """Two different values that are not close to each other or to a bound."""
         low, high = max(self.gt, self.ge), min(self.lt, self.le)
         if not isfinite(low):
             low = high - 1 if isfinite(high) else 0.0
@@ -52,36 +52,36 @@ class Bounds:
         return low + span / 4, low + span * 3 / 4
 
     def __str__(self) -> str:
-        words = {"above": self.gt, "at least": self.ge, "below": self.lt, "at most": self.le}
-        return " and ".join(f"{word} {end:g}" for word, end in words.items() if isfinite(end))
+        limits = {"above": self.gt, "at least": self.ge, "below": self.lt, "at most": self.le}
+        return " and ".join(f"{word} {x:g}" for word, x in limits.items() if isfinite(x))
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        # Not a pydantic union of the two: its error paths carry tags and are no override paths.
-        def validate(written: object) -> Value:
-            if isinstance(written, (Mapping, Schedule)):
-                return _SCHEDULE.validate_python(written)
-            number = _NUMBER.validate_python(written)
+        # Not a pydantic union: the error paths of a union hold tags, which override paths don't.
+        def validate(value: object) -> Value:
+            if isinstance(value, (Mapping, Schedule)):
+                return _SCHEDULE.validate_python(value)
+            number = _NUMBER.validate_python(value)
             if not self.admit(number):
                 raise PydanticCustomError("bounds", "must be {bounds}", {"bounds": str(self)})
             return number
 
         schema = core_schema.no_info_plain_validator_function(
-            validate, serialization=core_schema.plain_serializer_function_ser_schema(_plain)
+            validate, serialization=core_schema.plain_serializer_function_ser_schema(_serialize)
         )
         return core_schema.nullable_schema(schema) if NoneType in get_args(source) else schema
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        words = {
+        keywords = {
             "exclusiveMinimum": self.gt,
             "minimum": self.ge,
             "exclusiveMaximum": self.lt,
             "maximum": self.le,
         }
-        limits = {word: end for word, end in words.items() if isfinite(end)}
+        limits = {keyword: x for keyword, x in keywords.items() if isfinite(x)}
         schemas = [
             {"type": "number", **limits},
             Schedule.__get_pydantic_json_schema__(schema, handler),
@@ -93,19 +93,19 @@ _NUMBER: TypeAdapter[float] = TypeAdapter(Number)
 _SCHEDULE: TypeAdapter[Schedule] = TypeAdapter(Schedule)
 
 
-def _plain(value: Value) -> Any:
+def _serialize(value: Value) -> Any:
     return value.model_dump(mode="json") if isinstance(value, Schedule) else value
 
 
 def unscheduled(reason: str) -> BeforeValidator:
-    """Marks a number that can't be scheduled, so that its refusal says why."""
+    """Marks a number that can't be scheduled, with the reason for its refusal."""
 
-    def refuse_schedules(written: Any) -> Any:
-        if isinstance(written, (Mapping, Schedule)):
+    def refuse_schedules(value: Any) -> Any:
+        if isinstance(value, (Mapping, Schedule)):
             raise PydanticCustomError(
                 "unscheduled", "cannot be scheduled: {reason}", {"reason": reason}
             )
-        return written
+        return value
 
     return BeforeValidator(refuse_schedules)
 
@@ -113,11 +113,11 @@ def unscheduled(reason: str) -> BeforeValidator:
 def bounds(declaration: type[Declaration], field: str) -> Bounds | None:
     """The bounds of a schedulable field; None for any other."""
     metadata = declaration.model_fields[field].metadata
-    return next((mark for mark in metadata if isinstance(mark, Bounds)), None)
+    return next((entry for entry in metadata if isinstance(entry, Bounds)), None)
 
 
 class Driven(NamedTuple):
-    """A value that a schedule drives: where the config has it, and what it may be."""
+    """A value that a schedule drives: its path in the config, its schedule and its bounds."""
 
     path: tuple[str, ...]
     schedule: Schedule
@@ -125,7 +125,7 @@ class Driven(NamedTuple):
 
 
 def driven(declaration: Declaration, *path: str) -> dict[str, Driven]:
-    """The fields of the declaration at `path` that a schedule drives, in their order, by name."""
+    """The scheduled fields of the declaration at `path`, by name and in their order."""
     return {
         name: Driven((*path, name), schedule, bounds(type(declaration), name) or Bounds())
         for name, schedule in schedules_of(declaration).items()
@@ -133,6 +133,6 @@ def driven(declaration: Declaration, *path: str) -> dict[str, Driven]:
 
 
 def schedules_of(declaration: Declaration) -> dict[str, Schedule]:
-    """The fields that a schedule drives, in the order of their declaration."""
+    """The schedules of the scheduled fields, by name and in their order."""
     values = ((name, getattr(declaration, name)) for name in type(declaration).model_fields)
     return {name: value for name, value in values if isinstance(value, Schedule)}

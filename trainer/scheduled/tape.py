@@ -16,16 +16,16 @@ from .fields import Bounds
 
 RATE = "learning_rate"
 BLOCK = 4096
-"""How many steps are read at a time where that changes nothing: one read costs as much as ten
-updates of a small network, for one step or for thousands."""
+"""The steps that are read at a time where curves depend on the step alone: one read costs as much
+as ten updates of a small network, for one step or for thousands."""
 
 
 class Tape:
     """Reads the curves that a preview draws, for the steps that are about to be trained.
 
-    So the curve that was previewed is the curve that is applied, bit for bit: no schedule is
-    computed inside TensorFlow, where a compiler may round it otherwise. A hand on a value, and the
-    `slowdown` of a run that went back, come after the curves and are part of a checkpoint.
+    The applied curve is therefore the previewed one, bit for bit: no schedule is computed inside
+    TensorFlow, where a compiler may round differently. Values held by hand, and the `slowdown` of
+    a run that went back, are applied after the curves and are part of a checkpoint.
 
     >>> from schedules import Clock, load
     >>> line = load({"kind": "linear", "initial_value": 1.0, "end_value": 0.0}, Clock(4))
@@ -45,34 +45,36 @@ class Tape:
         bounds: Mapping[str, Bounds] | None = None,
         end: int = 0,
     ) -> None:
-        """`end` is the step up to which it may read ahead: a run's last one."""
+        """`end` is the step up to which the tape may read ahead: a run's last one."""
         self.curves = dict(curves)
         self._bounds = bounds or {}
         self._held: dict[str, float] = {}
         self._slowdown = 1.0
         self._end = end
         self._reacting = {name for name, curve in self.curves.items() if curve.reacts}
-        self._block: tuple[int, Values]
-        """The step of the first of some rows, and they."""
-        self._forget()
+        self._block_start = 0
+        self._block_rows: Values
+        """The rows that were read last, from the step `_block_start` on."""
+        self._discard_block()
 
     @property
     def names(self) -> list[str]:
-        """What each column holds, the learning rate first."""
+        """The name of each column, the learning rate first."""
         return list(self.curves)
 
     def read(self, step: int, count: int) -> Values:
         """The values of updates `step` to `step + count - 1`: a float64 row an update."""
-        first, rows = self._block
-        if not first <= step <= step + count <= first + len(rows):
-            first, rows = self._block = step, self._ahead(step, count)
-        return rows[step - first : step - first + count]
+        end = self._block_start + len(self._block_rows)
+        if not self._block_start <= step <= step + count <= end:
+            self._block_start, self._block_rows = step, self._read_block(step, count)
+        offset = step - self._block_start
+        return self._block_rows[offset : offset + count]
 
     def check(self, name: str, value: float | None = None) -> None:
-        """Whether `hold` may set `name` to `value`.
+        """Refuses a name or value that `hold` can't take.
 
         Raises:
-            Refused: when there is no such name, or the value is out of its bounds.
+            Refused: when no scheduled value has the name, or the value is out of its bounds.
         """
         if name not in self.curves:
             hint = did_you_mean(name, self.curves)
@@ -82,15 +84,15 @@ class Tape:
             raise refuse(name, value, f"must be {bounds}")
 
     def hold(self, name: str, value: float | None) -> None:
-        """Holds `name` at `value`, from the next read on; None gives it back to its schedule.
+        """Holds a value from the next read on; None gives it back to its schedule.
 
-        A schedule that has a `manual` part takes the value itself.
+        A schedule with a `manual` part takes the value itself.
 
         Raises:
-            Refused: as `check` says.
+            Refused: as by `check`.
         """
         self.check(name, value)
-        self._forget()
+        self._discard_block()
         self._held.pop(name, None)
         curve = self.curves[name]
         if curve.manual:
@@ -100,53 +102,53 @@ class Tape:
 
     def slow_down(self, factor: float) -> None:
         """Scales every learning rate by `factor`, those that are held by hand included."""
-        self._forget()
+        self._discard_block()
         self._slowdown *= factor
         self._held = {
             name: value * factor if _is_rate(name) else value for name, value in self._held.items()
         }
 
     def observe(self, metrics: Mapping[str, float], step: int) -> None:
-        """Lets every schedule that reacts hear what an evaluation after `step` updates found."""
+        """Gives the metrics of an evaluation after `step` updates to every schedule that reacts."""
         if not self._reacting:
             return
-        self._forget()
+        self._discard_block()
         for curve in self.curves.values():
             curve.observe(metrics, step)
 
     def state(self) -> dict[str, Any]:
-        """What reading depends on besides the step, as JSON holds it."""
+        """What the values depend on besides the step, for JSON."""
         reacting = self._reacting
         curves = {name: c.state() if name in reacting else {} for name, c in self.curves.items()}
         return {"curves": curves, "hands": dict(self._held), "slowdown": self._slowdown}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state` gave.
+        """Restores what `state` returned.
 
         Raises:
-            Refused: naming the value whose schedule has no such state.
+            Refused: naming the value whose schedule can't have such a state.
         """
-        self._forget()
+        self._discard_block()
         for name, curve in self.curves.items():
             with within(name):
                 curve.restore(state["curves"].get(name, {}))
         self._held = {name: value for name, value in state["hands"].items() if name in self.curves}
         self._slowdown = state["slowdown"]
 
-    def _ahead(self, step: int, count: int) -> Values:
-        """The rows that are asked for, and where nothing but the step moves them, more."""
-        more = min(self._end - step, BLOCK)
-        if more > count and not self._reacting:
-            with suppress(Refused):  # of a function that fails later on, when it does
-                return self._rows(step, more)
+    def _read_block(self, step: int, count: int) -> Values:
+        """Reads `count` rows, or a whole block where no curve reacts to metrics."""
+        ahead = min(self._end - step, BLOCK)
+        if ahead > count and not self._reacting:
+            with suppress(Refused):  # by a function that fails at a later step of the block
+                return self._rows(step, ahead)
         return self._rows(step, count)
 
     def _rows(self, step: int, count: int) -> Values:
         steps = np.arange(step, step + count)
         return np.stack([self._column(name, steps) for name in self.curves], axis=1)
 
-    def _forget(self) -> None:
-        self._block = 0, np.empty((0, len(self.curves)))
+    def _discard_block(self) -> None:
+        self._block_start, self._block_rows = 0, np.empty((0, len(self.curves)))
 
     def _column(self, name: str, steps: np.ndarray[Any, Any]) -> Values:
         if name in self._held:

@@ -13,7 +13,7 @@ from omegaconf import ListConfig
 
 from schedules.declaration import refuse
 
-from ..config.hydra import widened
+from ..config.hydra import normalize_overrides
 
 
 def combinations(
@@ -58,7 +58,7 @@ def params_overrides(params: Mapping[str, Any], arguments: Iterable[str]) -> lis
         for key, value in params.items()
         if key not in overridden
     }
-    return list(widened(f"{key}={value}" for key, value in values.items()))
+    return list(normalize_overrides(f"{key}={value}" for key, value in values.items()))
 
 
 def distinguishing_overrides(combined: Sequence[Sequence[str]]) -> list[str]:

@@ -44,7 +44,7 @@ class SweepJob:
     @property
     def status(self) -> str | None:
         """How its run ended, or None without a result."""
-        result = Folder(self.path).ended()
+        result = Folder(self.path).read_result()
         return result["status"] if result else None
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ def failure_summary(failed: Sequence[SweepJob], total: int) -> str:
     def lines() -> Iterator[str]:
         yield f"{len(failed)} of {total} jobs failed:"
         for job in failed:
-            result = Folder(job.path).ended() or {}
+            result = Folder(job.path).read_result() or {}
             reason = str(result.get("reason", result.get("status", "it wrote no result")))
             yield f"  {job}"
             yield "    " + reason.replace("\n", "\n    ")

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from schedules.declaration import refuse
 
-from ..config.hydra_sources import surroundings
+from ..config.hydra_sources import search_path_arguments
 from ..runs.provenance import usable_cores
 from ..runs.report import REPORT_SECONDS, refresh
 from ..runs.signals import Stop
@@ -88,10 +88,10 @@ class Machine:
         with Stop() as stop, JobDisplay(tasks) as display:
             stop.worth_saving = True
             while running or (waiting and not interrupted):
-                if stop.signal is not None and not interrupted:
+                if stop.received is not None and not interrupted:
                     interrupted = True
                     for task in running:
-                        task.send_signal(stop.signal)
+                        task.send_signal(stop.received)
                 while waiting and free and not interrupted:
                     task = waiting.pop(0)
                     task.start(free.pop(0))
@@ -165,7 +165,7 @@ def _task(config: DictConfig, folder: Path, overrides: Sequence[str], label: str
     """The job as a command line of its own, which its `result.json` will name."""
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     run_overrides = [f"hydra.run.dir='{quoted}'", "hydra.mode=RUN"]
-    options = [*surroundings(config), *overrides, *run_overrides]
+    options = [*search_path_arguments(config), *overrides, *run_overrides]
     return Task(folder.name, label, folder, [sys.executable, "-m", "trainer", *options])
 
 

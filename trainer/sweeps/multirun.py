@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from schedules.declaration import Problem, Refused, refuse
 
 from ..commands.checks import checked
-from ..config.hydra import explaining
+from ..config.hydra import refusing_hydra_errors
 from ..config.plan import Plan
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
@@ -49,7 +49,7 @@ class Multirun:
             SweepError: at the end, naming every job that failed, and why.
         """
         setup_globals()
-        with explaining(arguments):
+        with refusing_hydra_errors(arguments):
             overrides = [*params_overrides(params, arguments), *arguments]
             combined = combinations(overrides, self._loader)
         self._check_jobs(combined)
@@ -122,7 +122,7 @@ def check_job(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]
     Raises:
         Refused: when it can't be honoured.
     """
-    with explaining(overrides):
+    with refusing_hydra_errors(overrides):
         composed = loader.load_sweep_config(config, list(overrides))
     experiment_keys = [str(key) for key in composed if key != "hydra"]
     return checked(OmegaConf.masked_copy(composed, experiment_keys), composed.hydra).plan

@@ -8,11 +8,11 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-from ..runs.atomic_files import objects
+from ..runs.atomic_files import json_objects
 from ..runs.folder import Folder
 from ..runs.identity import flat
 from ..runs.provenance import code
-from ..runs.redaction import anonymous
+from ..runs.redaction import without_credentials
 from . import Log, Row, Rows, Tracked, Tracker, TrackerRun
 from .backlog import Act, Backlog
 from .table import is_before
@@ -160,7 +160,7 @@ class TrackerThread:
         if self._earlier_rows_read or not step or not metrics.exists():
             return []
         self._earlier_rows_read = True
-        return [row for row in objects(metrics.read_bytes()) if is_before(row, step)]
+        return [row for row in json_objects(metrics.read_bytes()) if is_before(row, step)]
 
     def _is_silent(self) -> bool:
         since = self._busy_since
@@ -184,7 +184,7 @@ class Trackers:
     @classmethod
     def started(cls, log: Log, folder: Folder) -> Trackers:
         """The threads, running, of a run that is declared in its folder."""
-        config = flat(folder.written())
+        config = flat(folder.read_config())
         runs = (Tracked(folder.path, name, config, code()) for name in log.trackers)
         return cls(map(TrackerThread, log.trackers.values(), runs))
 
@@ -217,4 +217,4 @@ def _writing(rows: Rows) -> Act:
 def _error_line(error: Exception) -> str:
     """The first line of an error, without credentials."""
     line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {anonymous(line)[:300]}".removesuffix(": ")
+    return f"{type(error).__name__}: {without_credentials(line)[:300]}".removesuffix(": ")

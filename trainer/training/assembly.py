@@ -109,7 +109,7 @@ def assembled(
     """
     plan, folder = setup.plan, setup.folder
     experiment = plan.experiment
-    write(folder.chosen, json.dumps(asdict(choice), indent=1) + "\n")
+    write(folder.compile_choice, json.dumps(asdict(choice), indent=1) + "\n")
     setup.data.preparation.write(folder.preparation)
     mailbox = Mailbox(folder.path)
     mailbox.open()

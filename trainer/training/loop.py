@@ -27,7 +27,7 @@ def train(run: Assembled, progress: Progress, stop: Stop) -> None:
     """
     session, steering, pace, plan = run.session, run.steering, run.pace, run.session.plan
     skips = plan.experiment.run.on_nonfinite == "skip"
-    while session.step < plan.last_step and stop.signal is None:
+    while session.step < plan.last_step and stop.received is None:
         steering.repeat()
         if ending := session.ending():
             session.say(*ending)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..runs.atomic_files import Lines, objects
+from ..runs.atomic_files import Lines, json_objects
 from ..trackers import Row, Rows
 from ..trackers.delivery import PATIENCE, SHORT_PATIENCE, Trackers
 
@@ -34,7 +34,7 @@ class MetricsLog:
         Raises:
             EOFError: when the file is shorter than that, so that rows are missing.
         """
-        rows = objects(self._lines.read(position)) if again else ()
+        rows = json_objects(self._lines.read(position)) if again else ()
         self._before = {_subject(row): _lasting(row) for row in rows if "step" in row}
         self._lines.cut(position)
         self._trackers.go_on(step)

@@ -20,9 +20,9 @@ COMPARED = ("steps", "compile", "together", "device", "replicas", "cores", "data
 
 def prepare(source: Path, folder: Folder) -> None:
     """Lets the run in `folder` begin with what the one in `source` chose by measuring."""
-    chosen = Folder(source).chosen
-    if chosen.exists() and not folder.chosen.exists():
-        shutil.copyfile(chosen, folder.chosen)
+    chosen = Folder(source).compile_choice
+    if chosen.exists() and not folder.compile_choice.exists():
+        shutil.copyfile(chosen, folder.compile_choice)
 
 
 def compare(source: Path, folder: Folder) -> str | None:
@@ -31,7 +31,7 @@ def compare(source: Path, folder: Folder) -> str | None:
     None for runs that were declared otherwise, or have not both ended.
     """
     first, second = Folder(source), folder
-    before, now = first.ended(), second.ended()
+    before, now = first.read_result(), second.read_result()
     if before is None or now is None or before["status"] != now["status"]:
         return None
     if _bound(first) != _bound(second):

@@ -17,8 +17,7 @@ from ..runs.atomic_files import write
 from ..runs.checkpoints import Checkpoints
 from ..runs.folder import Folder
 from ..runs.identity import flat, is_free
-from ..runs.redaction import Path as SecretPath
-from ..runs.redaction import concealed
+from ..runs.redaction import KeyPath, with_placeholders
 
 STEPS_AT_ONCE = 100_000
 """Steps of a schedule that are compared at a time."""
@@ -35,7 +34,7 @@ class Difference(NamedTuple):
 def declare(
     folder: Folder,
     plan: Plan,
-    placeholders: Mapping[SecretPath, str] | None = None,
+    placeholders: Mapping[KeyPath, str] | None = None,
     with_objects: Callable[[Experiment], Experiment] = lambda experiment: experiment,
 ) -> Plan:
     """Writes `config.yaml`, complete with every default, and gives the plan of the run to be made.
@@ -49,13 +48,13 @@ def declare(
         Refused: with a table of the differences.
     """
     experiment = plan.experiment
-    declared = concealed(experiment.model_dump(mode="json"), placeholders or {})
-    if not folder.begun():
-        folder.chosen.unlink(missing_ok=True)  # measured for who knows which config
+    declared = with_placeholders(experiment.model_dump(mode="json"), placeholders or {})
+    if not folder.has_updates():
+        folder.compile_choice.unlink(missing_ok=True)  # measured for who knows which config
     elif folder.config.exists():
         differences = [
             difference
-            for difference in _differences(flat(folder.written()), flat(declared))
+            for difference in _differences(flat(folder.read_config()), flat(declared))
             if not is_free(difference.path) or _steers(difference.path, experiment)
         ]
         policy = experiment.resume.policy
@@ -95,7 +94,7 @@ def _as_begun(folder: Folder, now: Experiment) -> Experiment:
 
 def _check_applied(folder: Folder, before: Plan, now: Plan) -> None:
     """Refuses a length under which an update that was made would have applied another value."""
-    done = Checkpoints(folder.checkpoints, 1).step()
+    done = Checkpoints(folder.checkpoints, 1).newest_step()
     length = str(now.experiment.run.length)
     if now.total_steps < done:
         rule = f"is shorter than the {done} updates that were made"

@@ -16,7 +16,7 @@ from ..engine.startup import diverted, versions, wake
 from ..runs.atomic_files import WriteError, write
 from ..runs.checkpoints import CheckpointMismatchError
 from ..runs.exit_codes import DONE, FAILED
-from ..runs.folder import Folder, near
+from ..runs.folder import Folder, display_path
 from ..runs.provenance import provenance
 from ..runs.signals import Stop
 
@@ -58,13 +58,13 @@ def perform(
     """
     began = perf_counter()
     with stop:
-        wake(folder.chatter)
+        wake(folder.tensorflow_log)
         from . import assembly
         from .progress import Progress
 
         progress_of = progress_of or Progress
         try:
-            with diverted(folder.chatter):
+            with diverted(folder.tensorflow_log):
                 this = assembly.begin(plan, folder, alone=alone)
         except CheckpointMismatchError as mismatch:
             why = f"the checkpoint in {folder.checkpoints} does not fit: {mismatch}"
@@ -82,9 +82,9 @@ def perform(
         with closing(this.session):
             with progress_of(plan.total_steps) as progress, ExitStack() as quiet:
                 if this.workers:  # when one is lost, TensorFlow has much to say
-                    quiet.enter_context(diverted(folder.chatter))
+                    quiet.enter_context(diverted(folder.tensorflow_log))
                 reason = trained(this, progress, stop)
-            code = ended(this, stop.signal, reason, perf_counter() - began)
+            code = ended(this, stop.received, reason, perf_counter() - began)
             if this.workers:
                 this.workers.dismiss(code)
     stop.requeue()
@@ -147,7 +147,7 @@ def _result(this: Assembled, status: str, reason: str, seconds: float) -> dict[s
         "steps": session.step,
         "metrics": session.metrics,
         **({"best": session.best._asdict()} if session.best else {}),
-        **({"stopped_early": stop.told(session.standstill)} if stop else {}),
+        **({"stopped_early": stop.summary(session.standstill)} if stop else {}),
         "rewinds": session.rewinds,
         "skipped": session.skipped,
         "weights_digest": session.network.digest(),
@@ -171,4 +171,6 @@ def _result(this: Assembled, status: str, reason: str, seconds: float) -> dict[s
 def tell(result: dict[str, Any], folder: Folder) -> None:
     """One line on how it ended and where it all is."""
     metrics = "  ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
-    print(f"{result['status']} at step {result['steps']}  {metrics}  in {near(folder.path)}")
+    print(
+        f"{result['status']} at step {result['steps']}  {metrics}  in {display_path(folder.path)}"
+    )

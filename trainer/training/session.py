@@ -16,7 +16,7 @@ from ..data.feeds.order import ExampleOrder
 from ..engine.network import Trained
 from ..engine.program import Updates
 from ..runs.checkpoint_writer import CheckpointWriter
-from ..runs.checkpoints import At, CheckpointMismatchError, Saved
+from ..runs.checkpoints import CheckpointId, CheckpointMismatchError, Saved
 from ..runs.events import Events
 from ..runs.folder import Folder
 from ..runs.orders import Replay
@@ -141,9 +141,9 @@ class Session:
         self.tape.observe(self.metrics, self.step)
         self.write(Rows.single({"step": self.step, "epoch": self.epoch(self.step), **self.metrics}))
         if self.trial:
-            self.trial.hear(self.metrics, self.plan.evaluation.count(self.step))
+            self.trial.report(self.metrics, self.plan.evaluation.count(self.step))
         if stop := experiment.evaluate.stop:
-            self.standstill = stop.heard(self.standstill, self.metrics[stop.metric], self.step)
+            self.standstill = stop.next_state(self.standstill, self.metrics[stop.metric], self.step)
         keep_best = experiment.checkpoint.keep_best
         if keep_best is None:
             return False
@@ -176,7 +176,9 @@ class Session:
         spared = {self.best.step} if self.best else set()
         if self.plan.experiment.run.on_nonfinite == "rewind":
             spared.add(self.plan.saving.last(self.step))
-        self.writer.begin(At(self.step, self.rewinds), state, about, spared, self.log.sync)
+        self.writer.enqueue(
+            CheckpointId(self.step, self.rewinds), state, about, spared, self.log.sync
+        )
         self._say_disk_news()
         self.saved = self.step
 
@@ -184,7 +186,7 @@ class Session:
         """Waits until all checkpoints are written; returns the disk's error, where it refused."""
         self.writer.finish()
         self._say_disk_news()
-        return self.writer.trouble
+        return self.writer.disk_error
 
     def restore(self, saved: Saved, *, again: bool) -> None:
         """Goes to where a checkpoint was made; `again` says that what came after will come again.
@@ -210,7 +212,9 @@ class Session:
         """Gets ready to repeat what was ordered after the first `seen` events, or elsewhere."""
         own = self.events.rows
         ids = {row.get("id") for row in own}
-        elsewhere = [row for row in self.plan.experiment.run.score() if row.get("id") not in ids]
+        elsewhere = [
+            row for row in self.plan.experiment.run.replayed_events() if row.get("id") not in ids
+        ]
         self.replay = Replay([*own[seen:], *elsewhere])
 
     def diverge(self, t: int, why: str) -> None:
@@ -267,7 +271,7 @@ class Session:
 
     def _say_disk_news(self) -> None:
         """Says that the disk refuses checkpoints, or takes them again."""
-        for step, error in self.writer.news():
+        for step, error in self.writer.disk_changes():
             if error is None:
                 text = f"the disk takes checkpoints again, from step {step} on"
                 self.say("saved again", text)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from schedules.declaration import Refused
 
 from ..engine.compile_choice import Pace
-from ..runs.checkpoints import At
+from ..runs.checkpoints import CheckpointId
 from ..runs.mailbox import Letter, Mailbox
 from ..runs.orders import Order, Running
 from .session import Session
@@ -84,7 +84,7 @@ class Steering(Running):
         session = self._session
         session.save()
         trouble = session.finish_saving()
-        return f"not saved: {trouble}" if trouble else f"saved {At(session.step).name}"
+        return f"not saved: {trouble}" if trouble else f"saved {CheckpointId(session.step).name}"
 
     def evaluate_now(self) -> str:
         return _listed(self._session.look())

@@ -18,14 +18,14 @@ from omegaconf import DictConfig
 
 from schedules.declaration import Refused, did_you_mean, refuse, within
 
-from ...config.hydra import explaining
-from ...config.hydra_sources import surroundings
+from ...config.hydra import refusing_hydra_errors
+from ...config.hydra_sources import search_path_arguments
 from ...runs.atomic_files import write
 from ...runs.folder import Folder
 from ...runs.provenance import usable_cores
 from ...runs.report import refresh
-from ...runs.study import JOURNAL, check_pruner, required
-from ...runs.trial import announce
+from ...runs.study import JOURNAL, check_pruner, require_optuna
+from ...runs.trial import mark_as_trial
 from ..grid import params_overrides
 from ..jobs import (
     SUCCESSFUL,
@@ -72,9 +72,9 @@ class Search:
             SweepError: at the end, when no trial measured the metric.
         """
         setup_globals()
-        required()
+        require_optuna()
         settings = self._settings
-        with explaining(arguments):
+        with refusing_hydra_errors(arguments):
             overrides = [*params_overrides(params, arguments), *arguments]
             self._space = Space.parse(overrides, self._loader)
         total = settings.n_trials
@@ -164,7 +164,7 @@ class Search:
                 continue
             job.path.mkdir(exist_ok=True)
             settings = self._settings
-            announce(job.path, trial.number, settings.metric, settings.pruner)
+            mark_as_trial(job.path, trial.number, settings.metric, settings.pruner)
             wait_for_owner(job)
             # A killed search may have run this trial without telling the study how it ended.
             if job.status in (*SUCCESSFUL, "failed"):
@@ -205,7 +205,9 @@ class Search:
         overrides = list(_as_typed(self._study.job(trial).overrides))
         if any(override.startswith("experiment=") for override in overrides):
             overrides.append("hydra.mode=RUN")  # the experiment file may set MULTIRUN
-        return shlex.join(["python", "-m", "trainer", *surroundings(self._config), *overrides])
+        return shlex.join(
+            ["python", "-m", "trainer", *search_path_arguments(self._config), *overrides]
+        )
 
     def _print_summary(self) -> None:
         """Prints how all trials ended, and which was the best.
@@ -243,7 +245,7 @@ def _parallel_jobs(launcher: Launcher, config: DictConfig) -> int:
 
 
 def _as_typed(overrides: Sequence[str]) -> Iterator[str]:
-    """The overrides as a user types them; `widened` turns these into `overrides` again.
+    """The overrides as a user types them; `normalize_overrides` turns these into `overrides` again.
 
     One that only removes a value (`~key`, `key=null`) is left out if another one sets that key.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from schedules.declaration import refuse
 
 from ...runs.folder import Folder
-from ...runs.study import JOURNAL, mended, opened, pruner
+from ...runs.study import JOURNAL, cut_torn_line, make_pruner, open_study
 from ..jobs import SweepJob
 from .settings import Settings, trial_sampler
 from .space import Space
@@ -35,9 +35,9 @@ class SearchStudy:
 
     def __init__(self, folder: Path, settings: Settings, space: Space) -> None:
         self._folder, self._settings, self._space = folder, settings, space
-        mended(folder / JOURNAL)
+        cut_torn_line(folder / JOURNAL)
         direction = settings.resolved_direction()
-        self._study = opened(folder / JOURNAL, direction, pruner(settings.pruner))
+        self._study = open_study(folder / JOURNAL, direction, make_pruner(settings.pruner))
         self._left_unfinished: set[int] = set()
         """Trials that were stopped in this process, which does not resume them."""
         self._check_same_search()
@@ -87,7 +87,7 @@ class SearchStudy:
             reports = self.trials()[int(job.path.name)].intermediate_values
             for count, reported in reports.items():
                 trial.report(reported, count)
-        result = Folder(job.path).ended() or {}
+        result = Folder(job.path).read_result() or {}
         value = result.get("metrics", {}).get(metric)
         worst = inf if self._settings.resolved_direction() == "minimize" else -inf
         match result.get("status"):

@@ -123,8 +123,8 @@ class VectorizedLauncher:
             if len(jobs) == 1:
                 singles.append((jobs[0], "no other differs from it in numbers alone"))
                 continue
-            wake(jobs[0].folder.chatter)
-            with diverted(jobs[0].folder.chatter):
+            wake(jobs[0].folder.tensorflow_log)
+            with diverted(jobs[0].folder.tensorflow_log):
                 from .entries import NotVectorizableError, group_entries
 
                 try:

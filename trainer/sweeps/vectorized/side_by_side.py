@@ -146,7 +146,7 @@ def _conclude(loop_end: LoopEnd, stop: Stop, seconds: float) -> RunEnd:
         if isinstance(loop_end.failure, BaseException):
             return RunEnd(job, error=loop_end.failure)
         stopped_early = session.step < job.plan.last_step and not session.stands_still
-        signal_number = stop.signal if stopped_early else None
+        signal_number = stop.received if stopped_early else None
         code = ended(loop_end.run, signal_number, loop_end.failure, seconds)
         job.compare()
         return RunEnd(job, code or job.leave())
@@ -159,7 +159,7 @@ def _build_lanes_or_refuse(entries: Sequence[Entry]) -> tuple[CompileChoice, lis
         NotVectorizableError: when no program can be made for all.
     """
     try:
-        with diverted(entries[0].job.folder.chatter):
+        with diverted(entries[0].job.folder.tensorflow_log):
             return _build_lanes(entries)
     except (TooLarge, MemoryError) as error:
         why = "this machine has not the memory for so many at once"
