@@ -133,8 +133,8 @@ class Mirrored(Several):
         if not count or max(indices) >= count:
             path = "device" if self.devices is None else "device.devices"
             value = self.kind if self.devices is None else list(indices)
-            known = f"{count}, by the numbers 0 to {count - 1}" if count > 1 else count or "no GPU"
-            rule = f"TensorFlow finds {known} on this machine"
+            gpus = f"{count}, by the numbers 0 to {count - 1}" if count > 1 else count or "no GPU"
+            rule = f"TensorFlow finds {gpus} on this machine"
             hint = "device.logical=2 tries it out on a CPU" if not count else "device.devices=[0]"
             raise refuse(path, value, rule, hint)
         return [f"/GPU:{i}" for i in indices]

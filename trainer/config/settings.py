@@ -35,12 +35,12 @@ class Profile(Declaration):
 
 
 class Run(Declaration):
-    """How long a run lasts, from which seed, and how its loop is compiled."""
+    """The length and seed of a run, and how its loop is compiled."""
 
     length: Length = Duration.parse("10 epochs")
     """The horizon: what `100%` means to a schedule, and where training ends."""
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 1
-    """Draws the first weights, the order of the examples and all noise."""
+    """Determines the first weights, the order of the examples and all noise."""
     stop_after: Length | None = None
     """Stops early, with a checkpoint, without changing the horizon."""
     steps_per_call: Annotated[
@@ -48,9 +48,9 @@ class Run(Declaration):
     ] = "auto"
     """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
     micro_batches: Annotated[Whole, Field(ge=1)] = 1
-    """Equal parts of a batch whose gradients are worked out one after another, to save memory.
+    """Equal parts of a batch whose gradients are computed one after another, to save memory.
 
-    They are averaged before clipping and the one update. Layers that look at a whole batch, such
+    The gradients are averaged before clipping and the update. Layers that look at a whole batch, such
     as batch normalization, see its parts.
     """
     compile: Literal["auto", "graph", "xla"] = "auto"
@@ -60,19 +60,19 @@ class Run(Declaration):
     threads: Annotated[int | Literal["auto"], _count_or_auto("run.threads=1, or auto")] = "auto"
     """How many threads an operation may take on the CPU; `auto` takes one a core, or one alone.
 
-    XLA hands the products of a small network from thread to thread, which may cost more than it
-    brings. TensorFlow wants to know before it has measured anything: so where a run of the command
-    line has found XLA to be the faster way, at thousands of updates a second, the next one like it
-    tries a single thread, and those after it take what was faster. A number is for good.
+    With several threads, XLA splits the matrix products of a small network among them, which may
+    cost more than it saves. TensorFlow takes the number before anything can be measured. Therefore,
+    once a run of the command line has found XLA to be faster, at thousands of updates a second, the
+    next run like it tries a single thread, and later ones take the faster number.
     """
     profile: Profile | None = None
     """Writes a profile of a few calls for TensorBoard into the run's folder; null for none."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """What layers compute in; weights, loss and scheduled values are float32 whatever it is.
+    """The type in which layers compute; weights, loss and scheduled values are always float32.
 
-    `mixed_float16` scales the loss, by what it learns while training, so that small gradients
-    last. An update for which that scale was too high is made again at a lower one, within itself:
-    none is left out, and `on_nonfinite` hears only of what no scale would mend.
+    `mixed_float16` scales the loss, by a factor adapted while training, to keep small gradients
+    from vanishing. An update at too high a scale is repeated at a lower one before the next update:
+    none is left out, and `on_nonfinite` applies only where no scale helps.
     """
     deterministic: Flag = True
     """Whether TensorFlow may only use operations that give the same bits every time."""
@@ -83,11 +83,11 @@ class Run(Declaration):
     goes back to the last checkpoint and on from there with every learning rate scaled down.
     """
     rewind_factor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
-    """What each rewind multiplies the learning rates by."""
+    """The factor by which each rewind multiplies the learning rates."""
     rewind_limit: Annotated[Whole, Field(ge=0)] = 3
-    """How many rewinds there may be before the run stops after all."""
+    """The most rewinds; at the next update that is not finite the run stops."""
     replay: Path | None = None
-    """The `events.jsonl` of another run, whose commands are given here at the same steps."""
+    """The `events.jsonl` of another run, whose commands are repeated at the same steps."""
 
     def replayed_events(self) -> list[dict[str, Any]]:
         """The events of `replay`, whose commands this run repeats.
@@ -105,16 +105,16 @@ class Run(Declaration):
 
 
 class Evaluate(Declaration):
-    """When the test examples are looked at."""
+    """When the run is evaluated on the test examples."""
 
     every: Length = Duration.parse("1 epoch")
-    """How often; the end of the run always is."""
+    """How often; there is always an evaluation at the end of the run."""
     stop: EarlyStop | None = None
-    """Ends the run where evaluations bring no gain any more; null for never."""
+    """Ends the run when evaluations bring no gain any more; null for never."""
 
 
 class KeepBest(Declaration):
-    """Which evaluation is the best."""
+    """How to find the best evaluation."""
 
     metric: str = "eval_loss"
     """The number to go by."""
@@ -129,24 +129,24 @@ class KeepBest(Declaration):
 
 
 class Checkpoint(Declaration):
-    """When the state is saved, and how much of it is kept."""
+    """When the state is saved, and which checkpoints are kept."""
 
     every: Length = Duration.parse(1000)
-    """How often; the end of the run always is. One that would be removed again within a second is
-    not written."""
+    """How often; there is always a checkpoint at the end of the run. A checkpoint that would be
+    removed within a second is not written."""
     keep: Annotated[Whole, Field(ge=1)] = 3
-    """How many of the newest are kept."""
+    """How many of the newest checkpoints are kept."""
     keep_best: KeepBest | None = None
-    """Keeps the one of the best evaluation too, which is then always saved; null for not."""
+    """Always saves and keeps the checkpoint of the best evaluation; null for not."""
     keep_every: Length | None = None
-    """Saves and keeps one every so often, for good; null for not."""
+    """How often to save a checkpoint that is kept for good; null for never."""
 
 
 class Resume(Declaration):
-    """What becomes of a folder whose run was declared otherwise."""
+    """What to do when a folder's run has another config."""
 
     policy: Literal["refuse", "config", "checkpoint"] = "refuse"
-    """Whether a changed config is refused, or which of the two is right.
+    """Whether a changed config is refused, or which of the two configs counts.
 
-    `config`: the new one, as far as the checkpoint fits it. `checkpoint`: the folder's own.
+    `config`: the new one, as far as the checkpoint fits it. `checkpoint`: the folder's.
     """

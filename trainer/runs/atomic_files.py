@@ -1,4 +1,4 @@
-"""Files that a crash leaves whole: the old one or the new one, or every line that was added."""
+"""Files that survive a crash: replaced as a whole, or extended line by line."""
 
 from __future__ import annotations
 
