@@ -50,8 +50,8 @@ class Run(Declaration):
     micro_batches: Annotated[Whole, Field(ge=1)] = 1
     """Equal parts of a batch whose gradients are computed one after another, to save memory.
 
-    The gradients are averaged before clipping and the update. Layers that look at a whole batch, such
-    as batch normalization, see its parts.
+    The gradients are averaged before clipping and the update. Layers that look at a whole batch,
+    such as batch normalization, see its parts.
     """
     compile: Literal["auto", "graph", "xla"] = "auto"
     """How the loop is compiled; `auto` measures both on the actual model."""
