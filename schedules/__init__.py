@@ -3,21 +3,29 @@
 from .declaration.gc_pause import gc_paused
 
 with gc_paused():
+    from . import kinds  # noqa: F401  # registers every kind
     from .clock import Clock, Duration
     from .curve import Curve, load
-    from .declaration import Problem, Refused
-    from .kinds import (  # noqa: F401  # each registers its kinds
-        anneals,
-        arithmetic,
-        custom,
-        cyclic,
-        decays,
-        noise,
-        piecewise,
-        reactive,
-        sequences,
-    )
-    from .schedule import Schedule
+    from .declaration import Flag, Number, Problem, Refused, Whole, refuse
+    from .moments import Moments, Values
+    from .schedule import WHOLE, Length, Schedule
     from .schema import json_schema
 
-__all__ = ["Clock", "Curve", "Duration", "Problem", "Refused", "Schedule", "json_schema", "load"]
+__all__ = [
+    "WHOLE",
+    "Clock",
+    "Curve",
+    "Duration",
+    "Flag",
+    "Length",
+    "Moments",
+    "Number",
+    "Problem",
+    "Refused",
+    "Schedule",
+    "Values",
+    "Whole",
+    "json_schema",
+    "load",
+    "refuse",
+]
