@@ -1,4 +1,7 @@
-"""What a network learns from: declared kinds of data, loaded as numpy arrays."""
+"""What a network learns from: declared kinds of data, loaded as numpy arrays.
+
+Sees `schedules`, `runs` and `scheduled`; modules import no TensorFlow, methods do.
+"""
 
 from .data import Data
 from .examples import Examples, Split

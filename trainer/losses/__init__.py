@@ -1,4 +1,7 @@
-"""What training minimises: declared kinds of losses, and the one that suits the data."""
+"""What training minimises: declared kinds of losses, and the one that suits the data.
+
+Sees `data` and `scheduled`; modules import no TensorFlow, methods do.
+"""
 
 from . import python, step  # noqa: F401  # each registers its kinds
 from .auto import Auto

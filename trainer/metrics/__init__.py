@@ -1,4 +1,7 @@
-"""The numbers of an evaluation besides the loss: declared kinds of metrics."""
+"""The numbers of an evaluation besides the loss: declared kinds of metrics.
+
+Sees `data` and `losses`; modules import no TensorFlow, methods do.
+"""
 
 from . import classes, distances, python  # noqa: F401  # each registers its kinds
 from .metric import EvaluationBatch, Metric

@@ -1,4 +1,7 @@
-"""Declared kinds of networks, built with Keras."""
+"""Declared kinds of networks, built with Keras.
+
+Sees `data` and `scheduled`; modules import no Keras, methods do.
+"""
 
 from . import (  # noqa: F401  # each registers its kinds
     applications,

@@ -2,6 +2,8 @@
 
 In the formulas w is a weight, g its gradient after clipping, lr the learning rate and t the number
 of the update, from 1. The learning rate is no field: the experiment's `schedule` sets it.
+
+Sees `scheduled`; modules import no Keras, methods do.
 """
 
 from . import adam, adaptive, descent, large  # noqa: F401  # each registers its kinds
