@@ -39,7 +39,7 @@ class RangeTest(Declaration):
     start: Annotated[Number, Field(gt=0)] = 1e-6
     """The first learning rate."""
     end: Annotated[Number, Field(gt=0)] = 10.0
-    """The last learning rate, if training gets there."""
+    """The last one, if training gets there."""
     length: Length = Duration.parse(300)
     """How long the whole sweep is."""
 

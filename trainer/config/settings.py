@@ -31,7 +31,7 @@ class Profile(Declaration):
     """A profile by TensorFlow of some calls."""
 
     calls: Annotated[Whole, Field(ge=1)] = 3
-    """How many calls, after the first ones; each adds megabytes."""
+    """How many calls, once the run is warm; each adds megabytes."""
 
 
 class Run(Declaration):
@@ -40,7 +40,7 @@ class Run(Declaration):
     length: Length = Duration.parse("10 epochs")
     """The horizon: what `100%` means to a schedule, and where training ends."""
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 1
-    """Determines the first weights, the order of the examples and all noise."""
+    """Draws the first weights, the order of the examples and all noise."""
     stop_after: Length | None = None
     """Stops early, with a checkpoint, without changing the horizon."""
     steps_per_call: Annotated[
@@ -48,7 +48,7 @@ class Run(Declaration):
     ] = "auto"
     """Updates in one call into TensorFlow; `auto` aims at a fifth of a second."""
     micro_batches: Annotated[Whole, Field(ge=1)] = 1
-    """Equal parts of a batch whose gradients are computed one after another, to save memory.
+    """Equal parts of a batch whose gradients are worked out one after another, to save memory.
 
     The gradients are averaged before clipping and the update. Layers that look at a whole batch,
     such as batch normalization, see its parts.
@@ -68,7 +68,7 @@ class Run(Declaration):
     profile: Profile | None = None
     """Writes a profile of a few calls for TensorBoard into the run's folder; null for none."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """The type in which layers compute; weights, loss and scheduled values are always float32.
+    """What layers compute in; weights, loss and scheduled values are float32 whatever it is.
 
     `mixed_float16` scales the loss, by a factor adapted while training, to keep small gradients
     from vanishing. An update at too high a scale is repeated at a lower one before the next update:
@@ -83,11 +83,11 @@ class Run(Declaration):
     goes back to the last checkpoint and on from there with every learning rate scaled down.
     """
     rewind_factor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
-    """The factor by which each rewind multiplies the learning rates."""
+    """What each rewind multiplies the learning rates by."""
     rewind_limit: Annotated[Whole, Field(ge=0)] = 3
-    """The most rewinds; at the next update that is not finite the run stops."""
+    """How many rewinds there may be before the run stops after all."""
     replay: Path | None = None
-    """The `events.jsonl` of another run, whose commands are repeated at the same steps."""
+    """The `events.jsonl` of another run, whose commands are given here at the same steps."""
 
     def replayed_events(self) -> list[dict[str, Any]]:
         """The events of `replay`, whose commands this run repeats.
@@ -135,9 +135,9 @@ class Checkpoint(Declaration):
     """How often; there is always a checkpoint at the end of the run. A checkpoint that would be
     removed within a second is not written."""
     keep: Annotated[Whole, Field(ge=1)] = 3
-    """How many of the newest checkpoints are kept."""
+    """How many of the newest are kept."""
     keep_best: KeepBest | None = None
-    """Always saves and keeps the checkpoint of the best evaluation; null for not."""
+    """Keeps the one of the best evaluation too, which is then always saved; null for not."""
     keep_every: Length | None = None
     """How often to save a checkpoint that is kept for good; null for never."""
 
@@ -146,7 +146,7 @@ class Resume(Declaration):
     """What to do when a folder's run has another config."""
 
     policy: Literal["refuse", "config", "checkpoint"] = "refuse"
-    """Whether a changed config is refused, or which of the two configs counts.
+    """Whether a changed config is refused, or which of the two is right.
 
     `config`: the new one, as far as the checkpoint fits it. `checkpoint`: the folder's.
     """
