@@ -11,7 +11,6 @@ from typing import Any, Self
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.saving.serialization_lib import in_safe_mode
 from numpy.typing import ArrayLike
 
 from schedules import Clock, Curve, Schedule, load
@@ -19,6 +18,7 @@ from schedules.analysis.preview import chunks, walk
 from schedules.declaration import join_path, refuse
 from schedules.kinds.sequences import Wrapped
 
+from .scheduled.keras_internals import in_safe_mode
 from .scheduled.parabolas import CurveTooLongError, Pieces, fitted, ordinal, parabola
 
 MAX_TABLE_STEPS = 1 << 24

@@ -63,7 +63,7 @@ class Noisy(Mlp):
 def leave(session: Any) -> None:
     """Writes down what the replicas of a session have."""
     network = session.network
-    networks = [network, *getattr(network, "others", [])]
+    networks = getattr(network, "networks", [network])
     found = [{name: array.tolist() for name, array in each.state().items()} for each in networks]
     (session.folder.path / "replicas.json").write_text(json.dumps(found))
 

@@ -1,5 +1,8 @@
 """Live values: what a compiled loop shows is what its updates use."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -228,7 +231,65 @@ def test_a_dial_that_shows_0_is_still_there():
     dials = Dials(["momentum"])
     with dials.showing(tf.constant([0.0])):
         assert dials["momentum"] > 0
+        assert dials["momentum"] > 0.0
+        assert dials["momentum"] != 0
         assert bool(dials["momentum"])
+
+
+COMPARISONS: dict[str, Callable[[Any], Any]] = {
+    "x > 1": lambda x: x > 1,
+    "x > 0.5": lambda x: 0.5 < x,  # noqa: SIM300
+    "x > -1": lambda x: x > -1,
+    "x >= 0": lambda x: x >= 0,
+    "x <= 1": lambda x: x <= 1,
+    "x < 0": lambda x: x < 0,
+    "x < 1": lambda x: 1 > x,  # noqa: SIM300
+    "x == 1": lambda x: x == 1,
+    "x == 0.5": lambda x: x != 0.5,
+    "x == np.float32(0.5)": lambda x: x == np.float32(0.5),
+}
+
+
+@pytest.mark.parametrize("asked", COMPARISONS)
+def test_a_dial_compares_with_nothing_but_0(asked):
+    with pytest.raises(TypeError) as refused:
+        COMPARISONS[asked](Dials(["x"])["x"])
+    assert str(refused.value) == (
+        f"{asked} can't be decided while a step is traced, because x may change with every update; "
+        "a live value only compares with 0"
+    )
+
+
+def test_a_dial_does_not_compare_with_a_tensor_but_its_value_does():
+    dials = Dials(["x"])
+    x = dials["x"]
+    with dials.showing(tf.constant([0.5])):
+        for compare in (lambda: x > tf.constant(0.0), lambda: x == tf.constant(0.5)):
+            with pytest.raises(TypeError, match="can't be decided"):
+                compare()
+        assert x() == 0.5
+
+
+def test_a_dial_equals_itself_alone():
+    dials = Dials(["x"])
+    x, same_name = dials["x"], dials["x"]
+    assert x == x
+    assert x != same_name
+    assert x != None  # noqa: E711
+    assert x != "x"
+    assert x in {x}
+    assert same_name not in {x}
+
+
+def test_the_probe_refuses_a_field_that_a_rule_compares_with_a_number(monkeypatch):
+    step = keras.optimizers.SGD.update_step
+
+    def comparing(self, gradient, variable, learning_rate):
+        return step(self, gradient, variable, learning_rate) if self.momentum < 1 else None
+
+    monkeypatch.setattr(keras.optimizers.SGD, "update_step", comparing)
+    with pytest.raises(Refused, match=r"momentum: cannot be scheduled for sgd, .*momentum < 1"):
+        probe(declare("sgd", momentum=halved(0.5)))
 
 
 def test_a_row_of_another_length_is_an_error():

@@ -50,7 +50,7 @@ class Beside:
         maker = Trained(*SMALL, *first)
         self.state = stack_states([run.network.state() for run in self.alone])
         keras.utils.clear_session(free_memory=False)
-        network = Network.declared(whole, names)
+        network = Network.declared(whole, names, stateless=True)
         feed = make_feed(whole.data, maker.data, maker.stream)
         parts, skips = whole.run.micro_batches, whole.run.on_nonfinite == "skip"
         self.ensemble = Ensemble(network, feed, compiled, 50, 2, parts, skips)
@@ -182,6 +182,13 @@ def test_a_network_that_takes_no_part_stays_as_it_is() -> None:
     for name, value in both.state.items():
         assert np.array_equal(np.asarray(value)[0], before[name][0]), name
     assert np.asarray(both.state[STEP]).tolist() == [0, UPDATES]
+
+
+def test_an_ensemble_takes_no_network_whose_optimizers_are_not_stateless() -> None:
+    alone = Trained(*SMALL)
+    feed = make_feed(alone.declared.data, alone.data, alone.stream)
+    with pytest.raises(ValueError, match="must be stateless"):
+        Ensemble(alone.network, feed, "graph", 50, 2)
 
 
 def test_a_network_is_the_same_whatever_its_neighbour() -> None:

@@ -108,3 +108,15 @@ def test_telling_them_apart_needs_no_tensorflow() -> None:
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_optimizer_that_is_built_by_code_of_its_own_shares_no_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declared = experiment("optimizer=adam")
+    assert why_not_vectorizable(declared) is None
+    monkeypatch.setattr(type(declared.optimizer), "build", lambda self, dials: None)
+    assert (
+        why_not_vectorizable(declared)
+        == "optimizer=adam is built by code of its own, for one network alone"
+    )

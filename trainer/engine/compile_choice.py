@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import tensorflow as tf
 
-from .network import Network
+from .network import Trained
 from .program import Compiled
 
 TRIAL_SECONDS = 0.15
@@ -44,8 +44,11 @@ class CompileChoice:
 class Measurable(Protocol):
     """What can be compiled and asked for updates: `trainer.engine.program.Program`, and others."""
 
-    network: Network
     longest: int
+
+    @property
+    def trained(self) -> Trained:
+        """What its updates change, and measuring puts back."""
 
 
 P = TypeVar("P", bound=Measurable)
@@ -78,11 +81,11 @@ def measured(
 
 def rate(program: P, ask: Callable[[P, int], Any]) -> float:
     """Updates a second, from as many that it takes long enough to tell; the weights stay."""
-    before = program.network.state()
+    before = program.trained.state()
     try:
         return _rate(program, ask)
     finally:
-        program.network.restore(before)
+        program.trained.restore(before)
 
 
 def _rate(program: P, ask: Callable[[P, int], Any]) -> float:

@@ -13,6 +13,7 @@ from schedules.declaration import refuse
 
 from ..data import Facts
 from ..losses import Loss
+from ..scheduled.keras_internals import producer
 
 
 def check_fit(model: keras.Model, kind: str, facts: Facts, loss: Loss) -> None:
@@ -111,8 +112,7 @@ def ending(model: keras.Model) -> str | None:
     'softmax'
     """
     outputs = _symbolic(model, "outputs")
-    history = getattr(outputs[0], "_keras_history", None) if outputs else None
-    last = getattr(history, "operation", None)
+    last = producer(outputs[0]) if outputs else None
     if isinstance(last, keras.Model):
         return ending(last)
     if isinstance(last, keras.layers.Softmax):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python import xla  # jax2tf's; `tf.raw_ops` has no barrier
+
+from ..scheduled.keras_internals import optimization_barrier
 
 TURNED = "TurnedProduct"
 """What TensorFlow knows the gradient by."""
@@ -61,5 +62,4 @@ def _from_the_left(
 
 def _as_it_stands(x: tf.Tensor) -> tf.Tensor:
     """Keeps XLA from turning a product round again to save the transposition."""
-    [same] = xla.optimization_barrier(x)
-    return same
+    return optimization_barrier(x)

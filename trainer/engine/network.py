@@ -70,12 +70,18 @@ class Network:
 
     @classmethod
     def declared(
-        cls, experiment: Experiment, names: Sequence[str], labels: Labels | None = None
+        cls,
+        experiment: Experiment,
+        names: Sequence[str],
+        labels: Labels | None = None,
+        *,
+        stateless: bool = False,
     ) -> Self:
         """The network of an experiment as it is before its first update.
 
         `names` are those of the tape; `labels`, those that train, may be left out where the loss
-        asks for nothing of them. The weights are drawn from Keras' global seed.
+        asks for nothing of them. The weights are drawn from Keras' global seed. `stateless`
+        optimizers make updates within a `keras.StatelessScope`, and only there.
 
         Raises:
             Refused: when model, loss or metrics don't fit the data, or a parameter group means no
@@ -102,7 +108,7 @@ class Network:
             rule = f"does not fit inputs of shape {list(facts.shape)}: {why}"
             raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
         loss.check_step(model, facts, dials)
-        groups = Groups(experiment.optimizer, model, dials)
+        groups = Groups(experiment.optimizer, model, dials, stateless=stateless)
         ema = experiment.ema
         average = Average(ema, model.trainable_variables, dials) if ema else None
         step = tf.Variable(0, dtype=tf.int64, name="global_step")

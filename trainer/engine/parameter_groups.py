@@ -46,12 +46,17 @@ class Groups:
     nothing besides.
     """
 
-    def __init__(self, declared: Optimizer, model: keras.Model, dials: Dials) -> None:
+    def __init__(
+        self, declared: Optimizer, model: keras.Model, dials: Dials, *, stateless: bool = False
+    ) -> None:
         """Builds the optimizers, with `dials` for what is scheduled.
+
+        With `stateless` they work within a `keras.StatelessScope`, and only there.
 
         Raises:
             Refused: when a glob matches no weight, or none that an earlier group has left.
         """
+        self.stateless = stateless
         self._weights = list(model.trainable_variables)
         # Keras clips what one optimizer has; with several, the norm is over all of them.
         self._limit: Dial | float | None = None
@@ -60,7 +65,7 @@ class Groups:
             declared = declared.model_copy(update={"global_clipnorm": None})
         group_of = _group_of(declared, [weight.path for weight in self._weights])
         self._groups = [
-            _group(group, layer, share, weights, declared, dials)
+            _group(group, layer, share, weights, declared, dials, stateless)
             for layer, share, held in _layers(declared, model)
             for group in dict.fromkeys(group_of.values())
             if (weights := [weight for weight in held if group_of[weight.path] == group])
@@ -84,10 +89,6 @@ class Groups:
     def applied(self) -> list[keras.Variable]:
         """The count of updates of each optimizer whose weights are never frozen."""
         return [group.optimizer.iterations for group in self._groups if group.frozen is None]
-
-    def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """The optimizers of Keras that make the updates."""
-        return [group.optimizer for group in self._groups]
 
     def slots(self) -> dict[str, keras.Variable]:
         """Every variable of every optimizer, by name."""
@@ -147,6 +148,7 @@ def _group(
     weights: list[keras.Variable],
     declared: Optimizer,
     dials: Dials,
+    stateless: bool,
 ) -> ParameterGroup:
     settings = declared.groups.get(group) or Group.declared({})
     own = declared.for_group(group) if group else declared
@@ -154,7 +156,8 @@ def _group(
         field: dials[f"groups.{group}.{field}" if field in settings.settings else field]
         for field in own.scheduled()
     }
-    optimizer = own.build({"learning_rate": _rate(group, settings, share, dials), **live})
+    live["learning_rate"] = _rate(group, settings, share, dials)
+    optimizer = own.build(live, stateless=True) if stateless else own.build(live)
     optimizer.build(weights)
     frozen = dials[f"groups.{group}.frozen"] if settings.frozen_until else None
     return ParameterGroup(_joined(group, layer), weights, optimizer, frozen)
@@ -170,6 +173,6 @@ def _rate(name: str, group: Group, share: float, dials: Dials) -> Rate:
     if group.learning_rate is not None:
         rate = dials.live(f"groups.{name}.learning_rate", group.learning_rate)
     factor = dials.live(f"groups.{name}.learning_rate_factor", group.learning_rate_factor)
-    if isinstance(rate, Dial) and factor == share == 1:
+    if isinstance(rate, Dial) and not isinstance(factor, Dial) and factor == share == 1:
         return rate
     return lambda: tf.convert_to_tensor(rate, tf.float32) * (factor * share)

@@ -16,7 +16,7 @@ from ..data.feeds.feed import Batch, Feed
 from ..metrics import Tally, parts
 from ..scheduled.layers import drawing
 from .matmul import products
-from .network import Network
+from .network import Network, Trained
 
 Compiled = Literal["graph", "xla"]
 
@@ -69,6 +69,11 @@ class Program:
         self._compiled: Any = None
         self._evaluate = tf.function(self._judge, autograph=False)
         self._judging: dict[Any, Any] = {}
+
+    @property
+    def trained(self) -> Trained:
+        """What all updates change: this network, with its replicas where there are any."""
+        return self.network
 
     @property
     def traces(self) -> int:

@@ -5,8 +5,8 @@ Every replica has variables of its own, equal at the start; `replicated_program`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -19,9 +19,10 @@ from schedules.declaration import refuse
 from ..config.devices import Several
 from ..config.experiment import Experiment
 from ..data.feeds.feed import Batch, Feed, FeedArgs
+from ..scheduled.keras_internals import all_layers, seed_states
 from ..scheduled.layers import share_masks, shares_masks
 from .network import Network
-from .workers import RESTORE, Workers
+from .workers import RESTORE, Workers, first_rank
 
 SEEDS = 2**31
 """One more than the greatest seed that TensorFlow takes."""
@@ -55,21 +56,34 @@ class Share(Feed):
         return self._feed.tests()
 
 
-@dataclass
-class ReplicatedNetwork(Network):
-    """The network of this process' first replica, with those of its others.
+@dataclass(frozen=True)
+class ReplicatedNetwork:
+    """The networks of this process' replicas, as the loop sees one: `engine.network.Trained`.
 
-    `first` is the rank of the first one among the `count` replicas of all processes.
+    They are in the order of their ranks; `first` is the rank of the first one among the `count`
+    replicas of all processes. What is read is read from the first; what is restored, is in all.
     """
 
-    others: list[Network] = field(default_factory=list)
-    first: int = 0
-    count: int = 1
+    networks: Sequence[Network]
+    first: int
+    count: int
     workers: Workers | None = None
+
+    @property
+    def lead(self) -> Network:
+        """The network of this process' first replica."""
+        return self.networks[0]
+
+    @property
+    def model(self) -> keras.Model:
+        return self.lead.model
 
     @property
     def replicas(self) -> int:
         return self.count
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return self.lead.state()
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         self.spread(state)
@@ -79,11 +93,15 @@ class ReplicatedNetwork(Network):
 
     def spread(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Puts a state into the replicas of this process."""
-        super().restore(state)
-        _reseed(self.model, self.first)
-        for rank, network in enumerate(self.others, self.first + 1):
+        for rank, network in enumerate(self.networks, self.first):
             network.restore(state)
             _reseed(network.model, rank)
+
+    def digest(self) -> str:
+        return self.lead.digest()
+
+    def average_digest(self) -> str | None:
+        return self.lead.average_digest()
 
 
 class Replicas:
@@ -116,12 +134,9 @@ class Replicas:
             share_masks(each.model)
             for layer in _normalizing(each.model):
                 layer.synchronized = together
-        first = strategy.extended._get_replica_id_in_sync_group(0)
-        lead, *others = networks
-        self.network = ReplicatedNetwork(
-            **vars(lead), others=others, first=first, count=self.count, workers=workers
-        )
-        self.network.spread(workers.share(lead.state()) if workers else lead.state())
+        self.network = ReplicatedNetwork(networks, first_rank(strategy), self.count, workers)
+        state = self.network.state()
+        self.network.spread(workers.share(state) if workers else state)
         if self.only_graph and experiment.run.compile == "xla":
             raise refuse("run.compile", "xla", ONLY_GRAPH, "run.compile=graph")
 
@@ -138,16 +153,14 @@ class Replicas:
 
 
 def _normalizing(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    layers = model._flatten_layers()
+    layers = all_layers(model)
     return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _reseed(model: keras.Model, rank: int) -> None:
     """Gives a replica random numbers of its own, but for the masks that all of them share."""
-    shared = {
-        id(layer.seed_generator.state) for layer in model._flatten_layers() if shares_masks(layer)
-    }
-    for variable in model.non_trainable_variables:
-        if variable.path.endswith("seed_generator_state") and id(variable) not in shared:
-            seed, drawn = np.asarray(variable).tolist()
-            variable.assign([(seed + rank * APART) % SEEDS, drawn])
+    shared = {id(layer.seed_generator.state) for layer in all_layers(model) if shares_masks(layer)}
+    for state in seed_states(model):
+        if id(state) not in shared:
+            seed, drawn = np.asarray(state).tolist()
+            state.assign([(seed + rank * APART) % SEEDS, drawn])

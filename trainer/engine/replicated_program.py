@@ -16,7 +16,7 @@ import tensorflow as tf
 from schedules.moments import Values
 
 from ..data.feeds.feed import Batch
-from .network import Network
+from .network import Trained
 from .program import Compiled, Program, Updates, finite
 from .replicas import ONLY_GRAPH, Replicas
 from .workers import UPDATE, UncompilableError
@@ -48,18 +48,22 @@ class ReplicatedProgram(Program):
     def __init__(self, replicas: Replicas, compiled: Compiled, longest: int) -> None:
         run = replicas.experiment.run
         micro_batches, skips = run.micro_batches, run.on_nonfinite == "skip"
-        lead, feed = replicas.network, replicas.feeds[0]
-        super().__init__(lead, feed, "graph", longest, micro_batches, skips)
+        networks, feed = replicas.network.networks, replicas.feeds[0]
+        super().__init__(replicas.network.lead, feed, "graph", longest, micro_batches, skips)
         self._replicas = replicas
         self._fused, self._tried = compiled == "xla", False
         self._parts = [
             ReplicaProgram(network, share, "graph", longest, micro_batches, skips)
-            for network, share in zip([lead, *lead.others], replicas.shares, strict=True)
+            for network, share in zip(networks, replicas.shares, strict=True)
         ]
         for part in self._parts:
             part.fused = self._fused
             # What sums over replicas must not be within a loop of one.
             part.unrolled = replicas.only_graph
+
+    @property
+    def trained(self) -> Trained:
+        return self._replicas.network
 
     def update(self, table: Values, step: int) -> Updates:
         if self._fused and self._replicas.only_graph:
@@ -83,7 +87,7 @@ class ReplicatedProgram(Program):
             UncompilableError: when XLA can't.
         """
         part, feed_args = self._parts[0], self._feed.args(step, 0, self.longest)
-        before = Network.state(part.network)
+        before = part.network.state()
 
         def learn(row: tf.Tensor) -> list[tf.Tensor]:
             with part.network.dials.showing(row):
@@ -94,7 +98,7 @@ class ReplicatedProgram(Program):
         except tf.errors.OpError as error:
             raise UncompilableError(None, None, error.message) from None
         finally:
-            Network.restore(part.network, before)
+            part.network.restore(before)
         self._tried = True
 
     def _update(self, row: tf.Tensor, feed_args: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -51,6 +51,7 @@ class Workers:
         self.stop: Stop | None = None
         """Notes what any worker was asked to do, where this one leads."""
         self._strategy = strategy
+        self._first = first_rank(strategy)
         self._add = tf.function(self._added, autograph=False)
 
     @property
@@ -143,7 +144,10 @@ class Workers:
 
         return self._strategy.experimental_local_results(self._strategy.run(replica))[0]
 
-    @property
-    def _first(self) -> int:
-        """The rank of this worker's first replica."""
-        return int(self._strategy.extended._get_replica_id_in_sync_group(0))
+
+def first_rank(strategy: tf.distribute.Strategy) -> int:
+    """The rank of this process' first replica among those of all processes."""
+    ranks = strategy.experimental_distribute_values_from_function(
+        lambda context: context.replica_id_in_sync_group
+    )
+    return int(strategy.experimental_local_results(ranks)[0])

@@ -13,6 +13,7 @@ from schedules.declaration import ABSENT, refuse
 
 from ..data import Facts
 from ..data.sources.in_memory import object_missing
+from ..scheduled.keras_internals import all_layers
 from .model import Model
 from .variable_paths import canonical, rename
 
@@ -105,7 +106,7 @@ def _architecture(model: keras.Model) -> str:
         told = keras.saving.serialize_keras_object(model)
     except Exception:  # a class of the user's may not know how
         told = {"class_name": type(model).__qualname__}
-    names = [layer.name for layer in model._flatten_layers()]
+    names = [layer.name for layer in all_layers(model)]
     renamed = dict(zip(names, canonical(names), strict=True))
     weights = [(w.path, list(w.shape), str(w.dtype), w.trainable) for w in model.variables]
     text = json.dumps([_plain(told, renamed), weights], sort_keys=True, default=str)

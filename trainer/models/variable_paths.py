@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..scheduled.keras_internals import set_path
+
 if TYPE_CHECKING:
     import keras
 
@@ -35,8 +37,8 @@ def canonical(paths: Sequence[str]) -> list[str]:
 def rename(model: keras.Model, like: keras.Model | None = None) -> None:
     """Gives every variable a path that hangs on the model alone, or that of another one's.
 
-    Keras numbers layers through a whole process, and has no public way to change a path.
+    Keras numbers layers through a whole process.
     """
     paths = canonical([variable.path for variable in (like or model).variables])
     for variable, path in zip(model.variables, paths, strict=True):
-        variable._path = path
+        set_path(variable, path)

@@ -8,6 +8,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from ..scheduled.keras_internals import variable_index
+
 
 class Momentum(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is untyped
     """Momentum that accumulates gradients: `a = momentum * a + g`, then `w = w - lr * a`.
@@ -28,7 +30,7 @@ class Momentum(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is un
         self.accumulators = self.add_optimizer_variables(variables, "accumulator")
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
-        a = self.accumulators[self._get_variable_index(variable)]
+        a = self.accumulators[variable_index(self, variable)]
         lr, g, momentum = (
             ops.cast(x, variable.dtype) for x in (learning_rate, gradient, self.momentum)
         )
@@ -90,7 +92,7 @@ class Adafactor(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is u
             self.squares.append(square)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
+        index = variable_index(self, variable)
         row, column = self.rows[index], self.columns[index]
         dense = tf.convert_to_tensor(gradient)  # an embedding's comes in slices
         t, lr, g = (
@@ -140,7 +142,7 @@ class ScheduleFreeAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Ke
             z.assign(w)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
+        index = variable_index(self, variable)
         z, v = self.iterates[index], self.velocities[index]
         t, lr, g, beta_1, beta_2, epsilon = (
             ops.cast(x, variable.dtype)

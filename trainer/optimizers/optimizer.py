@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from schedules import Problem, Refused, Schedule
 from schedules.declaration import Kind, Number, did_you_mean, join_path, refuse
 
+from ..scheduled import keras_internals
 from ..scheduled.fields import Bounds, Driven, Value, bounds, driven, schedules_of
 from .group import Group
 
@@ -159,17 +160,21 @@ class Optimizer(Kind, family=True):
             **{name: limits for name, limits in fields.items() if limits},
         }
 
-    def build(self, dials: Dials | Mapping[str, Any]) -> keras.optimizers.Optimizer:
+    def build(
+        self, dials: Dials | Mapping[str, Any], *, stateless: bool = False
+    ) -> keras.optimizers.Optimizer:
         """Returns the Keras optimizer for the weights of one group.
 
         `dials` must have `learning_rate` and the names of `scheduled()`. Updates are applied
-        within `Dials.showing(row)`.
+        within `Dials.showing(row)`; with `stateless`, within a `keras.StatelessScope` besides.
         """
         scheduled = self.scheduled()
         no_arguments = ("kind", "layer_decay", "groups", *scheduled)
         fields = (name for name in type(self).model_fields if name not in no_arguments)
         settings = {name: getattr(self, name) for name in fields}
         rule = getattr(import_module(self.rules), type(self).__name__)
+        if stateless:
+            rule = keras_internals.stateless(rule)
         # Some constructors check their numbers, so schedules are set afterwards. With the same
         # `name`, the variables of two optimizers in one process have the same names.
         optimizer = rule(learning_rate=dials["learning_rate"], name=self.kind, **settings)

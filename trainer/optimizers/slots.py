@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..scheduled.keras_internals import held_variables
+
 if TYPE_CHECKING:
     import keras
 
@@ -17,19 +19,11 @@ def slots(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variable]:
     Raises:
         ValueError: when some variable has no name, or two share one.
     """
-    own = {id(variable) for variable in optimizer.variables}
-    paths = [weight.path for weight in optimizer._trainable_variables]
     named = []
-    for attribute, held in vars(optimizer).items():
-        name = attribute.lstrip("_")
-        if name == "variables":
-            continue
-        if isinstance(held, list):
-            # Lists of slots run parallel to the weights, with None where a weight has no such slot.
-            pairs = zip(paths, held, strict=False)
-            named += [(f"{name}/{path}", slot) for path, slot in pairs if id(slot) in own]
-        elif id(held) in own:
-            named.append((name, held))
-    if {id(slot) for _, slot in named} != own or len(dict(named)) != len(own):
+    for attribute, weight, slot in held_variables(optimizer):
+        purpose = attribute.lstrip("_")
+        named.append((purpose if weight is None else f"{purpose}/{weight.path}", slot))
+    variables = {id(variable) for variable in optimizer.variables}
+    if {id(slot) for _, slot in named} != variables or len(dict(named)) != len(variables):
         raise ValueError(f"{type(optimizer).__name__} has variables that can't be told apart")
     return dict(named)

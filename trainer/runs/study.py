@@ -96,6 +96,18 @@ def open_study(
     )
 
 
+def live_trial(study: optuna.Study, record: optuna.trial.FrozenTrial) -> optuna.trial.Trial:
+    """The trial of a record: it suggests, reports and prunes, in whatever process.
+
+    No public way: `Study.ask` returns such a trial for a new one only. Going on with an old one
+    takes its id in the storage, which the record has as `_trial_id`; its number counts within the
+    study instead. Read: Optuna 5.0.0, `trial/_frozen.py` and `trial/_trial.py`.
+    """
+    import optuna
+
+    return optuna.trial.Trial(study, record._trial_id)
+
+
 def cut_torn_line(journal: Path) -> None:
     """Cuts off a last line that a power cut has torn, since Optuna can't read it."""
     if journal.exists() and not (content := journal.read_bytes()).endswith(b"\n"):

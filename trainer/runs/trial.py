@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .atomic_files import write
-from .study import JOURNAL, make_pruner, open_study, require_optuna
+from .study import JOURNAL, live_trial, make_pruner, open_study, require_optuna
 
 if TYPE_CHECKING:
     import optuna
@@ -42,16 +42,13 @@ class Trial:
         if not file.exists() or not journal.exists():
             return None
         require_optuna()
-        import optuna
-
         about = json.loads(file.read_text(encoding="utf-8"))
         study = open_study(journal, pruner=make_pruner(about["pruner"]))
         trials = study.get_trials(deepcopy=False)
         if about["trial"] >= len(trials) or trials[about["trial"]].state.is_finished():
             return None
-        frozen = trials[about["trial"]]
-        trial = optuna.trial.Trial(study, frozen._trial_id)
-        return cls(about["metric"], trial, set(frozen.intermediate_values))
+        record = trials[about["trial"]]
+        return cls(about["metric"], live_trial(study, record), set(record.intermediate_values))
 
     def report(self, metrics: Mapping[str, float], count: int) -> None:
         """Reports the evaluation number `count`, and notes whether the search prunes the run.

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Number
 from typing import Any, overload
 
+import numpy as np
 import tensorflow as tf
 
 from schedules import Schedule
@@ -26,6 +28,7 @@ from .fields import Value
 class Dials:
     """The live values by name, as the row of a tape shows them during one update.
 
+    >>> import keras
     >>> dials = Dials(["learning_rate", "momentum"])
     >>> optimizer = keras.optimizers.SGD(dials["learning_rate"])
     >>> optimizer.momentum = dials["momentum"]
@@ -79,6 +82,8 @@ class Dial:
 
     It has the arithmetic that Keras' optimizers do with their settings; everything else takes it
     for a tensor through `__tf_tensor__`. As a learning rate it is called, without arguments.
+    `> 0` and `!= 0` are true, as the setting is there; any other comparison with a number or a
+    tensor raises a TypeError. Two dials are equal only where they are one object.
     """
 
     def __init__(self, dials: Dials, name: str) -> None:
@@ -91,13 +96,40 @@ class Dial:
     def __tf_tensor__(self, dtype: tf.DType | None = None, name: str | None = None) -> tf.Tensor:
         return self() if dtype is None else tf.cast(self(), dtype, name=name)
 
-    # `if self.clipnorm and self.clipnorm > 0` and `if self.momentum > 0` ask, while tracing,
-    # whether there is such a thing at all: a live value is there, whatever it shows.
+    # While it traces a step, Keras asks `if self.clipnorm and self.clipnorm > 0`, or
+    # `if self.momentum != 0`: whether there is a setting at all. A live value is there, whatever
+    # it shows. Any other comparison would be decided once for all updates, and is an error.
     def __bool__(self) -> bool:
         return True
 
     def __gt__(self, other: Any) -> bool:
-        return True
+        if _is_zero(other):
+            return True
+        raise self._undecided(">", other)
+
+    def __eq__(self, other: object) -> bool:
+        if _is_zero(other):
+            return False
+        if isinstance(other, (Number, np.ndarray)) or tf.is_tensor(other):
+            raise self._undecided("==", other)
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def __ge__(self, other: Any) -> bool:
+        raise self._undecided(">=", other)
+
+    def __lt__(self, other: Any) -> bool:
+        raise self._undecided("<", other)
+
+    def __le__(self, other: Any) -> bool:
+        raise self._undecided("<=", other)
+
+    def _undecided(self, operator: str, other: Any) -> TypeError:
+        return TypeError(
+            f"{self._name} {operator} {other!r} can't be decided while a step is traced, because "
+            f"{self._name} may change with every update; a live value only compares with 0"
+        )
 
     def __neg__(self) -> tf.Tensor:
         return -self()
@@ -125,3 +157,7 @@ class Dial:
 
     def __rtruediv__(self, other: Any) -> tf.Tensor:
         return other / self()
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, (int, float)) and value == 0

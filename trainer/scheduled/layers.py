@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from .dials import Dial
+from .keras_internals import all_layers, call_is_replaced, replace_call
 
 _FUSED: ContextVar[bool] = ContextVar("fused", default=False)
 
@@ -31,11 +32,14 @@ def drawing(*, fused: bool) -> Iterator[None]:
 
 
 def dropout(rate: Dial | float, name: str) -> keras.layers.Layer:
-    """Keras' dropout at a fixed rate, or ours at a live one; both draw as `drawing` says."""
+    """Keras' dropout at a fixed rate, or ours at a live one; both draw as `drawing` says.
+
+    The first is saved as the layer of Keras that it is.
+    """
     if isinstance(rate, Dial):
         return LiveDropout(rate, name=name)
     layer = keras.layers.Dropout(rate, name=name)
-    layer.call = partial(_shared, layer)  # and is saved as the layer of Keras that it is
+    replace_call(layer, partial(_shared, layer))
     return layer
 
 
@@ -67,14 +71,14 @@ def share_masks(model: keras.Model) -> None:
     Of several replicas, each draws it all and takes the part that is for its examples. Layers of
     other kinds that draw random numbers can't be asked to.
     """
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         # Those of `dropout` can already.
         if (
             type(layer) is keras.layers.Dropout
             and shares_masks(layer)
-            and "call" not in vars(layer)
+            and not call_is_replaced(layer)
         ):
-            layer.call = partial(_shared, layer, like_keras=True)
+            replace_call(layer, partial(_shared, layer, like_keras=True))
 
 
 def shares_masks(layer: keras.layers.Layer) -> bool:

@@ -56,7 +56,7 @@ def _obey(plan: Plan, folder: Folder, stop: Stop) -> int:
         way: Compiled = "xla" if message.third else "graph"
         if way not in programs:
             programs[way] = built.program(way)
-        table = workers.add(np.zeros((longest, len(network.dials.names))))
+        table = workers.add(np.zeros((longest, len(network.lead.dials.names))))
         with suppress(UncompilableError):  # the first worker finds that too
             programs[way].update(table[: message.second], message.first)
     return message.first

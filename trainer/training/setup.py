@@ -18,7 +18,7 @@ from ..data import Split
 from ..data.feeds.feed import Feed
 from ..data.feeds.order import ExampleOrder
 from ..data.feeds.select import make_feed, max_updates_per_call
-from ..engine.network import Network
+from ..engine.network import Network, Trained
 from ..engine.program import Compiled, Program
 from ..engine.replicas import Replicas
 from ..engine.replicated_program import ReplicatedProgram
@@ -46,7 +46,7 @@ def loaded(experiment: Experiment) -> Split:
 class Built(NamedTuple):
     """A network on its devices, and what compiles its program."""
 
-    network: Network
+    network: Trained
     program: Callable[[Compiled], Program]
     workers: Workers | None = None
     """This process among those of a cluster."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from schedules.declaration import refuse
 
 from ...runs.folder import Folder
-from ...runs.study import JOURNAL, cut_torn_line, make_pruner, open_study
+from ...runs.study import JOURNAL, cut_torn_line, live_trial, make_pruner, open_study
 from ..jobs import SweepJob
 from .settings import Settings, trial_sampler
 from .space import Space
@@ -154,10 +154,8 @@ class SearchStudy:
 
     def _resume(self, trial: optuna.trial.FrozenTrial) -> optuna.trial.Trial:
         """The unfinished trial, to go on with."""
-        import optuna
-
         self._use_sampler(trial.number)
-        return self._with_values(optuna.trial.Trial(self._study, trial._trial_id))
+        return self._with_values(live_trial(self._study, trial))
 
     def _ask(self) -> optuna.trial.Trial:
         """A new trial; on a grid it has the values of the next point."""

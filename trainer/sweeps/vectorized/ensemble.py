@@ -63,8 +63,13 @@ class Ensemble:
         micro_batches: int = 1,
         skips_nonfinite: bool = False,
     ) -> None:
-        for optimizer in network.groups.optimizers():
-            _on_values(optimizer)
+        """`network` must have been declared `stateless`.
+
+        Raises:
+            ValueError: when it was not.
+        """
+        if not network.groups.stateless:
+            raise ValueError("the optimizers of an ensemble's network must be stateless")
         self.network = network
         self.longest = longest
         self.size = size
@@ -79,6 +84,11 @@ class Ensemble:
         self._evaluate_all = tf.function(
             self._traced_evaluation, reduce_retracing=True, autograph=False
         )
+
+    @property
+    def trained(self) -> Network:
+        """The network, for measuring to put back; updates leave its variables alone."""
+        return self.network
 
     @property
     def traces(self) -> int:
@@ -213,48 +223,3 @@ class Ensemble:
 def _optimizer_counts(state: State) -> dict[str, NDArray[np.int64]]:
     """How many updates each optimizer has counted, `[networks]`, by the counter's name."""
     return {n: np.asarray(v) for n, v in state.items() if n.rpartition("/")[2] == "iterations"}
-
-
-class _OnValues(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is untyped
-    """What Keras does for each of its backends, within whose scopes there is nothing to assign to.
-
-    For TensorFlow it does the same by way of distribution strategies, which want variables.
-    """
-
-    def assign(self, variable: keras.Variable, value: tf.Tensor) -> None:
-        variable.assign(value)
-
-    def assign_add(self, variable: keras.Variable, value: tf.Tensor) -> None:
-        variable.assign_add(value)
-
-    def assign_sub(self, variable: keras.Variable, value: tf.Tensor) -> None:
-        variable.assign_sub(value)
-
-    def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
-        if self.weight_decay is not None:
-            for variable in filter(self._use_weight_decay, variables):
-                lr, decay = (
-                    keras.ops.cast(x, variable.dtype)
-                    for x in (self.learning_rate, self.weight_decay)
-                )
-                variable.assign_sub(variable * decay * lr)
-
-    def _backend_update_step(
-        self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[Any], learning_rate: Any
-    ) -> None:
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
-            self.update_step(gradient, variable, learning_rate)
-
-    def _var_key(self, variable: keras.Variable) -> int:
-        return id(variable)
-
-
-def _on_values(optimizer: keras.optimizers.Optimizer) -> None:
-    """Lets a built optimizer work within a Keras scope."""
-    rule = type(optimizer)
-    if issubclass(rule, _OnValues):
-        return
-    # After the rule's own methods, some of which call these, and before Keras' for TensorFlow.
-    optimizer.__class__ = type(rule.__name__, (rule, _OnValues), {})
-    known = enumerate(optimizer._trainable_variables)
-    optimizer._trainable_variables_indices = {id(variable): i for i, variable in known}

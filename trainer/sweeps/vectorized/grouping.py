@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from schedules import Schedule
@@ -40,6 +41,9 @@ def why_not_vectorizable(experiment: Experiment) -> str | None:
         return "run.profile looks at one run at a time"
     if experiment.run.precision == "mixed_float16":
         return "run.precision=mixed_float16 tries each of its updates at a scale of its own"
+    if "stateless" not in signature(experiment.optimizer.build).parameters:
+        kind = experiment.optimizer.kind
+        return f"optimizer={kind} is built by code of its own, for one network alone"
     frozen = [n for n, group in experiment.optimizer.groups.items() if group.frozen_until]
     if frozen:
         return f"its group {frozen[0]} is frozen for a while, which is a branch of the program"

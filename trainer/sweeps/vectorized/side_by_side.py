@@ -183,7 +183,7 @@ def _build_lanes(entries: Sequence[Entry]) -> tuple[CompileChoice, list[Lane]]:
     ]
     with tf.device(first.device):
         keras.utils.clear_session(free_memory=False)
-        network = Network.declared(shared, names, first.data.train.labels)
+        network = Network.declared(shared, names, first.data.train.labels, stateless=True)
         feed = make_feed(shared.data, first.data, first.order)
         feeds = [feed.in_order(entry.setup.order) for entry in entries]
 

@@ -1,0 +1,177 @@
+"""What this package knows of the insides of Keras and TensorFlow: one function for each piece.
+
+No other module touches their private names. Each function says what it relies on and why nothing
+public serves. The source was read in Keras 3.12.0 and 3.15.1, the two ends of what `pyproject.toml`
+allows, and in TensorFlow 2.21.0. `tests/scheduled/test_keras_internals.py` tests what each function
+relies on, so that a new version fails there first, by name.
+
+Keras and TensorFlow are imported within the functions: declarations import this without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+@cache
+def stateless(rule: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
+    """Returns a subclass of an optimizer's class that works within a `keras.StatelessScope`.
+
+    Within that scope a variable's value is a tensor, and assigning goes to the scope. Keras'
+    optimizers for TensorFlow hand `variable.value` to the distribution strategy and key their slots
+    by the `tf.Variable`, both of which fail for a tensor. The subclass takes six methods from
+    Keras' `BaseOptimizer` again, which has them for every backend: the public `assign`,
+    `assign_add` and `assign_sub`, and the hooks `_apply_weight_decay`, `_backend_update_step` and
+    `_var_key`. It keeps the class's name, which error messages and slots have.
+
+    No public way: `stateless_apply` raises "not supported with the TensorFlow backend".
+    Read: Keras 3.12.0 and 3.15.1, `src/backend/tensorflow/optimizer.py`,
+    `src/optimizers/base_optimizer.py`.
+    """
+    # The rule's own methods come first, as Nadam's hook calls the next one's; Keras' for TensorFlow
+    # come last.
+    return type(rule.__name__, (rule, _for_any_backend()), {})
+
+
+@cache
+def _for_any_backend() -> type[keras.optimizers.Optimizer]:
+    import keras
+    from keras.src.optimizers.base_optimizer import BaseOptimizer
+
+    class ForAnyBackend(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is untyped
+        assign = BaseOptimizer.assign
+        assign_add = BaseOptimizer.assign_add
+        assign_sub = BaseOptimizer.assign_sub
+        _apply_weight_decay = BaseOptimizer._apply_weight_decay
+        _backend_update_step = BaseOptimizer._backend_update_step
+        _var_key = BaseOptimizer._var_key
+
+    return ForAnyBackend
+
+
+def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
+    """Returns the place of a weight in the list that an optimizer was built with.
+
+    `update_step` gets a weight as a Keras or as a TensorFlow variable; slots lie in lists by place.
+
+    No public way: Keras' own optimizers call `_get_variable_index` for this.
+    Read: Keras 3.12.0 and 3.15.1, `src/optimizers/base_optimizer.py`.
+    """
+    index: int = optimizer._get_variable_index(variable)
+    return index
+
+
+def held_variables(
+    optimizer: keras.optimizers.Optimizer,
+) -> Iterator[tuple[str, keras.Variable | None, keras.Variable]]:
+    """Yields every variable of a built optimizer with the attribute that holds it, and its weight.
+
+    Keras keeps slots in lists that run parallel to the weights, with None where a weight has no
+    such slot. A variable outside of a list, such as the count of updates, has no weight.
+
+    No public way: `optimizer.variables` is a flat list. The variables' own names don't tell them
+    apart: Adafactor's row and column means share one, and Nadam's running product is numbered
+    through the whole process.
+    Read: Keras 3.12.0 and 3.15.1, `src/optimizers/*.py`.
+    """
+    variables = {id(variable) for variable in optimizer.variables}
+    weights = optimizer._trainable_variables
+    for attribute, value in vars(optimizer).items():
+        if attribute == "_variables":
+            continue  # all of them once more
+        if isinstance(value, list):
+            for weight, slot in zip(weights, value, strict=False):
+                if id(slot) in variables:
+                    yield attribute, weight, slot
+        elif id(value) in variables:
+            yield attribute, None, value
+
+
+def set_path(variable: keras.Variable, path: str) -> None:
+    """Gives a variable another path.
+
+    No public way: `Variable.path` has no setter. It is composed when the variable is made, of the
+    names of layers, which Keras numbers through the whole process.
+    Read: Keras 3.12.0 and 3.15.1, `src/backend/common/variables.py`.
+    """
+    variable._path = path
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns a model and every layer within it, at any depth.
+
+    No public way: `Model.layers` has the outermost layers only, and a layer has no list of those
+    within it.
+    Read: Keras 3.12.0 and 3.15.1, `src/layers/layer.py`.
+    """
+    return list(model._flatten_layers())
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """Returns the states of a model's random generators: `[seed, how often it was drawn from]`.
+
+    No public way: a layer's generators stand at attributes of any name, and their states are known
+    among its variables by what Keras calls them.
+    Read: Keras 3.12.0 and 3.15.1, `src/random/seed_generator.py`.
+    """
+    variables = model.non_trainable_variables
+    return [variable for variable in variables if variable.path.endswith("seed_generator_state")]
+
+
+def replace_call(layer: keras.layers.Layer, call: Callable[..., tf.Tensor]) -> None:
+    """Lets one layer compute by another function, which gets what the layer's `call` gets.
+
+    Keras runs what it finds at the instance's `call`, with the arguments that the class's `call`
+    takes, and saves the layer as one of its class.
+
+    No public way: a subclass of Keras' layer is saved by its own module and name, which a program
+    without this package can't load; and a layer of a model that is built can't be exchanged.
+    Read: Keras 3.12.0 and 3.15.1, `src/ops/operation.py`, `src/layers/layer.py`,
+    `src/saving/serialization_lib.py`.
+    """
+    layer.call = call
+
+
+def call_is_replaced(layer: keras.layers.Layer) -> bool:
+    """Whether `replace_call` was applied to a layer."""
+    return "call" in vars(layer)
+
+
+def producer(tensor: Any) -> keras.Operation | None:
+    """Returns the layer or operation that a model's symbolic tensor comes from; None if unknown.
+
+    No public way: `Operation.output` leads from an operation to its tensor, and raises where a
+    layer is used twice; nothing public leads back.
+    Read: Keras 3.12.0 and 3.15.1, `src/ops/node.py`.
+    """
+    history = getattr(tensor, "_keras_history", None)
+    return getattr(history, "operation", None)
+
+
+def in_safe_mode() -> bool:
+    """Whether Keras is loading something with `safe_mode=True`, which runs no code that it names.
+
+    No public way: `from_config` is not told, and the scope that `load_model` opens is not exported.
+    Read: Keras 3.12.0 and 3.15.1, `src/saving/serialization_lib.py`.
+    """
+    from keras.src.saving import serialization_lib
+
+    return bool(serialization_lib.in_safe_mode())
+
+
+def optimization_barrier(x: tf.Tensor) -> tf.Tensor:
+    """Returns a tensor as it is, which XLA may not move or merge computations across.
+
+    No public way: `tf.raw_ops` has no such operation. JAX' `jax2tf` takes it from the same module.
+    Read: TensorFlow 2.21.0, `compiler/tf2xla/python/xla.py`.
+    """
+    from tensorflow.compiler.tf2xla.python import xla
+
+    [same] = xla.optimization_barrier(x)
+    return same
