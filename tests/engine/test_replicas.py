@@ -46,7 +46,10 @@ ALONE: dict[str, tuple[str, ...]] = {
     "rewound": ("run.on_nonfinite=rewind", rates(t13=2.0), "checkpoint.every=5", "spoils=1"),
     "before": (rates(), "model.kind=normed", "run.stop_after=5"),
     "left out": ("run.on_nonfinite=skip", rates(t5=2.0), "model.kind=normed", *LEFT_OUT),
-    "five": ("device.logical=5",),
+    "five": (
+        "device.logical=5",
+        "data.batch_size=65",
+    ),
 }
 """What is asked of two devices only."""
 

@@ -239,7 +239,7 @@ def test_what_a_run_can_not_leave_is_refused(
 def test_the_extra_of_a_format_is_asked_for_before_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("trainer.models.exports.missing", lambda name: name == "onnxruntime")
+    monkeypatch.setattr("trainer.models.exports.is_missing", lambda name: name == "onnxruntime")
     with pytest.raises(Refused, match=r"export: .*onnxruntime\n.*scheduled-training\[onnx\]"):
         check_export(experiment("export=onnx"))
 
