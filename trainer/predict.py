@@ -12,7 +12,7 @@ from schedules.declaration import Refused, refuse
 
 from .commands.predict import FORMATS, PARTS, _among, _compare, predict
 from .commands.restored import Restored, declared
-from .engine.startup import diverted, wake
+from .engine.startup import import_tensorflow, stderr_to
 from .models.exports import Weights
 from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
@@ -61,9 +61,9 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
     here = before.model_copy(update={"device": experiment.device})
     this = Restored.of(here, Folder(run), weights)
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
-    wake(Folder(run).tensorflow_log)
+    import_tensorflow(Folder(run).tensorflow_log)
     try:
-        with diverted(Folder(run).tensorflow_log):
+        with stderr_to(Folder(run).tensorflow_log):
             predicted = predict(this, experiment, part)
     except ValueError as error:
         if isinstance(error, Refused):

@@ -53,16 +53,16 @@ def test_what_was_declared_or_is_remembered_is_what_a_run_would_use(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(
-        "trainer.engine.compile_choice.measured",
+        "trainer.engine.compile_choice.measure",
         lambda build, ask: (CompileChoice("graph", {"graph": "9"}), None),
     )
     auto = experiment("run.compile=auto")
-    compile_cache.remember(auto, "/CPU:0", CompileChoice("xla", {}))
+    compile_cache.cache_choice(auto, "/CPU:0", CompileChoice("xla", {}))
     *_, told = doctor.compiling(Plan.of(auto), Folder(tmp_path))
     assert told.startswith("a run would use xla, remembered from 20")
     monkeypatch.setattr(compile_cache, "usable_cores", lambda: [0, 1])
     monkeypatch.delenv(compile_cache.THREADS, raising=False)
-    compile_cache.remember(auto, "/CPU:0", CompileChoice("xla", {}, rate=9000.0))
+    compile_cache.cache_choice(auto, "/CPU:0", CompileChoice("xla", {}, rate=9000.0))
     *_, told = doctor.compiling(Plan.of(auto), Folder(tmp_path))
     assert told.startswith("a run would use xla on one thread, remembered from 20")
     *_, told = doctor.compiling(plan("run.compile=xla"), Folder(tmp_path))

@@ -190,7 +190,7 @@ def test_what_was_chosen_by_measuring_is_kept(
     def refuse(*args: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("trainer.engine.compile_decision.measured", refuse)
+    monkeypatch.setattr("trainer.engine.compile_decision.measure", refuse)
     trained(tmp_path, *ASKED, "run.compile=auto", "run.stop_after=10")
     assert (tmp_path / "chosen.json").read_text() == before
     (tmp_path / "chosen.json").unlink()

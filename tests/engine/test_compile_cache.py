@@ -32,7 +32,7 @@ def measurements(monkeypatch: pytest.MonkeyPatch) -> list[CompileChoice]:
         ask(program, 0)
         return found[-1], program
 
-    monkeypatch.setattr("trainer.engine.compile_decision.measured", measured)
+    monkeypatch.setattr("trainer.engine.compile_decision.measure", measured)
     return found
 
 
@@ -49,8 +49,8 @@ def test_a_like_run_remembers_and_says_what_was_measured(
     assert len(measurements) == 1
     why = {"graph": "2 updates/s", "xla": "1 updates/s"}
     assert told(tmp_path / "first") == ("graph", "measured at the start of this run", why)
-    way, origin, remembered = told(tmp_path / "second")
-    assert (way, remembered) == ("graph", why)
+    way, origin, cached_choice = told(tmp_path / "second")
+    assert (way, cached_choice) == ("graph", why)
     assert origin.startswith("remembered from 20")
     trained(tmp_path / "third", "run.length=3", "run.compile=graph")
     assert told(tmp_path / "third") == ("graph", "declared", {})
@@ -77,12 +77,12 @@ def test_the_folder_of_a_run_rules_over_what_is_remembered(
 def test_a_damaged_one_is_measured_anew_and_mended(damage: str, cache: Path) -> None:
     asked = experiment(*AUTO)
     good = CompileChoice("xla", {"xla": "2 updates/s"})
-    compile_cache.remember(asked, "/CPU:0", good)
+    compile_cache.cache_choice(asked, "/CPU:0", good)
     (kept,) = cache.rglob("*.json")
     kept.write_bytes(damage.encode("utf-8", "surrogateescape"))
-    assert compile_cache.remembered(asked, "/CPU:0") is None
-    compile_cache.remember(asked, "/CPU:0", good)
-    found = compile_cache.remembered(asked, "/CPU:0")
+    assert compile_cache.cached_choice(asked, "/CPU:0") is None
+    compile_cache.cache_choice(asked, "/CPU:0", good)
+    found = compile_cache.cached_choice(asked, "/CPU:0")
     assert found is not None
     assert (found.compile, found.why) == (good.compile, good.why)
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]  # no draft is left
@@ -129,14 +129,14 @@ def test_a_cache_that_cannot_be_written_costs_a_measurement_and_no_more(
 def test_what_is_like_shares_a_verdict_and_what_runs_otherwise_does_not(
     like: bool, overrides: tuple[str, ...]
 ) -> None:
-    compile_cache.remember(experiment(*AUTO), "/CPU:0", CompileChoice("xla", {}))
-    found = compile_cache.remembered(experiment(*AUTO, *overrides), "/CPU:0")
+    compile_cache.cache_choice(experiment(*AUTO), "/CPU:0", CompileChoice("xla", {}))
+    found = compile_cache.cached_choice(experiment(*AUTO, *overrides), "/CPU:0")
     assert (found is not None) == like
 
 
 def test_another_machine_measures_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = experiment(*AUTO)
-    compile_cache.remember(asked, "/CPU:0", CompileChoice("xla", {}))
+    compile_cache.cache_choice(asked, "/CPU:0", CompileChoice("xla", {}))
     for name, other in (
         ("usable_cores", lambda: list(range(99))),
         ("processor", lambda: "another"),
@@ -144,8 +144,8 @@ def test_another_machine_measures_for_itself(monkeypatch: pytest.MonkeyPatch) ->
     ):
         with monkeypatch.context() as patch:
             patch.setattr(compile_cache, name, other)
-            assert compile_cache.remembered(asked, "/CPU:0") is None
-    assert compile_cache.remembered(asked, "/CPU:0") is not None
+            assert compile_cache.cached_choice(asked, "/CPU:0") is None
+    assert compile_cache.cached_choice(asked, "/CPU:0") is not None
 
 
 def test_the_cache_is_where_the_user_has_it(
@@ -158,7 +158,7 @@ def test_the_cache_is_where_the_user_has_it(
 
 
 def test_a_verdict_says_what_it_is_of(cache: Path) -> None:
-    compile_cache.remember(experiment(*AUTO), "/CPU:0", CompileChoice("xla", {}))
+    compile_cache.cache_choice(experiment(*AUTO), "/CPU:0", CompileChoice("xla", {}))
     (kept,) = cache.rglob("*.json")
     assert json.loads(kept.read_text())["of"]["model"]["kind"] == "mlp"
 
@@ -185,10 +185,10 @@ def test_one_thread_is_tried_for_quick_updates_and_kept_where_it_is_as_fast(
     way, every, one, threads, rate
 ) -> None:
     asked = experiment(*AUTO)
-    compile_cache.remember(asked, "/CPU:0", CompileChoice(way, {}, rate=every))
+    compile_cache.cache_choice(asked, "/CPU:0", CompileChoice(way, {}, rate=every))
     if one is not None:
-        compile_cache.remember(asked, "/CPU:0", CompileChoice(way, {}, threads=1, rate=one))
-    found = compile_cache.remembered(asked, "/CPU:0", alone=True)
+        compile_cache.cache_choice(asked, "/CPU:0", CompileChoice(way, {}, threads=1, rate=one))
+    found = compile_cache.cached_choice(asked, "/CPU:0", alone=True)
     assert found is not None
     assert (found.compile, found.threads, found.rate) == (way, threads, rate)
 
@@ -199,8 +199,8 @@ def test_threads_are_left_alone_where_others_have_a_say(monkeypatch: pytest.Monk
 
     def threads(*overrides: str, device: str = "/CPU:0", alone: bool = True) -> int | None:
         asked = experiment(*AUTO, *overrides)
-        compile_cache.remember(asked, device, quick)
-        found = compile_cache.remembered(asked, device, alone=alone)
+        compile_cache.cache_choice(asked, device, quick)
+        found = compile_cache.cached_choice(asked, device, alone=alone)
         assert found is not None
         return found.threads
 

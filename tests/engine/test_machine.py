@@ -15,7 +15,7 @@ from schedules import Refused
 from tests.helpers.runs import SMALL, events, experiment, result, trained
 from trainer.engine import compile_cache
 from trainer.engine.compile_choice import CompileChoice
-from trainer.engine.machine import taken
+from trainer.engine.machine import threads_in_use
 
 ASKED = (*SMALL, "run.compile=auto", "run.length=3")
 
@@ -39,7 +39,7 @@ def test_a_quick_run_tries_one_thread_and_the_next_takes_what_was_faster(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(compile_cache.THREADS, raising=False)
     # As if every thread together had been faster than any machine is.
-    compile_cache.remember(
+    compile_cache.cache_choice(
         experiment(*ASKED), "/CPU:0", CompileChoice("xla", {"xla": "1e9"}, rate=1e9)
     )
     tried = trainer(tmp_path / "tried", "run.stop_after=2")
@@ -61,11 +61,12 @@ def test_a_process_that_cannot_follow_the_number_of_threads_says_so(
     tf.zeros(())  # from here on TensorFlow is at work
     trained(tmp_path, "run.compile=auto", "run.length=3", "run.stop_after=2")
     chosen = tmp_path / "chosen.json"
-    number = taken() + 1
+    number = threads_in_use() + 1
     chosen.write_text(json.dumps({**json.loads(chosen.read_text()), "threads": number}))
     assert trained(tmp_path, "run.compile=auto", "run.length=3") == 0
     [event] = events(tmp_path, "threads")
-    assert event["said"].startswith(f"an operation takes {taken()} threads in this process")
+    now = f"an operation takes {threads_in_use()} threads in this process"
+    assert event["said"].startswith(now)
     assert f"and {number} before" in capsys.readouterr().out
 
 
@@ -76,12 +77,12 @@ def test_what_the_environment_says_counts_where_it_is_a_number(
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
     monkeypatch.setattr("trainer.engine.machine.usable_cores", lambda: list(range(5)))
     monkeypatch.setenv(compile_cache.THREADS, told)
-    assert taken() == number
+    assert threads_in_use() == number
 
 
 def test_a_number_that_comes_too_late_is_refused(tmp_path: Path) -> None:
     tf.zeros(())  # from here on TensorFlow is at work
-    number = taken() + 1
+    number = threads_in_use() + 1
     with pytest.raises(Refused, match=r"run\.threads.*comes too late"):
         trained(tmp_path, f"run.threads={number}", "run.length=3")
 

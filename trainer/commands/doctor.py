@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..config.experiment import Experiment
 from ..config.plan import Plan
-from ..engine.startup import diverted, versions, wake
+from ..engine.startup import import_tensorflow, stderr_to, versions
 from ..runs.atomic_files import write
 from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder
@@ -57,16 +57,16 @@ def examine(plan: Plan, folder: Folder) -> int:
     """
     experiment = plan.experiment
     print(f"{plan.summary()}, on this machine:")
-    wake(folder.tensorflow_log)
-    with diverted(folder.tensorflow_log):
+    import_tensorflow(folder.tensorflow_log)
+    with stderr_to(folder.tensorflow_log):
         report = dict(machine(experiment))
     _show(report)
-    with diverted(folder.tensorflow_log):
+    with stderr_to(folder.tensorflow_log):
         report["compile"] = compiling(plan, folder)
     _show({"compile": report["compile"]})
     parities = []
     if any("GPU" in device for device in report["devices"]):
-        with diverted(folder.tensorflow_log):
+        with stderr_to(folder.tensorflow_log):
             parities = [parity(plan, ("/CPU:0", "/GPU:0"))]
     report["parity"] = [str(each) for each in parities] or ["no GPU to compare with the CPU"]
     _show({"parity": report["parity"]})
@@ -108,8 +108,8 @@ def compiling(plan: Plan, folder: Folder) -> list[str]:
     """How fast each way is for this config, and which one a run would take."""
     import tensorflow as tf
 
-    from ..engine.compile_cache import remembered
-    from ..engine.compile_choice import measured
+    from ..engine.compile_cache import cached_choice
+    from ..engine.compile_choice import measure
     from ..engine.machine import open_devices, settle
     from ..training.setup import RunSetup, loaded
 
@@ -118,11 +118,11 @@ def compiling(plan: Plan, folder: Folder) -> list[str]:
     settle(experiment)
     setup = RunSetup.of(plan, folder, loaded(experiment), device)
     with tf.device(device):
-        choice, _ = measured(setup.built(strategy).program, setup.ask)
+        choice, _ = measure(setup.built(strategy).program, setup.ask)
     lines = [f"{way}: {why}" for way, why in choice.why.items()]
     if experiment.run.compile != "auto":
         return [*lines, f"a run would use {experiment.run.compile}, as declared"]
-    known = remembered(experiment, device, alone=True)
+    known = cached_choice(experiment, device, alone=True)
     if known and (known.threads or known.compile != choice.compile):
         way = f"{known.compile} on one thread" if known.threads else known.compile
         hint = "run.compile_cache=false measures anew"

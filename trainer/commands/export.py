@@ -16,7 +16,7 @@ from schedules.declaration import Refused, within
 
 from ..config.experiment import Experiment
 from ..data import Split
-from ..engine.startup import diverted, versions, wake
+from ..engine.startup import import_tensorflow, stderr_to, versions
 from ..models import Model
 from ..models.exports import Export
 from ..models.in_memory import GivenModel
@@ -95,8 +95,8 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        wake(folder.tensorflow_log)
-        with diverted(folder.tensorflow_log):
+        import_tensorflow(folder.tensorflow_log)
+        with stderr_to(folder.tensorflow_log):
             data = experiment.data.load()
             with _as_it_is(experiment.model):
                 difference, count = _written(export, this, data, draft)

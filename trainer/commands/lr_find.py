@@ -8,7 +8,7 @@ from schedules.declaration import refuse
 from schedules.declaration.wording import value_text
 
 from ..config.plan import Plan
-from ..engine.startup import diverted, wake
+from ..engine.startup import import_tensorflow, stderr_to
 from ..runs.atomic_files import write
 from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder
@@ -25,8 +25,8 @@ def find(plan: Plan, folder: Folder) -> int:
     """
     swept = plan.experiment.lr_find
     print(f"{plan.summary()}, tried out at rates from {swept.start:g} to {swept.end:g}")
-    wake(folder.tensorflow_log)
-    with diverted(folder.tensorflow_log):
+    import_tensorflow(folder.tensorflow_log)
+    with stderr_to(folder.tensorflow_log):
         from ..training.lr_range import sweep
 
         reading = sweep(plan)

@@ -101,11 +101,11 @@ class Restored:
 
         It computes in float32, whatever the run computed in.
         """
-        from ..engine.precision import computing
+        from ..engine.precision import dtype_policy
         from ..scheduled.dials import Dials
 
         facts = self.experiment.data.facts()
-        with computing("float32"):
+        with dtype_policy("float32"):
             model = _settled(self.experiment).build(facts.shape, facts.outputs, Dials(()))
         for weight in model.weights:
             average = self.saved.arrays.get(f"average/{weight.path}")

@@ -42,7 +42,7 @@ def folder() -> Path:
     return Path(cache) / "scheduled-training" / "compiled"
 
 
-def remembered(
+def cached_choice(
     experiment: Experiment, device: str, together: int = 1, *, alone: bool = False
 ) -> CompileChoice | None:
     """The choice that an earlier run of a like experiment on a like machine measured.
@@ -66,7 +66,7 @@ def remembered(
     return None
 
 
-def remember(
+def cache_choice(
     experiment: Experiment, device: str, chosen: CompileChoice, together: int = 1
 ) -> CompileChoice:
     """Keeps a measured choice, where the disk allows, and returns it with its origin."""

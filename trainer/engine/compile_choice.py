@@ -54,7 +54,7 @@ class Measurable(Protocol):
 P = TypeVar("P", bound=Measurable)
 
 
-def measured(
+def measure(
     build: Callable[[Compiled], P], ask: Callable[[P, int], Any]
 ) -> tuple[CompileChoice, P]:
     """Tries both ways on the actual network, leaves its weights as they were, gives the faster.

@@ -1,4 +1,4 @@
-"""How a run's loop is compiled: by what the config says, or what was decided or measured before."""
+"""What decides how a run's loop is compiled: the config, the folder, the cache, or measuring."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 from ..config.experiment import Experiment
 from ..runs.checkpoints import CheckpointMismatchError, Saved
 from ..runs.folder import Folder
-from .compile_cache import remember, remembered
-from .compile_choice import CompileChoice, Measurable, measured, rate
+from .compile_cache import cache_choice, cached_choice
+from .compile_choice import CompileChoice, Measurable, measure, rate
 from .program import Compiled
 
 P = TypeVar("P", bound=Measurable)
 
 
-def decided(
+def known_choice(
     experiment: Experiment,
     folder: Folder,
     saved: Saved | None,
@@ -25,7 +25,7 @@ def decided(
     *,
     alone: bool = False,
 ) -> CompileChoice | None:
-    """The first of these that has an answer; None where nothing has, and it is to be measured.
+    """The choice of the first of these that has one; None where none has, and measuring decides.
 
     1. the config: `run.compile`
     2. the folder: what an earlier process on it settled on, in `chosen.json`
@@ -38,12 +38,14 @@ def decided(
     Raises:
         CheckpointMismatchError: when what the folder has can't be read.
     """
-    binding = bound(experiment, folder, saved)
-    return binding or remembered(experiment, device, together, alone=alone)
+    binding = binding_choice(experiment, folder, saved)
+    return binding or cached_choice(experiment, device, together, alone=alone)
 
 
-def bound(experiment: Experiment, folder: Folder, saved: Saved | None) -> CompileChoice | None:
-    """The first three of these answers: those that this very run has to keep.
+def binding_choice(
+    experiment: Experiment, folder: Folder, saved: Saved | None
+) -> CompileChoice | None:
+    """The choice that this very run has to keep: one of the first three of `known_choice`.
 
     Raises:
         CheckpointMismatchError: when what the folder has can't be read.
@@ -55,7 +57,7 @@ def bound(experiment: Experiment, folder: Folder, saved: Saved | None) -> Compil
     return CompileChoice(saved.about["compile"], {}, "as it began") if saved else None
 
 
-def compiled(
+def compile_program(
     choice: CompileChoice | None,
     experiment: Experiment,
     device: str,
@@ -63,23 +65,24 @@ def compiled(
     ask: Callable[[P, int], Any],
     together: int = 1,
 ) -> tuple[CompileChoice, P]:
-    """The program as it was decided, or as measuring decides now, which the cache remembers.
+    """The program of a choice, or where there is none, of the faster way by measuring.
 
-    A choice of one thread that nobody has measured yet is measured, too.
+    What is measured goes into the cache; a choice of one thread that nobody has measured is
+    measured, too.
     """
     if choice is None:
-        choice, program = measured(build, ask)
-        return remember(experiment, device, choice, together), program
+        choice, program = measure(build, ask)
+        return cache_choice(experiment, device, choice, together), program
     program = build(choice.compile)
     ask(program, 0)  # compiles, so that the first updates are as fast as the rest
     if choice.threads and not choice.rate:
         choice = choice.timed(rate(program, ask))
-        remember(experiment, device, choice, together)
+        cache_choice(experiment, device, choice, together)
     return choice, program
 
 
 def _kept(folder: Folder) -> CompileChoice | None:
-    """What an earlier process on this folder settled on."""
+    """The choice of an earlier process on this folder."""
     if not folder.compile_choice.exists():
         return None
     try:

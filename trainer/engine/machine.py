@@ -28,7 +28,8 @@ def open_devices(experiment: Experiment) -> tuple[str, tf.distribute.Strategy | 
     """
     declared = experiment.run.threads
     if declared != "auto" and not _set_threads(declared):
-        rule = f"comes too late: TensorFlow is at work in this process, and takes {taken()}"
+        count = threads_in_use()
+        rule = f"comes too late: TensorFlow is at work in this process, and takes {count}"
         raise refuse("run.threads", declared, rule, "a process for each run")
     strategy = experiment.device.strategy()
     return experiment.device.choose(), strategy
@@ -60,7 +61,7 @@ def _set_threads(count: int) -> bool:
     return True
 
 
-def taken() -> int:
+def threads_in_use() -> int:
     """How many threads an operation may take."""
     declared = tf.config.threading.get_intra_op_parallelism_threads()
     text = os.environ.get(THREADS, "")  # which TensorFlow ignores where it is no number

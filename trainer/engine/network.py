@@ -22,7 +22,7 @@ from ..optimizers.averages import Average
 from ..scheduled.dials import Dials
 from .fit import check_fit
 from .parameter_groups import Groups
-from .precision import Scaling, computing
+from .precision import Scaling, dtype_policy
 
 
 class Trained(Protocol):
@@ -94,7 +94,7 @@ class Network:
         metrics = experiment.metrics.for_data(facts)
         check_evaluation(loss, metrics, facts)
         try:
-            with computing(experiment.run.precision):
+            with dtype_policy(experiment.run.precision):
                 model = experiment.model.build(facts.shape, facts.outputs, dials)
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras 3.12 finds fault with less than nothing only

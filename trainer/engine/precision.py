@@ -17,7 +17,7 @@ PATIENCE = 2000
 
 
 @contextmanager
-def computing(precision: str) -> Iterator[None]:
+def dtype_policy(precision: str) -> Iterator[None]:
     """Within the block layers are made that compute as `run.precision` says.
 
     Their weights are float32 all the same.
@@ -61,8 +61,8 @@ class Scaling:
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The loss and its gradients, of these `shapes`, and whether all are finite.
 
-        `differentiated(scale)` gives the loss as it is and the gradients of its `scale`-fold; what
-        it does besides, it undoes when it is called again. `finite` judges loss and gradients.
+        `differentiated(scale)` returns the loss as it is and the gradients of its `scale`-fold, and
+        first undoes what its last call changed. `finite` judges loss and gradients.
         """
 
         def goes_on(scale: tf.Tensor, sound: tf.Tensor, lower: tf.Tensor, _: object) -> tf.Tensor:

@@ -147,22 +147,22 @@ class Program:
     def _update(self, row: tf.Tensor, feed_args: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss, and whether it and all gradients are finite."""
         with self.network.dials.showing(row):
-            before = self.kept()
-            return self.concluded(*self._judged(feed_args, i), before)
+            before = self.input_statistics()
+            return self.finish_update(*self._checked_gradients(feed_args, i), before)
 
-    def kept(self) -> list[tf.Tensor]:
-        """What the model keeps of its inputs, such as their mean."""
+    def input_statistics(self) -> list[tf.Tensor]:
+        """The values that a model keeps of its inputs, such as their mean."""
         # What Keras calls the value of a weight is the variable, which is read when it is used.
         return [tf.identity(w.value) for w in self.network.model.non_trainable_weights]
 
-    def concluded(
-        self, judged: Sequence[tf.Tensor], sound: tf.Tensor, before: Sequence[tf.Tensor]
+    def finish_update(
+        self, loss_and_gradients: Sequence[tf.Tensor], sound: tf.Tensor, before: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Makes the update by a loss and gradients, unless they are not `sound`.
 
-        `before` is what `kept` gave before the model saw the batch. Gives the loss, and `sound`.
+        `before` are the `input_statistics` from before the batch. Returns the loss, and `sound`.
         """
-        loss, *gradients = judged
+        loss, *gradients = loss_and_gradients
 
         def apply() -> tf.Tensor:
             self.network.groups.apply(gradients)
@@ -178,23 +178,23 @@ class Program:
         tf.cond(sound, apply, skip) if self._skips else apply()
         return loss, sound
 
-    def _judged(self, feed_args: Any, i: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def _checked_gradients(self, feed_args: Any, i: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The loss and its gradients, and whether all are finite."""
         scaling = self.network.scaling
-        judged = partial(finite, xla=self._xla)
+        is_finite = partial(finite, xla=self._xla)
         if scaling is None:
-            loss, *gradients = self.accumulated(feed_args, i)
-            return [loss, *gradients], judged(loss, gradients)
-        undo = self.undoing()
+            loss, *gradients = self.loss_and_gradients(feed_args, i)
+            return [loss, *gradients], is_finite(loss, gradients)
+        undo = self.restore_point()
 
         def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
             undo()
-            return self.accumulated(feed_args, i, scale)
+            return self.loss_and_gradients(feed_args, i, scale)
 
-        return scaling.tried(scaled, judged, self.shapes)
+        return scaling.tried(scaled, is_finite, self.shapes)
 
-    def undoing(self) -> Callable[[], None]:
-        """What lets the model draw the same random numbers again, and count its inputs once."""
+    def restore_point(self) -> Callable[[], None]:
+        """A function that puts random states and input statistics back to what they are now."""
         others = self.network.model.non_trainable_variables
         before = [tf.identity(variable.value) for variable in others]
 
@@ -206,19 +206,19 @@ class Program:
 
     @property
     def shapes(self) -> list[tf.TensorShape]:
-        """Those of all gradients."""
+        """The shapes of all gradients."""
         return [weight.shape for weight in self.network.model.trainable_variables]
 
-    def accumulated(
+    def loss_and_gradients(
         self, feed_args: Any, i: tf.Tensor, scale: tf.Tensor | None = None
     ) -> list[tf.Tensor]:
         """The mean loss over a batch, and the gradients of its `scale`-fold, in micro-batches."""
         parts = self._micro_batches
         if parts == 1:
-            return self.differentiated(self._feed.batch(feed_args, i, 0, 1), scale)
+            return self.batch_loss_and_gradients(self._feed.batch(feed_args, i, 0, 1), scale)
 
         def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            terms = self.differentiated(self._feed.batch(feed_args, i, k, parts), scale)
+            terms = self.batch_loss_and_gradients(self._feed.batch(feed_args, i, k, parts), scale)
             tensors = map(tf.convert_to_tensor, terms)
             return k + 1, [total + x for total, x in zip(sums, tensors, strict=True)]
 
@@ -230,7 +230,7 @@ class Program:
             _, sums = tf.while_loop(lambda k, _: k < parts, add, (k, sums))
         return [total / parts for total in sums]
 
-    def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
+    def batch_loss_and_gradients(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
         """The mean loss over a batch, and the gradients of its `scale`-fold."""
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]

@@ -118,7 +118,7 @@ class Replicas:
         """Makes a network and a feed on each device; all processes begin as the first one does.
 
         Raises:
-            Refused: when the replicas don't divide the batch, or can't be compiled as declared.
+            Refused: when the replicas can't be compiled as declared.
         """
         self.experiment = experiment
         self.strategy = strategy

@@ -1,8 +1,8 @@
 """The updates of several replicas, in step with each other.
 
-An update sums the gradients over all replicas first, and then each makes the whole of it: finds out
-whether it is finite, clips, applies it, moves the averages. So they stay equal, to the bit on
-devices of one kind. (Keras' optimizers clip what each replica found, and sum that up afterwards.)
+An update first sums the gradients over all replicas. Then each replica makes the whole update:
+checks that it is finite, clips, applies it, moves the averages. So the replicas stay equal, to the
+bit on devices of one kind. (Keras' optimizers clip the gradients of each replica before the sum.)
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from .workers import UPDATE, UncompilableError
 class ReplicaProgram(Program):
     """What one replica does by itself."""
 
-    def differentiated(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
-        def told(batch: Batch) -> list[tf.Tensor]:
+    def batch_loss_and_gradients(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
+        def dense(batch: Batch) -> list[tf.Tensor]:
             # An embedding's gradient comes in slices.
             return [tf.convert_to_tensor(x) for x in plain(batch, scale)]
 
-        plain = super().differentiated
+        plain = super().batch_loss_and_gradients
         # It captures what the dials show, and so belongs to the graph around it alone.
         return (
-            tf.function(told, jit_compile=True, autograph=False)(batch)
+            tf.function(dense, jit_compile=True, autograph=False)(batch)
             if self.fused
-            else told(batch)
+            else dense(batch)
         )
 
 
@@ -91,7 +91,7 @@ class ReplicatedProgram(Program):
 
         def learn(row: tf.Tensor) -> list[tf.Tensor]:
             with part.network.dials.showing(row):
-                return part.accumulated(feed_args, tf.constant(0))
+                return part.loss_and_gradients(feed_args, tf.constant(0))
 
         try:
             tf.function(learn, autograph=False)(tf.zeros([self._values]))
@@ -102,13 +102,13 @@ class ReplicatedProgram(Program):
         self._tried = True
 
     def _update(self, row: tf.Tensor, feed_args: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        before = [part.kept() for part in self._parts]
+        before = [part.input_statistics() for part in self._parts]
         loss, gradients, sound = self._agreed(row, feed_args, i, before)
         for part, device, mine, was in zip(
             self._parts, self._replicas.devices, gradients, before, strict=True
         ):
             with tf.device(device), part.network.dials.showing(row):
-                part.concluded([loss, *mine], sound, was)
+                part.finish_update([loss, *mine], sound, was)
         return loss, sound
 
     def _agreed(
@@ -117,26 +117,26 @@ class ReplicatedProgram(Program):
         """The loss, the gradients for each replica, and whether all are finite."""
         count, scaling = len(self.shapes), self.network.scaling
 
-        def told(scale: tf.Tensor | None = None) -> list[tf.Tensor]:
+        def mean_of_replicas(scale: tf.Tensor | None = None) -> list[tf.Tensor]:
             (loss, *first), *others = self._mean(row, feed_args, i, before, scale)
             return [loss, *first, *(x for _, *gradients in others for x in gradients)]
 
-        def judged(loss: tf.Tensor, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+        def is_finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
             return finite(loss, gradients[:count], xla=False)  # the others have the same
 
         if scaling is None:
-            loss, *gradients = told()
-            sound = judged(loss, gradients)
+            loss, *gradients = mean_of_replicas()
+            sound = is_finite(loss, gradients)
         else:
-            undo = [part.undoing() for part in self._parts]
+            undo = [part.restore_point() for part in self._parts]
 
             def scaled(scale: tf.Tensor) -> list[tf.Tensor]:
                 for each in undo:
                     each()
-                return told(scale)
+                return mean_of_replicas(scale)
 
             shapes = self.shapes * len(self._parts)
-            (loss, *gradients), sound = scaling.tried(scaled, judged, shapes)
+            (loss, *gradients), sound = scaling.tried(scaled, is_finite, shapes)
         starts = range(0, len(gradients), count)
         return loss, [gradients[start : start + count] for start in starts], sound
 
@@ -159,16 +159,16 @@ class ReplicatedProgram(Program):
             here = int(tf.get_static_value(context.replica_id_in_sync_group)) - first
             part, was = self._parts[here], before[here]
             with part.network.dials.showing(row):
-                found = part.accumulated(feed_args, i, scale)
+                own = part.loss_and_gradients(feed_args, i, scale)
             kept = [j for j, value in enumerate(was) if value.dtype.is_floating]
-            now = part.kept()
-            given = [*found, *(now[j] - was[j] for j in kept)]
-            total = context.all_reduce(tf.distribute.ReduceOp.SUM, list(map(tf.identity, given)))
+            now = part.input_statistics()
+            message = [*own, *(now[j] - was[j] for j in kept)]
+            total = context.all_reduce(tf.distribute.ReduceOp.SUM, list(map(tf.identity, message)))
             mean = [x / tf.cast(self._replicas.count, x.dtype) for x in total]
             weights = part.network.model.non_trainable_weights
-            for j, moved in zip(kept, mean[len(found) :], strict=True):
+            for j, moved in zip(kept, mean[len(own) :], strict=True):
                 weights[j].assign(was[j] + moved)
-            return mean[: len(found)]
+            return mean[: len(own)]
 
         strategy = self._replicas.strategy
         shared = map(strategy.experimental_local_results, strategy.run(replica))

@@ -27,15 +27,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def wake(log: Path) -> None:
+def import_tensorflow(log: Path) -> None:
     """Imports what takes seconds to import; what it says of itself goes into a file."""
-    with diverted(log), gc_paused():
+    with stderr_to(log), gc_paused():
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
 
 
 @contextmanager
-def diverted(path: Path) -> Iterator[None]:
+def stderr_to(path: Path) -> Iterator[None]:
     """Sends what is written to file descriptor 2 into a file.
 
     TensorFlow's C++ start-up writes there whatever `TF_CPP_MIN_LOG_LEVEL` says; the text is kept,

@@ -10,8 +10,8 @@ import tensorflow as tf
 from ..config.devices import Several
 from ..config.plan import Plan
 from ..engine.compile_choice import CompileChoice, Pace
-from ..engine.compile_decision import compiled, decided
-from ..engine.machine import open_devices, settle, taken
+from ..engine.compile_decision import compile_program, known_choice
+from ..engine.machine import open_devices, settle, threads_in_use
 from ..engine.network import Trained
 from ..engine.workers import Workers
 from ..runs.atomic_files import write
@@ -61,16 +61,17 @@ def begin(plan: Plan, folder: Folder, *, alone: bool = False) -> Assembled:
     device, strategy = open_devices(experiment)
     past = Past.read(plan, folder)
     single = not isinstance(experiment.device, Several)
-    choice = decided(experiment, folder, past.saved, device, alone=alone and single)
+    choice = known_choice(experiment, folder, past.saved, device, alone=alone and single)
     settle(experiment, choice.threads if choice else None)
     setup = RunSetup.of(plan, folder, loaded(experiment), device, past)
     with tf.device(device):
         built = setup.built(strategy)
-        choice, program = compiled(choice, experiment, device, built.program, setup.ask)
+        choice, program = compile_program(choice, experiment, device, built.program, setup.ask)
     pace = Pace(setup.longest, adapts=experiment.run.steps_per_call == "auto")
     run = assembled(setup, built.network, program, choice, pace, workers=built.workers)
-    if choice.threads and choice.threads != taken():
-        text = f"an operation takes {taken()} threads in this process, and {choice.threads} before"
+    if choice.threads and choice.threads != threads_in_use():
+        now = f"an operation takes {threads_in_use()} threads in this process"
+        text = f"{now}, and {choice.threads} before"
         run.session.say("threads", f"{text}: sums may be rounded otherwise")
     return run
 

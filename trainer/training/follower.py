@@ -10,7 +10,7 @@ import numpy as np
 
 from ..config.cluster import Cluster, WorkerLostError
 from ..config.plan import Plan
-from ..engine.startup import diverted, wake
+from ..engine.startup import import_tensorflow, stderr_to
 from ..runs.exit_codes import FAILED
 from ..runs.folder import Folder
 from ..runs.signals import Stop
@@ -29,8 +29,8 @@ def follow(plan: Plan, folder: Folder, cluster: Cluster) -> int:
     """
     try:
         log = folder.path / f"tensorflow-{cluster.task}.log"
-        wake(log)
-        with Stop() as stop, diverted(log):
+        import_tensorflow(log)
+        with Stop() as stop, stderr_to(log):
             return _obey(plan, folder, stop)
     except WorkerLostError as lost:
         print(f"worker {cluster.task}: {lost}", file=sys.stderr)

@@ -55,6 +55,7 @@ def sweep(plan: Plan) -> Reading:
             parts = experiment.run.micro_batches
             program = Program(network(), feed(), compiled, most, parts)
         else:
+            plan.length.check_parts(strategy.num_replicas_in_sync)
             program = ReplicatedProgram(
                 Replicas(experiment, strategy, network, feed), compiled, most
             )

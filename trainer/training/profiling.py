@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ..config.settings import Profile
-from ..engine.startup import diverted
+from ..engine.startup import stderr_to
 
 WARM = 5
 """Calls before it: by then everything has run once, and a call has its length."""
@@ -63,7 +63,7 @@ class Profiler:
 
     def _tried(self, act: Callable[[], object]) -> bool:
         try:
-            with diverted(self._folder / "tensorflow.log"):  # the profiler tells of itself there
+            with stderr_to(self._folder / "tensorflow.log"):  # the profiler tells of itself there
                 act()
         except (tf.errors.OpError, OSError, RuntimeError) as error:
             self._left = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.cluster import WorkerLostError
 from ..config.plan import Plan
-from ..engine.startup import diverted, versions, wake
+from ..engine.startup import import_tensorflow, stderr_to, versions
 from ..runs.atomic_files import WriteError, write
 from ..runs.checkpoints import CheckpointMismatchError
 from ..runs.exit_codes import DONE, FAILED
@@ -58,13 +58,13 @@ def perform(
     """
     began = perf_counter()
     with stop:
-        wake(folder.tensorflow_log)
+        import_tensorflow(folder.tensorflow_log)
         from . import assembly
         from .progress import Progress
 
         progress_of = progress_of or Progress
         try:
-            with diverted(folder.tensorflow_log):
+            with stderr_to(folder.tensorflow_log):
                 this = assembly.begin(plan, folder, alone=alone)
         except CheckpointMismatchError as mismatch:
             why = f"the checkpoint in {folder.checkpoints} does not fit: {mismatch}"
@@ -82,7 +82,7 @@ def perform(
         with closing(this.session):
             with progress_of(plan.total_steps) as progress, ExitStack() as quiet:
                 if this.workers:  # when one is lost, TensorFlow has much to say
-                    quiet.enter_context(diverted(folder.tensorflow_log))
+                    quiet.enter_context(stderr_to(folder.tensorflow_log))
                 reason = trained(this, progress, stop)
             code = ended(this, stop.received, reason, perf_counter() - began)
             if this.workers:
@@ -136,7 +136,7 @@ def ended(this: Assembled, signal_number: int | None, reason: str, seconds: floa
 
 def _result(this: Assembled, status: str, reason: str, seconds: float) -> dict[str, Any]:
     """What `result.json` holds."""
-    from ..engine.machine import taken
+    from ..engine.machine import threads_in_use
 
     session, experiment = this.session, this.session.plan.experiment
     average = session.network.average_digest()
@@ -156,7 +156,7 @@ def _result(this: Assembled, status: str, reason: str, seconds: float) -> dict[s
         "compile": this.choice.compile,
         "compile_origin": this.choice.origin,
         "compile_measured": this.choice.why,
-        "threads": taken(),
+        "threads": threads_in_use(),
         "steps_per_call": this.pace.steps_per_call,
         **({"together": this.together} if this.together > 1 else {}),
         "device": this.setup.device,

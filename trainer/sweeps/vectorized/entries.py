@@ -14,7 +14,7 @@ from ...commands.job import Job
 from ...config.experiment import Experiment
 from ...data.feeds.select import streams
 from ...engine.compile_choice import CompileChoice
-from ...engine.compile_decision import bound
+from ...engine.compile_decision import binding_choice
 from ...engine.machine import open_devices, settle
 from ...engine.program import Compiled
 from ...runs.checkpoints import CheckpointMismatchError
@@ -83,7 +83,7 @@ def group_entries(jobs: Sequence[Job]) -> EntryGroups:
         try:
             with tf.device(device):
                 setup = RunSetup.of(job.plan, job.folder, data, device)
-                choice = bound(job.plan.experiment, job.folder, setup.past.saved)
+                choice = binding_choice(job.plan.experiment, job.folder, setup.past.saved)
                 entry = Entry(job, setup, setup.network().state(), choice)
         except (Refused, CheckpointMismatchError) as error:
             refused.append((job, error))

@@ -17,7 +17,7 @@ from schedules import Refused
 from schedules.declaration import refuse
 
 from ...commands.job import Job
-from ...engine.startup import diverted, wake
+from ...engine.startup import import_tensorflow, stderr_to
 from ...runs.report import REPORT_SECONDS, refresh
 from ..grid import distinguishing_overrides
 from ..jobs import JobError
@@ -123,8 +123,8 @@ class VectorizedLauncher:
             if len(jobs) == 1:
                 singles.append((jobs[0], "no other differs from it in numbers alone"))
                 continue
-            wake(jobs[0].folder.tensorflow_log)
-            with diverted(jobs[0].folder.tensorflow_log):
+            import_tensorflow(jobs[0].folder.tensorflow_log)
+            with stderr_to(jobs[0].folder.tensorflow_log):
                 from .entries import NotVectorizableError, group_entries
 
                 try:

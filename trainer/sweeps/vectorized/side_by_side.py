@@ -19,12 +19,12 @@ from schedules import Refused
 
 from ...commands.job import Job
 from ...data.feeds.select import make_feed
-from ...engine.compile_cache import remembered
+from ...engine.compile_cache import cached_choice
 from ...engine.compile_choice import CompileChoice
-from ...engine.compile_decision import compiled
+from ...engine.compile_decision import compile_program
 from ...engine.network import Network
 from ...engine.program import Compiled
-from ...engine.startup import diverted
+from ...engine.startup import stderr_to
 from ...runs.checkpoints import CheckpointMismatchError
 from ...runs.exit_codes import FAILED
 from ...runs.provenance import usable_cores
@@ -159,7 +159,7 @@ def _build_lanes_or_refuse(entries: Sequence[Entry]) -> tuple[CompileChoice, lis
         NotVectorizableError: when no program can be made for all.
     """
     try:
-        with diverted(entries[0].job.folder.tensorflow_log):
+        with stderr_to(entries[0].job.folder.tensorflow_log):
             return _build_lanes(entries)
     except (TooLarge, MemoryError) as error:
         why = "this machine has not the memory for so many at once"
@@ -204,8 +204,8 @@ def _build_lanes(entries: Sequence[Entry]) -> tuple[CompileChoice, list[Lane]]:
             ensemble.update(trial_state, np.stack(rows, axis=1), feed_inputs, np.full(size, True))
 
         choices = (entry.compile_choice for entry in entries if entry.compile_choice)
-        choice = next(choices, None) or remembered(shared, first.device, size)
-        choice, ensemble = compiled(choice, shared, first.device, build, ask, size)
+        choice = next(choices, None) or cached_choice(shared, first.device, size)
+        choice, ensemble = compile_program(choice, shared, first.device, build, ask, size)
         lanes = []
         for begin in range(0, count, size):
             members = entries[begin : begin + size]
