@@ -327,7 +327,7 @@ def test_a_run_is_called_by_its_folder_and_its_sweeps(
 
 
 def test_the_package_is_looked_for_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracker, "missing", lambda name: True)
+    monkeypatch.setattr(tracker, "is_missing", lambda name: True)
     Log.declared({"csv": {}, "tensorboard": {}}).check()
     with pytest.raises(Refused, match=r"log\.wandb: .*\n.*scheduled-training\[wandb\]"):
         Log.declared({"wandb": {}}).check()

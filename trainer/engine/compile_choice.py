@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import tensorflow as tf
 
-from .network import Trained
+from .interfaces import Trained
 from .program import Compiled
 
 TRIAL_SECONDS = 0.15

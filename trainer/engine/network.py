@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -23,34 +23,6 @@ from ..scheduled.dials import Dials
 from .fit import check_fit
 from .parameter_groups import Groups
 from .precision import Scaling, dtype_policy
-
-
-class Trained(Protocol):
-    """A network as the loop around its updates sees it."""
-
-    @property
-    def model(self) -> keras.Model:
-        """The model, to be looked at."""
-
-    @property
-    def replicas(self) -> int:
-        """How many of it there are, on as many devices."""
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Puts back what `state` gave.
-
-        Raises:
-            ValueError: when a name, a shape or a type is not what this network has.
-        """
-
-    def digest(self) -> str:
-        """A fingerprint of the weights, equal only where every bit is."""
-
-    def average_digest(self) -> str | None:
-        """The same of the averaged weights, where there are any."""
 
 
 @dataclass

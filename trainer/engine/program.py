@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from schedules.moments import Values
 
 from ..data.feeds.feed import Batch, Feed
 from ..metrics import Tally, parts
 from ..scheduled.layers import drawing
+from .interfaces import Trained, Updates
 from .matmul import products
-from .network import Network, Trained
+from .network import Network
 
 Compiled = Literal["graph", "xla"]
-
-
-class Updates(NamedTuple):
-    """What came of the updates of one call, each with an entry."""
-
-    losses: NDArray[np.float32]
-    finite: NDArray[np.bool_]
-    """Whether the loss and every gradient were."""
 
 
 class Program:

@@ -58,7 +58,7 @@ class Share(Feed):
 
 @dataclass(frozen=True)
 class ReplicatedNetwork:
-    """The networks of this process' replicas, as the loop sees one: `engine.network.Trained`.
+    """The networks of this process' replicas, as the loop sees one: `engine.interfaces.Trained`.
 
     They are in the order of their ranks; `first` is the rank of the first one among the `count`
     replicas of all processes. What is read is read from the first; what is restored, is in all.

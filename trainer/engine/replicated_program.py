@@ -16,8 +16,8 @@ import tensorflow as tf
 from schedules.moments import Values
 
 from ..data.feeds.feed import Batch
-from .network import Trained
-from .program import Compiled, Program, Updates, finite
+from .interfaces import Trained, Updates
+from .program import Compiled, Program, finite
 from .replicas import ONLY_GRAPH, Replicas
 from .workers import UPDATE, UncompilableError
 

@@ -11,8 +11,8 @@ from ..config.devices import Several
 from ..config.plan import Plan
 from ..engine.compile_choice import CompileChoice, Pace
 from ..engine.compile_decision import compile_program, known_choice
+from ..engine.interfaces import Trainable, Trained
 from ..engine.machine import open_devices, settle, threads_in_use
-from ..engine.network import Trained
 from ..engine.workers import Workers
 from ..runs.atomic_files import write
 from ..runs.checkpoint_writer import CheckpointWriter
@@ -24,7 +24,7 @@ from ..runs.trial import Trial
 from ..trackers.delivery import Trackers
 from .metrics_log import MetricsLog
 from .profiling import Profiler
-from .session import Session, Trainable
+from .session import Session
 from .setup import Built, Past, RunSetup, loaded
 from .steering import Steering
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.moments import Values
-
 from ..config.early_stopping import Standstill
 from ..config.plan import Plan
 from ..data.feeds.order import ExampleOrder
-from ..engine.network import Trained
-from ..engine.program import Updates
+from ..engine.interfaces import Trainable, Trained
 from ..runs.checkpoint_writer import CheckpointWriter
 from ..runs.checkpoints import CheckpointId, CheckpointMismatchError, Saved
 from ..runs.events import Events
@@ -42,16 +39,6 @@ class Ending(NamedTuple):
 
     event: str
     text: str
-
-
-class Trainable(Protocol):
-    """What makes the updates: `trainer.engine.program.Program`, or a share of one."""
-
-    def update(self, table: Values, step: int) -> Updates:
-        """Makes one update a row of the tape, from `step` on."""
-
-    def evaluate(self) -> dict[str, float]:
-        """The means over all test examples."""
 
 
 @dataclass

@@ -18,7 +18,8 @@ from ..data import Split
 from ..data.feeds.feed import Feed
 from ..data.feeds.order import ExampleOrder
 from ..data.feeds.select import make_feed, max_updates_per_call
-from ..engine.network import Network, Trained
+from ..engine.interfaces import Trained
+from ..engine.network import Network
 from ..engine.program import Compiled, Program
 from ..engine.replicas import Replicas
 from ..engine.replicated_program import ReplicatedProgram

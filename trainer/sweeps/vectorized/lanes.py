@@ -22,8 +22,8 @@ from schedules.moments import Values
 
 from ...data.feeds.feed import Feed
 from ...engine.compile_choice import Pace
+from ...engine.interfaces import Updates
 from ...engine.network import Network, check_state, fingerprint
-from ...engine.program import Updates
 from ...scheduled.tape import Tape
 from .ensemble import Ensemble, State
 
@@ -247,7 +247,7 @@ class RowLayout:
 
 @dataclass(frozen=True)
 class LaneProgram:
-    """Makes one lane's updates, as `trainer.training.session.Trainable` says."""
+    """Makes one lane's updates, as `trainer.engine.interfaces.Trainable` says."""
 
     lanes: Lanes
     number: int

@@ -1,0 +1,58 @@
+"""What the loop around the updates needs: of a network, and of what makes its updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from schedules.moments import Values
+
+
+class Updates(NamedTuple):
+    """What came of the updates of one call, each with an entry."""
+
+    losses: NDArray[np.float32]
+    finite: NDArray[np.bool_]
+    """Whether the loss and every gradient were."""
+
+
+class Trained(Protocol):
+    """A network as the loop around its updates sees it."""
+
+    @property
+    def model(self) -> keras.Model:
+        """The model, to be looked at."""
+
+    @property
+    def replicas(self) -> int:
+        """How many of it there are, on as many devices."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Puts back what `state` gave.
+
+        Raises:
+            ValueError: when a name, a shape or a type is not what this network has.
+        """
+
+    def digest(self) -> str:
+        """A fingerprint of the weights, equal only where every bit is."""
+
+    def average_digest(self) -> str | None:
+        """The same of the averaged weights, where there are any."""
+
+
+class Trainable(Protocol):
+    """What makes the updates: `trainer.engine.program.Program`, or a share of one."""
+
+    def update(self, table: Values, step: int) -> Updates:
+        """Makes one update a row of the tape, from `step` on."""
+
+    def evaluate(self) -> dict[str, float]:
+        """The means over all test examples."""
