@@ -124,7 +124,7 @@ def load(config: Mapping[str, Any] | Schedule, clock: Clock | None = None) -> Cu
     0.75
     >>> load({"kind": "linear", "initial_value": 1.0}, Clock(total_steps=4))
     Traceback (most recent call last):
-    schedules.declaration.errors.Refused: end_value: is required
+    schedules.declaration.refusals.Refused: end_value: is required
       hint: the value from `decay_steps` on
     """
     return Curve(Schedule.declared(config), clock or Clock())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..clock import Clock, Duration
 from ..curve import Curve
 from ..declaration import join_path
-from ..declaration.wording import value_text
+from ..declaration.number_text import value_text
 from ..schedule import Path, Schedule
 from .preview import walk
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..clock import Clock, Duration
 from ..curve import Curve
 from ..declaration import join_path
-from ..declaration.wording import count_text, value_text
+from ..declaration.number_text import count_text, value_text
 from .fixes import FixHints
 from .heights import overrides_for_peak
 from .preview import Place, horizon

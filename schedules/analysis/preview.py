@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..clock import Clock, Duration
 from ..curve import Curve
 from ..declaration import ABSENT, join_path, refuse
-from ..declaration.wording import count_text
+from ..declaration.number_text import count_text
 from ..moments import Values
 from ..schedule import WHOLE, Path, Schedule
 

@@ -3,8 +3,9 @@
 Sees no other room, and no library but pydantic and YAML's.
 """
 
-from .errors import ABSENT, Problem, Refused, did_you_mean, join_path, refuse, within, yaml_text
-from .kind import Declaration, Kind
+from .declaration import Declaration
+from .kind import Kind
+from .refusals import ABSENT, Problem, Refused, did_you_mean, join_path, refuse, within, yaml_text
 from .scalars import Flag, Number, Whole
 from .validation_errors import as_pydantic_error, problems_from
 

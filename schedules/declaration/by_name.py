@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from schedules.declaration.errors import Problem, Refused, did_you_mean
 from schedules.declaration.kind import Kind
+from schedules.declaration.refusals import Problem, Refused, did_you_mean
 from schedules.declaration.validation_errors import as_pydantic_error
 
 

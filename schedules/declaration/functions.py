@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from .errors import did_you_mean, refuse
-from .kind import Declaration
+from .declaration import Declaration
+from .refusals import did_you_mean, refuse
 
 MOVED = {
     "schedules.given:logistic": "trainer.examples:logistic",

@@ -1,4 +1,4 @@
-"""Declarations: frozen pydantic models that a config file fills, chosen by their `kind`."""
+"""Kinds: declarations that are chosen by the word under `kind`, one family each."""
 
 from __future__ import annotations
 
@@ -6,57 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    ValidationError,
-    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
 from . import plugins
-from .errors import ABSENT, Problem, Refused, did_you_mean, refuse
-from .validation_errors import as_pydantic_error, problems_from
-
-
-class Declaration(BaseModel):
-    """What a user declares: frozen, no unknown key, no value silently repaired."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
-    )
-    key_hints: ClassVar[Mapping[str, str]] = {}
-    """For unknown keys that people expect here, the override that does what they want."""
-
-    def contradictions(self) -> Iterator[Problem]:
-        """The problems between fields that are right one by one."""
-        yield from ()
-
-    def code(self) -> Iterator[tuple[str, str]]:
-        """The functions that this would import and run because its config names them.
-
-        Each is a path and a name. Asking imports nothing, so a caller can refuse them first.
-        """
-        yield from ()
-
-    @model_validator(mode="after")
-    def _without_contradictions(self) -> Self:
-        if problems := tuple(self.contradictions()):
-            raise as_pydantic_error(Refused(problems))
-        return self
-
-    @classmethod
-    def declared(cls, config: object) -> Self:
-        """The declaration that `config` describes.
-
-        Raises:
-            Refused: naming every problem by its path inside `config`.
-        """
-        try:
-            return cls.model_validate(config)
-        except ValidationError as error:
-            raise Refused(problems_from(error, cls)) from None
+from .declaration import Declaration
+from .refusals import ABSENT, Refused, did_you_mean, refuse
+from .validation_errors import as_pydantic_error
 
 
 class Kind(Declaration):

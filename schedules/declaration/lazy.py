@@ -12,7 +12,7 @@ def lazy_getattr(package: str, modules: Mapping[str, str]) -> Callable[[str], An
     """A `__getattr__` for `package`; `modules` maps each name to the submodule that defines it.
 
     >>> lazy_getattr("schedules.declaration", {"refuse": "errors"})("refuse").__module__
-    'schedules.declaration.errors'
+    'schedules.declaration.refusals'
     """
 
     def __getattr__(name: str) -> Any:  # noqa: N807  # it becomes the package's

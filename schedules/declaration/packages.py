@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from .errors import refuse
+from .refusals import refuse
 
 
 def is_missing(package: str) -> bool:

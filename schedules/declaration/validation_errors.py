@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from .docstrings import field_docs
-from .errors import ABSENT, Problem, Refused, did_you_mean, join_path
+from .refusals import ABSENT, Problem, Refused, did_you_mean, join_path
 
 
 def as_pydantic_error(refused: Refused) -> PydanticCustomError:

@@ -9,7 +9,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .errors import ABSENT, refuse
+from .refusals import ABSENT, refuse
 
 MAX_BYTES = 2**18
 """How large a file may be: reading YAML is slow."""

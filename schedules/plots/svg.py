@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..analysis.preview import Line, Panel, Preview, length_lines, panels, steps_per_epoch
 from ..clock import Clock
 from ..curve import Curve
-from ..declaration.wording import count_text, value_text
+from ..declaration.number_text import count_text, value_text
 from ..moments import Values
 from .axes import Scale, drawable, ticks
 from .style import COLOURS, DASHES, STYLE

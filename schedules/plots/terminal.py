@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..analysis.preview import Panel, length_lines
 from ..curve import Curve
-from ..declaration.wording import count_text, value_text
+from ..declaration.number_text import count_text, value_text
 from ..moments import Values
 from .axes import Scale, drawable, ticks
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.helpers.runs import plan
 from trainer.runs.folder import Folder
 from trainer.training import loop, run
-from trainer.training.resume import declare
+from trainer.training.run_config import declare
 
 ASKED = (
     "model.hidden=[128]",

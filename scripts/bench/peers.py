@@ -75,7 +75,7 @@ def trainer(given: Job) -> Run:
     from trainer.runs.signals import Stop
     from trainer.training import assembly, loop
     from trainer.training.progress import Progress
-    from trainer.training.resume import declare
+    from trainer.training.run_config import declare
 
     path = Path(mkdtemp(prefix="bench-"))
     atexit.register(rmtree, path, ignore_errors=True)

@@ -113,7 +113,7 @@ def one(data: str, model: str, keep: str, updates: int) -> dict[str, float]:
     from trainer.config.plan import Plan
     from trainer.runs.folder import Folder
     from trainer.training import loop, run
-    from trainer.training.resume import declare
+    from trainer.training.run_config import declare
 
     few = data.removesuffix("all").removesuffix("few") + "few"
     asked = [f"model={model}", "data=npy", f"data.inputs={data}.npy", f"data.keep={keep}",

@@ -29,7 +29,7 @@ from trainer.config.hydra import compose  # noqa: E402
 from trainer.config.plan import Plan  # noqa: E402
 from trainer.runs.folder import Folder  # noqa: E402
 from trainer.training import loop  # noqa: E402  # from this checkout, installed or not
-from trainer.training.resume import declare  # noqa: E402
+from trainer.training.run_config import declare  # noqa: E402
 
 ASKED = (
     *("data=digits", "model=mlp", "run.length=5000", "run.compile_cache=false"),
@@ -62,7 +62,7 @@ def one_by_one(jobs: list[Job]) -> None:
 def side_by_side(jobs: list[Job]) -> None:
     """Trains all in one program."""
     from trainer.sweeps.vectorized.entries import group_entries
-    from trainer.sweeps.vectorized.side_by_side import train_group
+    from trainer.sweeps.vectorized.train_group import train_group
 
     (group,), refused = group_entries(jobs)
     assert not refused

@@ -13,9 +13,9 @@ from trainer.commands import doctor
 from trainer.commands.doctor import Parity, examine, parity
 from trainer.config.plan import Plan
 from trainer.engine import compile_cache
-from trainer.engine.compile_choice import CompileChoice
+from trainer.engine.compile_measuring import CompileChoice
 from trainer.runs.folder import Folder
-from trainer.training.resume import declare
+from trainer.training.run_config import declare
 
 # Splits the CPU in two, which a process can do once, before TensorFlow is at work.
 TWO = """
@@ -53,7 +53,7 @@ def test_what_was_declared_or_is_remembered_is_what_a_run_would_use(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(
-        "trainer.engine.compile_choice.measure",
+        "trainer.engine.compile_measuring.measure",
         lambda build, ask: (CompileChoice("graph", {"graph": "9"}), None),
     )
     auto = experiment("run.compile=auto")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.runs import experiment, result, trained
 from trainer.engine import compile_cache
-from trainer.engine.compile_choice import CompileChoice
+from trainer.engine.compile_measuring import CompileChoice
 
 AUTO = ("run.compile=auto", "run.length=3")
 SCHEDULED = "optimizer.momentum={kind: linear, initial_value: 0.5, end_value: 0.9}"

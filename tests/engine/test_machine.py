@@ -14,7 +14,7 @@ import tensorflow as tf
 from schedules import Refused
 from tests.helpers.runs import SMALL, events, experiment, result, trained
 from trainer.engine import compile_cache
-from trainer.engine.compile_choice import CompileChoice
+from trainer.engine.compile_measuring import CompileChoice
 from trainer.engine.machine import threads_in_use
 
 ASKED = (*SMALL, "run.compile=auto", "run.length=3")

@@ -13,8 +13,8 @@ from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
 from trainer.config.plan import Plan
 from trainer.runs.folder import Folder
-from trainer.training.resume import declare
 from trainer.training.run import run
+from trainer.training.run_config import declare
 
 SMALL = ("data=digits", "model=mlp", "model.hidden=[16]", "run.compile=graph", "log.every=1")
 

@@ -24,7 +24,7 @@ from trainer.config.plan import Plan
 from trainer.data.sources.embedded import EMBEDDED
 from trainer.models.exports import Keras
 from trainer.runs.folder import Folder
-from trainer.training.resume import declare
+from trainer.training.run_config import declare
 
 LIVE = (
     "run.length=60", "evaluate.every=20", "ema.momentum=0.9", "schedule.initial_value=0.1",

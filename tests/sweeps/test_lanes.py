@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.sweeps.vectorized.ensemble import STEP, EnsembleUpdates
 from trainer.sweeps.vectorized.lanes import Lanes, SharedPace
+from trainer.sweeps.vectorized.vectorized_program import STEP, VectorizedUpdates
 
 
 class Counting:
@@ -22,7 +22,7 @@ class Counting:
         self.breaks: set[int] = set()
         """At which sums a network is no longer finite."""
 
-    def update(self, state: Any, tables: Any, feed_args: Any, takes_part: Any) -> EnsembleUpdates:
+    def update(self, state: Any, tables: Any, feed_args: Any, takes_part: Any) -> VectorizedUpdates:
         self.calls.append((len(tables), takes_part.tolist()))
         sums, steps = np.array(state["sum"]), np.array(state[STEP])
         losses = np.zeros(tables.shape[:2], np.float32)
@@ -36,7 +36,7 @@ class Counting:
                 losses[i, lane], finite[i, lane] = sums[lane], int(sums[lane]) not in self.breaks
                 steps[lane] += 1
                 done[lane] += 1
-        return EnsembleUpdates({"sum": sums, STEP: steps}, losses, finite, done)
+        return VectorizedUpdates({"sum": sums, STEP: steps}, losses, finite, done)
 
     def evaluate(self, state: Any) -> list[dict[str, float]]:
         return [{"sum": float(value)} for value in state["sum"]]
@@ -73,13 +73,13 @@ def test_one_call_serves_all_and_nobody_idles(lanes: Any) -> None:
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(run, range(3), wanted))
     assert found == [[4, 8, 12], [106, 112], [212]]
-    calls = lanes._ensemble.calls
+    calls = lanes._program.calls
     assert sum(count for count, _ in calls) == 12
     assert all(takes_part == [True] * 3 for _, takes_part in calls)
 
 
 def test_whoever_is_not_finite_hears_of_it_and_the_others_go_on(lanes: Any) -> None:
-    lanes._ensemble.breaks = {102}
+    lanes._program.breaks = {102}
 
     def run(lane: int) -> int:
         losses, finite = lanes.update(lane, ones(5), 0)
@@ -106,14 +106,14 @@ def test_an_evaluation_comes_before_the_updates_that_others_wait_for(lanes: Any)
             pool.submit(act, lane) for act, lane in ((work, 0), (look, 1), (work, 2))
         ]
         assert [each.result(20) for each in asked] == [[1, 2], {"sum": 100}, [201, 202]]
-    assert lanes._ensemble.calls == [(2, [True, False, True])]
+    assert lanes._program.calls == [(2, [True, False, True])]
 
 
 def test_what_breaks_the_program_is_told_to_every_run(lanes: Any) -> None:
     def fail(*_: Any) -> Any:
         raise MemoryError("too many")
 
-    lanes._ensemble.update = fail
+    lanes._program.update = fail
 
     def run(lane: int) -> str:
         with pytest.raises(MemoryError) as caught:

@@ -100,7 +100,7 @@ def test_jobs_of_which_no_one_program_can_be_made_are_trained_one_by_one(
     def fails(_: object) -> None:
         raise NotImplementedError("no way to stack it\nand more")
 
-    monkeypatch.setattr("trainer.sweeps.vectorized.side_by_side._build_lanes", fails)
+    monkeypatch.setattr("trainer.sweeps.vectorized.train_group._build_lanes", fails)
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
     fleet = VectorizedLauncher(config, HydraContext(None, None), max_jobs=2)  # type: ignore[arg-type]
     asked: list[str] = []

@@ -15,7 +15,7 @@ from trainer.config.plan import Plan
 from trainer.runs.folder import Folder
 from trainer.runs.provenance import git
 from trainer.training.rerun import compare, prepare
-from trainer.training.resume import declare
+from trainer.training.run_config import declare
 
 SCHEDULED = (
     "optimizer=adam", "schedule=exponential", "schedule.decay_rate=0.5", "run.length=12",

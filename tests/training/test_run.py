@@ -20,7 +20,7 @@ from trainer.config.experiment import Experiment
 from trainer.config.hydra import CONF
 from trainer.config.plan import Plan
 from trainer.runs.folder import Folder
-from trainer.training.resume import declare
+from trainer.training.run_config import declare
 from trainer.training.session import Session
 
 SHORT = "run.length=40"

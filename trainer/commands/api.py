@@ -26,8 +26,8 @@ from ..models.in_memory import GivenModel
 from ..runs.folder import Folder
 from ..runs.redaction import secret_placeholders
 from ..runs.signals import Interruption
-from ..training.resume import declare
 from ..training.run import StartError, perform, tell
+from ..training.run_config import declare
 from .callback import Callback, Watch
 from .checks import announce, look_over
 from .export import leave

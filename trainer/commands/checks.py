@@ -15,7 +15,7 @@ from schedules.plots.terminal import spark
 
 from ..config.experiment import Experiment
 from ..config.hydra import refusing_hydra_errors, to_plain
-from ..config.hydra_errors import with_sources
+from ..config.hydra_refusals import with_sources
 from ..config.plan import Plan
 from ..config.rerun import rerun_config
 from ..losses.step import GivenStep

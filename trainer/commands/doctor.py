@@ -109,7 +109,7 @@ def compiling(plan: Plan, folder: Folder) -> list[str]:
     import tensorflow as tf
 
     from ..engine.compile_cache import cached_choice
-    from ..engine.compile_choice import measure
+    from ..engine.compile_measuring import measure
     from ..engine.machine import open_devices, settle
     from ..training.setup import RunSetup, loaded
 

@@ -21,8 +21,8 @@ from ..config.plan import Plan
 from ..runs.folder import Folder
 from ..training.follower import follow
 from ..training.rerun import compare, prepare
-from ..training.resume import declare
 from ..training.run import run, tell
+from ..training.run_config import declare
 from .checks import announce, checked
 from .doctor import examine
 from .export import leave

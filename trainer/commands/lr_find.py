@@ -5,7 +5,7 @@ from __future__ import annotations
 from schedules import Curve
 from schedules.analysis.heights import overrides_for_peak
 from schedules.declaration import refuse
-from schedules.declaration.wording import value_text
+from schedules.declaration.number_text import value_text
 
 from ..config.plan import Plan
 from ..engine.startup import import_tensorflow, stderr_to

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from schedules.declaration.wording import value_text
+from schedules.declaration.number_text import value_text
 from schedules.moments import Values
 from schedules.plots.axes import Scale, ticks
 from schedules.plots.style import STYLE

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from schedules.declaration import refuse
 
-from .hydra_errors import refusal_of
+from .hydra_refusals import refusal_of
 from .hydra_sources import use_bounded_files
 from .rerun import rerun_config
 

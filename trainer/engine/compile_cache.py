@@ -23,7 +23,7 @@ from schedules.declaration import Declaration
 from ..config.experiment import Experiment
 from ..runs.atomic_files import write
 from ..runs.provenance import processor, usable_cores
-from .compile_choice import CompileChoice
+from .compile_measuring import CompileChoice
 from .machine import THREADS
 from .program import Compiled
 

@@ -10,7 +10,7 @@ from ..config.experiment import Experiment
 from ..runs.checkpoints import CheckpointMismatchError, Saved
 from ..runs.folder import Folder
 from .compile_cache import cache_choice, cached_choice
-from .compile_choice import CompileChoice, Measurable, measure, rate
+from .compile_measuring import CompileChoice, Measurable, measure, rate
 from .program import Compiled
 
 P = TypeVar("P", bound=Measurable)

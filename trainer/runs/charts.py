@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration.wording import count_text, value_text
+from schedules.declaration.number_text import count_text, value_text
 from schedules.plots.axes import Scale, ticks
 from schedules.plots.style import COLOURS, DASHES
 

@@ -9,14 +9,13 @@ import tensorflow as tf
 
 from ..config.devices import Several
 from ..config.plan import Plan
-from ..engine.compile_choice import CompileChoice, Pace
 from ..engine.compile_decision import compile_program, known_choice
+from ..engine.compile_measuring import CompileChoice, Pace
 from ..engine.interfaces import Trainable, Trained
 from ..engine.machine import open_devices, settle, threads_in_use
 from ..engine.workers import Workers
 from ..runs.atomic_files import write
 from ..runs.checkpoint_writer import CheckpointWriter
-from ..runs.checkpoints import CheckpointMismatchError
 from ..runs.events import Events
 from ..runs.folder import Folder
 from ..runs.mailbox import Mailbox
@@ -24,8 +23,9 @@ from ..runs.trial import Trial
 from ..trackers.delivery import Trackers
 from .metrics_log import MetricsLog
 from .profiling import Profiler
+from .resume import Past, go_on
 from .session import Session
-from .setup import Built, Past, RunSetup, loaded
+from .setup import Built, RunSetup, loaded
 from .steering import Steering
 
 TooLarge = tf.errors.ResourceExhaustedError
@@ -137,29 +137,7 @@ def assembled(
     plan.check_metrics()
     for reason in setup.past.damaged:
         session.say("damaged", f"left out a damaged checkpoint, {reason}")
-    _go_on(session, setup)
+    go_on(session, setup.past.saved)
     profiler = Profiler(experiment.run.profile, folder.path)
     steering = Steering(session, mailbox, pace)
     return Assembled(session, steering, profiler, pace, choice, setup, workers, together)
-
-
-def _go_on(session: Session, setup: RunSetup) -> None:
-    """Puts a session where its run's newest checkpoint was made, or at the beginning."""
-    saved, experiment = setup.past.saved, setup.plan.experiment
-    if saved is None:
-        session.log.go_on(0, 0, again=True)
-        session.recall(0)
-        if experiment.run.on_nonfinite == "rewind":
-            session.save()
-        return
-    free = ("data", "seed", "compile", "replicas")
-    for name, value in session.identity.items():
-        if saved.about[name] != value:
-            differs = f"its {name} is {saved.about[name]}, and this run's is {value}"
-            if name not in free:
-                raise CheckpointMismatchError(differs)
-            if experiment.resume.policy != "config":
-                hint = "resume.policy=config goes on all the same"
-                raise CheckpointMismatchError(f"{differs}\n  hint: {hint}")
-    session.restore(saved, again=True)
-    session.events.add(session.step, "went on")

@@ -1,136 +1,60 @@
-"""Beginning or going on in a folder: whether its run was declared alike, and what differs."""
+"""Going on: what the folder of a run holds of it, and a session put where that was saved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import numpy as np
-import yaml
-
-from schedules.declaration import ABSENT, refuse, yaml_text
-from schedules.declaration.yaml_files import read_mapping
-
-from ..config.experiment import Experiment
 from ..config.plan import Plan
-from ..runs.atomic_files import write
-from ..runs.checkpoints import Checkpoints
+from ..runs.checkpoints import CheckpointMismatchError, Checkpoints, Saved
 from ..runs.folder import Folder
-from ..runs.identity import flat, is_free
-from ..runs.redaction import KeyPath, with_placeholders
-
-STEPS_AT_ONCE = 100_000
-"""Steps of a schedule that are compared at a time."""
+from .session import Session
 
 
-class Difference(NamedTuple):
-    """A value that is another one than when the folder's run began."""
+class Past(NamedTuple):
+    """What the folder of a run holds of it already."""
 
-    path: str
-    before: Any
-    now: Any
+    checkpoints: Checkpoints
+    saved: Saved | None = None
+    """The newest checkpoint."""
+    damaged: Sequence[str] = ()
+    """What was wrong with newer ones."""
+
+    @classmethod
+    def none(cls, plan: Plan, folder: Folder) -> Past:
+        """No look is taken into the folder, which may be another process's."""
+        keep = plan.experiment.checkpoint.keep
+        return cls(Checkpoints(folder.checkpoints, keep, plan.keeps_forever))
+
+    @classmethod
+    def read(cls, plan: Plan, folder: Folder) -> Past:
+        """The newest checkpoint that is whole."""
+        checkpoints = cls.none(plan, folder).checkpoints
+        checkpoints.clean()
+        return cls(checkpoints, *checkpoints.newest())
 
 
-def declare(
-    folder: Folder,
-    plan: Plan,
-    placeholders: Mapping[KeyPath, str] | None = None,
-    with_objects: Callable[[Experiment], Experiment] = lambda experiment: experiment,
-) -> Plan:
-    """Writes `config.yaml`, complete with every default, and gives the plan of the run to be made.
-
-    `placeholders` has what is written in the place of secrets; `with_objects` puts what a program
-    gave, and no file can hold, into an experiment that was read from the folder. A folder whose
-    run was declared otherwise is met as `resume.policy` says; a run may always be made longer
-    where that leaves every value that was applied as it was.
+def go_on(session: Session, saved: Saved | None) -> None:
+    """Puts a session where its run's newest checkpoint was made, or at the beginning.
 
     Raises:
-        Refused: with a table of the differences.
+        CheckpointMismatchError: when the checkpoint was made by another kind of run.
     """
-    experiment = plan.experiment
-    declared = with_placeholders(experiment.model_dump(mode="json"), placeholders or {})
-    if not folder.has_updates():
-        folder.compile_choice.unlink(missing_ok=True)  # measured for who knows which config
-    elif folder.config.exists():
-        differences = [
-            difference
-            for difference in _differences(flat(folder.read_config()), flat(declared))
-            if not is_free(difference.path) or _steers(difference.path, experiment)
-        ]
-        policy = experiment.resume.policy
-        if differences and policy == "checkpoint":
-            print(f"left as it was in {folder.config}:\n{_table(differences)}")
-            return Plan.of(with_objects(_as_begun(folder, experiment)))
-        if [difference.path for difference in differences] == ["run.length"]:
-            length = Experiment.declared(read_mapping(folder.config)).run.length
-            run = experiment.run.model_copy(update={"length": length})
-            # All else is the same, and here has the objects that a program may have given.
-            _check_applied(folder, Plan.of(experiment.model_copy(update={"run": run})), plan)
-        elif differences and policy == "refuse":
-            rule = f"holds a run that was declared otherwise\n{_table(differences)}"
-            hint = "resume.policy=config or =checkpoint; hydra.run.dir=… begins another"
-            raise refuse("hydra.run.dir", str(folder.path), rule, hint)
-        elif differences:
-            print(f"other than in {folder.config}:\n{_table(differences)}")
-    header = "# The whole config of this run, every default included.\n"
-    write(folder.config, header + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True))
-    return plan
-
-
-def _as_begun(folder: Folder, now: Experiment) -> Experiment:
-    """The experiment that the folder's run began as, with what `now` is free to say."""
-    before = Experiment.declared(read_mapping(folder.config))
-    free = {name: getattr(now.run, name) for name in ("stop_after", "steps_per_call")}
-    return before.model_copy(
-        update={
-            "run": before.run.model_copy(update=free),
-            "checkpoint": now.checkpoint,
-            "resume": now.resume,
-            "export": now.export,
-            "log": now.log.model_copy(update={"every": before.log.every}),
-        }
-    )
-
-
-def _check_applied(folder: Folder, before: Plan, now: Plan) -> None:
-    """Refuses a length under which an update that was made would have applied another value."""
-    done = Checkpoints(folder.checkpoints, 1).newest_step()
-    length = str(now.experiment.run.length)
-    if now.total_steps < done:
-        rule = f"is shorter than the {done} updates that were made"
-        raise refuse("run.length", length, rule, "hydra.run.dir=… begins another run")
-    for start in range(0, done, STEPS_AT_ONCE):
-        steps = np.arange(start, min(start + STEPS_AT_ONCE, done))
-        for name, old in before.curves.items():
-            new = now.curves[name]
-            if (changed := old(steps) != new(steps)).any():
-                t = int(steps[changed.argmax()])
-                rule = (
-                    f"was {before.experiment.run.length}, and would change values that were "
-                    f"applied: {name} was {old(t):g} at step {t}, and would have been {new(t):g}"
-                )
-                hint = "give the schedule's lengths in steps or epochs, not in per cent"
-                raise refuse("run.length", length, rule, hint)
-
-
-def _steers(path: str, experiment: Experiment) -> bool:
-    """Whether updates depend on a value that is else free: a rewind goes to what was saved."""
-    rewinds = experiment.run.on_nonfinite == "rewind"
-    return rewinds and path in ("checkpoint.every", "checkpoint.keep_every")
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
-    for path in sorted(before.keys() | now.keys()):
-        old, new = before.get(path, ABSENT), now.get(path, ABSENT)
-        if old != new:
-            yield Difference(path, old, new)
-
-
-def _table(differences: list[Difference]) -> str:
-    """The differences, a line each, under a heading."""
-    rows = [("", "in the folder", "now")]
-    for path, *values in differences:
-        before, now = ("not set" if value is ABSENT else yaml_text(value, 40) for value in values)
-        rows.append((path, before, now))
-    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return "\n".join(f"  {path:<{first}}  {old:<{second}}  {new}" for path, old, new in rows)
+    experiment = session.plan.experiment
+    if saved is None:
+        session.log.go_on(0, 0, again=True)
+        session.recall(0)
+        if experiment.run.on_nonfinite == "rewind":
+            session.save()
+        return
+    free = ("data", "seed", "compile", "replicas")
+    for name, value in session.identity.items():
+        if saved.about[name] != value:
+            differs = f"its {name} is {saved.about[name]}, and this run's is {value}"
+            if name not in free:
+                raise CheckpointMismatchError(differs)
+            if experiment.resume.policy != "config":
+                hint = "resume.policy=config goes on all the same"
+                raise CheckpointMismatchError(f"{differs}\n  hint: {hint}")
+    session.restore(saved, again=True)
+    session.events.add(session.step, "went on")

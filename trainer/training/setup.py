@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -24,9 +24,9 @@ from ..engine.program import Compiled, Program
 from ..engine.replicas import Replicas
 from ..engine.replicated_program import ReplicatedProgram
 from ..engine.workers import Workers
-from ..runs.checkpoints import Checkpoints, Saved
 from ..runs.folder import Folder
 from ..scheduled.tape import Tape
+from .resume import Past
 
 LONGEST = 2000
 """The most updates in a call where the config leaves it open: what the padded tables hold."""
@@ -51,29 +51,6 @@ class Built(NamedTuple):
     program: Callable[[Compiled], Program]
     workers: Workers | None = None
     """This process among those of a cluster."""
-
-
-class Past(NamedTuple):
-    """What the folder of a run holds of it already."""
-
-    checkpoints: Checkpoints
-    saved: Saved | None = None
-    """The newest checkpoint."""
-    damaged: Sequence[str] = ()
-    """What was wrong with newer ones."""
-
-    @classmethod
-    def none(cls, plan: Plan, folder: Folder) -> Past:
-        """No look is taken into the folder, which may be another process's."""
-        keep = plan.experiment.checkpoint.keep
-        return cls(Checkpoints(folder.checkpoints, keep, plan.keeps_forever))
-
-    @classmethod
-    def read(cls, plan: Plan, folder: Folder) -> Past:
-        """The newest checkpoint that is whole."""
-        checkpoints = cls.none(plan, folder).checkpoints
-        checkpoints.clean()
-        return cls(checkpoints, *checkpoints.newest())
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from schedules.declaration import Refused
 
-from ..engine.compile_choice import Pace
+from ..engine.compile_measuring import Pace
 from ..runs.checkpoints import CheckpointId
 from ..runs.mailbox import Letter, Mailbox
 from ..runs.orders import Order, Running

@@ -13,8 +13,8 @@ from schedules import Refused
 from ...commands.job import Job
 from ...config.experiment import Experiment
 from ...data.feeds.select import streams
-from ...engine.compile_choice import CompileChoice
 from ...engine.compile_decision import binding_choice
+from ...engine.compile_measuring import CompileChoice
 from ...engine.machine import open_devices, settle
 from ...engine.program import Compiled
 from ...runs.checkpoints import CheckpointMismatchError

@@ -21,11 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from schedules.moments import Values
 
 from ...data.feeds.feed import Feed
-from ...engine.compile_choice import Pace
+from ...engine.compile_measuring import Pace
 from ...engine.interfaces import Updates
 from ...engine.network import Network, check_state, fingerprint
 from ...scheduled.tape import Tape
-from .ensemble import Ensemble, State
+from .vectorized_program import State, VectorizedProgram
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -69,7 +69,7 @@ class Request:
 
 
 class Lanes:
-    """Up to `ensemble.size` networks, each in a lane of its own; lanes without one are idle.
+    """Up to `program.size` networks, each in a lane of its own; lanes without one are idle.
 
     Every method holds the lock of `_condition`, also during the call into the program. No variable
     can be read or assigned while a call is under way. Holding the lock delays no run: a call only
@@ -78,12 +78,16 @@ class Lanes:
     """
 
     def __init__(
-        self, ensemble: Ensemble, states: Sequence[Arrays], feeds: Sequence[Feed], pace: SharedPace
+        self,
+        program: VectorizedProgram,
+        states: Sequence[Arrays],
+        feeds: Sequence[Feed],
+        pace: SharedPace,
     ) -> None:
         """Takes the variables of each network, by name, and the feed of its examples."""
-        idle = ensemble.size - len(states)
+        idle = program.size - len(states)
         self.pace = pace
-        self._ensemble = ensemble
+        self._program = program
         self._state = stack_states([*states, *[states[0]] * idle])
         self._feeds = [*feeds, *[feeds[0]] * idle]
         self._host_state: dict[str, NDArray[Any]] | None = None
@@ -152,34 +156,34 @@ class Lanes:
 
     def _evaluate(self, lanes: Sequence[int]) -> None:
         """Evaluates all networks, and serves the requests of `lanes`."""
-        metrics = self._ensemble.evaluate(self._state)
+        metrics = self._program.evaluate(self._state)
         for lane in lanes:
             self._requests.pop(lane).metrics = metrics[lane]
 
     def _make_updates(self) -> None:
         """Makes as many updates in every present lane as the smallest request still lacks."""
-        ensemble = self._ensemble
+        program = self._program
         count = min(request.missing for request in self._requests.values())
-        tables = np.zeros((count, ensemble.size, ensemble.value_count), np.float32)
-        steps = [0] * ensemble.size
+        tables = np.zeros((count, program.size, program.value_count), np.float32)
+        steps = [0] * program.size
         for lane, request in self._requests.items():
             assert request.table is not None
             tables[:, lane] = request.table[request.made : request.made + count]
             steps[lane] = request.step + request.made
         feed_inputs = [
-            feed.args(step, count, ensemble.longest)
+            feed.args(step, count, program.longest)
             for feed, step in zip(self._feeds, steps, strict=True)
         ]
-        active = np.isin(np.arange(ensemble.size), list(self._requests))
+        active = np.isin(np.arange(program.size), list(self._requests))
         began = perf_counter()
-        updates = ensemble.update(self._state, tables, feed_inputs, active)
+        updates = program.update(self._state, tables, feed_inputs, active)
         self.pace.record_call(count, perf_counter() - began)
         self._state, self._host_state = updates.state, None
         for lane, request in list(self._requests.items()):
             made = updates.made[lane]
             request.losses.append(updates.losses[:made, lane])
             request.finite.append(updates.finite[:made, lane])
-            skips = ensemble.skips_nonfinite
+            skips = program.skips_nonfinite
             if not request.missing or not (skips or updates.finite[made - 1, lane]):
                 del self._requests[lane]
 

@@ -146,7 +146,7 @@ class VectorizedLauncher:
     def _train_group(self, group: Sequence[Entry]) -> None:
         """Trains jobs side by side, or one by one where no program can be made for all."""
         from .entries import NotVectorizableError
-        from .side_by_side import train_group
+        from .train_group import train_group
 
         if self._interrupted:
             return

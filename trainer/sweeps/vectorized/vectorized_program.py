@@ -28,7 +28,7 @@ State = dict[str, tf.Tensor]
 STEP = "global_step"
 
 
-class EnsembleUpdates(NamedTuple):
+class VectorizedUpdates(NamedTuple):
     """The result of a call: the networks' new state, and an entry for each update and network."""
 
     state: State
@@ -47,7 +47,7 @@ class _NetworkProgram(Program):
     unrolled = True  # a value that a loop puts in a variable's place would stay in the loop
 
 
-class Ensemble:
+class VectorizedProgram:
     """Trains and evaluates `size` networks like `network`, whose own variables it leaves alone.
 
     An ensemble holds no state; it can serve several sets of networks, even at the same time.
@@ -101,7 +101,7 @@ class Ensemble:
         tables: NDArray[np.float32],
         feed_args: Sequence[Any],
         active: NDArray[np.bool_],
-    ) -> EnsembleUpdates:
+    ) -> VectorizedUpdates:
         """Makes one update for each row of the tables with every `active` network.
 
         `tables` is `[K, size, values]`, and `feed_args` the arguments of each network's
@@ -124,7 +124,7 @@ class Ensemble:
             tf.constant(count, tf.int32),
         )
         losses, finite, made = (np.asarray(tensor) for tensor in (losses, finite, made))
-        updates = EnsembleUpdates(state, losses[:count], finite[:count], made)
+        updates = VectorizedUpdates(state, losses[:count], finite[:count], made)
         all_finite = active & updates.finite.all(axis=0)
         steps, counts = np.asarray(state[STEP]), _optimizer_counts(state)
         if any((applied != steps)[all_finite].any() for applied in counts.values()):
@@ -149,7 +149,7 @@ class Ensemble:
         active: tf.Tensor,
         count: tf.Tensor,
     ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The fields of `EnsembleUpdates`, with room for `longest` updates."""
+        """The fields of `VectorizedUpdates`, with room for `longest` updates."""
 
         def update_network(
             network: tuple[State, tf.Tensor, Any, tf.Tensor], i: tf.Tensor

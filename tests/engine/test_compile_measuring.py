@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.runs import result, trained
-from trainer.engine.compile_choice import CALL_SECONDS, Pace
+from trainer.engine.compile_measuring import CALL_SECONDS, Pace
 from trainer.engine.program import Program
 
 

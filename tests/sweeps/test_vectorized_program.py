@@ -15,9 +15,9 @@ from trainer.data.feeds.select import make_feed
 from trainer.engine.network import Network
 from trainer.engine.program import Program
 from trainer.scheduled.tape import Tape
-from trainer.sweeps.vectorized.ensemble import STEP, Ensemble
 from trainer.sweeps.vectorized.grouping import compile_key, constant_values, shared_experiment
 from trainer.sweeps.vectorized.lanes import RowLayout, stack_states
+from trainer.sweeps.vectorized.vectorized_program import STEP, VectorizedProgram
 
 SMALL = ("model.hidden=[6]", "schedule=cosine")
 UPDATES = 6
@@ -53,7 +53,7 @@ class Beside:
         network = Network.declared(whole, names, stateless=True)
         feed = make_feed(whole.data, maker.data, maker.stream)
         parts, skips = whole.run.micro_batches, whole.run.on_nonfinite == "skip"
-        self.ensemble = Ensemble(network, feed, compiled, 50, 2, parts, skips)
+        self.program = VectorizedProgram(network, feed, compiled, 50, 2, parts, skips)
         self.feeds = [feed.in_order(run.stream) for run in self.alone]
         self.rows = [
             RowLayout.for_tape(names, Tape(run.curves), constant_values(run.declared, whole))
@@ -67,7 +67,7 @@ class Beside:
             for rows, run in zip(self.rows, self.alone, strict=True)
         ]
         feed_args = [feed.args(step, count, 50) for feed in self.feeds]
-        told = self.ensemble.update(self.state, np.stack(tables, 1), feed_args, np.array(only))
+        told = self.program.update(self.state, np.stack(tables, 1), feed_args, np.array(only))
         self.state = told.state
         return told
 
@@ -86,7 +86,7 @@ class Beside:
             )
         if not evaluates:
             return
-        evaluated = self.ensemble.evaluate(self.state)[lane]
+        evaluated = self.program.evaluate(self.state)[lane]
         assert evaluated == pytest.approx(run.program.evaluate(), rel=1e-4)
 
 
@@ -147,7 +147,7 @@ def test_compiled_by_xla_they_are_what_they_are_alone_and_traced_once() -> None:
     both = Beside(("optimizer=adam",), ("optimizer=adam", "run.seed=2"), compiled="xla")
     both.compare(1)
     both.update(UPDATES, 3)
-    assert both.ensemble.traces == 1
+    assert both.program.traces == 1
 
 
 def test_a_network_that_is_not_finite_stays_and_leaves_the_other_alone() -> None:
@@ -188,7 +188,7 @@ def test_an_ensemble_takes_no_network_whose_optimizers_are_not_stateless() -> No
     alone = Trained(*SMALL)
     feed = make_feed(alone.declared.data, alone.data, alone.stream)
     with pytest.raises(ValueError, match="must be stateless"):
-        Ensemble(alone.network, feed, "graph", 50, 2)
+        VectorizedProgram(alone.network, feed, "graph", 50, 2)
 
 
 def test_a_network_is_the_same_whatever_its_neighbour() -> None:

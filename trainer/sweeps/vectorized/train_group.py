@@ -20,8 +20,8 @@ from schedules import Refused
 from ...commands.job import Job
 from ...data.feeds.select import make_feed
 from ...engine.compile_cache import cached_choice
-from ...engine.compile_choice import CompileChoice
 from ...engine.compile_decision import compile_program
+from ...engine.compile_measuring import CompileChoice
 from ...engine.network import Network
 from ...engine.program import Compiled
 from ...engine.startup import stderr_to
@@ -32,10 +32,10 @@ from ...runs.signals import Stop
 from ...training.assembly import Assembled, TooLarge, assembled
 from ...training.progress import Joint
 from ...training.run import ended, trained
-from .ensemble import Ensemble
 from .entries import Entry, NotVectorizableError
 from .grouping import constant_values, shared_experiment
 from .lanes import LaneNetwork, LaneProgram, Lanes, RowLayout, SharedPace, stack_states
+from .vectorized_program import VectorizedProgram
 
 SETS_PER_CORE = 2
 """Into how many sets the networks are divided for each processor core.
@@ -187,31 +187,31 @@ def _build_lanes(entries: Sequence[Entry]) -> tuple[CompileChoice, list[Lane]]:
         feed = make_feed(shared.data, first.data, first.order)
         feeds = [feed.in_order(entry.setup.order) for entry in entries]
 
-        def build(compiled: Compiled) -> Ensemble:
+        def build(compiled: Compiled) -> VectorizedProgram:
             skips_nonfinite = run.on_nonfinite == "skip"
-            return Ensemble(
+            return VectorizedProgram(
                 network, feed, compiled, longest, size, run.micro_batches, skips_nonfinite
             )
 
         trial_state = stack_states([entry.initial_state for entry in entries[:size]])
 
-        def ask(ensemble: Ensemble, count: int) -> None:
+        def ask(vectorized: VectorizedProgram, count: int) -> None:
             rows = [
                 layout.program_rows(entry.setup.tape.read(0, count))
                 for layout, entry in zip(layouts[:size], entries[:size], strict=True)
             ]
             feed_inputs = [feed.args(0, count, longest) for feed in feeds[:size]]
-            ensemble.update(trial_state, np.stack(rows, axis=1), feed_inputs, np.full(size, True))
+            vectorized.update(trial_state, np.stack(rows, axis=1), feed_inputs, np.full(size, True))
 
         choices = (entry.compile_choice for entry in entries if entry.compile_choice)
         choice = next(choices, None) or cached_choice(shared, first.device, size)
-        choice, ensemble = compile_program(choice, shared, first.device, build, ask, size)
+        choice, vectorized = compile_program(choice, shared, first.device, build, ask, size)
         lanes = []
         for begin in range(0, count, size):
             members = entries[begin : begin + size]
             states = [entry.initial_state for entry in members]
             pace = SharedPace(longest, adapts=run.steps_per_call == "auto")
-            lane_set = Lanes(ensemble, states, feeds[begin : begin + size], pace)
+            lane_set = Lanes(vectorized, states, feeds[begin : begin + size], pace)
             for number, entry in enumerate(members):
                 program = LaneProgram(lane_set, number, layouts[begin + number])
                 lanes.append(Lane(entry, LaneNetwork(lane_set, number, network), program))
