@@ -83,7 +83,7 @@ def one_of_many(config: DictConfig, main_process: int) -> None:
     """One job of a sweep, whose other jobs `main_process` starts.
 
     Raises:
-        JobFailed: when it is refused on this machine, or wants to end the process.
+        JobError: when it is refused on this machine, or wants to end the process.
         KeyboardInterrupt: when it was interrupted, so that the jobs after it don't begin.
     """
     # Every job makes a program of its own, which TensorFlow takes for one that is traced too often.

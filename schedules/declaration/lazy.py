@@ -11,7 +11,7 @@ from typing import Any
 def lazy_getattr(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
     """A `__getattr__` for `package`; `modules` maps each name to the submodule that defines it.
 
-    >>> lazy_getattr("schedules.declaration", {"refuse": "errors"})("refuse").__module__
+    >>> lazy_getattr("schedules.declaration", {"refuse": "refusals"})("refuse").__module__
     'schedules.declaration.refusals'
     """
 

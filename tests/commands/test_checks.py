@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from schedules import Refused
 from schedules.analysis.lint import Finding
 from trainer.commands.checks import look_over
 from trainer.config.experiment import Experiment
@@ -74,12 +73,3 @@ def test_every_optimizer_has_a_learning_rate_that_it_admits(kind: str) -> None:
     declared = Optimizer.kinds[kind]
     assert declared.tried is not None
     assert np.all(declared.rate_bounds.admit(declared.tried))
-
-
-def test_an_optimizer_that_the_installed_keras_lacks_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("trainer.optimizers.optimizer.version", {"keras": "3.12.4"}.get)
-    declared = Experiment.declared(compose(["optimizer=muon"]))
-    with pytest.raises(Refused, match=r"optimizer\.kind = 'muon': needs Keras 3\.13"):
-        look_over(Plan.of(declared))

@@ -339,7 +339,7 @@ def test_the_probe_is_not_misled_by_a_declared_threshold():
 
 def test_the_probe_leaves_the_random_state_alone():
     def draws(before=lambda: None):
-        keras.utils.clear_session(free_memory=False)  # Keras 3.12 else goes on drawing as it was
+        keras.utils.clear_session(free_memory=False)  # or Keras may go on drawing as it was
         keras.utils.set_random_seed(7)
         before()
         return keras.random.normal([3]).numpy().tolist(), np.random.rand()

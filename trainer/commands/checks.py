@@ -56,15 +56,13 @@ def look_over(plan: Plan) -> list[Finding]:
     """Looks at every scheduled value over the whole run, and gives what is worth a warning.
 
     Raises:
-        Refused: when the optimizer, a tracker or the export needs what is not installed, what is
+        Refused: when a tracker or the export needs what is not installed, what is
             to be replayed can't be read, or a value can't train, with the first step at which it
             can't.
     """
     experiment = plan.experiment
     experiment.run.replayed_events()
     _ = plan.last_step  # refuses a `run.stop_after` that can't be counted
-    with within("optimizer"):
-        experiment.optimizer.check_installed()
     experiment.log.check()
     experiment.model.check(experiment.data.facts())
     if isinstance(experiment.loss, GivenStep):

@@ -74,7 +74,7 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
 
     Raises:
         Refused: when the folder holds no such weights.
-        ExportFailed: when the file can't be written, or does something else than the network.
+        ExportError: when the file can't be written, or does something else than the network.
     """
     export = experiment.export
     assert export is not None

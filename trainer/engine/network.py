@@ -69,7 +69,7 @@ class Network:
             with dtype_policy(experiment.run.precision):
                 model = experiment.model.build(facts.shape, facts.outputs, dials)
             for weight in model.weights:
-                if 0 in weight.shape:  # Keras 3.12 finds fault with less than nothing only
+                if 0 in weight.shape:  # Keras refuses sizes below 0 only
                     raise ValueError(f"{weight.path} would have no entries")
             check_fit(model, experiment.model.kind, facts, loss)
         except Refused:

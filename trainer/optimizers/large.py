@@ -90,7 +90,6 @@ class Muon(Optimizer):
     torch's `Muon` takes matrices only, and Nesterov's gradient at `1 - momentum`.
     """
 
-    min_keras: ClassVar[tuple[int, int]] = (3, 13)  # before that, steps had another scale
     tried: ClassVar[float | None] = 0.01
 
     kind: Literal["muon"] = "muon"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schedules import Problem, Refused, Schedule
-from schedules.declaration import Kind, Number, did_you_mean, join_path, refuse
+from schedules.declaration import Kind, Number, did_you_mean, join_path
 
 from ..scheduled import keras_internals
 from ..scheduled.fields import Bounds, Driven, Value, bounds, driven, schedules_of
@@ -57,8 +56,6 @@ class Optimizer(Kind, family=True):
     }
     rules: ClassVar[str] = "keras.optimizers"
     """The module with the rule: a class of Keras optimizers with the name of the kind's class."""
-    min_keras: ClassVar[tuple[int, int]] = (3, 12)
-    """The first version of Keras with the rule and all these settings."""
     tried: ClassVar[float | None] = None
     """A peak of the learning rate that was tried and trains well; None for no such peak."""
     rate_bounds: ClassVar[Bounds] = Bounds(ge=0)
@@ -111,19 +108,6 @@ class Optimizer(Kind, family=True):
                 except Refused as refused:
                     for problem in refused.problems:
                         yield replace(problem, path=join_path("groups", name, problem.path))
-
-    def check_installed(self) -> None:
-        """Checks whether the installed Keras has the rule, without importing Keras.
-
-        Raises:
-            Refused: when the installed Keras is too old.
-        """
-        installed = version("keras")
-        if tuple(map(int, installed.split(".")[:2])) < self.min_keras:
-            major, minor = self.min_keras
-            rule = f"needs Keras {major}.{minor}, and {installed} is installed"
-            hint = "optimizer=adamw, say; or Python 3.11 or later, which gets a newer Keras"
-            raise refuse("kind", self.kind, rule, hint)
 
     def for_group(self, name: str) -> Self:
         """The optimizer of one group's weights: this one, with the group's settings."""

@@ -1,7 +1,7 @@
 """What this package knows of the insides of Keras and TensorFlow: one function for each piece.
 
 No other module touches their private names. Each function says what it relies on and why nothing
-public serves. The source was read in Keras 3.12.0 and 3.15.1, the two ends of what `pyproject.toml`
+public serves. The source was read in Keras 3.13.0 and 3.15.1, the two ends of what `pyproject.toml`
 allows, and in TensorFlow 2.21.0. `tests/scheduled/test_keras_internals.py` tests what each function
 relies on, so that a new version fails there first, by name.
 
@@ -31,7 +31,7 @@ def stateless(rule: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.O
     `_var_key`. It keeps the class's name, which error messages and slots have.
 
     No public way: `stateless_apply` raises "not supported with the TensorFlow backend".
-    Read: Keras 3.12.0 and 3.15.1, `src/backend/tensorflow/optimizer.py`,
+    Read: Keras 3.13.0 and 3.15.1, `src/backend/tensorflow/optimizer.py`,
     `src/optimizers/base_optimizer.py`.
     """
     # The rule's own methods come first, as Nadam's hook calls the next one's; Keras' for TensorFlow
@@ -61,7 +61,7 @@ def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
     `update_step` gets a weight as a Keras or as a TensorFlow variable; slots lie in lists by place.
 
     No public way: Keras' own optimizers call `_get_variable_index` for this.
-    Read: Keras 3.12.0 and 3.15.1, `src/optimizers/base_optimizer.py`.
+    Read: Keras 3.13.0 and 3.15.1, `src/optimizers/base_optimizer.py`.
     """
     index: int = optimizer._get_variable_index(variable)
     return index
@@ -78,7 +78,7 @@ def held_variables(
     No public way: `optimizer.variables` is a flat list. The variables' own names don't tell them
     apart: Adafactor's row and column means share one, and Nadam's running product is numbered
     through the whole process.
-    Read: Keras 3.12.0 and 3.15.1, `src/optimizers/*.py`.
+    Read: Keras 3.13.0 and 3.15.1, `src/optimizers/*.py`.
     """
     variables = {id(variable) for variable in optimizer.variables}
     weights = optimizer._trainable_variables
@@ -98,7 +98,7 @@ def set_path(variable: keras.Variable, path: str) -> None:
 
     No public way: `Variable.path` has no setter. It is composed when the variable is made, of the
     names of layers, which Keras numbers through the whole process.
-    Read: Keras 3.12.0 and 3.15.1, `src/backend/common/variables.py`.
+    Read: Keras 3.13.0 and 3.15.1, `src/backend/common/variables.py`.
     """
     variable._path = path
 
@@ -108,7 +108,7 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
     No public way: `Model.layers` has the outermost layers only, and a layer has no list of those
     within it.
-    Read: Keras 3.12.0 and 3.15.1, `src/layers/layer.py`.
+    Read: Keras 3.13.0 and 3.15.1, `src/layers/layer.py`.
     """
     return list(model._flatten_layers())
 
@@ -118,7 +118,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
 
     No public way: a layer's generators stand at attributes of any name, and their states are known
     among its variables by what Keras calls them.
-    Read: Keras 3.12.0 and 3.15.1, `src/random/seed_generator.py`.
+    Read: Keras 3.13.0 and 3.15.1, `src/random/seed_generator.py`.
     """
     variables = model.non_trainable_variables
     return [variable for variable in variables if variable.path.endswith("seed_generator_state")]
@@ -132,7 +132,7 @@ def replace_call(layer: keras.layers.Layer, call: Callable[..., tf.Tensor]) -> N
 
     No public way: a subclass of Keras' layer is saved by its own module and name, which a program
     without this package can't load; and a layer of a model that is built can't be exchanged.
-    Read: Keras 3.12.0 and 3.15.1, `src/ops/operation.py`, `src/layers/layer.py`,
+    Read: Keras 3.13.0 and 3.15.1, `src/ops/operation.py`, `src/layers/layer.py`,
     `src/saving/serialization_lib.py`.
     """
     layer.call = call
@@ -148,7 +148,7 @@ def producer(tensor: Any) -> keras.Operation | None:
 
     No public way: `Operation.output` leads from an operation to its tensor, and raises where a
     layer is used twice; nothing public leads back.
-    Read: Keras 3.12.0 and 3.15.1, `src/ops/node.py`.
+    Read: Keras 3.13.0 and 3.15.1, `src/ops/node.py`.
     """
     history = getattr(tensor, "_keras_history", None)
     return getattr(history, "operation", None)
@@ -158,7 +158,7 @@ def in_safe_mode() -> bool:
     """Whether Keras is loading something with `safe_mode=True`, which runs no code that it names.
 
     No public way: `from_config` is not told, and the scope that `load_model` opens is not exported.
-    Read: Keras 3.12.0 and 3.15.1, `src/saving/serialization_lib.py`.
+    Read: Keras 3.13.0 and 3.15.1, `src/saving/serialization_lib.py`.
     """
     from keras.src.saving import serialization_lib
 

@@ -60,7 +60,7 @@ def fitted(curve: Curve, steps: range, at_most: int) -> Pieces:
     """The pieces that give `np.float32(curve(step))` at each of `steps`, which start at 0.
 
     Raises:
-        TooLong: when there would be more than `at_most`.
+        CurveTooLongError: when there would be more than `at_most`.
     """
     found, count = [], 0
     for part, values in chunks(curve, steps):

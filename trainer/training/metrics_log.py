@@ -43,7 +43,7 @@ class MetricsLog:
         """Adds rows, and gives the steps whose row was another one before a kill.
 
         Raises:
-            Unwritten: when the disk has refused too many.
+            WriteError: when the disk has refused too many.
         """
         if rows:
             self._lines.add(rows.json_lines())
