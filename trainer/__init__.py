@@ -1,7 +1,7 @@
 """Trains what a config declares.
 
 In a program: `from trainer import Experiment, train`. Importing this imports nothing else; what it
-names is found on use, and TensorFlow once there is something to train.
+names is imported on use, and TensorFlow once there is something to train.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return found
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -103,21 +103,21 @@ def _architecture(model: keras.Model) -> str:
     import keras
 
     try:
-        told = keras.saving.serialize_keras_object(model)
+        serialized = keras.saving.serialize_keras_object(model)
     except Exception:  # a class of the user's may not know how
-        told = {"class_name": type(model).__qualname__}
+        serialized = {"class_name": type(model).__qualname__}
     names = [layer.name for layer in all_layers(model)]
     renamed = dict(zip(names, canonical(names), strict=True))
     weights = [(w.path, list(w.shape), str(w.dtype), w.trainable) for w in model.variables]
-    text = json.dumps([_plain(told, renamed), weights], sort_keys=True, default=str)
+    text = json.dumps([_plain(serialized, renamed), weights], sort_keys=True, default=str)
     return sha256(text.encode()).hexdigest()
 
 
-def _plain(told: Any, renamed: dict[str, str]) -> Any:
+def _plain(serialized: Any, renamed: dict[str, str]) -> Any:
     """A serialised layer without what hangs on the process: names that count, and addresses."""
     passing = ("compile_config", "shared_object_id")
-    if isinstance(told, dict):
-        return {k: _plain(v, renamed) for k, v in told.items() if k not in passing}
-    if isinstance(told, (list, tuple)):
-        return [_plain(part, renamed) for part in told]
-    return renamed.get(told, told) if isinstance(told, str) else told
+    if isinstance(serialized, dict):
+        return {k: _plain(v, renamed) for k, v in serialized.items() if k not in passing}
+    if isinstance(serialized, (list, tuple)):
+        return [_plain(part, renamed) for part in serialized]
+    return renamed.get(serialized, serialized) if isinstance(serialized, str) else serialized

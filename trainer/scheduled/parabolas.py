@@ -62,15 +62,15 @@ def fitted(curve: Curve, steps: range, at_most: int) -> Pieces:
     Raises:
         CurveTooLongError: when there would be more than `at_most`.
     """
-    found, count = [], 0
+    all_pieces, count = [], 0
     for part, values in chunks(curve, steps):
         pieces = _fewest(values)
         pieces[:, 0] += part.start
-        found.append(pieces)
+        all_pieces.append(pieces)
         count += len(pieces)
         if count > at_most:
             raise CurveTooLongError(part.stop)
-    return np.concatenate(found)
+    return np.concatenate(all_pieces)
 
 
 def _fewest(values: Values) -> Pieces:
@@ -103,7 +103,7 @@ def _level(starts: NDArray[np.int64], whole: NDArray[np.int64]) -> Pieces:
 
 def _parabolas(values: Values, whole: NDArray[np.int64], fewer_than: int) -> Pieces | None:
     """Pieces of `2**k` steps, each halved twice until it fits; None when they are too many."""
-    found, count = [], 0
+    all_pieces, count = [], 0
     starts = np.zeros(1, np.int64)
     for k in range(LONGEST, 0, -2):
         if not starts.size or count + len(starts) >= fewer_than:
@@ -112,17 +112,17 @@ def _parabolas(values: Values, whole: NDArray[np.int64], fewer_than: int) -> Pie
         pieces = _through(starts, k, values, whole)
         fits = np.asarray((np.abs(pieces[:, 3:]) < STEEPEST).all(axis=1))
         for stride in (max(1, len(u) >> 6), 1):  # a few steps rule out most of what won't fit
-            fits[fits] = _told(pieces[fits], u[::stride], whole)
-        found.append(pieces[fits])
+            fits[fits] = _exact(pieces[fits], u[::stride], whole)
+        all_pieces.append(pieces[fits])
         count += int(fits.sum())
         starts = (starts[~fits, np.newaxis] + u[:: 1 << (k - 2)]).ravel()
     if count + len(starts) >= fewer_than:
         return None
-    pieces = np.concatenate([*found, _level(starts, whole)])
+    pieces = np.concatenate([*all_pieces, _level(starts, whole)])
     return pieces[np.argsort(pieces[:, 0])]
 
 
-def _told(pieces: Pieces, u: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _exact(pieces: Pieces, u: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of the pieces give what they must, u steps after their starts."""
     numbers = parabola(pieces.T[1:, :, np.newaxis], u, np.right_shift)
     return np.asarray((numbers == whole[pieces[:, :1] + u]).all(axis=1))
