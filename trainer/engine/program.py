@@ -33,6 +33,8 @@ class Program:
     """Whether products may be differentiated in the order that suits XLA's processors."""
     unrolled = False
     """Whether micro-batches are written out one by one, in place of a loop over them."""
+    dense = False
+    """Whether the gradients of tables that are looked up are made whole, whatever compiles them."""
 
     def __init__(
         self,
@@ -232,11 +234,30 @@ class Program:
             scaled = loss if scale is None else loss * scale
         # A step of the user's own may leave some weight out.
         unused = tf.UnconnectedGradients.ZERO
-        return [loss, *tf.gradients(scaled, weights, unconnected_gradients=unused)]
+        gradients = tf.gradients(scaled, weights, unconnected_gradients=unused)
+        dense = self.dense or self.fused  # XLA wants to know how many ids differ: a shape
+        return [loss, *(summed(gradient, dense=dense) for gradient in gradients)]
 
     def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         network = self.network
         return parts(network.loss, network.metrics, network.outputs(inputs), labels)
+
+
+def summed(gradient: tf.Tensor | tf.IndexedSlices, *, dense: bool) -> tf.Tensor | tf.IndexedSlices:
+    """A gradient in which every row of its weight stands once.
+
+    The gradient of a table that is looked up, as an embedding is, comes as slices: a row for each
+    id of the batch. Where an id stands twice, Keras' rules would square, clip and decay each of
+    its slices alone, and apply them one after another. torch and TensorFlow 1 sum them first, too
+    (`SparseAdam` by `coalesce`, `Optimizer._deduplicate_indexed_slices`).
+    """
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    if dense:
+        return tf.convert_to_tensor(gradient)
+    ids, place = tf.unique(gradient.indices)
+    rows = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(ids))
+    return tf.IndexedSlices(rows, ids, gradient.dense_shape)
 
 
 def finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor], *, xla: bool) -> tf.Tensor:

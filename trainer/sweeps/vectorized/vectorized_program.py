@@ -45,6 +45,7 @@ class _NetworkProgram(Program):
 
     turns = False  # `vectorized_map` knows no barrier
     unrolled = True  # a value that a loop puts in a variable's place would stay in the loop
+    dense = True  # how many ids differ, which is a shape, is another number in each network
 
 
 class VectorizedProgram:
