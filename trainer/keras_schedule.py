@@ -49,7 +49,10 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
 
     Raises:
         Refused: for what `schedules.load` refuses, a schedule that reacts, a step that is no
-            integer; on the first call, for a run beyond 2**24 steps that would take over 64 MB.
+            integer or is below 0; on the first call, for a run beyond 2**24 steps that would take
+            over 64 MB.
+        InvalidArgumentError: for a step below 0 in a graph. XLA drops such checks, and applies the
+            first value.
 
     >>> stairs = {"kind": "exponential", "initial_value": 0.1, "decay_steps": 41,
     ...           "decay_rate": 0.5, "staircase": True}
@@ -74,11 +77,19 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
                 raise refuse(join_path(*path, "kind"), part.kind, rule, hint)
 
     def __call__(self, step: ArrayLike | tf.Tensor) -> tf.Tensor:
-        step = tf.convert_to_tensor(step, dtype_hint=tf.int64)
+        plain = isinstance(step, (int, float, list, tuple))
+        # With a hint of int64, TensorFlow would cut off the fraction of a plain number.
+        step = tf.convert_to_tensor(np.asarray(step) if plain else step)
         if not step.dtype.is_integer:
             hint = "float32 merges neighbouring steps beyond 2**24"
             raise refuse("step", step.dtype.name, "must be an integer or a tensor of them", hint)
-        return self._value(tf.cast(step, tf.int64))
+        step = tf.cast(step, tf.int64)
+        known = tf.get_static_value(step)
+        if known is None:  # not under XLA, which drops assertions: there it is the first value
+            tf.debugging.assert_non_negative(step, "steps are counted from 0")
+        elif (known < 0).any():
+            raise refuse("step", int(known.min()), "must be at least 0", "steps count from 0")
+        return self._value(step)
 
     @property
     def last(self) -> int:

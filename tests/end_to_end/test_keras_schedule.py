@@ -252,8 +252,26 @@ def test_a_schedule_that_reacts_is_refused_by_name(name):
 
 
 def test_a_step_that_is_no_integer_is_refused():
-    with pytest.raises(Refused, match="step = 'float32': must be an integer"):
+    with pytest.raises(Refused, match="step = 'float64': must be an integer"):
         KerasSchedule(COSINE, Clock(10))(1.5)
+
+
+@pytest.mark.parametrize("step", [5.7, [1, 2.5], np.float32(3), np.array([4.0]), True])
+def test_a_number_that_is_no_integer_is_refused_whatever_holds_it(step):
+    with pytest.raises(Refused, match="must be an integer or a tensor of them"):
+        KerasSchedule(STAIRS, Clock(1000))(step)
+
+
+@pytest.mark.parametrize("step", [-1, [3, -2], tf.constant(-1)])
+def test_a_step_below_0_is_refused(step):
+    with pytest.raises(Refused, match=r"step = -[12]: must be at least 0"):
+        KerasSchedule(STAIRS, Clock(1000))(step)
+
+
+def test_a_step_below_0_fails_in_a_graph():
+    rate = tf.function(KerasSchedule(STAIRS, Clock(1000)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="steps are counted from 0"):
+        rate(tf.constant(-1))
 
 
 def test_noise_over_a_very_long_run_is_refused_with_its_size():
