@@ -17,6 +17,7 @@ from schedules.declaration.docstrings import field_docs
 from tests.helpers.kinds import KINDS, built
 from trainer.optimizers import Optimizer, slots
 from trainer.scheduled.dials import Dials
+from trainer.scheduled.keras_internals import set_path
 
 CONF = Path(__file__).parents[2] / "conf" / "optimizer"
 OURS = {"momentum", "nesterov"}
@@ -276,3 +277,16 @@ def test_weights_of_one_name_are_refused_where_slots_are_named():
     optimizer.build([keras.Variable(0.0, name="twin"), keras.Variable(0.0, name="twin")])
     with pytest.raises(ValueError, match="Adam has variables that can't be told apart"):
         slots(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("glob", "excluded"),
+    [("logits", ["model/logits/kernel"]), ("*logits", ["model/logits/kernel"]),
+     ("dense_?/", ["model/dense_1/kernel"]), ("de[", []), ("(", [])],
+)  # fmt: skip
+def test_layers_that_muon_leaves_to_adamw_are_named_by_globs(glob, excluded):
+    optimizer = declare("muon", exclude_layers=[glob]).build(Dials(["learning_rate"]))
+    weights = [keras.Variable(np.zeros((2, 2)), name="kernel") for _ in range(2)]
+    for weight, layer in zip(weights, ("dense_1", "logits"), strict=True):
+        set_path(weight, f"model/{layer}/kernel")
+    assert [w.path for w in weights if optimizer._should_use_adamw(w)] == excluded

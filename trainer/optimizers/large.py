@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from fnmatch import translate
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -110,7 +111,7 @@ class Muon(Optimizer):
     rms_rate: Annotated[Value | None, Bounds(gt=0)] = 0.2
     """The step's root mean square at lr 1; null for steps whose singular values are 1."""
     exclude_layers: tuple[str, ...] = ()
-    """Patterns of the paths of matrices that AdamW updates."""
+    """Names of layers, or globs over parts of paths, whose matrices AdamW updates."""
     exclude_embeddings: Flag = True
     """Whether AdamW updates embeddings."""
     adam_lr_ratio: Strength = 1.0
@@ -125,3 +126,8 @@ class Muon(Optimizer):
     """Keeps AdamW's divisor away from 0."""
     weight_decay: Annotated[Value | None, Bounds(ge=0)] = 0.004
     """The share of each matrix, times the learning rate, that every update takes away."""
+
+    def arguments(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """With each glob as the regular expression that Keras searches paths for."""
+        patterns = [translate(f"*{glob}*") for glob in self.exclude_layers]
+        return {**settings, "exclude_layers": patterns}

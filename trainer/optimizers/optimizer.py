@@ -144,6 +144,10 @@ class Optimizer(Kind, family=True):
             **{name: limits for name, limits in fields.items() if limits},
         }
 
+    def arguments(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings as the constructor of the rule takes them."""
+        return settings
+
     def build(
         self, dials: Dials | Mapping[str, Any], *, stateless: bool = False
     ) -> keras.optimizers.Optimizer:
@@ -155,7 +159,7 @@ class Optimizer(Kind, family=True):
         scheduled = self.scheduled()
         no_arguments = ("kind", "layer_decay", "groups", *scheduled)
         fields = (name for name in type(self).model_fields if name not in no_arguments)
-        settings = {name: getattr(self, name) for name in fields}
+        settings = self.arguments({name: getattr(self, name) for name in fields})
         rule = getattr(import_module(self.rules), type(self).__name__)
         if stateless:
             rule = keras_internals.stateless(rule)
