@@ -31,9 +31,11 @@ with gc_paused(freeze=True):
     from .runs.exit_codes import FAILED, REFUSED
     from .runs.redaction import with_secrets_in_environment
     from .runs.report import REPORT_SECONDS, refresh
+    from .runs.terminal import lenient_streams
     from .sweeps.jobs import JobError, SweepError
 
 
+@lenient_streams()
 def main() -> None:
     """Runs Hydra's command line and exits with 0, 1, 2 or 128 + a signal's number."""
     # Hydra prints what goes wrong and exits with 1; with this it raises, and we can tell.

@@ -13,6 +13,7 @@ from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
 from .runs.mailbox import Mailbox
 from .runs.orders import Order, help_text
+from .runs.terminal import lenient_streams
 
 EPILOG = f"""\
 orders, in force from the next call into TensorFlow on, and in force together:
@@ -23,6 +24,7 @@ Every order but status is written to events.jsonl with its step, and
 """
 
 
+@lenient_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Sends orders, waits for the answer, prints it, and returns the exit code.
 

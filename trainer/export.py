@@ -15,8 +15,10 @@ from .commands.restored import declared
 from .models.exports import Export
 from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
+from .runs.terminal import lenient_streams
 
 
+@lenient_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exports the model of a run and gives the exit code: 0, 1 for a failure, 2 for a refusal."""
     parser = argparse.ArgumentParser(

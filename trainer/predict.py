@@ -16,11 +16,13 @@ from .engine.startup import import_tensorflow, stderr_to
 from .models.exports import Weights
 from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
+from .runs.terminal import lenient_streams
 
 if TYPE_CHECKING:
     pass
 
 
+@lenient_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Predicts, writes it down, prints how good it is; gives the exit code: 0, 1 or 2."""
     parser = argparse.ArgumentParser(

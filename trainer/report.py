@@ -9,8 +9,10 @@ from pathlib import Path
 
 from .runs.report import write_report
 from .runs.results import find_runs
+from .runs.terminal import lenient_streams
 
 
+@lenient_streams()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes `sweep.csv` and `report.html` about all runs in the given folders."""
     parser = argparse.ArgumentParser(prog="python -m trainer.report", description=main.__doc__)

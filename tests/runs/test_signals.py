@@ -39,7 +39,9 @@ def gone(process: subprocess.Popen[str]) -> tuple[float, str]:
     return time.perf_counter() - began, told
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_the_default_job_is_gone_in_two_seconds_with_a_checkpoint(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class Stop:
@@ -39,6 +40,8 @@ class Stop:
         """Installs the handlers, also again where TensorFlow has replaced one meanwhile."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # `nohup` asked for that
                 # A handler must be there for the number to be written to the pipe.
                 handler = signal.signal(number, lambda number, frame: None)
                 self._previous_handlers.setdefault(number, handler)
@@ -66,7 +69,8 @@ class Stop:
         can_wait = self.worth_saving or number == signal.SIGUSR1
         if self.received is not None or not can_wait:
             name = signal.Signals(number).name
-            os.write(1, f"\nleft at once, as {name} asked; nothing was written\n".encode())
+            with suppress(OSError):
+                os.write(1, f"\nleft at once, as {name} asked; nothing was written\n".encode())
             os._exit(128 + number)
         self.received = number
 
