@@ -65,8 +65,8 @@ class Plateau(Schedule):
     """How many evaluations after a cut do not count."""
     min_value: Annotated[Number, Field(ge=0)] = 0.0
     """What the cuts never lower the value below."""
-    mode: Literal["min", "max"] = "min"
-    """Whether a gain is a lower metric or a higher one."""
+    mode: Literal["min", "max"] | None = None
+    """Whether a lower metric is better or a higher one; null for what a run knows of the metric."""
 
     _state: PlateauState = PrivateAttr(default_factory=PlateauState)
 
@@ -119,9 +119,16 @@ class Plateau(Schedule):
 
     def _is_gain(self, metric: float) -> bool:
         best = self._state.best
-        if self.mode == "min":
+        if self._direction() == "min":
             return metric < (math.inf if best is None else best) - self.min_delta
         return metric > (-math.inf if best is None else best) + self.min_delta
+
+    def _direction(self) -> str:
+        """`mode`, or where that is left out, `min` for a loss."""
+        if self.mode is None and "loss" not in self.metric.split("_"):
+            rule = f"is required: nothing says whether a higher {self.metric} is better"
+            raise refuse("mode", ABSENT, rule, "mode=max if it is, or mode=min")
+        return self.mode or "min"
 
     def _cut(self, inner: Values, cuts: int) -> Values:
         # A curve that begins below min_value, as a warmup does, is left to rise by itself.

@@ -39,8 +39,8 @@ class EarlyStop(Declaration):
 
     metric: str = "eval_loss"
     """The number to go by."""
-    mode: Literal["min", "max"] = "min"
-    """Whether a lower or a higher one is better."""
+    mode: Literal["min", "max"] | None = None
+    """Whether a lower metric is better or a higher one; null for what the metric itself says."""
     patience: Annotated[Whole, Field(ge=1)] = 10
     """How many evaluations without a gain are enough."""
     min_delta: Annotated[Number, Field(ge=0)] = 0.0
@@ -48,7 +48,7 @@ class EarlyStop(Declaration):
 
     def next_state(self, state: Standstill, value: float, step: int) -> Standstill:
         """The state after an evaluation at `step` whose metric has this value."""
-        sign = 1 if self.mode == "min" else -1
+        sign = -1 if self.mode == "max" else 1
         best = inf if state.best is None else sign * state.best
         if sign * value < best - self.min_delta:
             return Standstill(value, step)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any, Literal, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from schedules import Clock, Curve, Problem, Schedule
 from schedules.declaration import Declaration, join_path
@@ -25,6 +25,7 @@ from ..trackers import Log
 from .allow_code import Allowed, forbidden_code
 from .devices import Device
 from .lr_find import RangeTest
+from .metric_modes import with_modes
 from .plan import Plan
 from .settings import Checkpoint, Evaluate, Resume, Run
 
@@ -102,6 +103,11 @@ class Experiment(Declaration):
         from .from_python import from_file
 
         return cls.composed(from_file(path), *asked, config_dir=config_dir)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metrics_know_their_direction(cls, config: Any) -> Any:
+        return with_modes(config) if isinstance(config, Mapping) else config
 
     def curves(self) -> Mapping[str, Curve]:
         """Every scheduled value by name, the learning rate first, as a function of the step.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from schedules import Clock, Curve
 from schedules.analysis.preview import Place, Tried
-from schedules.declaration import did_you_mean, join_path, refuse, within
+from schedules.declaration import ABSENT, did_you_mean, join_path, refuse, within
 
 from ..scheduled.fields import Bounds, Driven
 from .cadence import Cadence, Either
@@ -125,6 +125,9 @@ class Plan:
                 rule = f"is not among what is evaluated: {', '.join(metrics)}"
                 hint = did_you_mean(waits.metric, metrics)
                 raise refuse(f"{path}.metric", waits.metric, rule, hint)
+            if waits and waits.mode is None and waits.metric != "eval_loss":
+                rule = f"is required: nothing says whether a higher {waits.metric} is better"
+                raise refuse(f"{path}.mode", ABSENT, rule, f"{path}.mode=max if it is, or =min")
 
     def summary(self) -> str:
         """What is about to happen, in a line."""

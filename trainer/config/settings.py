@@ -118,14 +118,14 @@ class KeepBest(Declaration):
 
     metric: str = "eval_loss"
     """The number to go by."""
-    mode: Literal["min", "max"] = "min"
-    """Whether a lower or a higher one is better."""
+    mode: Literal["min", "max"] | None = None
+    """Whether a lower metric is better or a higher one; null for what the metric itself says."""
 
     def better(self, value: float, best: float | None) -> bool:
         """Whether a value is better than the best so far; nan never is."""
         if best is None or isnan(value):
             return not isnan(value)
-        return value < best if self.mode == "min" else value > best
+        return value > best if self.mode == "max" else value < best
 
 
 class Checkpoint(Declaration):

@@ -13,7 +13,7 @@ from schedules.declaration import Whole, refuse
 
 from ..data import Facts
 from ..losses.loss import Tasks
-from .metric import EvaluationBatch, Mean, Metric, Parts
+from .metric import Direction, EvaluationBatch, Mean, Metric, Parts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,6 +25,7 @@ class Accuracy(Mean):
     tasks: ClassVar[Tasks] = ("classes",)
 
     kind: Literal["accuracy"] = "accuracy"
+    better: ClassVar[Direction | None] = "max"
 
     def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
@@ -44,6 +45,7 @@ class TopKAccuracy(Mean):
     tasks: ClassVar[Tasks] = ("classes",)
 
     kind: Literal["top_k_accuracy"] = "top_k_accuracy"
+    better: ClassVar[Direction | None] = "max"
     k: Annotated[Whole, Field(ge=1)] = 5
     """How many of the highest outputs count."""
 
@@ -78,6 +80,7 @@ class Counted(Metric):
     `zero_division=0`; the class with the highest output is the predicted one.
     """
 
+    better: ClassVar[Direction | None] = "max"
     tasks: ClassVar[Tasks] = ("classes",)
 
     average: Literal["macro", "weighted"] | Annotated[Whole, Field(ge=0)] = "macro"
@@ -154,6 +157,7 @@ class Auc(Metric):
     gathers: ClassVar[bool] = True
 
     kind: Literal["auc"] = "auc"
+    better: ClassVar[Direction | None] = "max"
 
     def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
         return {"predictions": batch.predictions, "labels": batch.labels}

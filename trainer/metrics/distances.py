@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from ..losses.loss import Tasks
-from .metric import EvaluationBatch, Mean, Metric, Parts
+from .metric import Direction, EvaluationBatch, Mean, Metric, Parts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -29,12 +29,14 @@ class MeanSquaredError(Squared):
     """The mean of `(y - f)**2` over the examples and the numbers of a label."""
 
     kind: Literal["mean_squared_error"] = "mean_squared_error"
+    better: ClassVar[Direction | None] = "min"
 
 
 class RootMeanSquaredError(Squared):
     """The square root of the mean squared error, in the unit of the labels."""
 
     kind: Literal["root_mean_squared_error"] = "root_mean_squared_error"
+    better: ClassVar[Direction | None] = "min"
 
     def value(self, parts: Parts, count: int) -> float:
         return float(np.sqrt(super().value(parts, count)))
@@ -46,6 +48,7 @@ class MeanAbsoluteError(Mean):
     tasks: ClassVar[Tasks] = ("numbers",)
 
     kind: Literal["mean_absolute_error"] = "mean_absolute_error"
+    better: ClassVar[Direction | None] = "min"
 
     def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
@@ -59,6 +62,7 @@ class MeanAbsolutePercentageError(Mean):
     tasks: ClassVar[Tasks] = ("numbers",)
 
     kind: Literal["mean_absolute_percentage_error"] = "mean_absolute_percentage_error"
+    better: ClassVar[Direction | None] = "min"
 
     def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
@@ -77,6 +81,7 @@ class R2(Metric):
     tasks: ClassVar[Tasks] = ("numbers",)
 
     kind: Literal["r2"] = "r2"
+    better: ClassVar[Direction | None] = "max"
 
     def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
         import tensorflow as tf

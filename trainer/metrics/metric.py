@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from ..losses.loss import Tasks
 if TYPE_CHECKING:
     import tensorflow as tf
 
+Direction = Literal["min", "max"]
+"""Whether a lower or a higher number is better."""
 Parts = Mapping[str, NDArray[np.float64]]
 """The parts of all batches, added up or concatenated."""
 
@@ -41,6 +43,8 @@ class Metric(Kind, family=True):
 
     tasks: ClassVar[Tasks] = ("classes", "numbers")
     """The sorts of labels that it is for."""
+    better: ClassVar[Direction | None] = None
+    """Which numbers are better; None where the kind does not know."""
     gathers: ClassVar[bool] = False
     """Whether the parts are concatenated rather than added up."""
 

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from schedules.declaration import Declaration, Whole, refuse
 
+from ...metrics.direction import direction
 from ...runs.study import optuna_object
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Settings(Declaration):
     metric: str = "eval_loss"
     """The metric of a run's last evaluation that the search optimizes."""
     direction: Literal["auto", "minimize", "maximize"] = "auto"
-    """Which way is better; `auto` knows losses and accuracies by their names."""
+    """Which way is better; `auto` knows losses and metrics by their names."""
     sampler: KindAndArguments = Field(default={"kind": "tpe"})
     """What draws the next trial's values."""
     pruner: KindAndArguments = Field(default={"kind": "median"})
@@ -75,6 +76,8 @@ class Settings(Declaration):
         """
         if self.direction != "auto":
             return self.direction
+        if known := direction(self.metric, {}):
+            return "minimize" if known == "min" else "maximize"
         words = set(re.findall(r"[a-z0-9]+", self.metric.lower()))
         if words & LOWER_IS_BETTER or any(word.endswith("loss") for word in words):
             return "minimize"
