@@ -20,9 +20,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from schedules.declaration import refuse
+from schedules.declaration import ABSENT, refuse
 
-from .hydra_refusals import refusal_of
+from .hydra_refusals import is_of_hydra, refusal_of
 from .hydra_sources import use_bounded_files
 from .rerun import rerun_config
 
@@ -125,11 +125,15 @@ def normalize_overrides(arguments: Iterable[str]) -> Iterator[str]:
     >>> list(normalize_overrides(["schedule.initial_value=logspace(0.001,0.1,3)"]))
     ['++schedule.initial_value=0.001,0.01,0.1']
     """
+    group_names = {path.name for path in CONF.iterdir() if path.is_dir()}
     for argument in map(write_out_spaces, arguments):
-        key = argument.partition("=")[0]
+        key, _, value = argument.partition("=")
         if argument.count("[") + argument.count("{") > MAX_BRACKETS:
             rule = f"must not have more than {MAX_BRACKETS} lists and mappings"
             raise refuse("override", key, rule, "write it into a file of --config-dir")
+        if value.startswith("[") and key in group_names:
+            hint = "an option of a group is a word"
+            raise refuse(key, value, "is no option of this group", hint)
         if argument.startswith(("-", "+", "~")) or "=" not in argument or _belongs_to_hydra(key):
             yield argument
         elif _names_a_kind(argument):
@@ -181,6 +185,11 @@ def refusing_hydra_errors(overrides: Sequence[str]) -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise refusal_of(error, overrides, groups()) from None
+    except RecursionError as error:
+        if not is_of_hydra(error):
+            raise
+        rule, hint = "lead back to themselves", "leave out the entry that names its own file"
+        raise refuse("defaults", ABSENT, rule, hint) from None
     except ValueError as error:
         if not str(error).startswith("Config group override"):
             raise

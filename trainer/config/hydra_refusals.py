@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from traceback import walk_tb
 
 import yaml
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
@@ -52,6 +53,12 @@ def refusal_of(error: Exception, overrides: Sequence[str], keys: Iterable[str]) 
             return refuse(str(error.full_key), ABSENT, message)
         case _:
             return refuse("config", ABSENT, str(error).strip())
+
+
+def is_of_hydra(error: BaseException) -> bool:
+    """Whether an error was raised while Hydra composed, and not in the job that it runs."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    return any(name.startswith("hydra._internal.defaults_list") for name in frames)
 
 
 def _value_of(key: str, overrides: Sequence[str]) -> object:

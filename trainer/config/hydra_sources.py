@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import yaml
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
@@ -30,8 +31,27 @@ class FileConfigSource(file_config_source.FileConfigSource):
             if not file.resolve().is_relative_to(Path(self.path).resolve()):
                 rule = "leads out of the folder of configs"
                 raise refuse(str(Path(config_path).parent), Path(config_path).name, rule)
-            read_bounded(file)
+            _check(file, config_path)
         return super().load_config(config_path)
+
+
+def _check(file: Path, config_path: str) -> None:
+    """Whether Hydra can read a file of a group: text in UTF-8, its defaults a list.
+
+    Raises:
+        Refused: when it can't, by the group and the option.
+    """
+    group, _, option = config_path.removesuffix(".yaml").rpartition("/")
+    try:
+        config = yaml.safe_load(read_bounded(file))
+    except UnicodeDecodeError as error:
+        byte = f"byte {error.start} is {error.object[error.start]:#04x}"
+        rule = f"is no UTF-8, the encoding of YAML here: {byte} of {file}"
+        raise refuse(group or "config", option, rule, "save the file as UTF-8") from None
+    defaults = config.get("defaults", []) if isinstance(config, dict) else []
+    if not isinstance(defaults, list):
+        rule = f"has defaults = {defaults!r} in {file}, which must be a list"
+        raise refuse(group or "config", option, rule, "defaults: [{override /optimizer: adam}]")
 
 
 def use_bounded_files() -> None:

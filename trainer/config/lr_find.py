@@ -27,6 +27,10 @@ MIN_UPDATES = 20
 """The fewest updates of a sweep."""
 
 
+LOWEST_RATE = 1.2e-38
+"""About the least float32 above 0 that has all its digits."""
+
+
 class RangeTest(Declaration):
     """A sweep of the learning rate over a fresh network, from far too low to far too high.
 
@@ -47,6 +51,9 @@ class RangeTest(Declaration):
         if self.end <= self.start:
             rule = f"must be above start = {self.start:g}"
             yield Problem("end", self.end, rule, "lr_find.end=10")
+        elif self.start < LOWEST_RATE:
+            rule = f"must be at least {LOWEST_RATE:g}: a lower one is 0 in float32"
+            yield Problem("start", self.start, rule, "lr_find.start=1e-6")
 
     def curve(self, clock: Clock) -> Curve:
         """The sweep, on a clock that ends with it.
