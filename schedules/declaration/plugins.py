@@ -19,12 +19,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from .kind import Kind
 
 KINDS = "scheduled_training.kinds"
 CONF = "scheduled_training.conf"
@@ -33,12 +32,12 @@ _warnings: list[str] | None = None
 """What is wrong with some plugins, a line each; None until plugins are loaded."""
 
 
-def load(families: Callable[[], Iterable[type[Kind]]]) -> list[str]:
+def load(families: Callable[[], Iterable[Any]]) -> list[str]:
     """Imports every plugin, once in a process; returns what is wrong with some, a line each.
 
-    `families` returns the families that plugins may add kinds to. A plugin that fails is left out.
-    A plugin does not get a word that is ours, or that another plugin has taken. Plugins are loaded
-    in the order of the names of their packages.
+    `families` returns the families of `Kind` that plugins may add to. A plugin that fails is left
+    out. A plugin does not get a word that is ours, or that another plugin has taken. Plugins are
+    loaded in the order of the names of their packages.
     """
     global _warnings
     if _warnings is None:
@@ -70,7 +69,7 @@ def _entry_points(group: str) -> list[EntryPoint]:
     return sorted(entry_points(group=group), key=lambda plugin: (_package(plugin), plugin.name))
 
 
-def _import_plugin(plugin: EntryPoint, families: Sequence[type[Kind]]) -> Iterator[str]:
+def _import_plugin(plugin: EntryPoint, families: Sequence[Any]) -> Iterator[str]:
     """Imports a plugin, and yields a line for each thing that is wrong with it."""
     subject = f"the plugin {plugin.name} of {_package(plugin)}"
     kinds_before = {family: dict(family.kinds) for family in families}
