@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from schedules.declaration.yaml_files import read_mapping
-
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
-from ..runs.identity import flat, is_free
+from ..runs.identity import is_free
+from .run_config import complete_config
 
 COMPARED = ("steps", "compile", "together", "device", "replicas", "cores", "data_digest", "git")
 """What else the bits of the weights hang on, besides the config and the versions."""
@@ -48,7 +47,7 @@ def compare(source: Path, folder: Folder) -> str | None:
 
 def _bound(folder: Folder) -> dict[str, Any]:
     """What makes a run the run it is."""
-    values = flat(read_mapping(folder.config))
+    values = complete_config(folder, resolve=True)
     return {path: value for path, value in values.items() if not is_free(path)}
 
 

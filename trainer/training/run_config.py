@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from schedules.declaration import ABSENT, refuse, yaml_text
+from schedules.declaration import ABSENT, Refused, refuse, yaml_text
 from schedules.declaration.yaml_files import read_mapping
 
 from ..config.experiment import Experiment
@@ -54,7 +54,7 @@ def declare(
     elif folder.config.exists():
         differences = [
             difference
-            for difference in _differences(flat(folder.read_config()), flat(declared))
+            for difference in _differences(complete_config(folder), flat(declared))
             if not is_free(difference.path) or _steers(difference.path, experiment)
         ]
         policy = experiment.resume.policy
@@ -75,6 +75,19 @@ def declare(
     header = "# The whole config of this run, every default included.\n"
     write(folder.config, header + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True))
     return plan
+
+
+def complete_config(folder: Folder, *, resolve: bool = False) -> dict[str, Any]:
+    """The values in `config.yaml` by their override paths, interpolations resolved if asked for.
+
+    A setting that a later version has added has its default: the run was made with that.
+    """
+    written = flat(read_mapping(folder.config) if resolve else folder.read_config())
+    try:
+        defaults = flat(Experiment.declared(read_mapping(folder.config)).model_dump(mode="json"))
+    except Refused:  # such as a secret that is not here: what is written is all there is
+        return written
+    return {**defaults, **written}
 
 
 def _as_begun(folder: Folder, now: Experiment) -> Experiment:
