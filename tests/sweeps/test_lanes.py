@@ -13,7 +13,7 @@ from trainer.sweeps.vectorized.vectorized_program import STEP, VectorizedUpdates
 
 
 class Counting:
-    """An ensemble whose only variable adds up the rows it was given, and which keeps its calls."""
+    """A program whose only variable adds up the rows it was given, and which keeps its calls."""
 
     size, longest, value_count, skips_nonfinite = 3, 100, 1, False
 

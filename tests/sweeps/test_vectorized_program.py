@@ -39,7 +39,7 @@ APART: dict[str, tuple[str, ...]] = {
 
 
 class Beside:
-    """Two networks in an ensemble, and each of them alone, a few updates on."""
+    """Two networks in one program, and each of them alone, a few updates on."""
 
     def __init__(self, first: tuple[str, ...], second: tuple[str, ...], compiled: Any = "graph"):
         self.alone = [Trained(*SMALL, *asked, compiled=compiled) for asked in (first, second)]
@@ -184,7 +184,7 @@ def test_a_network_that_takes_no_part_stays_as_it_is() -> None:
     assert np.asarray(both.state[STEP]).tolist() == [0, UPDATES]
 
 
-def test_an_ensemble_takes_no_network_whose_optimizers_are_not_stateless() -> None:
+def test_a_vectorized_program_takes_no_network_whose_optimizers_are_not_stateless() -> None:
     alone = Trained(*SMALL)
     feed = make_feed(alone.declared.data, alone.data, alone.stream)
     with pytest.raises(ValueError, match="must be stateless"):

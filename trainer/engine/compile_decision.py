@@ -21,7 +21,6 @@ def known_choice(
     folder: Folder,
     saved: Saved | None,
     device: str,
-    together: int = 1,
     *,
     alone: bool = False,
 ) -> CompileChoice | None:
@@ -32,14 +31,13 @@ def known_choice(
     3. its checkpoint: what the run began with
     4. the user's cache: what a like run on such a machine measured
 
-    `together` networks go through one program; a run that is `alone` in its process may be told to
-    take one thread.
+    A run that is `alone` in its process may be told to take one thread.
 
     Raises:
         CheckpointMismatchError: when what the folder has can't be read.
     """
     binding = binding_choice(experiment, folder, saved)
-    return binding or cached_choice(experiment, device, together, alone=alone)
+    return binding or cached_choice(experiment, device, alone=alone)
 
 
 def binding_choice(

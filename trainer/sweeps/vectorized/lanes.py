@@ -189,7 +189,7 @@ class Lanes:
 
 
 def stack_states(states: Sequence[Arrays]) -> State:
-    """The variables of several networks as those of an ensemble, `[networks, ...]`."""
+    """The variables of several networks, stacked as those of one program, `[networks, ...]`."""
     return {name: tf.constant(np.stack([state[name] for state in states])) for name in states[0]}
 
 

@@ -51,7 +51,7 @@ class _NetworkProgram(Program):
 class VectorizedProgram:
     """Trains and evaluates `size` networks like `network`, whose own variables it leaves alone.
 
-    An ensemble holds no state; it can serve several sets of networks, even at the same time.
+    It holds no state itself, so it can serve several sets of networks, even at the same time.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class VectorizedProgram:
             ValueError: when it was not.
         """
         if not network.groups.stateless:
-            raise ValueError("the optimizers of an ensemble's network must be stateless")
+            raise ValueError("the optimizers of a vectorized program's network must be stateless")
         self.network = network
         self.longest = longest
         self.size = size
