@@ -44,10 +44,10 @@ class Order(ABC):
     (Release(name='momentum'), Release(name=''), Stop())
     """
 
-    word: ClassVar[str]
-    """How it is typed; `NAME=VALUE` stands for every order that is no other's word."""
-    help: ClassVar[Mapping[str, str]]
-    """What to type, and what it does, a line each."""
+    word: ClassVar[str] = ""
+    """How it is typed; "" for the order that begins with the name of a scheduled value."""
+    help: ClassVar[str | Mapping[str, str]]
+    """What its word does; or what may be typed, and what it does, a line each."""
     steers: ClassVar[bool] = False
     """Whether updates depend on it, so that whoever repeats them must repeat it."""
     recorded: ClassVar[bool] = True
@@ -63,7 +63,8 @@ class Order(ABC):
             Refused: when it is none.
         """
         word, given, value = written.partition("=")
-        if word == Release.word:
+        order = WORDS.get(word)
+        if order is Release:
             return Release(value)
         if given:
             with within(word):
@@ -71,10 +72,10 @@ class Order(ABC):
                     return Hold(word, finite_number(float(value)))
                 except ValueError:  # Refused is one
                     raise refuse("", value, "must be a finite number", f"{word}=0.01") from None
-        if word not in WORDS:
-            hint = did_you_mean(word, (*WORDS, Release.word, "learning_rate=0.01"))
+        if order is None:
+            hint = did_you_mean(word, (*WORDS, *Hold.help))
             raise refuse("order", word, "is no order", hint)
-        return WORDS[word]()
+        return order()
 
     def check(self, run: Running) -> None:
         """Refuses what this run can't do.
@@ -93,7 +94,6 @@ class Order(ABC):
 class Hold(Order):
     """Holds a scheduled value."""
 
-    word = "NAME=VALUE"
     help: ClassVar[Mapping[str, str]] = {
         "learning_rate=0.01": "hold a scheduled value; any name that metrics.jsonl has"
     }
@@ -133,7 +133,7 @@ class Checkpoint(Order):
     """Saves at once."""
 
     word = "checkpoint"
-    help: ClassVar[Mapping[str, str]] = {"checkpoint": "save now"}
+    help = "save now"
 
     def act(self, run: Running) -> str:
         return run.save_now()
@@ -144,9 +144,7 @@ class Evaluate(Order):
     """Looks at the test examples."""
 
     word = "evaluate"
-    help: ClassVar[Mapping[str, str]] = {
-        "evaluate": "look at the test examples; changes nothing in the run"
-    }
+    help = "look at the test examples; changes nothing in the run"
 
     def act(self, run: Running) -> str:
         return run.evaluate_now()
@@ -157,7 +155,7 @@ class Status(Order):
     """Tells how the run is doing."""
 
     word = "status"
-    help: ClassVar[Mapping[str, str]] = {"status": "the step, what is applied, the last metrics"}
+    help = "the step, what is applied, the last metrics"
     recorded = False
 
     def act(self, run: Running) -> str:
@@ -169,9 +167,7 @@ class Stop(Order):
     """Ends the run here, with a checkpoint."""
 
     word = "stop"
-    help: ClassVar[Mapping[str, str]] = {
-        "stop": "save and stop; the same command as before goes on"
-    }
+    help = "save and stop; the same command as before goes on"
     stops = True
 
     def act(self, run: Running) -> str:
@@ -179,15 +175,15 @@ class Stop(Order):
 
 
 ORDERS: tuple[type[Order], ...] = (Hold, Release, Checkpoint, Evaluate, Status, Stop)
-WORDS: dict[str, type[Order]] = {
-    order.word: order for order in ORDERS if order not in (Hold, Release)
-}
-"""The orders that are a word alone."""
+WORDS = {order.word: order for order in ORDERS if order.word}
+"""The orders by their words."""
 
 
 def help_text() -> str:
     """What may be typed, a line each."""
-    lines = {typed: does for order in ORDERS for typed, does in order.help.items()}
+    lines: dict[str, str] = {}
+    for order in ORDERS:
+        lines |= {order.word: order.help} if isinstance(order.help, str) else order.help
     width = max(map(len, lines)) + 3
     return "\n".join(f"  {typed:<{width}}{does}" for typed, does in lines.items())
 
