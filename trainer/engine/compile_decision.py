@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from ..config.experiment import Experiment
@@ -18,32 +18,31 @@ P = TypeVar("P", bound=Measurable)
 
 def known_choice(
     experiment: Experiment,
-    folder: Folder,
-    saved: Saved | None,
     device: str,
+    binding: Iterable[CompileChoice | None],
     *,
+    together: int = 1,
     alone: bool = False,
 ) -> CompileChoice | None:
-    """The choice of the first of these that has one; None where none has, and measuring decides.
+    """The choice for a program that is known before measuring; None where measuring decides.
 
-    1. the config: `run.compile`
-    2. the folder: what an earlier process on it settled on, in `chosen.json`
-    3. its checkpoint: what the run began with
-    4. the user's cache: what a like run on such a machine measured
-
-    A run that is `alone` in its process may be told to take one thread.
-
-    Raises:
-        CheckpointMismatchError: when what the folder has can't be read.
+    `binding` has the `binding_choice` of each run whose network goes through the program: the
+    first that there is counts, and else what a like run on such a machine measured, which is in
+    the user's cache. `together` networks go through it; a run that is `alone` in its process may
+    be told to take one thread.
     """
-    binding = binding_choice(experiment, folder, saved)
-    return binding or cached_choice(experiment, device, alone=alone)
+    known = next(filter(None, binding), None)
+    return known or cached_choice(experiment, device, together, alone=alone)
 
 
 def binding_choice(
     experiment: Experiment, folder: Folder, saved: Saved | None
 ) -> CompileChoice | None:
-    """The choice that this very run has to keep: one of the first three of `known_choice`.
+    """The choice that this very run has to keep: of the first of these that has one, if any.
+
+    1. the config: `run.compile`
+    2. the folder: what an earlier process on it settled on, in `chosen.json`
+    3. its checkpoint: what the run began with
 
     Raises:
         CheckpointMismatchError: when what the folder has can't be read.

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ..config.devices import Several
 from ..config.plan import Plan
-from ..engine.compile_decision import compile_program, known_choice
+from ..engine.compile_decision import binding_choice, compile_program, known_choice
 from ..engine.compile_measuring import CompileChoice, Pace
 from ..engine.interfaces import Trainable, Trained
 from ..engine.machine import open_devices, settle, threads_in_use
@@ -61,7 +61,8 @@ def begin(plan: Plan, folder: Folder, *, alone: bool = False) -> Assembled:
     device, strategy = open_devices(experiment)
     past = Past.read(plan, folder)
     single = not isinstance(experiment.device, Several)
-    choice = known_choice(experiment, folder, past.saved, device, alone=alone and single)
+    binding = binding_choice(experiment, folder, past.saved)
+    choice = known_choice(experiment, device, [binding], alone=alone and single)
     settle(experiment, choice.threads if choice else None)
     setup = RunSetup.of(plan, folder, loaded(experiment), device, past)
     with tf.device(device):

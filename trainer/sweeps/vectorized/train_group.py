@@ -19,8 +19,7 @@ from schedules import Refused
 
 from ...commands.job import Job
 from ...data.feeds.select import make_feed
-from ...engine.compile_cache import cached_choice
-from ...engine.compile_decision import compile_program
+from ...engine.compile_decision import compile_program, known_choice
 from ...engine.compile_measuring import CompileChoice
 from ...engine.network import Network
 from ...engine.program import Compiled
@@ -203,8 +202,8 @@ def _build_lanes(entries: Sequence[Entry]) -> tuple[CompileChoice, list[Lane]]:
             feed_inputs = [feed.args(0, count, longest) for feed in feeds[:size]]
             vectorized.update(trial_state, np.stack(rows, axis=1), feed_inputs, np.full(size, True))
 
-        choices = (entry.compile_choice for entry in entries if entry.compile_choice)
-        choice = next(choices, None) or cached_choice(shared, first.device, size)
+        binding = (entry.compile_choice for entry in entries)
+        choice = known_choice(shared, first.device, binding, together=size)
         choice, vectorized = compile_program(choice, shared, first.device, build, ask, size)
         lanes = []
         for begin in range(0, count, size):
