@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .folder import Folder
 from .identity import flat
+from .run_folders import run_folders
 
 SEED = "run.seed"
 MAX_UPDATES = 200
@@ -109,14 +110,8 @@ class Setting:
 
 
 def find_runs(folders: Iterable[Path]) -> list[Run]:
-    """The runs in these folders and below them, in the order of their names."""
-    paths = set()
-    for folder in folders:
-        for above, inner, files in os.walk(folder):
-            if {"config.yaml", "result.json"} & set(files):
-                paths.add(Path(above))
-                inner.clear()  # a run's folder holds no other runs
-    return [Run.read(path) for path in sorted(paths, key=_number_order)]
+    """The runs in these folders and below them; `run_folders` tells them from copies."""
+    return [Run.read(path) for path in run_folders(folders)]
 
 
 def varied_paths(runs: Sequence[Run]) -> list[str]:
@@ -169,11 +164,6 @@ def format_value(value: Any) -> str:
     ('0.000316228', 'none', '[32, 64]')
     """
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _number_order(path: Path) -> list[Any]:
-    """Sorts paths with numbers in them by the numbers' values."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in path.parts]
 
 
 def _read_config(path: Path) -> dict[str, Any]:

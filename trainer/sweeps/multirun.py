@@ -23,12 +23,10 @@ from ..config.plan import Plan
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
 from ..runs.report import refresh
+from ..runs.run_folders import INDEX
 from ..runs.study import JOURNAL
 from .grid import combinations, distinguishing_overrides, params_overrides
 from .jobs import SUCCESSFUL, SweepError, SweepJob, failure_summary, launch_jobs
-
-INDEX = "sweep.json"
-"""The file in a sweep's folder that maps each job, by a hash of its overrides, to its folder."""
 
 
 class Multirun:

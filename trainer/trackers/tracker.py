@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 from schedules.declaration import ABSENT, Kind, refuse
 from schedules.declaration.packages import is_missing
 
+from ..runs.run_folders import INDEX
+from ..runs.study import JOURNAL
 from .rows import Row
 
-SWEEP_FILES = ("sweep.json", "study.journal")
+SWEEP_FILES = (INDEX, JOURNAL)
 """Files that only the folder of a sweep or of a search has."""
 
 

@@ -24,6 +24,7 @@ from ...runs.atomic_files import write
 from ...runs.folder import Folder
 from ...runs.provenance import usable_cores
 from ...runs.report import refresh
+from ...runs.run_folders import INDEX
 from ...runs.study import JOURNAL, check_pruner, require_optuna
 from ...runs.trial import mark_as_trial
 from ..grid import params_overrides
@@ -36,7 +37,7 @@ from ..jobs import (
     wait_for_owner,
     write_failure,
 )
-from ..multirun import INDEX, check_job
+from ..multirun import check_job
 from .search_study import VALUES_ATTRIBUTE, SearchStudy
 from .settings import Settings, trial_sampler
 from .space import Space
