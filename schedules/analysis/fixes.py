@@ -14,6 +14,8 @@ from .preview import walk
 
 LOWEST_FIELDS = ("min_value", "base_value", "end_value")
 """The fields that usually decide how low a curve goes."""
+TIME_CONSTANTS = ("timescale",)
+"""The lengths that set a curve's pace; a run need not last as long."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class FixHints:
             (steps, join_path(self.path, *path, name))
             for path, part, clock in self.parts()
             for name, _, steps in part.lengths(clock)
-            if isinstance(getattr(part, name, None), Duration)
+            if isinstance(getattr(part, name, None), Duration) and name not in TIME_CONSTANTS
         )
         _, longest = max(lengths, default=(0, ""))
         return f"{longest}=10%" if longest else ""

@@ -16,7 +16,7 @@ from ..clock import Clock, Duration
 from ..curve import Curve
 from ..declaration import join_path
 from ..declaration.number_text import count_text, value_text
-from .fixes import FixHints
+from .fixes import TIME_CONSTANTS, FixHints
 from .heights import overrides_for_peak
 from .preview import Place, horizon
 from .scan import CurveScan, Occurrences, scan
@@ -25,8 +25,6 @@ MOMENTUM_NAMES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
 """The values that weigh the past: from 1 on it is never forgotten."""
 TOO_HIGH, TOO_LOW = 8, 50
 """How many times above, or below, a height that was tried a peak is worth a warning."""
-TIME_CONSTANTS = ("timescale",)
-"""The lengths that set a curve's pace; a run need not last as long."""
 
 
 @dataclass(frozen=True)

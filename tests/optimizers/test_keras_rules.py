@@ -1,10 +1,14 @@
 """The rules of TensorFlow 1, in its own optimizers and in ours, on the same gradients."""
 
+import shlex
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from schedules import Refused
 from tests.helpers.kinds import built
+from tests.helpers.runs import experiment
 from trainer.optimizers import Optimizer, keras_rules
 from trainer.scheduled.dials import Dials
 
@@ -30,7 +34,7 @@ def in_tensorflow_1(make_optimizer):
         return session.run(weights)
 
 
-def declared(config, prepare=lambda optimizer: None, jit=False):
+def declared(config, prepare=lambda optimizer: None, jit=False, rates=RATES):
     """The same weights from the declared optimizer in a compiled loop."""
     dials = Dials(["learning_rate"])
     optimizer = Optimizer.declared(config).build(dials)
@@ -42,7 +46,7 @@ def declared(config, prepare=lambda optimizer: None, jit=False):
     def train():
         for t in tf.range(UPDATES):
             gradient = tf.constant(NOISE)[t] + weights
-            with dials.showing(tf.constant(RATES)[t, None]):
+            with dials.showing(tf.constant(rates)[t, None]):
                 optimizer.apply([gradient], [weights])
 
     train()
@@ -129,6 +133,66 @@ def test_adafactor_keeps_its_head_where_a_row_and_a_column_have_no_gradient(jit)
     assert np.isnan(keras_own[still]).any()
     np.testing.assert_array_equal(ours[still], START[still])
     assert (ours[~still] < START[~still]).all()
+
+
+def adafactor_of_the_paper(rates, scale_parameter):
+    """Algorithms 4 and 2 of Shazeer and Stern, in float64, with sums where ours has means."""
+    w = START.astype(np.float64)
+    rows, columns = np.zeros((len(w), 1)), np.zeros((1, w.shape[1]))
+    for t, rate in enumerate(rates, start=1):
+        g = NOISE[t - 1] + w
+        beta_2, square = 1 - t**-0.8, g**2 + 1e-30
+        rows = beta_2 * rows + (1 - beta_2) * square.sum(1, keepdims=True)
+        columns = beta_2 * columns + (1 - beta_2) * square.sum(0, keepdims=True)
+        u = g / np.sqrt(rows @ columns / rows.sum())
+        u = u / max(1.0, np.sqrt(np.mean(u**2)))
+        size = max(1e-3, np.sqrt(np.mean(w**2))) if scale_parameter else 1.0
+        w = w - size * rate * u
+    return w
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("scale_parameter", [True, False])
+def test_adafactor_takes_the_steps_of_its_paper_at_the_rates_it_is_given(scale_parameter, jit):
+    """In the second half they are above the paper's relative step, which nobody asked for."""
+    config = {"kind": "adafactor", "scale_parameter": scale_parameter}
+    rates = np.array([0.01, 0.1], np.float32).repeat(UPDATES // 2)
+    expected = adafactor_of_the_paper(rates.astype(np.float64), scale_parameter)
+    actual = declared(config, jit=jit, rates=rates)
+    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
+
+
+def test_the_relative_step_of_adafactor_is_a_schedule_that_the_refusal_gives():
+    with pytest.raises(Refused) as refused:
+        experiment("optimizer=adafactor", "+optimizer.relative_step=true")
+    hint = refused.value.problems[0].hint
+    overrides = shlex.split(hint.partition("for true: ")[2])
+    rates = experiment("optimizer=adafactor", "run.length=20000", *overrides).curves()
+    t = np.arange(1, 20001)
+    np.testing.assert_allclose(
+        rates["learning_rate"](t - 1), np.minimum(0.01, 1 / np.sqrt(t)), rtol=1e-15
+    )
+
+
+@pytest.mark.parametrize("updates", [0, 10**6])
+@pytest.mark.parametrize("kind", built())
+def test_twice_the_learning_rate_is_twice_the_step_however_late_it_is(kind, updates):
+    """So what a row says was applied was applied; the weights are 0, so that nothing decays."""
+
+    def step(rate):
+        dials = Dials(["learning_rate"])
+        required = {"momentum": 0.9} if kind in {"momentum", "nesterov"} else {}
+        optimizer = Optimizer.declared({"kind": kind, **required}).build(dials)
+        weight = tf.keras.Variable(np.zeros_like(START))
+        optimizer.build([weight])
+        optimizer.iterations.assign(updates)
+        with dials.showing(tf.constant([rate])):
+            optimizer.apply([tf.constant(NOISE[0])], [weight])
+        return weight.numpy()
+
+    once, twice = step(0.25), step(0.5)
+    assert np.abs(once).max() > 1e-6
+    np.testing.assert_allclose(twice, 2 * once, rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", built())

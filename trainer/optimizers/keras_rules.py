@@ -56,10 +56,10 @@ class Nesterov(Momentum):
 class Adafactor(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is untyped
     """Adam without a first moment, whose second is kept as the means of its rows and columns.
 
-    Source: Shazeer and Stern 2018, arXiv 1804.04235. Gives what Keras' namesake gives, which
-    stores the second moment in full besides, and multiplies its factors before it takes their
-    root: where neither a row nor a column of a matrix has a gradient, the product underflows there
-    and the weight becomes 0 / 0.
+    Source: Shazeer and Stern 2018, arXiv 1804.04235. Keras' namesake lowers a learning rate above
+    `1 / sqrt(t)` to that, in silence. It stores the second moment in full besides, and multiplies
+    its factors before it takes their root: where neither a row nor a column of a matrix has a
+    gradient, the product underflows there and the weight becomes 0 / 0.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Adafactor(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is u
         epsilon_1: float = 1e-30,
         epsilon_2: float = 1e-3,
         clip_threshold: float = 1.0,
+        scale_parameter: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -76,6 +77,7 @@ class Adafactor(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is u
         self.epsilon_1 = epsilon_1
         self.epsilon_2 = epsilon_2
         self.clip_threshold = clip_threshold
+        self.scale_parameter = scale_parameter
 
     def build(self, variables: list[keras.Variable]) -> None:
         if self.built:
@@ -113,8 +115,8 @@ class Adafactor(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is u
             r = ops.rsqrt(r) * ops.sqrt(ops.mean(r, axis=-1, keepdims=True))
             d = g * ops.expand_dims(r, -1) * ops.expand_dims(ops.rsqrt(c), -2)
         d = d / ops.maximum(1.0, _rms(d) / self.clip_threshold)
-        scale = ops.maximum(self.epsilon_2, _rms(variable))
-        self.assign_sub(variable, scale * ops.minimum(lr, ops.rsqrt(t)) * d)
+        scale = ops.maximum(self.epsilon_2, _rms(variable)) if self.scale_parameter else 1
+        self.assign_sub(variable, scale * lr * d)
 
 
 class ScheduleFreeAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras is untyped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import translate
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,6 +15,12 @@ from .optimizer import Decay, Optimizer, Share, Strength
 
 Coefficient = Annotated[Value, Bounds()]
 """Any finite number."""
+
+RELATIVE_STEP = (
+    "schedule=minimum 'schedule.schedules=[{kind: constant, value: 0.01}, "
+    "{kind: inverse_sqrt, initial_value: 1, timescale: 1}]'"
+)
+"""What sets Adafactor's own learning rate, `min(0.01, 1 / sqrt(t))`."""
 
 
 class Lion(Optimizer):
@@ -58,13 +65,23 @@ class Adafactor(Optimizer):
 
     `d = g / sqrt(v)`, v a running mean of `g**2 + epsilon_1` with `beta_2 = 1 - t**beta_2_decay`,
     factored for variables of two axes and more; then
-    `w = w - max(epsilon_2, rms(w)) * min(lr, 1 / sqrt(t)) * d / max(1, rms(d) / clip_threshold)`.
+    `w = w - max(epsilon_2, rms(w)) * lr * d / max(1, rms(d) / clip_threshold)`, without the first
+    factor where `scale_parameter` is off, as in the recipe of T5.
 
-    Source: Shazeer and Stern 2018, arXiv 1804.04235. The rate that is applied never exceeds
-    `1 / sqrt(t)`, as in Keras with `relative_step` or without; there is no such setting here.
-    Keras' rule also stores v in full, and yields NaN where a row and a column lack gradients.
+    Source: Shazeer and Stern 2018, arXiv 1804.04235. Its relative step, `min(0.01, 1 / sqrt(t))`,
+    is a curve like any other, and is previewed and logged as one:
+    `schedule=minimum schedule.schedules=[{kind: constant, value: 0.01}, {kind: inverse_sqrt,
+    initial_value: 1, timescale: 1}]`. Keras and torch take the lower of lr and `1 / sqrt(t)` and
+    don't tell, Keras whatever its `relative_step` is; here, as in transformers with
+    `relative_step=False`, lr is what is applied. Keras' rule also stores v in full, and yields NaN
+    where a row and a column lack gradients.
     """
 
+    key_hints: ClassVar[Mapping[str, str]] = {
+        **Optimizer.key_hints,
+        "relative_step": f"leave it out for false; for true: {RELATIVE_STEP}",
+        "warmup_init": "warmup=linear",
+    }
     rules: ClassVar[str] = "trainer.optimizers.keras_rules"
     tried: ClassVar[float | None] = 0.01
 
@@ -77,6 +94,8 @@ class Adafactor(Optimizer):
     """The least value of `rms(w)` that scales a step."""
     clip_threshold: Annotated[Value, Bounds(gt=0)] = 1.0
     """The greatest root mean square of d."""
+    scale_parameter: Flag = True
+    """Whether steps are in proportion to the weights; off, lr is the step itself."""
 
 
 class Muon(Optimizer):
