@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,17 +48,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refused as refused:
         print(refused, file=sys.stderr)
         return REFUSED
+    except PermissionError:
+        print(f"{options.run}: only the user whose run it is can steer it", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        print(f"{options.run}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
 
 
 def _send(run: Path, orders: Sequence[str], timeout: float) -> int:
-    if not (run / "config.yaml").is_file():
-        raise refuse("RUN_DIR", str(run), "is the folder of no run", "a run prints its own")
+    if not _is_run(run):
+        folder = next((order for order in orders if _is_run(Path(order))), None)
+        hint = "a run prints its own"
+        if folder is not None:
+            words = [folder, str(run), *(order for order in orders if order != folder)]
+            hint = f"the folder comes first: python -m trainer.control {shlex.join(words)}"
+        raise refuse("RUN_DIR", str(run), "is the folder of no run", hint)
     for order in orders:
         Order.parse(order)
     if not Folder(run).owner():
         print(f"nobody is training in {run}{_last_result(run)}")
         return DONE if set(orders) == {"status"} else FAILED
     mailbox = Mailbox(run)
+    deadline = time.monotonic() + timeout
+    while not mailbox.folder.exists():
+        if time.monotonic() > deadline:
+            print(f"the run in {run} is starting and takes no orders yet", file=sys.stderr)
+            return FAILED
+        time.sleep(0.02)
     answer = mailbox.wait_for_answer(mailbox.send(orders), timeout)
     if answer is None:
         print(f"no answer within {timeout:g} s; the orders are withdrawn", file=sys.stderr)
@@ -67,6 +86,10 @@ def _send(run: Path, orders: Sequence[str], timeout: float) -> int:
     for line in answer["told"]:
         print(f"step {answer['step']}: {line}")
     return DONE
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file()
 
 
 def _last_result(run: Path) -> str:
