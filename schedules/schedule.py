@@ -23,7 +23,7 @@ Path = tuple[str | int, ...]
 
 def _positive(duration: Duration) -> Duration:
     if not duration.amount:
-        hint = "leave out what is to have no length"
+        hint = "such as 1, for a single step, or '10 epochs'"
         raise PydanticCustomError("length", "must be longer than 0", {"hint": hint})
     return duration
 

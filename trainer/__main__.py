@@ -21,13 +21,14 @@ with gc_paused(freeze=True):
     from schedules import Refused
 
     from .commands.job import Job
+    from .config.conf_folder import CONF
     from .config.hydra import (
-        CONF,
         VERSION_BASE,
         flags_last,
         normalize_overrides,
         refusing_hydra_errors,
     )
+    from .config.hydra_flags import check_flags
     from .runs.exit_codes import FAILED, REFUSED
     from .runs.redaction import with_secrets_in_environment
     from .runs.report import REPORT_SECONDS, refresh
@@ -53,6 +54,7 @@ def main() -> None:
                 codes.append(train(config))
 
     with reporting(codes), refusing_hydra_errors(arguments):
+        check_flags(arguments)
         sys.argv[1:] = normalize_overrides(with_secrets_in_environment(flags_last(arguments)))
         hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
     code = max(codes, default=0)

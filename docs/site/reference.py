@@ -21,8 +21,8 @@ from schedules.catalogue import EXAMPLE_CLOCK, paragraphs, parameters
 from schedules.declaration import Declaration, Kind
 from schedules.declaration.kind import families
 from schedules.plots.svg import svg
+from trainer.config.conf_folder import CONF
 from trainer.config.experiment import Experiment
-from trainer.config.hydra import CONF
 from trainer.scheduled.fields import bounds
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent

@@ -6,21 +6,22 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from schedules.declaration.kind import Kind
-from schedules.declaration.refusals import Problem, Refused, did_you_mean
+from schedules.declaration.refusals import Problem, Refused, did_you_mean, refuse
 from schedules.declaration.validation_errors import as_pydantic_error
 
 
 def fill_in_kinds(
-    config: Mapping[Any, Any],
+    config: object,
     family: type[Kind],
     path: str,
     *,
     fields: Collection[str] = (),
     is_name: Callable[[object], bool] = lambda name: True,
     keep_nulls: bool = False,
-) -> dict[Any, Any]:
+) -> object:
     """The config at `path`, where each member without a `kind` has its name as its kind.
 
+    What is no mapping is returned as it is, for pydantic to refuse, unless it is a kind's word.
     Entries under one of `fields` stay as they are. A null is kept with `keep_nulls`, else left out.
 
     >>> from trainer.trackers import Tracker
@@ -28,6 +29,11 @@ def fill_in_kinds(
     >>> fill_in_kinds(config, Tracker, "log")
     {'csv': {'kind': 'csv'}, 'archive': {'kind': 'csv'}}
     """
+    if not isinstance(config, Mapping):
+        if family.find(config):
+            hint = f"{path}.{config}={{}}"
+            raise as_pydantic_error(refuse("", config, "must be a mapping", hint))
+        return config
     family_name = family.__name__.lower()
     members: dict[Any, Any] = {}
     problems = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -72,10 +72,28 @@ def did_you_mean(word: object, choices: Iterable[str]) -> str:
     'known: cosine, linear'
     """
     choices = sorted(choices)
-    nearest = get_close_matches(str(word), choices, n=1)
-    if nearest:
-        return f"did you mean {nearest[0]}?"
+    if nearest := _nearest(word, choices):
+        return f"did you mean {nearest}?"
     return f"known: {', '.join(choices)}" if choices else ""
+
+
+def hint_for_key(key: str, known: Iterable[str], hints: Mapping[str, str]) -> str:
+    """A hint for an unknown key: that of `hints` for the nearest word, else the nearest known key.
+
+    >>> hint_for_key("epoch", ["length", "seed"], {"epochs": "run.length='5 epochs'"})
+    "run.length='5 epochs'"
+    >>> hint_for_key("sed", ["length", "seed"], {"epochs": "run.length='5 epochs'"})
+    'did you mean seed?'
+    """
+    known = list(known)
+    return hints.get(_nearest(key, [*hints, *known])) or did_you_mean(key, known)
+
+
+def _nearest(word: object, choices: Iterable[str]) -> str:
+    """The choice that is nearest to a word, capitals or not; "" when none is near."""
+    by_lower_case = {choice.lower(): choice for choice in choices}
+    nearest = get_close_matches(str(word).lower(), by_lower_case, n=1)
+    return by_lower_case[nearest[0]] if nearest else ""
 
 
 def yaml_text(value: Any, limit: int = 80) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from .docstrings import field_docs
-from .refusals import ABSENT, Problem, Refused, did_you_mean, join_path
+from .refusals import ABSENT, Problem, Refused, hint_for_key, join_path
 
 
 def as_pydantic_error(refused: Refused) -> PydanticCustomError:
@@ -33,8 +33,7 @@ def problems_from(error: ValidationError, model: type[BaseModel]) -> Iterator[Pr
             case "extra_forbidden":
                 owner = _model_at(model, location[:-1])
                 key = str(location[-1])
-                key_hints = getattr(owner, "key_hints", {})
-                hint = key_hints.get(key) or did_you_mean(key, owner.model_fields)
+                hint = hint_for_key(key, owner.model_fields, getattr(owner, "key_hints", {}))
                 yield Problem(path, details["input"], "is no known key", hint)
             case "too_short" if details["input"]:
                 continue  # other problems name the items that are missing

@@ -7,8 +7,9 @@ import pytest
 
 from schedules.analysis.lint import Finding
 from trainer.commands.checks import look_over
+from trainer.config.conf_folder import CONF
 from trainer.config.experiment import Experiment
-from trainer.config.hydra import CONF, compose
+from trainer.config.hydra import compose
 from trainer.config.plan import Plan
 from trainer.optimizers import Optimizer
 

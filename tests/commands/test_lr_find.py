@@ -14,7 +14,7 @@ from schedules.analysis.heights import overrides_for_peak
 from tests.helpers.runs import experiment, plan
 from trainer.commands.lr_find import find
 from trainer.commands.lr_find_picture import svg
-from trainer.config.hydra import CONF
+from trainer.config.conf_folder import CONF
 from trainer.config.lr_find import RangeTest, Reading
 from trainer.runs.folder import Folder
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from tests.helpers import extras, records
+from trainer.config.conf_folder import CONF
 from trainer.config.experiment import Experiment
-from trainer.config.hydra import CONF, compose
+from trainer.config.hydra import compose
 
 OPTIONS = sorted(CONF.glob("*/*.yaml"))
 

@@ -106,7 +106,7 @@ BAD = {
     "a zero length": (
         LINEAR | {"decay_steps": 0},
         "decay_steps = 0: must be longer than 0",
-        "leave out what is to have no length",
+        "such as 1, for a single step, or '10 epochs'",
     ),
     "a negative length": (
         LINEAR | {"decay_steps": "-5 epochs"},
@@ -199,7 +199,7 @@ BAD = {
     "a part of no length": (
         sequence(up=LINEAR | {"length": 0}, down=LINEAR),
         "parts.up.length = 0: must be longer than 0",
-        "leave out what is to have no length",
+        "such as 1, for a single step, or '10 epochs'",
     ),
     "no parts": (
         sequence(),

@@ -92,8 +92,8 @@ def test_the_same_command_goes_on_and_a_finished_run_says_so(tmp_path: Path) -> 
             "schedule = 'cosine,linear': is several values, which needs a multirun\n"
             "  hint: python -m trainer -m …"
         ),
-        "run.seed=[1": "override = 'run.seed=[1': is no override: no viable alternative",
-        "model": "override = 'model': is no override\n  hint: key=value",
+        "run.seed=[1": "run.seed = '[1': is not closed\n  hint: a shell splits words at spaces",
+        "model": "override = 'model': is no override\n  hint: model=OPTION; known: applications,",
     }.items(),
 )  # fmt: skip
 def test_a_refused_config_exits_2_without_traceback_folder_or_tensorflow(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schedules import Schedule
-from trainer.config.hydra import CONF
+from trainer.config.conf_folder import CONF
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 pytestmark = [

@@ -21,7 +21,8 @@ from hydra.plugins.launcher import Launcher
 from schedules.declaration import Refused
 from tests.helpers.runs import SMALL, events, result, rows, trained
 from tests.helpers.sweeps import CHECKOUT, ENVIRONMENT, table
-from trainer.config.hydra import CONF, VERSION_BASE, normalize_overrides
+from trainer.config.conf_folder import CONF
+from trainer.config.hydra import VERSION_BASE, normalize_overrides
 from trainer.runs.study import JOURNAL, open_study
 from trainer.runs.trial import mark_as_trial
 from trainer.sweeps.jobs import SweepError

@@ -16,8 +16,8 @@ import yaml
 
 from schedules import Refused
 from tests.helpers.runs import events, experiment, in_the_middle, result, rows, trained
+from trainer.config.conf_folder import CONF
 from trainer.config.experiment import Experiment
-from trainer.config.hydra import CONF
 from trainer.config.plan import Plan
 from trainer.runs.folder import Folder
 from trainer.training.run_config import declare

@@ -15,9 +15,9 @@ from schedules.plots.terminal import spark
 
 from ..config.experiment import Experiment
 from ..config.hydra import refusing_hydra_errors, to_plain
-from ..config.hydra_refusals import with_sources
 from ..config.plan import Plan
 from ..config.rerun import rerun_config
+from ..config.value_sources import with_file, with_sources
 from ..losses.step import GivenStep
 from ..runs.folder import Folder
 from ..runs.redaction import KeyPath, secret_placeholders
@@ -38,7 +38,8 @@ def checked(config: DictConfig, hydra: Any) -> Checked:
     Raises:
         Refused: each problem with the override, or the file and line, that it comes from.
     """
-    overrides = hydra.overrides.task
+    overrides: list[str] = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[assignment]
+    source = config.get("rerun")
     try:
         config = rerun_config(config, overrides)
         with refusing_hydra_errors(overrides):
@@ -47,6 +48,8 @@ def checked(config: DictConfig, hydra: Any) -> Checked:
         plan = Plan.of(Experiment.declared(values))
         return Checked(plan, placeholders, look_over(plan))
     except Refused as refused:
+        if source is not None:
+            raise with_file(refused, overrides, Folder(Path(source)).config) from None
         sources = hydra.runtime.config_sources
         folders = [Path(source.path) for source in sources if source.schema == "file"]
         raise with_sources(refused, overrides, hydra.runtime.choices, folders) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -24,6 +24,7 @@ from ..scheduled.fields import Driven, driven
 from ..trackers import Log
 from .allow_code import Allowed, forbidden_code
 from .devices import Device
+from .key_hints import FIRST_KEY_HINTS
 from .lr_find import RangeTest
 from .metric_modes import with_modes
 from .plan import Plan
@@ -32,6 +33,8 @@ from .settings import Checkpoint, Evaluate, Resume, Run
 
 class Experiment(Declaration):
     """Everything that a run is made of, and nothing that it could do without."""
+
+    key_hints: ClassVar[Mapping[str, str]] = FIRST_KEY_HINTS
 
     mode: Literal["train", "lr_find", "doctor"] = "train"
     """Whether to train, to try out learning rates and suggest one, or to look at the machine."""

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from schedules.declaration import refuse, yaml_files
 
 from ..runs.redaction import KeyPath, secret_placeholders
-from .hydra import CONF, normalize_overrides, our_groups, refusing_hydra_errors, to_plain
+from .conf_folder import CONF
+from .hydra import normalize_overrides, our_groups, refusing_hydra_errors, to_plain
 from .rerun import copy_value, rerun_config
 
 ESSENTIAL = ("schedule", "optimizer", "model", "data", "device")

@@ -22,13 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from schedules.declaration import ABSENT, refuse
 
+from .conf_folder import CONF, group_options
 from .hydra_refusals import is_of_hydra, refusal_of
 from .hydra_sources import use_bounded_files
+from .override_syntax import option_refusal, unreadable_override
 from .rerun import rerun_config
-
-PACKAGE = Path(__file__).resolve().parents[1]
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
-"""The groups: inside the package where it is installed, beside it in a checkout."""
 
 VERSION_BASE = "1.3"
 MAX_BRACKETS = 100
@@ -125,15 +123,14 @@ def normalize_overrides(arguments: Iterable[str]) -> Iterator[str]:
     >>> list(normalize_overrides(["schedule.initial_value=logspace(0.001,0.1,3)"]))
     ['++schedule.initial_value=0.001,0.01,0.1']
     """
-    group_names = {path.name for path in CONF.iterdir() if path.is_dir()}
+    group_names = group_options()
     for argument in map(write_out_spaces, arguments):
         key, _, value = argument.partition("=")
         if argument.count("[") + argument.count("{") > MAX_BRACKETS:
             rule = f"must not have more than {MAX_BRACKETS} lists and mappings"
             raise refuse("override", key, rule, "write it into a file of --config-dir")
-        if value.startswith("[") and key in group_names:
-            hint = "an option of a group is a word"
-            raise refuse(key, value, "is no option of this group", hint)
+        if value.startswith("[") and key in group_names and (refused := option_refusal(argument)):
+            raise refused
         if argument.startswith(("-", "+", "~")) or "=" not in argument or _belongs_to_hydra(key):
             yield argument
         elif _names_a_kind(argument):
@@ -171,20 +168,13 @@ def write_out_spaces(argument: str) -> str:
     return SPACE_CALL.sub(values, argument)
 
 
-def groups() -> list[str]:
-    """The names that may begin an override."""
-    folders = [path.name for path in CONF.iterdir() if path.is_dir()]
-    declared = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
-    return sorted({*folders, *declared} - {"defaults"})
-
-
 @contextmanager
 def refusing_hydra_errors(overrides: Sequence[str]) -> Iterator[None]:
     """Turns what Hydra and OmegaConf raise within the block into a refusal."""
     try:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise refusal_of(error, overrides, groups()) from None
+        raise refusal_of(error, overrides) from None
     except RecursionError as error:
         if not is_of_hydra(error):
             raise
@@ -193,10 +183,9 @@ def refusing_hydra_errors(overrides: Sequence[str]) -> Iterator[None]:
     except ValueError as error:
         if not str(error).startswith("Config group override"):
             raise
-        numeric = (part for part in overrides if re.fullmatch(r"\w*=[\d.]+", part))
-        group, _, value = next(numeric, "group=").partition("=")
-        hint = "an option of a group is a word"
-        raise refuse(group or "override", value, "is no option of this group", hint) from None
+        refusals = filter(None, map(option_refusal, overrides))
+        unnamed = next((part for part in overrides if part.startswith("=")), "")
+        raise next(refusals, unreadable_override(unnamed, str(error))) from None
 
 
 def _belongs_to_hydra(key: str) -> bool:
@@ -207,7 +196,7 @@ def _belongs_to_hydra(key: str) -> bool:
 def _names_a_kind(argument: str) -> bool:
     if "kind" not in argument:
         return False
-    override: Override = OverridesParser.create().parse_override(argument)
+    override: Override = OverridesParser.create().parse_overrides([argument])[0]
     values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     return override.type == OverrideType.CHANGE and all(
         isinstance(value, dict) and "kind" in value for value in values

@@ -3,56 +3,84 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from traceback import walk_tb
 
 import yaml
-from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
+from schedules.declaration import ABSENT, Refused, did_you_mean, refuse
+from schedules.declaration.refusals import hint_for_key
 
-NEEDS_MULTIRUN = "is several values, which needs a multirun"
+from .conf_folder import first_keys
+from .key_hints import FIRST_KEY_HINTS
+from .override_syntax import several_values, unreadable_override
 
 
-def refusal_of(error: Exception, overrides: Sequence[str], keys: Iterable[str]) -> Refused:
-    """A refusal that names the override at fault; `keys` are the names that may begin one."""
+def refusal_of(error: Exception, overrides: Sequence[str]) -> Refused:
+    """A refusal that names the override at fault."""
     message = str(error).split("\n")[0]
     match error:
         case MissingConfigException(missing_cfg_file=str(missing), options=options) if options:
             group, _, option = missing.rpartition("/")
             hint = did_you_mean(option, options)
             return refuse(group, option, "is no option of this group", hint)
-        case ConfigCompositionException() if match := re.match(
-            r"Could not override '(.+?)'", message
-        ):
-            key = match[1]
-            hint = did_you_mean(key.split(".")[0].split("@")[0], keys)
-            if key.startswith("hydra."):
-                hint = "python -m trainer --cfg hydra shows what there is"
-            return refuse(key, _value_of(key, overrides), "is no known key", hint)
-        case ConfigCompositionException() if match := re.match(
-            r"Ambiguous value .+'(.+?)=", message
-        ):
-            return refuse(
-                match[1], _value_of(match[1], overrides), NEEDS_MULTIRUN, "python -m trainer -m …"
-            )
-        case ConfigCompositionException() if match := re.match(
-            r"Sweep parameters '\+*(.+?)=(.*?)'", message
-        ):
-            return refuse(match[1], match[2], NEEDS_MULTIRUN, "python -m trainer -m …")
+        case MissingConfigException(missing_cfg_file=str(missing)) if "primary config" in message:
+            hint = "leave it out: values come from options of groups, and from --config-dir DIR"
+            return refuse("--config-name", missing, "is no file that Hydra finds", hint)
         case OverrideParseException(override=str(override)):
-            rule = (
-                f"is no override: {message}" if "Error parsing" not in message else "is no override"
-            )
-            hint = "key=value; quote what holds spaces or commas: 'key=\"a, b\"'"
-            return refuse("override", override.lstrip("+"), rule, hint)
+            return unreadable_override(override, str(error))
+        case _:
+            return _of_composition(message, overrides) or _unnamed(error, message)
+
+
+def _unnamed(error: Exception, message: str) -> Refused:
+    """A refusal of what no override is to blame for."""
+    match error:
         case InterpolationResolutionError() | MissingMandatoryValue():
-            return refuse(str(error.full_key), ABSENT, message)
+            variable = re.search(r"Environment variable '(\w+)' not found", message)
+            hint = f"export {variable[1]}=…" if variable else ""
+            rule = re.sub(r"^KeyError raised while .*?: \"?(.*?)\"?$", r"\1", message)
+            return refuse(str(error.full_key), ABSENT, rule, hint)
+        case yaml.YAMLError():
+            return refuse("config", ABSENT, f"is no YAML: {' '.join(str(error).split())}")
         case _:
             return refuse("config", ABSENT, str(error).strip())
+
+
+def _of_composition(message: str, overrides: Sequence[str]) -> Refused | None:
+    """The refusal of what Hydra could not compose, where its message tells of an override."""
+    if match := re.match(r"Could not override '(.+?)'", message):
+        key = match[1]
+        return refuse(key, _value_of(key, overrides), "is no known key", _key_hint(key))
+    if match := re.match(r"Ambiguous value .+'\+*(.+?)=", message):
+        return several_values(match[1], _value_of(match[1], overrides))
+    if match := re.match(r"Sweep parameters '\+*(.+?)=(.*?)'", message):
+        return several_values(match[1], match[2])
+    if match := re.match(r"(.+?) appears more than once in the final defaults list", message) or (
+        re.match(r"force-add of config groups is not supported: '\+\+(.+?)=", message)
+    ):
+        value = _value_of(match[1], overrides)
+        return refuse(match[1], value, "is added, and is there already", f"{match[1]}={value}")
+    if match := re.match(r"Additional config directory '(.+?)' not found", message):
+        return _no_folder(match[1])
+    return None
+
+
+def _no_folder(path: str) -> Refused:
+    if Path(path).is_file():
+        rule, hint = "is a file, and must be a folder with groups", "…/experiment/mine.yaml in it"
+        return refuse("--config-dir", path, rule, hint)
+    return refuse("--config-dir", path, "is no folder that exists")
+
+
+def _key_hint(key: str) -> str:
+    """What to type instead of a key that Hydra doesn't know."""
+    if key.startswith("hydra."):
+        return "python -m trainer --cfg hydra shows what there is"
+    return hint_for_key(key.split(".")[0].split("@")[0], first_keys(), FIRST_KEY_HINTS)
 
 
 def is_of_hydra(error: BaseException) -> bool:
@@ -67,45 +95,3 @@ def _value_of(key: str, overrides: Sequence[str]) -> object:
         if separator and name.lstrip("+~") == key:
             return value
     return ABSENT
-
-
-def with_sources(
-    refused: Refused,
-    overrides: Sequence[str],
-    choices: Mapping[str, str | None],
-    folders: Sequence[Path],
-) -> Refused:
-    """The same refusal, each problem with the override or the file and line of its value.
-
-    `choices` are the chosen options of each group, and `folders` those of config files, in the
-    order in which they are searched.
-    """
-
-    def source(problem: Problem) -> str:
-        for override in reversed(overrides):
-            key = override.partition("=")[0].lstrip("+~")
-            is_option = override.partition("=")[2] == choices.get(key)
-            if f"{problem.path}.".startswith(f"{key}.") and not is_option:
-                return f"the override {override.lstrip('+')}"
-        group, *inner = problem.path.split(".")
-        files = [(f"{group}/{choices[group]}.yaml", inner)] if choices.get(group) else []
-        for name, path in [*files, ("config.yaml", [group, *inner])]:
-            for file in (folder / name for folder in folders):
-                if file.is_file() and (line := _line(file, path)):
-                    return f"{file}:{line}"
-        return ""
-
-    return Refused(replace(problem, source=source(problem)) for problem in refused.problems)
-
-
-def _line(file: Path, path: Sequence[str]) -> int:
-    """The line of the value at `path`, or of the nearest mapping around it; 0 if none is there."""
-    node = yaml.compose(file.read_text(encoding="utf-8"))
-    line = 0
-    for key in path:
-        entries = node.value if isinstance(node, yaml.MappingNode) else []
-        entry = next((pair for pair in entries if pair[0].value == key), None)
-        if entry is None:
-            break
-        line, node = entry[0].start_mark.line + 1, entry[1]
-    return line

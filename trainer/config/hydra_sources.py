@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import StringIO
 from pathlib import Path
 
 import yaml
@@ -11,7 +12,8 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from schedules.declaration import refuse
 from schedules.declaration.yaml_files import read_bounded
@@ -27,31 +29,44 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         file = Path(self.path, self._normalize_file_name(config_path))
-        if file.exists():
-            if not file.resolve().is_relative_to(Path(self.path).resolve()):
-                rule = "leads out of the folder of configs"
-                raise refuse(str(Path(config_path).parent), Path(config_path).name, rule)
-            _check(file, config_path)
-        return super().load_config(config_path)
+        if not file.exists():
+            return super().load_config(config_path)
+        if not file.resolve().is_relative_to(Path(self.path).resolve()):
+            rule = "leads out of the folder of configs"
+            raise refuse(str(Path(config_path).parent), Path(config_path).name, rule)
+        text, config = _read(file, config_path)
+        header = self._get_header_dict(text[:512])
+        return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", config, header)
 
 
-def _check(file: Path, config_path: str) -> None:
-    """Whether Hydra can read a file of a group: text in UTF-8, its defaults a list.
+def _read(file: Path, config_path: str) -> tuple[str, Container]:
+    """The text and the values of a file of a group: text in UTF-8, its defaults a list.
 
     Raises:
-        Refused: when it can't, by the group and the option.
+        Refused: when Hydra can't take it, by the group and the option.
     """
     group, _, option = config_path.removesuffix(".yaml").rpartition("/")
+    subject = group or "config"
     try:
-        config = yaml.safe_load(read_bounded(file))
+        text = read_bounded(file)
+        config = OmegaConf.load(StringIO(text))
     except UnicodeDecodeError as error:
         byte = f"byte {error.start} is {error.object[error.start]:#04x}"
         rule = f"is no UTF-8, the encoding of YAML here: {byte} of {file}"
-        raise refuse(group or "config", option, rule, "save the file as UTF-8") from None
-    defaults = config.get("defaults", []) if isinstance(config, dict) else []
-    if not isinstance(defaults, list):
-        rule = f"has defaults = {defaults!r} in {file}, which must be a list"
-        raise refuse(group or "config", option, rule, "defaults: [{override /optimizer: adam}]")
+        raise refuse(subject, option, rule, "save the file as UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise refuse(subject, option, f"is no YAML: {error.problem}, in {file}:{line}") from None
+    except (yaml.YAMLError, OSError, OmegaConfBaseException) as error:
+        rule = f"can't be read from {file}: {str(error).splitlines()[0]}"
+        raise refuse(subject, option, rule) from None
+    if not isinstance(config, DictConfig):
+        raise refuse(subject, option, f"must hold a mapping, in {file}")
+    defaults = config._get_node("defaults")
+    if defaults is not None and not isinstance(defaults, ListConfig):
+        rule = f"has defaults = {defaults} in {file}, which must be a list"
+        raise refuse(subject, option, rule, "defaults: [{override /optimizer: adam}]")
+    return text, config
 
 
 def use_bounded_files() -> None:

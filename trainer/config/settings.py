@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isnan
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -36,6 +37,14 @@ class Profile(Declaration):
 
 class Run(Declaration):
     """The length and seed of a run, and how its loop is compiled."""
+
+    key_hints: ClassVar[Mapping[str, str]] = {
+        "epochs": "run.length='5 epochs'",
+        "num_epochs": "run.length='5 epochs'",
+        "steps": "run.length=1000",
+        "max_steps": "run.length=1000",
+        "total_steps": "run.length=1000",
+    }
 
     length: Length = Duration.parse("10 epochs")
     """The horizon: what `100%` means to a schedule, and where training ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ConfigDict, model_validator
@@ -54,8 +54,6 @@ class Metrics(Declaration):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, config: Any) -> Any:
-        if not isinstance(config, Mapping):
-            return config
         return fill_in_kinds(config, Metric, "metrics", is_name=_is_name, keep_nulls=True)
 
 

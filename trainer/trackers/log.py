@@ -54,6 +54,4 @@ class Log(Declaration):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, config: Any) -> Any:
-        if not isinstance(config, Mapping):
-            return config
         return fill_in_kinds(config, Tracker, "log", fields=cls.model_fields)

@@ -1,0 +1,42 @@
+"""The flags of a command line, which are Hydra's, checked before Hydra's own parser sees them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError
+from collections.abc import Sequence
+
+from hydra._internal.utils import get_args_parser
+
+from schedules.declaration import ABSENT, did_you_mean, refuse
+from schedules.declaration.refusals import hint_for_key
+
+from .conf_folder import first_keys
+from .key_hints import FIRST_KEY_HINTS
+
+
+def check_flags(arguments: Sequence[str]) -> None:
+    """Checks whether Hydra knows the flags of a command line, and has their values.
+
+    Raises:
+        Refused: with what to type instead. Hydra would print the usage of its own parser.
+    """
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    names = parser._option_string_actions
+    for word in arguments:
+        name, separator, value = word.partition("=")
+        if not word.startswith("-") or any(known.startswith(name) for known in names):
+            continue
+        key = name.lstrip("-")
+        if separator:
+            rule, hint = "is no flag: overrides have no dashes", f"{key}={value}"
+        else:
+            near = did_you_mean(name, names)
+            hint = hint_for_key(key, first_keys(), FIRST_KEY_HINTS)
+            rule, hint = "is no flag", near if near.startswith("did") else hint
+        raise refuse(name, value if separator else ABSENT, rule, hint)
+    try:
+        parser.parse_known_args(list(arguments))
+    except ArgumentError as error:
+        rule = error.message.replace("expected one argument", "needs a value")
+        raise refuse(error.argument_name or "flag", ABSENT, rule) from None
