@@ -28,6 +28,7 @@ SCENES: dict[str, tuple[str, ...]] = {
     "everything": EVERYTHING,
     "dropout": ("model.dropout=0.5",),
     "normed": ("model.kind=normed", "run.micro_batches=2", "ema={momentum: 0.9}"),
+    "averaging": ("optimizer=schedule_free_adamw", "run.micro_batches=2"),
     "skipped": ("run.on_nonfinite=skip", rates(t5=2.0), "model.kind=normed", *SPOILT),
     "half": ("run.precision=mixed_float16", "model.kind=normed", "run.micro_batches=2"),
     "xla": ("run.compile=xla", "run.micro_batches=2", "optimizer=adam", "model.dropout=0.5"),

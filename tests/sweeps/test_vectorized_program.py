@@ -16,7 +16,13 @@ from trainer.engine.network import Network
 from trainer.engine.program import Program
 from trainer.scheduled.tape import Tape
 from trainer.sweeps.vectorized.grouping import compile_key, constant_values, shared_experiment
-from trainer.sweeps.vectorized.lanes import RowLayout, stack_states
+from trainer.sweeps.vectorized.lanes import (
+    LaneNetwork,
+    Lanes,
+    RowLayout,
+    SharedPace,
+    stack_states,
+)
 from trainer.sweeps.vectorized.vectorized_program import STEP, VectorizedProgram
 
 SMALL = ("model.hidden=[6]", "schedule=cosine")
@@ -125,6 +131,11 @@ def test_every_optimizer_does_to_a_network_what_it_does_to_it_alone(kind: str) -
             ("optimizer.groups={biases:{paths:['*/bias'],momentum:{kind:constant,value:0.1}}}",),
             ("optimizer.groups={biases:{paths:['*/bias'],momentum:{kind:constant,value:0.8}}}",),
         ),
+        # Evaluated by an average that the rule keeps.
+        (
+            ("optimizer=schedule_free_adamw", "run.micro_batches=2"),
+            ("optimizer=schedule_free_adamw", "run.micro_batches=2", "run.seed=2"),
+        ),
         (("run.precision=mixed_bfloat16",), ("run.precision=mixed_bfloat16", "run.seed=2")),
         (
             ("model=cnn", "model.filters=[2]", "model.hidden=[]"),
@@ -141,6 +152,18 @@ def test_whatever_else_an_update_is_made_of_is_what_it_is_alone(
         tolerance=1e-2 if "run.precision=mixed_bfloat16" in first else 2e-5,
         evaluates=True,
     )
+
+
+@pytest.mark.parametrize("asked", ["optimizer=schedule_free_adamw", "ema={momentum: 0.9}"])
+def test_the_averages_of_a_network_are_told_by_the_digest_that_it_has_alone(asked: str) -> None:
+    both = Beside((asked,), (asked, "run.seed=2"))
+    for run in both.alone:
+        run.update(0, UPDATES)
+    states = [run.network.state() for run in both.alone]
+    lanes = Lanes(both.program, states, both.feeds, SharedPace(50, adapts=False))
+    for number, run in enumerate(both.alone):
+        told = LaneNetwork(lanes, number, both.program.network).average_digest()
+        assert told == run.network.average_digest() != run.network.digest()
 
 
 def test_compiled_by_xla_they_are_what_they_are_alone_and_traced_once() -> None:

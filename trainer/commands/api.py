@@ -142,6 +142,8 @@ def _outcome(
     result = folder.read_result() or {}
     if reason:
         result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
+    if live is not None and experiment.optimizer.averages and result["status"] != "failed":
+        live.set_weights(_saved(experiment, folder).get_weights())  # it trained at another point
     if live is not None and original is not None and live is not original:
         original.set_weights(live.get_weights())  # what was trained is a copy on another device
         live = original

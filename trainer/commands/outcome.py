@@ -40,8 +40,9 @@ class Outcome:
 
     @cached_property
     def model(self) -> keras.Model:
-        """The network with the weights as training left them; averaged ones stay in the folder.
+        """The network with the final weights; those of a running mean, `ema`, stay in the folder.
 
+        Where the optimizer's rule learns an average, as `schedule_free_adamw` does, they are that.
         Of a run that had ended before, it is built and read from the newest checkpoint on use.
 
         Raises:

@@ -77,7 +77,7 @@ class Restored:
         return digest.hexdigest()
 
     def network(self) -> Network:
-        """The network as evaluations see it, on its device.
+        """The network as evaluations see it, on its device: averages are its weights.
 
         Raises:
             Refused: when this machine lacks the device, or model and data don't fit.
@@ -92,8 +92,9 @@ class Restored:
         with tf.device(self.experiment.device.choose()):
             network = Network.declared(self.experiment, list(self.experiment.driven()))
             network.restore(self.saved.arrays)
-        if self.weights == "final":
-            network.average = None
+            if self.weights == "final":
+                network.average = None
+            network.settle()
         return network
 
     def model(self) -> keras.Model:
@@ -105,12 +106,11 @@ class Restored:
         from ..scheduled.dials import Dials
 
         facts = self.experiment.data.facts()
+        weights = {weight.path: np.asarray(weight) for weight in self.network().model.weights}
         with dtype_policy("float32"):
             model = _settled(self.experiment).build(facts.shape, facts.outputs, Dials(()))
         for weight in model.weights:
-            average = self.saved.arrays.get(f"average/{weight.path}")
-            final = self.weights == "final" or average is None
-            weight.assign(self.saved.arrays[f"model/{weight.path}"] if final else average)
+            weight.assign(weights[weight.path])
         return model
 
     def model_of_raw(self) -> keras.Model:

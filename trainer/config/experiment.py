@@ -154,4 +154,7 @@ class Experiment(Declaration):
                 yield join_path(part, path), name
 
     def contradictions(self) -> Iterator[Problem]:
-        return forbidden_code(self.code(), self.allow_code)
+        yield from forbidden_code(self.code(), self.allow_code)
+        if self.ema and self.optimizer.averages:
+            rule = f"cannot be combined with {self.optimizer.kind}, which keeps an average itself"
+            yield Problem("ema", self.ema.model_dump(mode="json"), rule, "ema=null")

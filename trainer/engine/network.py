@@ -39,6 +39,8 @@ class Network:
     """What scales the loss, where layers compute in float16."""
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     """What evaluations tell besides the loss."""
+    settled: bool = False
+    """Whether the averages have taken the place of the weights."""
 
     @classmethod
     def declared(
@@ -94,16 +96,34 @@ class Network:
 
     def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
         """What the model says outside of training, by the averaged weights where there are any."""
-        if self.average is None:
+        averages = self.averages()
+        if averages is None:
             return tf.cast(self.model(inputs, training=False), tf.float32)
         fixed = [variable.value for variable in self.model.non_trainable_variables]
         pairs = [
-            *zip(self.model.trainable_variables, self.average.values(), strict=True),
+            *zip(self.model.trainable_variables, averages, strict=True),
             *zip(self.model.non_trainable_variables, fixed, strict=True),
         ]
         # Not `stateless_call`, which a model can't follow whose `call` knows no `training`.
         with keras.StatelessScope(state_mapping=pairs):
             return tf.cast(self.model(inputs, training=False), tf.float32)
+
+    def averages(self) -> list[tf.Tensor] | None:
+        """The weights by which evaluations are made, in their order; None for those that train.
+
+        They are the running mean that is declared, or the average that the optimizer's rule keeps.
+        """
+        if self.settled:
+            return None
+        return self.average.values() if self.average else self.groups.averages()
+
+    def settle(self) -> None:
+        """Puts the averages in the place of the weights, for a network that trains no more."""
+        averages = self.averages()
+        if averages is not None:
+            for weight, average in zip(self.model.trainable_variables, averages, strict=True):
+                weight.assign(average)
+        self.settled = True
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
@@ -126,7 +146,11 @@ class Network:
 
     def average_digest(self) -> str | None:
         """The same of the averaged weights, where there are any."""
-        return fingerprint(self.average.variables) if self.average else None
+        averages = self.averages()
+        if averages is None:
+            return None
+        paths = (weight.path for weight in self.model.trainable_variables)
+        return fingerprint(dict(zip(paths, averages, strict=True)))
 
     def variables(self) -> dict[str, Any]:
         """Everything that updates change, by a name that is the same in every process.

@@ -57,6 +57,7 @@ class Groups:
             Refused: when a glob matches no weight, or none that an earlier group has left.
         """
         self.stateless = stateless
+        self._averages = declared.averages
         self._weights = list(model.trainable_variables)
         # Keras clips what one optimizer has; with several, the norm is over all of them.
         self._limit: Dial | float | None = None
@@ -89,6 +90,17 @@ class Groups:
     def applied(self) -> list[keras.Variable]:
         """The count of updates of each optimizer whose weights are never frozen."""
         return [group.optimizer.iterations for group in self._groups if group.frozen is None]
+
+    def averages(self) -> list[tf.Tensor] | None:
+        """What is learnt, in the order of the weights, where that is averages that a rule keeps."""
+        if not self._averages:
+            return None
+        average_of = {
+            weight.path: group.optimizer.average_of(weight)
+            for group in self._groups
+            for weight in group.weights
+        }
+        return [average_of[weight.path] for weight in self._weights]
 
     def slots(self) -> dict[str, keras.Variable]:
         """Every variable of every optimizer, by name."""

@@ -30,8 +30,8 @@ class Export(Kind, family=True):
     """
 
     weights: Weights | None = None
-    """`final`, the weights after the last update; `ema`, their running mean; `best`, those of the
-    best evaluation, which `checkpoint.keep_best` keeps.
+    """`final`, what the last update left; `ema`, the running mean of the weights; `best`, those of
+    the best evaluation, which `checkpoint.keep_best` keeps.
 
     Null for those of the last evaluation: `ema` where there is a running mean, and else `final`.
     """

@@ -93,14 +93,18 @@ class ScheduleFreeAdamW(_Moments):
     `v = beta_2 * v + (1 - beta_2) * g**2`, `z = z - lr * g / (sqrt(v / (1 - beta_2**t)) + epsilon)`
     and `x = x + (z - x) / t`; gradients are taken at `w = (1 - beta_1) * z + beta_1 * x`.
 
+    What is learnt is x: evaluations, the best checkpoint, exports and predictions are by x, while
+    training goes on from w. Statistics of a batch normalization are those at w.
+
     Source: Defazio et al. 2024, arXiv 2405.15682, with the parameters of Keras: the average weighs
     all updates alike, where the paper's weighs them by lr**2, and weight decay reaches x alone.
     Keras' own rule takes z after its step for the z before, which adds
-    `(1 / beta_1 - 1) * (1 - 1 / t)` of each step to x, backwards. Training leaves the weights at w.
+    `(1 / beta_1 - 1) * (1 - 1 / t)` of each step to x, backwards, and `fit` evaluates and saves w.
     Keras' `warmup_steps` is the experiment's `warmup` here.
     """
 
     rules: ClassVar[str] = "trainer.optimizers.keras_rules"
+    averages: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.0025
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"

@@ -124,7 +124,7 @@ class ScheduleFreeAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Ke
 
     The weights are `w = (1 - beta_1) * z + beta_1 * x`, from which x is had back, as nothing else
     holds it. Source: Defazio et al. 2024, arXiv 2405.15682. Keras' namesake takes z for the one
-    before its step when it has already made it.
+    before its step when it has already made it, and leaves a model at w, where x is what is learnt.
     """
 
     def __init__(
@@ -157,11 +157,17 @@ class ScheduleFreeAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Ke
                 self.epsilon,
             )
         )
-        x = (variable - (1 - beta_1) * z) / beta_1
+        x = self.average_of(variable)
         self.assign(v, beta_2 * v + (1 - beta_2) * ops.square(g))
         self.assign_sub(z, lr * g / (ops.sqrt(v / (1 - ops.power(beta_2, t))) + epsilon))
         x = x + (z - x) / t
         self.assign(variable, (1 - beta_1) * z + beta_1 * x)
+
+    def average_of(self, variable: Any) -> tf.Tensor:
+        """The average x of a weight."""
+        z = self.iterates[variable_index(self, variable)]
+        beta_1 = ops.cast(self.beta_1, variable.dtype)
+        return (variable - (1 - beta_1) * z) / beta_1
 
 
 def _rms(x: Any) -> tf.Tensor:

@@ -60,6 +60,9 @@ class Optimizer(Kind, family=True):
     """A peak of the learning rate that was tried and trains well; None for no such peak."""
     rate_bounds: ClassVar[Bounds] = Bounds(ge=0)
     """The learning rates that the rule can take."""
+    averages: ClassVar[bool] = False
+    """Whether what is learnt is not the weights that train but an average, which the rule's class
+    gives by `average_of(weight)`: evaluations, exports and predictions are by those averages."""
 
     kind: str
     weight_decay: Annotated[Value | None, Bounds(ge=0)] = None

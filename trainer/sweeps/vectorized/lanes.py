@@ -14,6 +14,7 @@ from threading import Condition
 from time import perf_counter
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
@@ -202,9 +203,9 @@ class LaneNetwork:
         """`network` has the names of the variables; the values of its own are not used."""
         self.model = network.model
         self._lanes, self._number = lanes, number
+        self._network = network
         self._names = list(network.variables())
         self._weights = [weight.path for weight in network.model.weights]
-        self._averages = list(network.average.variables) if network.average else []
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {name: self._read(name) for name in self._names}
@@ -218,8 +219,10 @@ class LaneNetwork:
         return fingerprint({path: self._read(f"model/{path}") for path in self._weights})
 
     def average_digest(self) -> str | None:
-        averages = {path: self._read(f"average/{path}") for path in self._averages}
-        return fingerprint(averages) if averages else None
+        named = self._network.variables()
+        pairs = [(v, self._read(n)) for n, v in named.items() if isinstance(v, keras.Variable)]
+        with keras.StatelessScope(pairs):
+            return self._network.average_digest()
 
     def _read(self, name: str) -> NDArray[Any]:
         return np.array(self._lanes.read(self._number, name))
