@@ -5,6 +5,7 @@ Hydra imports this module in every program of the environment, so methods import
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,6 +50,8 @@ class LauncherSweeper(Sweeper):
             rule = f"needs a package that is not installed: {target.split('.')[1]}"
             hint = f"pip install 'scheduled-training[{name.partition('_')[0]}]'"
             raise refuse("hydra/launcher", name, rule, hint)
+        # Ray, of whatever launcher, may report its use to its makers otherwise.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._launcher = plugins.instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -32,6 +33,8 @@ class Wandb(Tracker):
     """The name of the W&B run; null for that of its folder."""
 
     def open(self, run: Tracked) -> TrackerRun:
+        # W&B reports errors to its makers otherwise, even of a run that is kept offline.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         file = run.folder / f"{run.tracker_name}.json"

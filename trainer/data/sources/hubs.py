@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,13 +76,14 @@ class HuggingFace(_Hub):
     """Which commit of the data set; null for the newest."""
 
     def read(self) -> RawExamples:
-        datasets = import_extra("huggingface", "datasets", "huggingface")
-        train = self._split(datasets, "train", self.train)
-        names = self._names(train)
-        if self.test is None:
-            return RawExamples(self._part(train), None, names=names)
-        test = self._split(datasets, "test", self.test)
-        return RawExamples(self._part(train), self._part(test), names=names)
+        with nullcontext() if self.download else without_hub():
+            datasets = import_extra("huggingface", "datasets", "huggingface")
+            train = self._split(datasets, "train", self.train)
+            names = self._names(train)
+            if self.test is None:
+                return RawExamples(self._part(train), None, names=names)
+            test = self._split(datasets, "test", self.test)
+            return RawExamples(self._part(train), self._part(test), names=names)
 
     def _split(self, datasets: Any, field: str, split: str) -> Any:
         folder = Path(self.path).expanduser()
@@ -109,6 +115,33 @@ class HuggingFace(_Hub):
     def _names(self, dataset: Any) -> tuple[str, ...] | None:
         names = getattr(dataset.features.get(self.labels), "names", None)
         return tuple(names) if names else None
+
+
+@contextmanager
+def without_hub() -> Iterator[None]:
+    """Within the block Hugging Face's packages ask nothing of the network.
+
+    They read `HF_HUB_OFFLINE` while they are imported, which may be now or have been long ago, and
+    look at a constant of that name afterwards. `local_files_only` alone still looks the name up.
+    """
+    names = ("huggingface_hub.constants", "datasets.config")
+    set_by_user = os.environ.get("HF_HUB_OFFLINE")
+    by_default = (set_by_user or "").upper() in ("1", "ON", "YES", "TRUE")
+    before = {name: getattr(sys.modules.get(name), "HF_HUB_OFFLINE", by_default) for name in names}
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        for name in names:
+            with suppress(ImportError):  # the package is missing, as `import_extra` tells
+                import_module(name).HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
+        yield
+    finally:
+        if set_by_user is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        else:
+            os.environ["HF_HUB_OFFLINE"] = set_by_user
+        for name in names:
+            if module := sys.modules.get(name):
+                module.HF_HUB_OFFLINE = before[name]  # type: ignore[attr-defined]
 
 
 class HuggingFaceColumn:
@@ -172,6 +205,9 @@ class Tfds(_Hub):
     def _builder(self) -> Any:
         """The builder of the data set, which is downloaded first where that is allowed."""
         tfds = import_extra("tfds", "tensorflow_datasets", "tfds")
+        if ":" in self.name and not self.download:
+            rule = "is of a collection that is looked up in the network"
+            raise refuse("name", self.name, rule, "data.download=true")
         data_dir = str(self.data_dir) if self.data_dir else None
         try:
             builder = tfds.builder(self.name, data_dir=data_dir)
