@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import (
@@ -34,6 +34,8 @@ class Kind(Declaration):
 
     kinds: ClassVar[dict[str, type[Kind]]] = {}
     is_family: ClassVar[bool] = False
+    foreign_names: ClassVar[Mapping[str, str]] = {}
+    """The words by names that other libraries have, in lower case and without underscores."""
 
     def __init_subclass__(cls, family: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -71,7 +73,7 @@ class Kind(Declaration):
         kind = config["kind"]
         if member := cls.find(kind):
             return member
-        hints = [did_you_mean(kind, cls.kinds), *plugins.load(families)]
+        hints = [cls.nearest(kind, cls.kinds), *plugins.load(families)]
         rule = f"is no known {cls.__name__.lower()}"
         raise refuse("kind", kind, rule, "; ".join(filter(None, hints)))
 
@@ -86,6 +88,13 @@ class Kind(Declaration):
         if kind not in cls.kinds:
             plugins.load(families)
         return cls.kinds.get(kind)  # type: ignore[return-value]  # it holds subclasses of cls
+
+    @classmethod
+    def nearest(cls, word: object, options: Iterable[str]) -> str:
+        """A hint that names the option that `word` is elsewhere, or the one spelt most like it."""
+        options = list(options)
+        name = cls.foreign_names.get(str(word).lower().replace("_", ""))
+        return did_you_mean(name if name in options else word, options)
 
     @classmethod
     def _all_kinds(cls) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from math import inf
 from typing import Any
 
 ABSENT = object()
@@ -77,16 +79,42 @@ def did_you_mean(word: object, choices: Iterable[str]) -> str:
     return f"known: {', '.join(choices)}" if choices else ""
 
 
-def hint_for_key(key: str, known: Iterable[str], hints: Mapping[str, str]) -> str:
+def hint_for_key(
+    key: str, known: Iterable[str], hints: Mapping[str, str], value: object = ABSENT
+) -> str:
     """A hint for an unknown key: that of `hints` for the nearest word, else the nearest known key.
+
+    A number that was written as `value` takes the place of the example in the hint.
 
     >>> hint_for_key("epoch", ["length", "seed"], {"epochs": "run.length='5 epochs'"})
     "run.length='5 epochs'"
+    >>> hint_for_key("epoch", ["length", "seed"], {"epochs": "run.length='5 epochs'"}, 20)
+    "run.length='20 epochs'"
     >>> hint_for_key("sed", ["length", "seed"], {"epochs": "run.length='5 epochs'"})
     'did you mean seed?'
     """
     known = list(known)
-    return hints.get(_nearest(key, [*hints, *known])) or did_you_mean(key, known)
+    if hint := hints.get(_nearest(key, [*hints, *known])):
+        return _with_number(hint, value)
+    return did_you_mean(key, known)
+
+
+def _with_number(hint: str, value: object) -> str:
+    """The hint with a number above 0 for its only one; for a whole number, only another one."""
+    [example, *others] = _NUMBERS.findall(hint) or [""]
+    is_number = isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    try:
+        number = float(value) if is_number else 0.0  # type: ignore[arg-type]
+    except ValueError:
+        return hint
+    if not example or others or not 0 < number < inf:
+        return hint
+    if example.isdecimal() and not number.is_integer():
+        return hint
+    return hint.replace(example, str(value))
+
+
+_NUMBERS = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
 
 def _nearest(word: object, choices: Iterable[str]) -> str:

@@ -33,7 +33,8 @@ def problems_from(error: ValidationError, model: type[BaseModel]) -> Iterator[Pr
             case "extra_forbidden":
                 owner = _model_at(model, location[:-1])
                 key = str(location[-1])
-                hint = hint_for_key(key, owner.model_fields, getattr(owner, "key_hints", {}))
+                hints = getattr(owner, "key_hints", {})
+                hint = hint_for_key(key, owner.model_fields, hints, details["input"])
                 yield Problem(path, details["input"], "is no known key", hint)
             case "too_short" if details["input"]:
                 continue  # other problems name the items that are missing

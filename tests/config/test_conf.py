@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from tests.helpers import extras, records
+from tests.helpers.runs import experiment
 from trainer.config.conf_folder import CONF
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
@@ -105,3 +107,19 @@ def _scalars(tree: object) -> list[object]:
     if isinstance(tree, list):
         return [leaf for branch in tree for leaf in _scalars(branch)]
     return [tree]
+
+
+@pytest.mark.parametrize(
+    ("whole", "single"),
+    [
+        ("metrics={f1: {}}", "metrics.f1={}"),
+        ("run={seed: 7, deterministic: false}", "run.seed=7 run.deterministic=false"),
+        ("log={every: 7, csv: {}}", "log.every=7 log.csv={}"),
+        ("ema={momentum: 0.9}", "ema.momentum=0.9"),
+        ("optimizer={momentum: 0.5, clipnorm: 1}", "optimizer.momentum=0.5 optimizer.clipnorm=1"),
+        ("data={batch_size: 8, keep: stream}", "data.batch_size=8 data.keep=stream"),
+    ],
+)
+def test_values_may_be_set_one_by_one_or_together(whole: str, single: str) -> None:
+    one_by_one = re.findall(r"(?:\{.*\}|\S)+", single)
+    assert experiment(whole) == experiment(*one_by_one)

@@ -76,7 +76,7 @@ def test_the_same_command_goes_on_and_a_finished_run_says_so(tmp_path: Path) -> 
         "optimizer.learning_rate=0.1": (
             "optimizer.learning_rate = 0.1: is no known key\n"
             "  from: the override optimizer.learning_rate=0.1\n"
-            "  hint: schedule=constant schedule.value=0.01"
+            "  hint: schedule=constant schedule.value=0.1"
         ),
         "data.batch_size=5000": (
             "data.batch_size = 5000: must not exceed the 4000 training examples\n"

@@ -87,6 +87,12 @@ def test_a_number_that_comes_too_late_is_refused(tmp_path: Path) -> None:
         trained(tmp_path, f"run.threads={number}", "run.length=3")
 
 
+def test_the_number_that_tensorflow_has_taken_by_itself_may_be_declared(tmp_path: Path) -> None:
+    tf.zeros(())
+    number = threads_in_use()
+    assert trained(tmp_path, f"run.threads={number}", "run.length=3") == 0
+
+
 @pytest.mark.parametrize("number", ["0", "1.5", "many"])
 def test_a_number_of_threads_is_a_whole_one(number: str) -> None:
     with pytest.raises(Refused, match=r"run\.threads = .*must be a whole number from 1 on"):

@@ -306,3 +306,30 @@ def test_the_example_of_a_function_is_the_score_of_brier_and_needs_no_leave():
     missed = tf.nn.softmax(LOGITS).numpy() - np.eye(4)[LABELS.numpy()]
     np.testing.assert_allclose(told, np.square(missed).sum(axis=1), rtol=1e-5)
     assert list(run.declared.code()) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("categorical_crossentropy", "cross_entropy"),
+        ("sparse_categorical_crossentropy", "cross_entropy"),
+        ("SparseCategoricalCrossentropy", "cross_entropy"),
+        ("binary_crossentropy", "binary_cross_entropy"),
+        ("categorical_focal_crossentropy", "focal"),
+        ("mse", "mean_squared_error"),
+        ("mae", "mean_absolute_error"),
+        ("logcosh", "log_cosh"),
+        ("CrossEntropyLoss", "cross_entropy"),
+        ("NLLLoss", "cross_entropy"),
+        ("BCEWithLogitsLoss", "binary_cross_entropy"),
+        ("MSELoss", "mean_squared_error"),
+        ("SmoothL1Loss", "huber"),
+    ],
+)
+@pytest.mark.parametrize("key", ["loss", "loss.kind"])
+def test_the_names_that_other_libraries_have_lead_to_ours(key, theirs, ours):
+    with pytest.raises(Refused) as refused:
+        experiment(f"{key}={theirs}")
+    [problem] = refused.value.problems
+    assert problem.hint == f"did you mean {ours}?"
+    assert experiment(f"loss={ours}").loss.kind == ours

@@ -15,6 +15,7 @@ from schedules import Refused
 from schedules.declaration import within
 from schedules.declaration.docstrings import field_docs
 from tests.helpers.kinds import KINDS, built
+from tests.helpers.runs import experiment
 from trainer.optimizers import Optimizer, slots
 from trainer.scheduled.dials import Dials
 from trainer.scheduled.keras_internals import set_path
@@ -150,11 +151,24 @@ def test_every_field_is_documented():
         assert declared.model_fields.keys() - field_docs(declared).keys() <= {"kind"}, kind
 
 
-def test_a_learning_rate_is_refused_with_the_override_that_gives_one():
-    assert str(refusal(kind="sgd", learning_rate=0.1)) == (
-        "optimizer.learning_rate = 0.1: is no known key\n"
-        "  hint: schedule=constant schedule.value=0.01"
-    )
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (0.1, "schedule=constant schedule.value=0.1"),
+        (3e-05, "schedule=constant schedule.value=3e-05"),
+        (1, "schedule=constant schedule.value=1"),
+        (-0.1, "schedule=constant schedule.value=0.01"),
+        ("fast", "schedule=constant schedule.value=0.01"),
+    ],
+)
+@pytest.mark.parametrize("key", ["learning_rate", "lr"])
+def test_a_learning_rate_is_refused_with_the_override_that_gives_that_one(key, value, hint):
+    [problem] = refusal(kind="sgd", **{key: value}).problems
+    assert (problem.path, problem.rule) == (f"optimizer.{key}", "is no known key")
+    assert problem.hint == hint
+    curve = experiment(*hint.split(), "data=digits", "model=mlp").schedule
+    assert curve.kind == "constant"
+    assert curve.value == (value if value != "fast" and value > 0 else 0.01)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,8 @@ def normalize_overrides(arguments: Iterable[str]) -> Iterator[str]:
     ['schedule=cosine', '++run.deterministic=false']
     >>> list(normalize_overrides(["optimizer.momentum={kind: constant, value: 0.9}"]))
     ['++optimizer.momentum=null', '++optimizer.momentum={kind: constant, value: 0.9}']
+    >>> list(normalize_overrides(["metrics={auc: {}}"]))
+    ['++metrics={auc: {}}']
 
     Evenly spaced values, which Hydra has no word for, are written out:
 
@@ -137,7 +139,7 @@ def normalize_overrides(arguments: Iterable[str]) -> Iterator[str]:
             yield f"++{key}=null" if "." in key else f"~{key}"
             yield f"++{argument}"
         else:
-            yield f"++{argument}" if "." in key else argument
+            yield f"++{argument}" if "." in key or value.startswith("{") else argument
 
 
 def write_out_spaces(argument: str) -> str:

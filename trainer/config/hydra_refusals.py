@@ -11,7 +11,8 @@ import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-from schedules.declaration import ABSENT, Refused, did_you_mean, refuse
+from schedules.declaration import ABSENT, Kind, Refused, refuse
+from schedules.declaration.kind import families
 from schedules.declaration.refusals import hint_for_key
 
 from .conf_folder import first_keys
@@ -25,7 +26,8 @@ def refusal_of(error: Exception, overrides: Sequence[str]) -> Refused:
     match error:
         case MissingConfigException(missing_cfg_file=str(missing), options=options) if options:
             group, _, option = missing.rpartition("/")
-            hint = did_you_mean(option, options)
+            family = next((one for one in families() if one.__name__.lower() == group), Kind)
+            hint = family.nearest(option, options)
             return refuse(group, option, "is no option of this group", hint)
         case MissingConfigException(missing_cfg_file=str(missing)) if "primary config" in message:
             hint = "leave it out: values come from options of groups, and from --config-dir DIR"
@@ -53,8 +55,8 @@ def _unnamed(error: Exception, message: str) -> Refused:
 def _of_composition(message: str, overrides: Sequence[str]) -> Refused | None:
     """The refusal of what Hydra could not compose, where its message tells of an override."""
     if match := re.match(r"Could not override '(.+?)'", message):
-        key = match[1]
-        return refuse(key, _value_of(key, overrides), "is no known key", _key_hint(key))
+        key, value = match[1], _value_of(match[1], overrides)
+        return refuse(key, value, "is no known key", _key_hint(key, value))
     if match := re.match(r"Ambiguous value .+'\+*(.+?)=", message):
         return several_values(match[1], _value_of(match[1], overrides))
     if match := re.match(r"Sweep parameters '\+*(.+?)=(.*?)'", message):
@@ -76,11 +78,11 @@ def _no_folder(path: str) -> Refused:
     return refuse("--config-dir", path, "is no folder that exists")
 
 
-def _key_hint(key: str) -> str:
+def _key_hint(key: str, value: object) -> str:
     """What to type instead of a key that Hydra doesn't know."""
     if key.startswith("hydra."):
         return "python -m trainer --cfg hydra shows what there is"
-    return hint_for_key(key.split(".")[0].split("@")[0], first_keys(), FIRST_KEY_HINTS)
+    return hint_for_key(key.split(".")[0].split("@")[0], first_keys(), FIRST_KEY_HINTS, value)
 
 
 def is_of_hydra(error: BaseException) -> bool:

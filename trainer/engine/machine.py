@@ -27,7 +27,7 @@ def open_devices(experiment: Experiment) -> tuple[str, tf.distribute.Strategy | 
             another number of threads.
     """
     declared = experiment.run.threads
-    if declared != "auto" and not _set_threads(declared):
+    if declared != "auto" and not _set_threads(declared) and declared != threads_in_use():
         count = threads_in_use()
         rule = f"comes too late: TensorFlow is at work in this process, and takes {count}"
         raise refuse("run.threads", declared, rule, "a process for each run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -29,6 +30,27 @@ class Loss(Kind, family=True):
     scheduled fields are read from the dials of the update. `evaluation` is the plain loss of
     the test examples: runs that learn differently can be compared by it.
     """
+
+    foreign_names: ClassVar[Mapping[str, str]] = {
+        # Keras
+        "categoricalcrossentropy": "cross_entropy",
+        "sparsecategoricalcrossentropy": "cross_entropy",
+        "binarycrossentropy": "binary_cross_entropy",
+        "categoricalfocalcrossentropy": "focal",
+        "binaryfocalcrossentropy": "focal",
+        "mse": "mean_squared_error",
+        "mae": "mean_absolute_error",
+        # torch
+        "crossentropyloss": "cross_entropy",
+        "nllloss": "cross_entropy",
+        "bceloss": "binary_cross_entropy",
+        "bcewithlogitsloss": "binary_cross_entropy",
+        "mseloss": "mean_squared_error",
+        "l1loss": "mean_absolute_error",
+        "smoothl1loss": "huber",
+        "huberloss": "huber",
+        "poissonnllloss": "poisson",
+    }
 
     tasks: ClassVar[Tasks] = ("classes", "numbers")
     """The sorts of labels that it is for."""
