@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from tests.helpers.runs import result, trained
 from trainer.config.hydra import compose
 from trainer.config.plan import Plan
 from trainer.runs.folder import Folder
-from trainer.runs.provenance import git
 from trainer.training.rerun import compare, prepare
 from trainer.training.run_config import declare
 
@@ -112,23 +110,3 @@ def test_the_result_tells_of_code_seeds_cores_and_data(first: Path) -> None:
     assert ended["command"]
     assert len(ended["data_digest"]) == 64
     assert set(ended) >= {"git", "device", "versions", "weights_digest"}
-
-
-def test_a_changed_file_makes_the_tree_dirty(tmp_path: Path) -> None:
-    def run(*words: str) -> None:
-        name = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-        subprocess.run(["git", "-C", str(tmp_path), *name, *words], check=True, capture_output=True)
-
-    run("init")
-    (tmp_path / "code.py").write_text("1")
-    run("add", "code.py")
-    run("commit", "-m", "one")
-    clean = git(tmp_path)
-    assert clean
-    assert len(clean["commit"]) == 40
-    assert not clean["dirty"]
-    (tmp_path / "new").write_text("of no commit")
-    assert git(tmp_path) == clean
-    (tmp_path / "code.py").write_text("2")
-    assert git(tmp_path) == {**clean, "dirty": True}
-    assert git(Path("/")) is None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from .git import git
 
 
 def provenance(seed: int) -> dict[str, Any]:
@@ -38,22 +39,3 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def git(folder: Path) -> dict[str, Any] | None:
-    """The commit checked out in the repository of `folder`, and whether tracked files differ.
-
-    None outside of a repository, and where git is not installed.
-    """
-    try:
-        commit = _git_output(folder, "rev-parse", "HEAD")
-        changed = _git_output(folder, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "dirty": bool(changed)}
-
-
-def _git_output(folder: Path, *arguments: str) -> str:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    return process.stdout.strip()
