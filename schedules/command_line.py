@@ -13,6 +13,7 @@ from .analysis.preview import Preview
 from .clock import Clock
 from .curve import load
 from .declaration import Refused, refuse
+from .schedule import Schedule
 
 CLOCK_OPTIONS = ("total_steps", "batch_size", "examples_per_epoch")
 """The options that set the clock of a schedule in a file."""
@@ -86,25 +87,40 @@ def _preview_of_file(
     """The preview of the config in a file, or of the schedule in it.
 
     The clock of a schedule has the values that options state, and for the rest those of the run
-    that the overrides declare. Without overrides, options alone make the clock.
+    that the overrides declare. Without overrides, options alone make the clock. Code that the file
+    names runs only where an override allows it: `allow_code` in the file does not.
     """
+    from trainer.config.allow_code import is_typed_permission, typed_permission
+
     from .declaration.yaml_files import read_mapping  # importing OmegaConf takes its time
 
     config = read_mapping(path)
+    allowed = typed_permission(options.overrides)
     try:
         if "kind" not in config and "schedule" in config:
-            return _preview_of_config(config)
-        if clock_changes and not options.overrides:
+            return _preview_of_config({**config, "allow_code": allowed})
+        schedule = _allowed_schedule(config, allowed)
+        if clock_changes and all(map(is_typed_permission, options.overrides)):
             clock = Clock()
         else:
             clock = _preview_of_overrides(options.overrides, options.config_dir).clock
         clock = replace(clock, **clock_changes)
-        return Preview({"learning_rate": load(config, clock)}, clock)
+        return Preview({"learning_rate": load(schedule, clock)}, clock)
     except Refused as refused:
         raise Refused(
             replace(problem, path=f"{path}: {problem.path}".removesuffix(": "))
             for problem in refused.problems
         ) from None
+
+
+def _allowed_schedule(config: Mapping[str, Any], allowed: bool | tuple[str, ...]) -> Schedule:
+    """The schedule of a file, if it names no code but what is allowed."""
+    from trainer.config.allow_code import forbidden_code
+
+    schedule = Schedule.declared(config)
+    if problems := tuple(forbidden_code(schedule.code(), allowed)):
+        raise Refused(problems)
+    return schedule
 
 
 def _sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

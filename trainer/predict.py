@@ -12,6 +12,7 @@ from schedules.declaration import Refused, refuse
 
 from .commands.predict import FORMATS, PARTS, _among, _compare, predict
 from .commands.restored import Restored, declared
+from .config.allow_code import is_typed_permission
 from .engine.startup import import_tensorflow, stderr_to
 from .models.exports import Weights
 from .runs.exit_codes import DONE, FAILED, REFUSED
@@ -57,7 +58,7 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
     _among("--output", output.suffix, FORMATS)
     if not output.absolute().parent.is_dir():
         raise refuse("--output", str(output), "is in a folder that is not there")
-    before = declared(run, (), ())
+    before = declared(run, list(filter(is_typed_permission, overrides)), ())
     experiment = declared(run, overrides, ["data", "device"])
     _compare(before.data.facts(), experiment.data.facts())
     here = before.model_copy(update={"device": experiment.device})

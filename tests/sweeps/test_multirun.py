@@ -67,7 +67,9 @@ def test_a_launcher_whose_package_is_missing_is_refused_with_what_to_install(
     text = "_target_: hydra_plugins.absent_launcher.Absent\n"
     (tmp_path / "mine" / "hydra" / "launcher" / "absent_cluster.yaml").write_text(text)
     asked = ("hydra/launcher=absent_cluster", "hydra.searchpath=[file://mine]")
-    refused = multirun(tmp_path, *asked, "run.seed=1,2")
+    refused = multirun(
+        tmp_path, *asked, "allow_code=[hydra_plugins.absent_launcher]", "run.seed=1,2"
+    )
     assert refused.returncode == 2
     assert refused.stderr == (
         "hydra/launcher = 'absent_cluster': needs a package that is not installed: "

@@ -151,6 +151,8 @@ def _settled(experiment: Experiment) -> Model:
 def declared(run: Path, overrides: Sequence[str], free: Sequence[str]) -> Experiment:
     """The experiment of a run's folder, with `overrides` of the groups that are `free`.
 
+    They may say `allow_code` as well, since the folder's own is no permission.
+
     Raises:
         Refused: when there is no run, or an override would make it another one.
     """
@@ -159,7 +161,7 @@ def declared(run: Path, overrides: Sequence[str], free: Sequence[str]) -> Experi
         raise refuse("RUN_DIR", str(run), rule, "a run prints its own")
     for override in overrides:
         key, _, value = override.partition("=")
-        if key.lstrip("+~").partition(".")[0] not in free:
+        if key.lstrip("+~").partition(".")[0] not in (*free, "allow_code"):
             rule = f"is not what this run was; free is {' and '.join(free)}"
             raise refuse(key, value, rule, "train with it, in a folder of its own")
     # Trackers, whose addresses may hold secrets that are not here, have nothing to do with it.

@@ -63,7 +63,10 @@ class Experiment(Declaration):
     export: Export | None = None
     """A file with the model, written at the end; null for none."""
     allow_code: Allowed = False
-    """Whether functions that it names may be imported and run; or the modules whose may."""
+    """Whether functions that it names may be imported and run; or the modules whose may.
+
+    It counts where it is typed or a program says it; in a file it is no permission.
+    """
 
     _placeholders: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
 
@@ -105,7 +108,7 @@ class Experiment(Declaration):
         """
         from .from_python import from_file
 
-        return cls.composed(from_file(path), *asked, config_dir=config_dir)
+        return cls.composed(*from_file(path), *asked, config_dir=config_dir)
 
     @model_validator(mode="before")
     @classmethod

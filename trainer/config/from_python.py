@@ -65,8 +65,10 @@ def _apply_values(
     return merged
 
 
-def from_file(path: str | PathLike[str]) -> dict[str, Any]:
-    """The values of a YAML file; its `defaults` become options of groups, and `hydra` is left out.
+def from_file(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of groups that the `defaults` of a YAML file choose, and its values.
+
+    Left out are `hydra`, and `allow_code`, which a file can't say: a program can.
 
     Raises:
         Refused: when the file can't be read, holds no mapping, or has an entry of `defaults` that
@@ -74,6 +76,7 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
     """
     values = yaml_files.read_mapping(Path(path), resolve=False, option="file")
     values.pop("hydra", None)
+    values.pop("allow_code", None)
     options: dict[str, Any] = {}
     for entry in values.pop("defaults", ()):
         if entry == "_self_":
@@ -84,7 +87,7 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
             rule = "must say which option of a group to take"
             raise refuse(str(path), entry, rule, "defaults: [override /schedule: cosine]")
         options[name] = option
-    return {**options, **{name: values[name] for name in values}}
+    return options, values
 
 
 def _merge_mappings(mappings: Iterable[Mapping[str, Any]]) -> tuple[list[str], dict[str, Any]]:

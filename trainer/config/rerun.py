@@ -12,12 +12,14 @@ from schedules.declaration import refuse
 from schedules.declaration.yaml_files import read_bounded
 
 from ..runs.folder import Folder
+from .allow_code import without_granted_permission
 
 
 def rerun_config(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The composed config, or with `rerun`, the config of the run in that folder.
 
-    In the latter, the values at the paths of `overrides` are those of the composed config.
+    In the latter, the values at the paths of `overrides` are those of the composed config. Neither
+    says `allow_code` unless an override does: a file can't allow what it names itself.
 
     Raises:
         Refused: when the folder holds no run, or an override declares another one.
@@ -26,7 +28,7 @@ def rerun_config(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     assert isinstance(composed, dict)
     source = composed.pop("rerun", None)
     if source is None:
-        return DictConfig(composed)
+        return DictConfig(without_granted_permission(composed, overrides))
     file = Folder(Path(source)).config
     if not file.is_file():
         rule = "is not the folder of a run: it has no config.yaml"
@@ -39,7 +41,7 @@ def rerun_config(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             raise refuse(key, value, rule, "leave out rerun= or experiment=")
         if key != "rerun" and not key.startswith("hydra."):
             copy_value(composed, rerun, key)
-    return DictConfig(rerun)
+    return DictConfig(without_granted_permission(rerun, overrides))
 
 
 def copy_value(source: Any, target: dict[str, Any], key: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from schedules.declaration.functions import current_name
 
 FREE = (
+    "allow_code",
     "run.stop_after",
     "run.steps_per_call",
     "run.compile_cache",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -13,6 +14,7 @@ from omegaconf import ListConfig
 
 from schedules.declaration import refuse
 
+from ..config.allow_code import is_typed_permission
 from ..config.hydra import normalize_overrides
 
 
@@ -51,7 +53,14 @@ def params_overrides(params: Mapping[str, Any], arguments: Iterable[str]) -> lis
 
     >>> params_overrides({"run.seed": [1, 2], "schedule": "cosine,linear"}, ["schedule=rex"])
     ['++run.seed=1,2']
+
+    Raises:
+        Refused: when they say what is for the command line: `allow_code`, and Hydra's settings.
     """
+    for key, value in params.items():
+        if is_typed_permission(name := str(key)) or re.match(r"\W*hydra\W", name):
+            rule = "is for the command line, and no value to sweep over"
+            raise refuse(f"hydra.sweeper.params.{key}", value, rule, f"type {key}=…, if at all")
     overridden = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
     values = {
         key: ",".join(map(str, value)) if isinstance(value, list | ListConfig) else value

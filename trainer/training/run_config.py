@@ -62,7 +62,7 @@ def declare(
             print(f"left as it was in {folder.config}:\n{_table(differences)}")
             return Plan.of(with_objects(_as_begun(folder, experiment)))
         if [difference.path for difference in differences] == ["run.length"]:
-            length = Experiment.declared(read_mapping(folder.config)).run.length
+            length = _declared_in(folder, experiment).run.length
             run = experiment.run.model_copy(update={"length": length})
             # All else is the same, and here has the objects that a program may have given.
             _check_applied(folder, Plan.of(experiment.model_copy(update={"run": run})), plan)
@@ -92,7 +92,7 @@ def complete_config(folder: Folder, *, resolve: bool = False) -> dict[str, Any]:
 
 def _as_begun(folder: Folder, now: Experiment) -> Experiment:
     """The experiment that the folder's run began as, with what `now` is free to say."""
-    before = Experiment.declared(read_mapping(folder.config))
+    before = _declared_in(folder, now)
     free = {name: getattr(now.run, name) for name in ("stop_after", "steps_per_call")}
     return before.model_copy(
         update={
@@ -103,6 +103,11 @@ def _as_begun(folder: Folder, now: Experiment) -> Experiment:
             "log": now.log.model_copy(update={"every": before.log.every}),
         }
     )
+
+
+def _declared_in(folder: Folder, now: Experiment) -> Experiment:
+    """The experiment in the folder's config, where code may run as `now` allows, and no other."""
+    return Experiment.declared({**read_mapping(folder.config), "allow_code": now.allow_code})
 
 
 def _check_applied(folder: Folder, before: Plan, now: Plan) -> None:
