@@ -27,7 +27,7 @@ from trainer.scheduled.fields import bounds
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 TOP = {"BENCHMARKS.md": "benchmarks.md", "CONTRIBUTING.md": "contributing.md",
-       "CHANGELOG.md": "changelog.md"}  # fmt: skip
+       "CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}  # fmt: skip
 """Pages at the top of the checkout, and what the site calls them."""
 STYLE = """\
 .md-grid { max-width: 72rem }
