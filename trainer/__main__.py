@@ -28,11 +28,8 @@ with gc_paused(freeze=True):
         normalize_overrides,
         refusing_hydra_errors,
     )
-<<<<<<< HEAD
     from .config.hydra_flags import check_flags
-=======
     from .config.hydra_loader import checked_configs
->>>>>>> 5630600 (Let a config allow nothing by itself, and say to Hydra what is plain)
     from .runs.exit_codes import FAILED, REFUSED
     from .runs.redaction import with_secrets_in_environment
     from .runs.report import REPORT_SECONDS, refresh
@@ -57,12 +54,8 @@ def main() -> None:
             with reporting(codes):
                 codes.append(train(config))
 
-<<<<<<< HEAD
-    with reporting(codes), refusing_hydra_errors(arguments):
-        check_flags(arguments)
-=======
     with reporting(codes), refusing_hydra_errors(arguments), checked_configs():
->>>>>>> 5630600 (Let a config allow nothing by itself, and say to Hydra what is plain)
+        check_flags(arguments)
         sys.argv[1:] = normalize_overrides(with_secrets_in_environment(flags_last(arguments)))
         hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
     code = max(codes, default=0)

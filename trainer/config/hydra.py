@@ -22,11 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from schedules.declaration import ABSENT, refuse
 
-<<<<<<< HEAD
 from .conf_folder import CONF, group_options
-=======
 from .hydra_loader import checked_configs
->>>>>>> 5630600 (Let a config allow nothing by itself, and say to Hydra what is plain)
 from .hydra_refusals import is_of_hydra, refusal_of
 from .hydra_sources import use_bounded_files
 from .override_syntax import option_refusal, unreadable_override
@@ -38,7 +35,7 @@ MAX_BRACKETS = 100
 
 FLAGS_WITH_VALUE = {
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn",
-    "--config-dir", "-cd", "--info", "-i",
+    "--config-dir", "-cd", "--experimental-rerun", "--info", "-i",
 }  # fmt: skip
 """Hydra's flags that are followed by a value."""
 
@@ -94,9 +91,6 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
 
     >>> flags_last(["schedule=cosine,rex", "-m", "--config-dir", "mine", "run.seed=1,2"])
     ['schedule=cosine,rex', 'run.seed=1,2', '-m', '--config-dir', 'mine']
-
-    Raises:
-        Refused: for Hydra's flag that runs a pickle again, which can hold any code.
     """
     overrides, flags = [], []
     words = iter(arguments)
@@ -104,8 +98,6 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
         if not word.startswith("-"):
             overrides.append(word)
             continue
-        if word.startswith("--e"):  # argparse takes any beginning of a flag for it
-            raise refuse(word, ABSENT, "reads a pickle, which can run any code", "rerun=RUN_DIR")
         flags.append(word)
         following = next(words, None) if word in FLAGS_WITH_VALUE else None
         if following is not None:

@@ -13,18 +13,24 @@ from schedules.declaration.refusals import hint_for_key
 from .conf_folder import first_keys
 from .key_hints import FIRST_KEY_HINTS
 
+PICKLE_FLAG = "--experimental-rerun"
+"""The parser takes any beginning of a flag for it."""
+
 
 def check_flags(arguments: Sequence[str]) -> None:
     """Checks whether Hydra knows the flags of a command line, and has their values.
 
     Raises:
-        Refused: with what to type instead. Hydra would print the usage of its own parser.
+        Refused: with what to type instead. Hydra would print the usage of its own parser, and run
+            the pickle of a run again, which can hold any code.
     """
     parser = get_args_parser()
     parser.exit_on_error = False
     names = parser._option_string_actions
     for word in arguments:
         name, separator, value = word.partition("=")
+        if name.startswith("--e") and PICKLE_FLAG.startswith(name):
+            raise refuse(name, ABSENT, "reads a pickle, which can run any code", "rerun=RUN_DIR")
         if not word.startswith("-") or any(known.startswith(name) for known in names):
             continue
         key = name.lstrip("-")

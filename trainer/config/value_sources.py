@@ -101,7 +101,7 @@ def _with_defaults(file: Path, depth: int = 0) -> Iterator[_File]:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     defaults = content.get("defaults") if isinstance(content, dict) else None
     for entry in reversed(defaults or ()):
-        other = file.with_name(f"{entry}.yaml")
+        other = file.parent / f"{entry}.yaml"
         if isinstance(entry, str) and other.is_file() and depth < 10:
             yield from _with_defaults(other, depth + 1)
 
