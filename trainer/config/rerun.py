@@ -24,7 +24,7 @@ def rerun_config(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     Raises:
         Refused: when the folder holds no run, or an override declares another one.
     """
-    composed = OmegaConf.to_container(config, resolve=False)
+    composed: Any = OmegaConf.to_container(config, resolve=False)
     assert isinstance(composed, dict)
     source = composed.pop("rerun", None)
     if source is None:
