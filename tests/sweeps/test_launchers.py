@@ -10,7 +10,8 @@ import pytest
 
 from tests.helpers.sweeps import multirun, table
 
-ONE_FAILS = ("run.length=12", "schedule.initial_value=0.1,1e9,0.2")
+ONE_FAILS = ("run.length=zip(12,13,14)", "schedule.initial_value=zip(0.1,1e9,0.2)")
+FAILED = "1 of 3 jobs failed:\n  1  run.length=13 schedule.initial_value=1000000000.0"
 
 SBATCH = f"""#!{sys.executable}
 # Begins the tasks of a job array at once, here.
@@ -47,7 +48,7 @@ def test_a_launcher_runs_a_sweep_with_a_failing_job(launcher: str, tmp_path: Pat
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
     done = multirun(tmp_path, f"hydra/launcher={launcher}", *ONE_FAILS)
     assert done.returncode == 1
-    assert "1 of 3 jobs failed:\n  1  schedule.initial_value=1000000000.0" in done.stderr
+    assert FAILED in done.stderr
     assert [row["status"] for row in table(tmp_path / "all")] == ["done", "failed", "done"]
 
 
@@ -69,5 +70,5 @@ def test_slurm_is_asked_for_what_was_declared_and_its_tasks_run_the_jobs(tmp_pat
         "#SBATCH --time=90", "#SBATCH --cpus-per-task=4", "#SBATCH --mem=8GB",
     }  # fmt: skip
     assert done.returncode == 1
-    assert "1 of 3 jobs failed:\n  1  schedule.initial_value=1000000000.0" in done.stderr
+    assert FAILED in done.stderr
     assert [row["status"] for row in table(tmp_path / "all")] == ["done", "failed", "done"]

@@ -110,8 +110,8 @@ def test_after_an_interrupt_no_further_job_begins(tmp_path: Path) -> None:
 
 
 def test_a_killed_job_is_a_failed_job_and_nothing_more(tmp_path: Path) -> None:
-    lengths = "run.length=6,1000000,7"
-    asked = command("hydra/launcher=local", lengths, "device=cpu", "checkpoint.every=100%")
+    zipped = ("run.length=zip(6,1000000,7)", "run.seed=zip(1,2,3)")
+    asked = command("hydra/launcher=local", *zipped, "device=cpu", "checkpoint.every=100%")
     process = subprocess.Popen(
         asked, cwd=tmp_path, env=ENVIRONMENT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -121,7 +121,8 @@ def test_a_killed_job_is_a_failed_job_and_nothing_more(tmp_path: Path) -> None:
     os.kill(int(lock.split()[1]), signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "1 of 3 jobs failed:\n  1  run.length=1000000\n    killed by SIGKILL" in errors
+    assert "1 of 3 jobs failed:\n  1  run.length=1000000 run.seed=2\n" in errors
+    assert "\n    killed by SIGKILL" in errors
     assert [row["status"] for row in table(tmp_path / "all")] == ["done", "failed", "done"]
     cores = {result(tmp_path / "all" / n)["cores"] for n in "02"}
     assert max(cores) <= max(1, (os.cpu_count() or 1) // 2)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType, Sweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,11 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 from schedules.declaration import ABSENT, refuse
 
 from .conf_folder import CONF, group_options
+from .hydra_assertions import keep_assertions
 from .hydra_loader import checked_configs
 from .hydra_refusals import is_of_hydra, refusal_of
 from .hydra_sources import use_bounded_files
 from .override_syntax import option_refusal, unreadable_override
 from .rerun import rerun_config
+from .sweep_words import write_out_spaces, write_out_zip
 
 VERSION_BASE = "1.3"
 MAX_BRACKETS = 100
@@ -39,8 +39,6 @@ FLAGS_WITH_VALUE = {
 }  # fmt: skip
 """Hydra's flags that are followed by a value."""
 
-SPACE_CALL = re.compile(r"\b(logspace|linspace)\(([^()]*)\)")
-
 # Hydra's clock has one-second resolution; two runs that start together still get two folders.
 OmegaConf.register_new_resolver(
     "unique", lambda: secrets.token_hex(3), use_cache=True, replace=True
@@ -48,6 +46,7 @@ OmegaConf.register_new_resolver(
 
 
 use_bounded_files()
+keep_assertions()
 
 
 def compose(overrides: Sequence[str] = (), config_dir: str | None = None) -> dict[str, Any]:
@@ -125,9 +124,15 @@ def normalize_overrides(arguments: Iterable[str]) -> Iterator[str]:
 
     >>> list(normalize_overrides(["schedule.initial_value=logspace(0.001,0.1,3)"]))
     ['++schedule.initial_value=0.001,0.01,0.1']
+
+    And so are values that vary together:
+
+    >>> list(normalize_overrides(["run.seed=zip(1,2)"]))
+    ['++run.seed=tag(zip,choice(1,2))']
     """
     group_names = group_options()
-    for argument in map(write_out_spaces, arguments):
+    for typed in arguments:
+        argument = write_out_zip(write_out_spaces(typed))
         key, _, value = argument.partition("=")
         if argument.count("[") + argument.count("{") > MAX_BRACKETS:
             rule = f"must not have more than {MAX_BRACKETS} lists and mappings"
@@ -141,34 +146,6 @@ def normalize_overrides(arguments: Iterable[str]) -> Iterator[str]:
             yield f"++{argument}"
         else:
             yield f"++{argument}" if "." in key or value.startswith("{") else argument
-
-
-def write_out_spaces(argument: str) -> str:
-    """The argument with `logspace(low,high,n)` and `linspace(low,high,n)` written out as n values.
-
-    Both ends are among them; those between are rounded to six digits.
-
-    >>> write_out_spaces("a=logspace(1e-4,1e-1,7)")
-    'a=0.0001,0.000316228,0.001,0.00316228,0.01,0.0316228,0.1'
-    >>> write_out_spaces("a=linspace(0,1,3)")
-    'a=0.0,0.5,1.0'
-
-    Raises:
-        Refused: when these are not two numbers and a count, or a logarithm has none.
-    """
-
-    def values(match: re.Match[str]) -> str:
-        space = np.geomspace if match[1] == "logspace" else np.linspace
-        hint = f"{match[1]}(0.001,0.1,3)"
-        try:
-            low, high, count = match[2].split(",")
-            numbers = space(float(low), float(high), int(count))
-        except ValueError:
-            key, _, value = argument.partition("=")
-            raise refuse(key, value, "must have two ends and a count", hint) from None
-        return ",".join(repr(float(f"{value:.6g}")) for value in numbers)
-
-    return SPACE_CALL.sub(values, argument)
 
 
 @contextmanager
@@ -200,7 +177,14 @@ def _names_a_kind(argument: str) -> bool:
     if "kind" not in argument:
         return False
     override: Override = OverridesParser.create().parse_overrides([argument])[0]
-    values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    values: list[Any]
+    match override.value():
+        case ChoiceSweep():
+            values = list(override.sweep_iterator())
+        case Sweep():  # numbers, and maybe very many
+            return False
+        case value:
+            values = [value]
     return override.type == OverrideType.CHANGE and all(
         isinstance(value, dict) and "kind" in value for value in values
     )

@@ -59,8 +59,8 @@ def _of_composition(message: str, overrides: Sequence[str]) -> Refused | None:
         return refuse(key, value, "is no known key", _key_hint(key, value))
     if match := re.match(r"Ambiguous value .+'\+*(.+?)=", message):
         return several_values(match[1], _value_of(match[1], overrides))
-    if match := re.match(r"Sweep parameters '\+*(.+?)=(.*?)'", message):
-        return several_values(match[1], match[2])
+    if match := re.match(r"Sweep parameters '\+*(.+?)=", message):
+        return several_values(match[1], _value_of(match[1], overrides))
     if match := re.match(r"(.+?) appears more than once in the final defaults list", message) or (
         re.match(r"force-add of config groups is not supported: '\+\+(.+?)=", message)
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra._internal.core_plugins import file_config_source
@@ -79,6 +80,12 @@ def use_bounded_files() -> None:
     ConfigStore.instance().repo["hydra"].get("sweeper", {}).pop("optuna.yaml", None)
 
 
+def hydra_overrides(config: DictConfig, *keys: str) -> list[str]:
+    """The overrides of Hydra's own settings that begin with one of the `keys`, as written."""
+    overrides: Any = OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False)
+    return [override for override in overrides if override.lstrip("+~").startswith(keys)]
+
+
 def search_path_arguments(config: DictConfig) -> list[str]:
     """The arguments by which another command line finds the same options of groups."""
     config_dirs = [
@@ -87,5 +94,4 @@ def search_path_arguments(config: DictConfig) -> list[str]:
         if source.provider == "command-line"
         for word in ("--config-dir", source.path)
     ]
-    overrides = config.hydra.overrides.hydra
-    return [*config_dirs, *(o for o in overrides if o.startswith("hydra.searchpath="))]
+    return [*config_dirs, *hydra_overrides(config, "hydra.searchpath=")]

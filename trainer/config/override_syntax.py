@@ -28,7 +28,7 @@ CALLS = {
     "float": "float(1)",
     "str": "str(1)",
     "bool": "bool(1)",
-    "tag": "tag(mine,choice(1,2))",
+    "tag": "tag(zip,choice(1,2))",
 }
 """The functions that Hydra knows in an override, each with an example."""
 LOOKS = ("list", "plot", "table", "lint")

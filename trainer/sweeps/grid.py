@@ -8,14 +8,14 @@ from itertools import product
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import ListConfig
+from omegaconf import ListConfig, OmegaConf
 
 from schedules.declaration import refuse
 
 from ..config.allow_code import is_typed_permission
 from ..config.hydra import normalize_overrides
+from .axes import parse_axes, values
 
 
 def combinations(
@@ -26,24 +26,26 @@ def combinations(
     >>> combinations(["schedule=cosine,rex", "run.seed=1,2"])[:2]
     [('schedule=cosine', 'run.seed=1'), ('schedule=cosine', 'run.seed=2')]
 
+    Values with the tag `zip` vary together:
+
+    >>> combinations(["a=tag(zip,choice(1,2))", "b=tag(zip,choice(3,4))"])
+    [('a=1', 'b=3'), ('a=2', 'b=4')]
+
     Raises:
-        Refused: when a range has no steps.
+        Refused: when a range has no steps, zipped values are not as many, or there are too many
+            combinations.
     """
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
-    return list(product(*map(_options, parsed)))
-
-
-def _options(override: Override) -> list[str]:
-    """The overrides that one swept override stands for, each with a single value."""
-    if not override.is_sweep_override():
-        return [str(override.input_line)]
-    key = override.get_key_element()
-    if not override.is_discrete_sweep():
-        rule = "is a range without steps, which needs a search"
-        value = str(override.input_line).partition("=")[2]
-        hint = "logspace(1e-4,1e-1,7) has seven; hydra/sweeper=optuna searches"
-        raise refuse(key.lstrip("+"), value, rule, hint)
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    overrides, axes = parse_axes(arguments, loader)
+    places = {id(override): n for n, override in enumerate(overrides)}
+    rows = [str(override.input_line) for override in overrides]
+    turns = [list(zip(*map(values, axis.overrides), strict=True)) for axis in axes]
+    combined = []
+    for choices in product(*turns):
+        for axis, choice in zip(axes, choices, strict=True):
+            for override, value in zip(axis.overrides, choice, strict=True):
+                rows[places[id(override)]] = value
+        combined.append(tuple(rows))
+    return combined
 
 
 def params_overrides(params: Mapping[str, Any], arguments: Iterable[str]) -> list[str]:
@@ -53,6 +55,8 @@ def params_overrides(params: Mapping[str, Any], arguments: Iterable[str]) -> lis
 
     >>> params_overrides({"run.seed": [1, 2], "schedule": "cosine,linear"}, ["schedule=rex"])
     ['++run.seed=1,2']
+    >>> params_overrides({"run.stop_after": [None, 10], "optimizer": {"kind": "adam"}}, [])
+    ['++run.stop_after=null,10', '~optimizer', '++optimizer={kind:adam}']
 
     Raises:
         Refused: when they say what is for the command line: `allow_code`, and Hydra's settings.
@@ -62,12 +66,21 @@ def params_overrides(params: Mapping[str, Any], arguments: Iterable[str]) -> lis
             rule = "is for the command line, and no value to sweep over"
             raise refuse(f"hydra.sweeper.params.{key}", value, rule, f"type {key}=…, if at all")
     overridden = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
-    values = {
-        key: ",".join(map(str, value)) if isinstance(value, list | ListConfig) else value
-        for key, value in params.items()
-        if key not in overridden
-    }
-    return list(normalize_overrides(f"{key}={value}" for key, value in values.items()))
+    texts = {key: _text(value) for key, value in params.items() if key not in overridden}
+    return list(normalize_overrides(f"{key}={text}" for key, text in texts.items()))
+
+
+def _text(value: Any) -> str:
+    """A value of a YAML file as it is typed in an override; a list is several values."""
+    if isinstance(value, list | ListConfig):
+        return ",".join(inner if isinstance(inner, str) else _element(inner) for inner in value)
+    return value if isinstance(value, str) else _element(value)
+
+
+def _element(value: Any) -> str:
+    """A number, a list or a mapping in Hydra's grammar of overrides."""
+    plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return str(Override._get_value_element_as_str(plain))
 
 
 def distinguishing_overrides(combined: Sequence[Sequence[str]]) -> list[str]:

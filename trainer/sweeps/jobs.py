@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
 
-SUBDIR_OVERRIDE = "hydra.sweep.subdir="
-"""The override that names a job's folder to the launcher."""
+SUBDIR = "hydra.sweep.subdir"
+"""The setting that names a job's folder to the launcher."""
 POLL_SECONDS = 0.5
 """The time between two looks at a job that another process still runs."""
 SUCCESSFUL = ("done", "stopped", "pruned")
@@ -40,6 +41,8 @@ class SweepJob:
     label: str
     """The overrides in which it differs from the other jobs."""
     path: Path
+    name: str = ""
+    """The folder's path within that of the sweep, or "" for its name."""
 
     @property
     def status(self) -> str | None:
@@ -48,7 +51,7 @@ class SweepJob:
         return result["status"] if result else None
 
     def __str__(self) -> str:
-        return f"{self.path.name}  {self.label}".rstrip()
+        return f"{self.name or self.path.name}  {self.label}".rstrip()
 
 
 def launch_jobs(
@@ -65,7 +68,9 @@ def launch_jobs(
     job_returns: Sequence[JobReturn] = []
     launcher_error: Exception | None = None
     try:
-        overrides = [[*job.overrides, SUBDIR_OVERRIDE + job.path.name] for job in jobs]
+        overrides = [
+            [*job.overrides, f"{SUBDIR}={quoted(job.name or job.path.name)}"] for job in jobs
+        ]
         job_returns = launcher.launch(overrides, initial_job_idx=first)
     except Exception as error:  # a launcher may raise anything, and every job is still reported
         launcher_error = error
@@ -74,6 +79,15 @@ def launch_jobs(
             if _result_time(job) == result_times[job]:
                 _record_failure(job, job_return, launcher_error)
     return job_returns
+
+
+def quoted(text: str) -> str:
+    """A text as one word of Hydra's grammar of overrides.
+
+    >>> quoted("0"), quoted("seed=1,2")
+    ('0', "'seed=1,2'")
+    """
+    return text if text.isalnum() else QuotedString(text, Quote.single).with_quotes()
 
 
 def wait_for_owner(job: SweepJob) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 from rich.live import Live
@@ -19,12 +20,12 @@ from rich.table import Table
 
 from schedules.declaration import refuse
 
-from ..config.hydra_sources import search_path_arguments
+from ..config.hydra_sources import hydra_overrides, search_path_arguments
 from ..runs.provenance import usable_cores
 from ..runs.report import REPORT_SECONDS, refresh
 from ..runs.signals import Stop
 from .grid import distinguishing_overrides
-from .jobs import SUBDIR_OVERRIDE
+from .jobs import SUBDIR, quoted
 from .processes import Place, Task
 
 STATES_BY_URGENCY = ("running", "failed", "waiting", "ended")
@@ -77,10 +78,10 @@ class Machine:
         sweep = Path(str(config.hydra.sweep.dir))
         job_overrides = [[o for o in job if not o.startswith("hydra.")] for job in jobs]
         labels = distinguishing_overrides(job_overrides)
-        folders = [_folder_name(job, first + i) for i, job in enumerate(jobs)]
+        names = [_folder_name(job, first + i) for i, job in enumerate(jobs)]
         tasks = [
-            _task(config, sweep / folder, overrides, label)
-            for folder, overrides, label in zip(folders, job_overrides, labels, strict=True)
+            _task(config, sweep, name, overrides, label)
+            for name, overrides, label in zip(names, job_overrides, labels, strict=True)
         ]
         waiting, free = list(tasks), list(self.places)
         running: list[Task] = []
@@ -157,16 +158,17 @@ def job_table(tasks: Sequence[Task], max_rows: int) -> Table:
 
 def _folder_name(overrides: Sequence[str], number: int) -> str:
     """The name of a job's folder: the one that an override gives, else the job's number."""
-    names = [o.removeprefix(SUBDIR_OVERRIDE) for o in overrides if o.startswith(SUBDIR_OVERRIDE)]
-    return names[-1] if names else str(number)
+    names = [override for override in overrides if override.startswith(f"{SUBDIR}=")]
+    return str(OverridesParser.create().parse_override(names[-1]).value() if names else number)
 
 
-def _task(config: DictConfig, folder: Path, overrides: Sequence[str], label: str) -> Task:
+def _task(config: DictConfig, sweep: Path, name: str, overrides: Sequence[str], label: str) -> Task:
     """The job as a command line of its own, which its `result.json` will name."""
-    quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    run_overrides = [f"hydra.run.dir='{quoted}'", "hydra.mode=RUN"]
-    options = [*search_path_arguments(config), *overrides, *run_overrides]
-    return Task(folder.name, label, folder, [sys.executable, "-m", "trainer", *options])
+    folder = sweep / name
+    run_overrides = [f"hydra.run.dir={quoted(str(folder.resolve()))}", "hydra.mode=RUN"]
+    settings = [*search_path_arguments(config), *hydra_overrides(config, "hydra.job.")]
+    options = [*settings, *overrides, *run_overrides]
+    return Task(name, label, folder, [sys.executable, "-m", "trainer", *options])
 
 
 def _gpu_names(gpus: int | str | Sequence[int]) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
-from math import ceil, exp, floor, inf, log
+from math import exp, floor, inf, log
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.types import FloatRange, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
 
 from schedules.declaration import refuse
+
+from ...config.sweep_words import MAX_JOBS, ZIP, too_many
+from ..axes import path_of, typed_value, value_count
 
 if TYPE_CHECKING:
     import optuna
@@ -87,11 +89,13 @@ class NumberRange(DrawnOverride):
         """All values.
 
         Raises:
-            Refused: when there are infinitely many.
+            Refused: when there are infinitely many, or more than a sweep may have jobs.
         """
         if self.size == inf:
             rule = "is a range without steps, of which a grid can't try every value"
             raise refuse(self.name, str(self), rule, "logspace(1e-4,1e-1,7) has seven")
+        if self.size > MAX_JOBS:
+            raise too_many(self.name, str(self), self.size, "hydra.sweeper.sampler=tpe draws some")
         values = (self.low + i * (self.step or 1) for i in range(int(self.size)))
         return tuple(str(int(value)) if self.whole else self._rounded(value) for value in values)
 
@@ -129,13 +133,13 @@ def parse_parameter(override: Override) -> Parameter:
             key, value, float(value.start or 0), float(value.end or 0), None, whole
         )
     if isinstance(value, RangeSweep) and value.step > 0:
-        numbers = value.range()
-        ends = _range_ends(numbers)
-        if ends is None:
-            written = str(override.input_line).partition("=")[2]
-            rule = "is a range that holds nothing"
-            raise refuse(key.lstrip("+"), written, rule, "range(1,10)")
-        return _number_range(key, value, *ends, float(value.step), isinstance(numbers, range))
+        low, step = float(value.start or 0), float(value.step)
+        high = low + (value_count(override) - 1) * step
+        return _number_range(key, value, low, high, step, isinstance(value.range(), range))
+    if isinstance(value, Sweep):
+        _check_tags(override.key_or_group, value)
+    if (count := value_count(override)) > MAX_JOBS:
+        raise too_many(path_of(override), typed_value(override), count, "give fewer values")
     return Choices(key, tuple(dict.fromkeys(override.sweep_string_iterator())))
 
 
@@ -149,9 +153,7 @@ def _number_range(
     """
     written = f"{type(sweep).__name__.removesuffix('Sweep').lower()}({low:g},{high:g})"
     name = key.lstrip("+")
-    if unknown_tags := sorted(sweep.tags - {"log"}):
-        rule = "has a tag that means nothing here"
-        raise refuse(name, f"tag({unknown_tags[0]},…)", rule, "tag(log,…)")
+    _check_tags(name, sweep, "log")
     logarithmic = "log" in sweep.tags
     if not low < high and step is None:
         raise refuse(name, written, "must have its lower end first", f"interval({high:g},{low:g})")
@@ -164,10 +166,16 @@ def _number_range(
     return NumberRange(key, low, high, step, logarithmic, whole)
 
 
-def _range_ends(numbers: range | FloatRange) -> tuple[float, float] | None:
-    """The first and the last number of a range, which ends before its `stop`; None if empty."""
-    if isinstance(numbers, range):
-        return (float(numbers[0]), float(numbers[-1])) if numbers else None
-    start, stop, step = (Decimal(x) for x in (numbers.start, numbers.stop, numbers.step))
-    count = ceil((stop - start) / step)
-    return (float(start), float(start + (count - 1) * step)) if count >= 1 else None
+def _check_tags(name: str, sweep: Sweep, *known: str) -> None:
+    """Whether the tags of a sweep mean something.
+
+    Raises:
+        Refused: when one doesn't.
+    """
+    if ZIP in sweep.tags:
+        rule = "varies together with others, and a search draws each value by itself"
+        raise refuse(name, f"{ZIP}(…)", rule, "choice(…); hydra/sweeper=grid zips")
+    if unknown_tags := sorted(sweep.tags - set(known)):
+        rule = "has a tag that means nothing here"
+        hint = "tag(log,interval(0.001,0.5)) is the only one"
+        raise refuse(name, f"tag({unknown_tags[0]},…)", rule, hint)

@@ -27,6 +27,7 @@ from ...runs.report import refresh
 from ...runs.run_folders import INDEX
 from ...runs.study import JOURNAL, check_pruner, require_optuna
 from ...runs.trial import mark_as_trial
+from ..composed import NUMBERED, Composer
 from ..grid import params_overrides
 from ..jobs import (
     SUCCESSFUL,
@@ -37,7 +38,6 @@ from ..jobs import (
     wait_for_owner,
     write_failure,
 )
-from ..multirun import check_job
 from .search_study import VALUES_ATTRIBUTE, SearchStudy
 from .settings import Settings, trial_sampler
 from .space import Space
@@ -58,6 +58,7 @@ class Search:
         self, config: DictConfig, loader: ConfigLoader, settings: Mapping[str, Any]
     ) -> None:
         self._config, self._loader = config, loader
+        self._composer = Composer(config, loader)
         self.path = Path(str(config.hydra.sweep.dir))
         with within("hydra", "sweeper"):
             self._settings = Settings.declared(settings)
@@ -108,6 +109,9 @@ class Search:
     def _check_settings(self) -> None:
         """Refuses a direction, a pruner or a sampler that can't be, before there is a folder."""
         settings = self._settings
+        if (subdir := self._composer.subdir) != NUMBERED:
+            rule = "names the folders of a search's trials, which are their numbers"
+            raise refuse("hydra.sweep.subdir", subdir, rule, "leave it out")
         settings.resolved_direction()
         check_pruner(settings.pruner)
         trial_sampler(settings.sampler, settings.seed, 0)
@@ -138,7 +142,8 @@ class Search:
             Refused: when it can't be honoured, or its evaluations would not have the metric.
         """
         metric = self._settings.metric
-        evaluated = check_job(self._config, self._loader, overrides).evaluated
+        composed = self._composer.compose(overrides)
+        evaluated = self._composer.check(composed, overrides).plan.evaluated
         if metric not in evaluated:
             rule = f"is not among what is evaluated: {', '.join(evaluated)}"
             hint = did_you_mean(metric, evaluated)
