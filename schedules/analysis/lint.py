@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil
+from math import ceil, isclose, isfinite
 from typing import Literal
 
 import numpy as np
@@ -16,10 +16,11 @@ from ..clock import Clock, Duration
 from ..curve import Curve
 from ..declaration import join_path
 from ..declaration.number_text import count_text, value_text
+from ..declaration.scalars import GREATEST
 from .fixes import TIME_CONSTANTS, FixHints
 from .heights import overrides_for_peak
 from .preview import Place, horizon
-from .scan import CurveScan, Occurrences, scan
+from .scan import CurveScan, Occurrences, applied, scan
 
 MOMENTUM_NAMES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
 """The values that weigh the past: from 1 on it is never forgotten."""
@@ -88,8 +89,11 @@ class _CurveLint:
 
     def all(self) -> Iterator[Finding]:
         if self.scan.not_finite.count:
-            text = f"is {self.scan.not_finite.value}"
-            yield self._refused(self.scan.not_finite, text, self.fixes.any_number())
+            text = f"is {_applied_text(self.scan.not_finite.value)}"
+            tried = self.place.tried.height if self.place.tried else 0.01
+            is_rate = self.name == "learning_rate"
+            hint = self.fixes.change(lambda value: is_rate and abs(value) > GREATEST, tried)
+            yield self._refused(self.scan.not_finite, text, hint)
             return
         if self.name == "learning_rate":
             yield from self._learning_rate()
@@ -108,9 +112,10 @@ class _CurveLint:
         yield from self._past_the_end()
 
     def _learning_rate(self) -> Iterator[Finding]:
-        if self.scan.low == self.scan.high == 0 and len(self.steps) > 1:
-            text = "is 0 at every step: nothing would train"
-            hint = self.fixes.change(lambda value: value == 0, 0.01)
+        if self.scan.vanishes and len(self.steps) > 1:
+            highest = _applied_text(max(self.scan.high, -self.scan.low))
+            text = f"is {highest} at every step: nothing would train"
+            hint = self.fixes.change(_vanishes, 0.01)
             yield Finding(self.name, None, "refused", text, hint)
         elif self.scan.negative.count:
             text = f"is {value_text(self.scan.negative.value)}: training would climb"
@@ -119,20 +124,20 @@ class _CurveLint:
         elif self.scan.zero.count:
             zeros = self.scan.zero
             others = f" and {count_text(zeros.count - 1)} more" if zeros.count > 1 else ""
-            text = f"is 0{others}: such updates change nothing"
-            hint = self.fixes.change(lambda value: value == 0, self.scan.high / 100)
+            text = f"is {_applied_text(zeros.value)}{others}: such updates change nothing"
+            hint = self.fixes.change(_vanishes, self.scan.high / 100)
             yield self._warning(zeros.step, text, hint)
 
     def _outside_limits(self) -> Iterator[Finding]:
         outside = self.scan.outside_limits
         refused_already = self.name == "learning_rate" and self.scan.negative.count
-        if outside.count and not refused_already:
-            text = f"is {value_text(outside.value)}: must be {self.place.limits}"
+        if self.place.limits and outside.count and not refused_already:
+            text = f"is {value_text(outside.value)}: {self.place.limits.fault(outside.value)}"
             yield self._refused(outside, text, self.fixes.any_number())
 
     def _height(self) -> Iterator[Finding]:
         """Peaks far from a height that is known to train well."""
-        if self.place.tried is None or self.scan.high <= 0:
+        if self.place.tried is None or self.scan.high <= 0 or self.scan.vanishes:
             return
         high, (optimizer, height) = self.scan.high, self.place.tried
         if high > TOO_HIGH * height:
@@ -150,7 +155,7 @@ class _CurveLint:
             (self.scan.at_least_one, self.fixes.change(lambda value: value >= 1, 0.99)),
         ):
             if wrong.count:
-                text = f"is {value_text(wrong.value)}: must be at least 0 and below 1"
+                text = f"is {_applied_text(wrong.value)}: must be at least 0 and below 1"
                 yield self._refused(wrong, text, hint)
 
     def _unchanging(self) -> Iterator[Finding]:
@@ -222,3 +227,17 @@ class _CurveLint:
 
     def _marks(self) -> list[tuple[str, Fraction]]:
         return list(self.curve.schedule.marks(self.curve.clock))
+
+
+def _vanishes(value: float) -> bool:
+    return not applied(np.array([value])).any()
+
+
+def _applied_text(value: float) -> str:
+    """A value, and what it is in float32 where that is another number altogether."""
+    rounded = float(applied(np.array([value]))[0])
+    if not isfinite(value):
+        return str(value)
+    if isclose(rounded, value, rel_tol=1e-6):
+        return value_text(value)
+    return f"{value_text(value)}, which is {value_text(rounded)} in float32"

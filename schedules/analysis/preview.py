@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import groupby
 from math import ceil, floor
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,10 +99,13 @@ def steps_per_epoch(clock: Clock) -> Fraction | None:
 
 
 class Limits(Protocol):
-    """The bounds of a value; `str` names them."""
+    """The bounds of a value."""
 
-    def admit(self, values: Values, /) -> NDArray[np.bool_]:
+    def admit(self, values: NDArray[np.floating[Any]], /) -> NDArray[np.bool_]:
         """Which of the values are within the bounds."""
+
+    def fault(self, number: float, /) -> str:
+        """The rule that a number outside of them breaks."""
 
 
 class Tried(NamedTuple):

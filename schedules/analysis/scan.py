@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..curve import Curve
+from ..declaration.scalars import LEAST
 from ..moments import Values
 from .preview import Limits, chunks
 
@@ -31,11 +32,17 @@ class Occurrences:
 
 @dataclass
 class CurveScan:
-    """The lowest and the highest value of a curve, and where its values meet some conditions."""
+    """The lowest and the highest value of a curve, and where its values meet some conditions.
+
+    What a condition says of a value holds in float32, in which values are applied.
+    """
 
     low: float = inf
     high: float = -inf
+    vanishes: bool = True
+    """Whether every value is 0 in float32."""
     not_finite: Occurrences = field(default_factory=Occurrences)
+    """What is no number, or none in float32."""
     negative: Occurrences = field(default_factory=Occurrences)
     zero: Occurrences = field(default_factory=Occurrences)
     """Zeros, except at the first and the last step: warmups and decays begin or end there."""
@@ -43,18 +50,28 @@ class CurveScan:
     outside_limits: Occurrences = field(default_factory=Occurrences)
 
 
+def applied(values: Values) -> NDArray[np.float32]:
+    """The values as updates apply them: in float32, and 0 where that lacks digits."""
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = values.astype(np.float32)
+    rounded[np.abs(rounded) < LEAST] = 0
+    return rounded
+
+
 def scan(curve: Curve, steps: range, limits: Limits | None) -> CurveScan:
     """Scans the values of `curve` at all `steps`, a bounded number at a time."""
     result = CurveScan()
     for part, values in chunks(curve, steps):
+        rounded = applied(values)
         result.low = min(result.low, float(np.fmin.reduce(values)))
         result.high = max(result.high, float(np.fmax.reduce(values)))
-        result.not_finite.add(part, values, ~np.isfinite(values))
+        result.vanishes &= not rounded.any()
+        result.not_finite.add(part, values, ~np.isfinite(rounded))
         result.negative.add(part, values, values < 0)
-        result.at_least_one.add(part, values, values >= 1)
+        result.at_least_one.add(part, values, rounded >= 1)
         if limits:
-            result.outside_limits.add(part, values, ~limits.admit(values))
-        zero = values == 0
+            result.outside_limits.add(part, values, ~limits.admit(rounded))
+        zero = rounded == 0
         if part[0] == 0:
             zero[0] = False
         if part[-1] == steps[-1]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from schedules import Clock, Curve, Duration
 from schedules.analysis.heights import two_digits
-from schedules.declaration import Declaration, Number, Problem, refuse
+from schedules.declaration import Declaration, Float32, Number, Problem, refuse
 from schedules.kinds.decays import Exponential
 from schedules.moments import Values
 from schedules.schedule import Length
@@ -42,7 +42,7 @@ class RangeTest(Declaration):
 
     start: Annotated[Number, Field(gt=0)] = 1e-6
     """The first learning rate."""
-    end: Annotated[Number, Field(gt=0)] = 10.0
+    end: Annotated[Float32, Field(gt=0)] = 10.0
     """The last one, if training gets there."""
     length: Length = Duration.parse(300)
     """How long the whole sweep is."""

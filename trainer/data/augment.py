@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schedules.declaration import Declaration, Number, Whole, refuse
+from schedules.declaration import Declaration, Float32, Whole, refuse
 
 Size = Annotated[Whole, Field(ge=1)]
-Strength = Annotated[Number, Field(gt=0)]
+Strength = Annotated[Float32, Field(gt=0)]
 
 
 class Augment(Declaration):
@@ -23,11 +23,11 @@ class Augment(Declaration):
 
     flip: Literal["horizontal", "vertical", "both"] | None = None
     """Mirrors every other image, on average; `both`: each way by itself."""
-    rotate: Annotated[Number, Field(gt=0, le=180)] | None = None
+    rotate: Annotated[Float32, Field(gt=0, le=180)] | None = None
     """Turns about the centre by up to so many degrees, either way, between pixels linearly."""
     crop: Size | None = None
     """Shifts by up to so many pixels each way: pads with them, and cuts the old size out."""
-    contrast: Annotated[Number, Field(gt=0, le=1)] | None = None
+    contrast: Annotated[Float32, Field(gt=0, le=1)] | None = None
     """Scales what differs from a channel's mean by 1 - c … 1 + c."""
     brightness: Strength | None = None
     """Adds one number from -b … b to the whole image, in the units of what was prepared."""

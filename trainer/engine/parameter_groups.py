@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from schedules.declaration import refuse, within
+from schedules.declaration import float32_fault, refuse, within
 
 from ..optimizers import Group, Optimizer, matches, slots
 from ..scheduled.dials import Dial, Dials
@@ -148,7 +148,11 @@ def _layers(
     for layer in reversed(model.layers):
         weights = [weight for weight in layer.trainable_variables if weight.path not in taken]
         if weights:
-            yield layer.name, declared.layer_decay**depth, weights
+            share = declared.layer_decay**depth
+            if rule := float32_fault(share):
+                rule = f"to the power of {depth}, for {layer.name}, {rule}"
+                raise refuse("optimizer.layer_decay", declared.layer_decay, rule)
+            yield layer.name, share, weights
             taken |= {weight.path for weight in weights}
             depth += 1
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from schedules import Schedule
-from schedules.declaration import Number, refuse
+from schedules.declaration import Float32, refuse
 
 from ..data import Facts
 from ..scheduled.fields import Bounds, Value
@@ -133,7 +133,7 @@ class Quantile(Distance):
     """
 
     kind: Literal["quantile"] = "quantile"
-    quantile: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    quantile: Annotated[Float32, Field(gt=0, lt=1)] = 0.5
     """q, the share of labels that should lie below the output."""
 
     def per_number(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from schedules.declaration import ABSENT, Problem, did_you_mean, join_path, refuse
+from schedules.declaration import ABSENT, Problem, did_you_mean, float32_fault, join_path, refuse
 
 from .dense import sequential
 from .layer_signatures import FAMILY_BY_LAYER, Signature, layer_signature
@@ -88,6 +88,8 @@ def _problems(layer: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(str(name), value, f"is no argument of {kind}", hint)
         elif not _is_plain(value):
             yield Problem(name, value, "must be a number, a word, true, false, null or a list")
+        else:
+            yield from (Problem(name, value, rule) for rule in _float32_faults(value))
     yield from _missing_arguments(layer, signature)
 
 
@@ -95,6 +97,15 @@ def _missing_arguments(layer: Mapping[str, Any], signature: Signature | None) ->
     for name in signature.required if signature else ():
         if name not in layer:
             yield Problem(name, ABSENT, f"is required for {layer['kind']}")
+
+
+def _float32_faults(value: Any) -> Iterator[str]:
+    """What is wrong with numbers that a layer would compute with."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _float32_faults(item)
+    elif isinstance(value, float) and (rule := float32_fault(value)):
+        yield rule
 
 
 def _is_plain(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schedules.declaration import Flag, Number
+from schedules.declaration import Flag, Float32
 
 from ..scheduled.fields import unscheduled
 from .optimizer import Decay, Optimizer, Strength
@@ -109,7 +109,7 @@ class ScheduleFreeAdamW(_Moments):
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"
     beta_1: Annotated[
-        Number,
+        Float32,
         Field(gt=0, le=1),
         unscheduled("the average is worked out from the weights, which were made with it"),
     ] = 0.9

@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schedules.declaration import Flag, Number
+from schedules.declaration import Flag, Float32
 
 from ..scheduled.fields import Bounds, Value, unscheduled
 from .optimizer import Decay, Optimizer, Share, Strength
 
-Start = Annotated[Number, Field(ge=0), unscheduled("it is where the accumulators start")]
+Start = Annotated[Float32, Field(ge=0), unscheduled("it is where the accumulators start")]
 """The value of the accumulators before the first update."""
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schedules import Problem, Refused, Schedule
-from schedules.declaration import Kind, Number, did_you_mean, join_path
+from schedules.declaration import Float32, Kind, did_you_mean, join_path
 
 from ..scheduled import keras_internals
 from ..scheduled.fields import Bounds, Driven, Value, bounds, driven, schedules_of
@@ -36,6 +36,9 @@ Strength = Annotated[Value, Bounds(ge=0)]
 
 Limit = Annotated[Value | None, Bounds(gt=0)]
 """A limit above 0; null for none."""
+
+NormLimit = Annotated[Value | None, Bounds(gt=0, squared=True)]
+"""A limit above 0 of a norm, which is worked out from squares; null for none."""
 
 
 class Optimizer(Kind, family=True):
@@ -67,13 +70,13 @@ class Optimizer(Kind, family=True):
     kind: str
     weight_decay: Annotated[Value | None, Bounds(ge=0)] = None
     """The share of each weight, times the learning rate, that every update takes away."""
-    clipnorm: Limit = None
+    clipnorm: NormLimit = None
     """The greatest norm of one variable's gradient; a longer one is scaled down to it."""
     clipvalue: Limit = None
     """The greatest magnitude of a gradient's entry; a greater one is cut to it."""
-    global_clipnorm: Limit = None
+    global_clipnorm: NormLimit = None
     """The greatest norm of all gradients together; longer ones are scaled down to it."""
-    layer_decay: Annotated[Number, Field(gt=0, le=1)] | None = None
+    layer_decay: Annotated[Float32, Field(gt=0, le=1)] | None = None
     """The factor on learning rates from each layer with weights to the one before; null for 1."""
     groups: Mapping[str, Group] = Field(default={})
     """Weights with settings of their own, under a glob over paths, or under a name with `paths`."""
@@ -101,10 +104,8 @@ class Optimizer(Kind, family=True):
                 hint = f"optimizer.{key}=…" if key in UNGROUPED else did_you_mean(key, known_keys)
                 yield Problem(join_path("groups", name, key), group.settings[key], rule, hint)
             rate = group.learning_rate
-            if isinstance(rate, float) and not self.rate_bounds.admit(rate):
-                yield Problem(
-                    join_path("groups", name, "learning_rate"), rate, f"must be {self.rate_bounds}"
-                )
+            if isinstance(rate, float) and (rule := self.rate_bounds.fault(rate)):
+                yield Problem(join_path("groups", name, "learning_rate"), rate, rule)
             if not unknown:
                 try:
                     self.for_group(name)

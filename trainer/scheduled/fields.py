@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 from types import NoneType
 from typing import Any, NamedTuple, get_args
 
@@ -14,7 +14,10 @@ from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schedules import Schedule
-from schedules.declaration import Declaration, Number
+from schedules.declaration import Declaration, Number, float32_fault
+from schedules.declaration.scalars import GREATEST
+
+GREATEST_ROOT = sqrt(GREATEST)
 
 Value = float | Schedule
 """What a schedulable field holds."""
@@ -37,11 +40,31 @@ class Bounds:
     ge: float = -inf
     lt: float = inf
     le: float = inf
+    squared: bool = False
+    """Whether its square is computed with, and so must be a float32 too."""
 
     def admit(self, values: ArrayLike) -> NDArray[np.bool_]:
         """Whether each of some finite values lies within the bounds."""
         x = np.asarray(values)
-        return np.asarray((x > self.gt) & (x >= self.ge) & (x < self.lt) & (x <= self.le))
+        inside = (x > self.gt) & (x >= self.ge) & (x < self.lt) & (x <= self.le)
+        return np.asarray(inside & (x <= GREATEST_ROOT) if self.squared else inside)
+
+    def fault(self, number: float) -> str:
+        """The rule that a finite number breaks, as declared or in float32; "" where it breaks none.
+
+        >>> Bounds(lt=1).fault(1.0), Bounds(lt=1).fault(0.5)
+        ('must be below 1', '')
+        >>> Bounds(lt=1).fault(0.999999999)
+        'must be below 1, and is 1 in float32'
+        """
+        if self.squared and number > GREATEST_ROOT:
+            return f"must be at most {GREATEST_ROOT:.1e}, whose square is the greatest float32"
+        if not self.admit(number):
+            return f"must be {self}"
+        if rule := float32_fault(number):
+            return rule
+        rounded = np.float32(number)
+        return "" if self.admit(rounded) else f"must be {self}, and is {rounded:g} in float32"
 
     def apart(self) -> tuple[float, float]:
         """Two different values that are not close to each other or to a bound."""
@@ -63,8 +86,8 @@ class Bounds:
             if isinstance(value, (Mapping, Schedule)):
                 return _SCHEDULE.validate_python(value)
             number = _NUMBER.validate_python(value)
-            if not self.admit(number):
-                raise PydanticCustomError("bounds", "must be {bounds}", {"bounds": str(self)})
+            if rule := self.fault(number):
+                raise PydanticCustomError("bounds", "{rule}", {"rule": rule})
             return number
 
         schema = core_schema.no_info_plain_validator_function(

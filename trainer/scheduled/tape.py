@@ -79,9 +79,9 @@ class Tape:
         if name not in self.curves:
             hint = did_you_mean(name, self.curves)
             raise refuse(name, value, "is not scheduled in this run", hint)
-        bounds = self._bounds.get(name)
-        if value is not None and bounds and not bounds.admit(value):
-            raise refuse(name, value, f"must be {bounds}")
+        bounds = self._bounds.get(name, Bounds())
+        if value is not None and (rule := bounds.fault(value)):
+            raise refuse(name, value, rule)
 
     def hold(self, name: str, value: float | None) -> None:
         """Holds a value from the next read on; None gives it back to its schedule.

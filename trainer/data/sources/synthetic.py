@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from schedules.declaration import Number, Problem, Whole
+from schedules.declaration import Float32, Problem, Whole
 
 from ..data import Data
 from ..examples import Examples, Split
@@ -43,7 +43,7 @@ class Synthetic(Data):
     """How many classes there are; null for numbers to predict."""
     targets: Size = 1
     """How many numbers are to be predicted, where there are no classes."""
-    noise: Annotated[Number, Field(ge=0)] = 1.0
+    noise: Annotated[Float32, Field(ge=0)] = 1.0
     """How far examples scatter; 0 makes them easy to tell."""
     seed: Annotated[Whole, Field(ge=0)] = 0
     """Draws all of the examples."""
