@@ -76,8 +76,27 @@ def test_test_examples_are_those_given(here: Path) -> None:
         (np.array(["cat", "ant", "bee"])[LABELS], 3, 1),
         (RANDOM.normal(size=60), None, 1),
         (RANDOM.normal(size=(60, 2)), None, 2),
+        (np.eye(3)[LABELS], 3, 1),
+        (np.eye(3, dtype=bool)[LABELS], 3, 1),
+        (np.eye(5, dtype=np.int64)[LABELS], 5, 1),
+        (1 - np.eye(3)[LABELS], None, 3),
+        (LABELS + 0.5, None, 1),
+        (1.0 + LABELS, None, 1),
     ],
-    ids=["whole", "column", "flags", "names", "numbers", "rows"],
+    ids=[
+        "whole",
+        "column",
+        "flags",
+        "names",
+        "numbers",
+        "rows",
+        "one-hot",
+        "one-hot flags",
+        "one-hot of more",
+        "several at a time",
+        "halves",
+        "stars",
+    ],
 )
 def test_labels_tell_the_task(here: Path, labels: Any, classes: Any, targets: int) -> None:
     save("a.npz", labels=labels)
@@ -87,6 +106,16 @@ def test_labels_tell_the_task(here: Path, labels: Any, classes: Any, targets: in
     wanted = (48,) if classes else (48, targets)
     assert split.train.labels.shape == wanted
     assert split.preparation.names == (("ant", "bee", "cat") if labels.dtype.kind == "U" else None)
+
+
+@pytest.mark.parametrize("task", ["auto", "classification"])
+def test_one_hot_rows_are_the_classes_that_they_mark(here: Path, task: str) -> None:
+    save("a.npz")
+    save("b.npz", labels=np.eye(3)[LABELS])
+    marked = loaded(kind="npz", path="b.npz", task=task)
+    assert marked.digest == loaded(kind="npz", path="a.npz").digest
+    numbers = loaded(kind="npz", path="b.npz", task="regression")
+    assert numbers.train.labels.shape == (48, 3)
 
 
 def test_names_are_numbered_by_the_alphabet(here: Path) -> None:
@@ -274,9 +303,24 @@ def broken(name: str) -> dict[str, Any]:
             npz["classes"] = 2  # type: ignore[assignment]
         case "one class":
             save("a.npz", labels=LABELS * 0)
-        case "one hot":
-            save("a.npz", labels=np.eye(3)[LABELS])
+        case "tokens":
+            save("a.npz", labels=np.stack([LABELS, LABELS + 5, LABELS], axis=1))
             npz["task"] = "classification"
+        case "several classes at a time":
+            save("a.npz", labels=1 - np.eye(3)[LABELS])
+            npz["task"] = "classification"
+        case "shares of classes":
+            save("a.npz", labels=0.7 * np.eye(3)[LABELS] + 0.1)
+            npz["task"] = "classification"
+        case "one-hot rows of other classes":
+            save("a.npz", labels=np.eye(3)[LABELS])
+            npz["classes"] = 4  # type: ignore[assignment]
+        case "one-hot rows to train only":
+            save("a.npz", labels=np.eye(3)[LABELS])
+            save("b.npz", labels=1 - np.eye(3)[LABELS])
+            npz["test"] = "b.npz"
+        case "whole numbers in fractions":
+            save("a.npz", labels=LABELS.astype(np.float32))
         case "fractions as classes":
             save("a.npz", labels=LABELS + 0.5)
             npz["task"] = "classification"
@@ -322,7 +366,16 @@ REFUSED = {
     "negative labels": ("data.labels", "has labels from -1 to 1", "from 0 on"),
     "too many classes": ("data.labels", "from 0 to 2, and classes go from 0 to 1", "from 0 on"),
     "one class": ("data.labels", "has one class only: every label is 0", ""),
-    "one hot": ("data.labels", "has labels of shape [3]", "argmax"),
+    "tokens": ("data.labels", "has labels of shape [3]", "labels[:, 0] takes the first of them"),
+    "several classes at a time": (
+        "data.labels",
+        "has labels of shape [3]",
+        "data.task=regression loss=binary_cross_entropy",
+    ),
+    "shares of classes": ("data.labels", "has labels of shape [3]", "labels.argmax(axis=1) takes"),
+    "one-hot rows of other classes": ("data.labels", "one of 3 classes", "leave out data.classes"),
+    "one-hot rows to train only": ("data.labels", "not in all tests", "data.task=regression"),
+    "whole numbers in fractions": ("data.labels", "from 0 to 2 in float32", "task=regression"),
     "fractions as classes": ("data.labels", "has label 0.5 in example 0", "task=regression"),
     "names as numbers": ("data.labels", "no numbers, such as 'a'", "task=classification"),
     "a class of tests only": ("data.labels", "the class 'c' among test", "known: a, b"),

@@ -229,7 +229,7 @@ SPOILT = {
     "missing": ("path", "is no file that exists", "did you mean a.tfrecord?"),
     "empty": ("path", "has no records", ""),
     "no records": ("path", "is no TFRecord file", ""),
-    "zipped": ("path", "is compressed", "without compression"),
+    "zipped": ("path", "is packed by gzip", "gunzip < "),
     "a length": ("path", "is corrupt in record 1", "copy it again"),
     "cut off": ("path", "is cut off in record 9", "copy it again"),
     "no example": ("path", "holds no tf.train.Example in record 3", ""),

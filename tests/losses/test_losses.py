@@ -1,5 +1,7 @@
 """Losses: what is made small, what is told, and what a schedule may drive of it."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from schedules import Refused
 from tests.helpers.networks import Trained
 from tests.helpers.runs import experiment, rows, trained
 from trainer.config.hydra import compose
+from trainer.config.plan import Plan
 from trainer.data import Facts
 from trainer.losses import Loss
 from trainer.scheduled.dials import Dials
@@ -333,3 +336,31 @@ def test_the_names_that_other_libraries_have_lead_to_ours(key, theirs, ours):
     [problem] = refused.value.problems
     assert problem.hint == f"did you mean {ours}?"
     assert experiment(f"loss={ours}").loss.kind == ours
+
+
+MARKS = {
+    "one hot": np.eye(3, dtype=np.float32),
+    "several": np.float32([[1, 1, 0], [0, 1, 0], [0, 0, 0]]),
+    "shares": np.float32([[0.1, 0.2, 0.7], [1, 0, 0], [0.5, 0.25, 0.25]]),
+}
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_marks_of_classes_are_never_trained_by_squared_error_unasked(marks, tmp_path):
+    np.savez(tmp_path / "a.npz", inputs=np.ones([60, 4]), labels=np.tile(MARKS[marks], [20, 1]))
+    asked = ("data=npz", f"data.path={tmp_path / 'a.npz'}", "data.batch_size=8")
+
+    def evaluated(*overrides):
+        plan = Plan.of(experiment(*asked, *overrides))
+        plan.check_metrics()
+        return plan.experiment.loss.for_data(plan.experiment.data.facts()).kind
+
+    if marks == "one hot":
+        assert evaluated() == "cross_entropy"
+    else:
+        with pytest.raises(Refused, match=r"loss.kind = 'auto': would train rows") as refused:
+            evaluated()
+        [problem] = refused.value.problems
+        for override in re.findall(r"loss=\w+", problem.hint):
+            assert evaluated(override) == override.partition("=")[2]
+    assert evaluated("data.task=regression", "loss=mean_squared_error") == "mean_squared_error"

@@ -100,9 +100,11 @@ class Plan:
         Raises:
             Refused: when loss or metrics don't fit the data.
         """
-        facts = self.experiment.data.facts()
+        facts, labels = self.experiment.data.facts(), self.experiment.data.known_labels()
         with within("loss"):
-            self.experiment.loss.for_data(facts)
+            loss = self.experiment.loss
+            loss = loss if labels is None else loss.for_labels(labels, facts)
+            loss.for_data(facts)
         names = ("loss", *self.experiment.metrics.for_data(facts))
         return [f"eval_{name}" for name in names]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from schedules.declaration import Kind, Whole
@@ -13,6 +15,9 @@ from .augment import Augment
 from .examples import Split
 from .facts import Facts
 from .on_disk import fits_in_memory
+
+Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.float32]"
+"""`[n]` in int32 where they name classes, else `[n, targets]` in float32."""
 
 
 class Data(Kind, family=True):
@@ -38,6 +43,13 @@ class Data(Kind, family=True):
         Facts are read often, and before TensorFlow is imported. An implementation reads as little
         as possible, and reads it once.
         """
+
+    def known_labels(self) -> Labels | None:
+        """The labels as a loss takes them, where they are known before loading.
+
+        They are those that train, and where some are held out those as well.
+        """
+        return None
 
     @abstractmethod
     def load(self) -> Split:

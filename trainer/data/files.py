@@ -43,6 +43,29 @@ def missing(path: str, file: Path, what: str = "file") -> Exception:
     return refuse(path, str(file), f"is no {what} that exists", hint)
 
 
+PACKERS = {
+    b"\x1f\x8b": ("gzip", "gunzip < {} > unpacked"),
+    b"BZh": ("bzip2", "bunzip2 < {} > unpacked"),
+    b"\xfd7zXZ": ("xz", "unxz < {} > unpacked"),
+    b"(\xb5/\xfd": ("zstd", "unzstd < {} > unpacked"),
+    b"PK\x03\x04": ("zip", "unzip {}"),
+}
+"""How files begin that a program has packed, its name, and the command that unpacks them."""
+
+
+def packer_of(file: Path) -> str:
+    """The program that packed a file, by how it begins; "" where none has."""
+    with file.open("rb") as opened:
+        head = opened.read(8)
+    return next((name for mark, (name, _) in PACKERS.items() if head.startswith(mark)), "")
+
+
+def packed(path: str, file: Path, packer: str) -> Exception:
+    """The refusal of a packed file that can't be read as it is."""
+    command = dict(PACKERS.values())[packer].format(file)
+    return refuse(path, str(file), f"is packed by {packer}", f"unpack it: {command}")
+
+
 def unreadable(path: str, file: Path, error: object) -> Exception:
     """The refusal of a file whose content is not what it should be."""
     message = " ".join(str(error).split())

@@ -16,8 +16,8 @@ from .finite import check_finite
 Task = Literal["auto", "classification", "regression"]
 """Whether labels name classes or are numbers to predict.
 
-`auto`: text and whole numbers name classes, and fractions, or several numbers a label, are to be
-predicted.
+`auto`: text, whole numbers and one-hot rows name classes; fractions, or several numbers a label,
+are to be predicted. Whole numbers in a type of fractions may be either, and are asked about.
 """
 
 
@@ -56,8 +56,14 @@ def read_labels(
         rule = f"has labels of type {train.dtype}, and must have numbers or text"
         raise refuse(path, value, rule)
     is_text = train.dtype.kind in "OSU"
+    if task != "regression" and is_one_hot(train):
+        return _marked_classes(parts, path, value, classes)
     if task == "auto":
         has_columns = train.ndim > 1 and train.shape[1:] != (1,)
+        if not has_columns and _may_be_classes(train):
+            rule = f"has whole numbers from 0 to {train.max():.0f} in {train.dtype}"
+            hint = "data.task=classification if they name classes, else data.task=regression"
+            raise refuse(path, value, f"{rule}: class names, or numbers to predict", hint)
         is_numbers = has_columns or train.dtype.kind == "f"
         task = "regression" if is_numbers else "classification"
     if task == "regression":
@@ -87,9 +93,67 @@ def _column(part: NDArray[Any], path: str, value: object) -> NDArray[Any]:
     """The labels of a part as one column, `[n]`."""
     if part.ndim > 2 or part.shape[1:] not in ((), (1,)):
         rule = f"has labels of shape {list(part.shape[1:])}, and must have one class an example"
-        hint = "number the classes instead of marking them: labels.argmax(axis=1)"
-        raise refuse(path, value, rule, hint)
+        raise refuse(path, value, rule, _hint_for_rows(part))
     return part.reshape(len(part))
+
+
+def _hint_for_rows(part: NDArray[Any]) -> str:
+    """What rows that should be classes may be, and what to do with them."""
+    if part.ndim > 2 or part.dtype.kind not in "biuf":
+        return "a class for each example, or a row of numbers to predict with data.task=regression"
+    if marks_classes(part):
+        several = "data.task=regression loss=binary_cross_entropy if several may be right at a time"
+        return f"labels.argmax(axis=1) takes the likeliest; {several}"
+    return "labels[:, 0] takes the first of them; data.task=regression predicts all, as numbers"
+
+
+def is_one_hot(labels: NDArray[Any]) -> bool:
+    """Whether labels are rows that mark one class each: a 1 in its place, and 0 elsewhere.
+
+    >>> is_one_hot(np.eye(3)), is_one_hot(np.array([[1, 1], [0, 1]])), is_one_hot(np.ones([2, 1]))
+    (True, False, False)
+    """
+    if labels.dtype.kind not in "biuf" or labels.ndim != 2 or labels.shape[1] < 2:
+        return False
+    ones = labels == 1
+    return bool((ones.sum(axis=1) == 1).all() and (ones | (labels == 0)).all())
+
+
+def marks_classes(labels: NDArray[Any]) -> bool:
+    """Whether rows tell of each class how far it is right: 0 or 1 each, or shares of 1.
+
+    >>> marks_classes(np.array([[1, 1], [0, 1]])), marks_classes(np.array([[0.25, 0.75]]))
+    (True, True)
+    >>> marks_classes(np.array([[0.5, 1.0]])), marks_classes(np.array([0, 1]))
+    (False, False)
+    """
+    if labels.ndim != 2 or labels.shape[1] < 2:
+        return False
+    is_shares = (labels >= 0).all() and np.allclose(labels.sum(axis=1), 1, atol=1e-3)
+    return bool(is_shares or ((labels == 0) | (labels == 1)).all())
+
+
+def _may_be_classes(labels: NDArray[Any]) -> bool:
+    """Whether fractions are whole numbers from 0 on, none skipped and each met twice on average."""
+    if labels.dtype.kind != "f" or not np.isfinite(labels).all():
+        return False
+    values = np.unique(labels)
+    return 2 <= len(values) <= labels.size / 2 and bool((values == np.arange(len(values))).all())
+
+
+def _marked_classes(
+    parts: Sequence[NDArray[Any]], path: str, value: object, classes: int | None
+) -> Labels:
+    """Labels that are one-hot rows, as the places of their ones."""
+    count = parts[0].shape[1]
+    if classes not in (None, count):
+        rule = f"marks one of {count} classes in each row, and data.classes is {classes}"
+        raise refuse(path, value, rule, "leave out data.classes")
+    for part in parts[1:]:
+        if not is_one_hot(part) or part.shape[1] != count:
+            rule = f"marks one of {count} classes in each row that trains, and not in all tests"
+            raise refuse(path, value, rule, "data.task=regression, if these are numbers to predict")
+    return Labels(tuple(part.argmax(axis=1).astype(np.int32) for part in parts), count)
 
 
 def _whole_numbers(part: NDArray[Any], path: str, value: object) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 from typing import Annotated, Any, NamedTuple
@@ -90,6 +91,9 @@ class RawData(Data):
     def facts(self) -> Facts:
         return self.contents.facts
 
+    def known_labels(self) -> NDArray[np.int32] | NDArray[np.float32] | None:
+        return self.contents.labels.parts[0]
+
     def load(self) -> Split:
         raw, labels, facts = self.contents
         streams = self.streams(sum(len(part.inputs) for part in raw.parts) * prod(facts.shape))
@@ -102,7 +106,7 @@ class RawData(Data):
         else:
             parts = list(zip(inputs, labels.parts, strict=True))
         preparation = fit_preparation(self.normalise, parts[0][0], facts.shape)
-        preparation = preparation.with_names(labels.names or raw.names, raw.columns)
+        preparation = preparation.with_names(labels.names, raw.columns)
         train, test = (
             Examples(Stored(x, preparation) if streams else preparation.apply(x[:]), y)
             for x, y in parts
@@ -137,6 +141,8 @@ class RawData(Data):
             classes = len(raw.names)
         raw_labels = [part.labels for part in raw.parts]
         labels = read_labels(raw_labels, path, value, self.task, classes)
+        if labels.classes is not None and labels.names is None:
+            labels = replace(labels, names=raw.names)
         shape = input_shape("inputs", tuple(raw.train.inputs.shape[1:]), self.shape)
         examples = len(labels.parts[0])
         if raw.test is None:

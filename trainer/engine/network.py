@@ -63,8 +63,9 @@ class Network:
         """
         facts, dials = experiment.data.facts(), Dials(names)
         with within("loss"):
-            loss = experiment.loss.for_data(facts)
+            loss = experiment.loss
             loss = loss if labels is None else loss.for_labels(labels, facts)
+            loss = loss.for_data(facts)
         metrics = experiment.metrics.for_data(facts)
         check_evaluation(loss, metrics, facts)
         try:

@@ -8,10 +8,11 @@ from schedules import Schedule
 from schedules.declaration import Flag, refuse
 
 from ..data import Facts
+from ..data.labels import marks_classes
 from ..scheduled.fields import Bounds, Value
 from .classes import ClassWeights, CrossEntropy
 from .distances import MeanSquaredError
-from .loss import Loss
+from .loss import Labels, Loss
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Auto(Loss):
     """`cross_entropy` where labels name a class, `mean_squared_error` where they are numbers.
 
-    Its settings are for classes, and are refused where labels are numbers.
+    Its settings are for classes, and are refused where labels are numbers. Rows that tell of
+    several classes how far each is right may be meant either way, and are asked about.
     """
 
     activation: ClassVar[str | None] = CrossEntropy.activation
@@ -48,6 +50,13 @@ class Auto(Loss):
                 rule = "is for labels that are classes, and the labels are numbers"
                 raise refuse(name, written, rule, f"leave {name} out")
         return MeanSquaredError()
+
+    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
+        if facts.classes is None and marks_classes(labels):
+            rule = "would train rows of 0 and 1, or of shares of 1, by squared error"
+            hint = "loss=binary_cross_entropy, or loss=mean_squared_error if that is meant"
+            raise refuse("kind", self.kind, rule, hint)
+        return self.for_data(facts).for_labels(labels, facts)
 
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
         raise TypeError("`for_data` returns the loss to use")

@@ -69,10 +69,10 @@ class Loss(Kind, family=True):
         return self
 
     def for_labels(self, labels: Labels, facts: Facts) -> Loss:
-        """Returns the loss to use with these training labels.
+        """Returns the loss to use with these training labels; `for_data` comes after it.
 
         Raises:
-            Refused: when the loss is not defined for some label.
+            Refused: when the loss is not defined for some label, or not meant for them.
         """
         return self
 

@@ -47,7 +47,8 @@ class _StepLoss(Loss):
         return self.model_copy(update={"evaluated": self.evaluated.for_data(facts)})
 
     def for_labels(self, labels: Labels, facts: Facts) -> Loss:
-        return self.model_copy(update={"evaluated": self.evaluated.for_labels(labels, facts)})
+        evaluated = self.evaluated.for_data(facts).for_labels(labels, facts)
+        return self.model_copy(update={"evaluated": evaluated})
 
     def step(
         self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor], dials: Dials

@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 
-from ..files import File, reading, unreadable
+from ..files import File, packed, packer_of, reading, unreadable
 from ..inputs import Inputs, Packed
 from ..raw_data import RawData, RawExamples, RawPart
 
@@ -61,6 +61,8 @@ class Npz(RawData):
 
     def _part(self, path: str, file: Path, inputs: str, labels: str) -> RawPart:
         with reading(path, file):
+            if (packer := packer_of(file)) not in ("", "zip"):
+                raise packed(path, file, packer)
             try:
                 with zipfile.ZipFile(file) as archive:
                     arrays = [self._array(archive, name, file) for name in (inputs, labels)]
@@ -127,6 +129,8 @@ class Npy(RawData):
     def _array(self, field: str) -> Inputs:
         file: Path = getattr(self, field)
         with reading(field, file):
+            if packer := packer_of(file):
+                raise packed(field, file, packer)
             try:
                 return _memory_map(file, field, str(file))
             except Refused:

@@ -192,6 +192,9 @@ class Tfds(_Hub):
             examples -= (self.held_out or HeldOut()).count(examples)
         return Facts(examples, shape, self.classes or classes)
 
+    def known_labels(self) -> None:
+        """Labels are read with the inputs."""
+
     def read(self) -> RawExamples:
         builder = self._builder
         names = getattr(builder.info.features[self.labels], "names", None)

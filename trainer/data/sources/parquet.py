@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from schedules.declaration import refuse
 from schedules.declaration.packages import import_extra
 
-from ..files import reading, unreadable
+from ..files import packed, packer_of, reading, unreadable
 from ..inputs import Key
 from ..raw_data import RawExamples, RawPart
 from .tables import Table
@@ -30,12 +30,15 @@ class Parquet(Table):
     def read(self) -> RawExamples:
         columns, train = self._part("path", self.path, None)
         if self.test is None:
-            return RawExamples(train, None, tuple(columns))
-        return RawExamples(train, self._part("test", self.test, columns)[1], tuple(columns))
+            return RawExamples(train, None, tuple(columns), self.names)
+        test = self._part("test", self.test, columns)[1]
+        return RawExamples(train, test, tuple(columns), self.names)
 
     def _part(self, path: str, file: Path, columns: list[str] | None) -> tuple[list[str], RawPart]:
         parquet = import_extra("parquet", "pyarrow.parquet", "parquet")
         with reading(path, file):
+            if packer := packer_of(file):
+                raise packed(path, file, packer)
             try:
                 opened = parquet.ParquetFile(file)
             except ValueError as error:  # ArrowInvalid is one

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from schedules.declaration import Refused, did_you_mean, refuse
 
+from ..files import packed, packer_of
 from .tf_example import features, value_of
 
 CACHE_FOLDER = "scheduled-training"
@@ -115,7 +116,9 @@ def _scan(path: str, file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     checksums = table[:, 8:].copy().view("<u4")[:, 0]
     corrupt = np.flatnonzero(_masked(_crc32c(table[:, :8])) != checksums)
     if len(corrupt):
-        if headers[0].startswith((b"\x1f\x8b", b"\x78")):
+        if corrupt[0] == 0 and (packer := packer_of(file)):
+            raise packed(path, file, packer)
+        if headers[0].startswith(b"\x78"):  # ZLIB, as TensorFlow writes it
             rule = "is compressed, and records of it can't be read one by one"
             raise refuse(path, str(file), rule, "write it without compression")
         if corrupt[0] == 0:
