@@ -2,10 +2,15 @@
 
 import atexit
 import os
+from collections.abc import Iterator
 from shutil import rmtree
 from tempfile import mkdtemp
 
+import pytest
 from hypothesis import settings
+
+from trainer.runs import known_secrets
+from trainer.runs.redaction import VARIABLE
 
 # A shared machine may stall for longer than any deadline; and continuous integration should fail
 # for what was changed, while everyone else's runs go on finding new examples.
@@ -15,3 +20,12 @@ settings.load_profile("here")
 # What runs find out about the machine is no business of the user's cache, nor that of the tests'.
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="cache-of-tests-")
 atexit.register(rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    """Each test begins in a process that knows no secret."""
+    yield
+    known_secrets.forget_all()
+    for name in [name for name in os.environ if name.startswith(VARIABLE)]:
+        del os.environ[name]

@@ -30,8 +30,9 @@ with gc_paused(freeze=True):
     )
     from .config.hydra_flags import check_flags
     from .config.hydra_loader import checked_configs
+    from .config.secret_values import with_secrets_in_environment
     from .runs.exit_codes import FAILED, REFUSED
-    from .runs.redaction import with_secrets_in_environment
+    from .runs.known_secrets import know_environment
     from .runs.report import REPORT_SECONDS, refresh
     from .runs.terminal import lenient_streams
     from .sweeps.jobs import JobError, SweepError
@@ -42,6 +43,7 @@ def main() -> None:
     """Runs Hydra's command line and exits with 0, 1, 2 or 128 + a signal's number."""
     # Hydra prints what goes wrong and exits with 1; with this it raises, and we can tell.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    know_environment()
     arguments = sys.argv[1:]
     codes: list[int] = []
     main_process = os.getpid()

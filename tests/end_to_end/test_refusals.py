@@ -17,18 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schedules import Refused
-from tests.helpers.runs import SMALL, experiment, trained
+from tests.helpers.runs import experiment, trained
 from trainer.commands.checks import look_over
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
 from trainer.config.plan import Plan
 from trainer.data import Examples, Facts, Preparation, Split
-from trainer.runs.redaction import (
-    is_secret,
-    secret_placeholders,
-    with_placeholders,
-    with_secrets_in_environment,
-)
 
 TOLD = yaml.safe_load((Path(__file__).parents[1] / "fixtures" / "refusals.yaml").read_text())
 
@@ -219,93 +213,3 @@ def test_code_runs_only_from_modules_that_are_allowed() -> None:
             Refused, match=r"hint: read it first; .*allow_code=\[tests.helpers.functions\]"
         ):
             experiment(asked, refused)
-
-
-def test_secrets_are_told_by_their_names() -> None:
-    secret = ["password", "DB_PASSWORD", "apiKey", "api_key", "auth-token", "aws_secret_access"]
-    assert [is_secret(name) for name in secret] == [True] * 6
-    assert not any(map(is_secret, ["monkey", "keypoints", "seed", "kind", "tokenizer"]))
-
-
-def test_secrets_on_the_command_line_become_variables_of_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("TRAINER_SECRET_TOKEN", "TRAINER_SECRET_PASSWORD"):
-        monkeypatch.setenv(name, "")  # so that what is set here is taken back
-        monkeypatch.delenv(name)
-    asked = ["a.token=hunter2", "b={kwargs: {password: 'x y', n: 3}, k: v}", "c.token=${oc.env:T}"]
-    assert list(with_secrets_in_environment(asked)) == [
-        "a.token=${oc.env:TRAINER_SECRET_TOKEN}",
-        'b={kwargs: {password: "${oc.env:TRAINER_SECRET_PASSWORD}", n: 3}, k: v}',
-        "c.token=${oc.env:T}",
-    ]
-
-
-def test_what_stands_for_a_secret_is_what_leads_to_it() -> None:
-    tree = {"kwargs": {"token": "hunter2", "n": "${oc.env:DB_PASSWORD}", "m": [{"key": 1}]},
-            "home": "${oc.env:HOME}"}  # fmt: skip
-    instead = secret_placeholders(tree)
-    assert instead == {
-        ("kwargs", "token"): "???",
-        ("kwargs", "n"): "${oc.env:DB_PASSWORD}",
-        ("kwargs", "m", 0, "key"): "???",
-    }
-    resolved = {"kwargs": {"token": "hunter2", "n": "x", "m": [{"key": 1}]}, "home": "/root"}
-    assert with_placeholders(resolved, instead)["kwargs"] == {
-        "token": "???", "n": "${oc.env:DB_PASSWORD}", "m": [{"key": "???"}]
-    }  # fmt: skip
-
-
-def test_a_password_in_an_address_is_a_secret_wherever_it_comes_from(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("TRAINER_SECRET_URI", "TRAINER_SECRET_URI_"):
-        monkeypatch.setenv(name, "")  # so that what is set here is taken back
-        monkeypatch.delenv(name)
-    asked = ["a.uri=http://me:hunter2@x/", "b={uri: 'db://me:y@x/z', n: 3}", "c.uri=http://x:80/"]
-    told = [
-        'a.uri="${oc.env:TRAINER_SECRET_URI}"',
-        'b={uri: "${oc.env:TRAINER_SECRET_URI_}", n: 3}',
-        asked[2],
-    ]
-    assert (
-        list(with_secrets_in_environment(asked)) == list(with_secrets_in_environment(asked)) == told
-    )
-    tree = {"uri": "${oc.env:DATABASE}", "plain": "db://me:y@x/", "all": "${other}", "n": 1}
-    resolved = {"uri": "db://me:y@x/", "plain": "db://me:y@x/", "all": {"token": "y"}, "n": 1}
-    instead = secret_placeholders(tree, resolved)
-    assert with_placeholders(resolved, instead) == {
-        "uri": "${oc.env:DATABASE}", "plain": "???", "all": {"token": "???"}, "n": 1,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("multirun", [False, True])
-@pytest.mark.parametrize("written", ["PLANTED-hunter2", "${oc.env:MY_API_TOKEN}"])
-def test_a_planted_secret_is_found_nowhere(written: str, multirun: bool, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(
-        "def rate(steps, token):\n"
-        "    assert token == 'PLANTED-hunter2'\n"
-        "    return steps * 0 + 0.01\n"
-    )
-    kwargs = f'{{token: "{written}"}}'
-    asked = [f'schedule={{kind: custom, call: "mine:rate", kwargs: {kwargs}}}', "allow_code=[mine]",
-             "run.length=3", "run.seed=1,2" if multirun else "run.seed=1"]  # fmt: skip
-    kind = "sweep" if multirun else "run"
-    where = [f"hydra.{kind}.dir={tmp_path}/run", *(["-m"] if multirun else [])]
-    command = [sys.executable, "-m", "trainer", *SMALL, *asked, *where]
-    environment = {"PATH": "/usr/bin:/bin", "MY_API_TOKEN": "PLANTED-hunter2",
-                   "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "runs code that the config names: mine:rate" in done.stdout
-    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
-    assert len(files) > 5
-    assert not [path for path in files if b"PLANTED" in path.read_bytes()]
-    assert not [path for path in (tmp_path / "run").rglob("*") if "PLANTED" in path.name]
-    assert "PLANTED" not in done.stdout
-    if not multirun:
-        again = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert (again.returncode, again.stderr) == (0, "")
-        assert "done at step 3" in again.stdout

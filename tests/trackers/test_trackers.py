@@ -175,7 +175,7 @@ def test_one_that_fails_changes_nothing_and_is_told_of_once(
     at: str, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trained(tmp_path, *SHORT, f"log.broken.at={at}", "log.csv={}") == 0
-    said = "log.broken failed, and is left out from here on: RuntimeError: no route to http://host/"
+    said = "log.broken failed, and is left out from here on: RuntimeError: no route to http://***@host/"
     assert capsys.readouterr().out.count(said) == 1
     assert [row["said"] for row in events(tmp_path, "tracker")] == [said]
     assert result(tmp_path)["weights_digest"] == result(plain)["weights_digest"]

@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -24,8 +24,10 @@ from ..data.sources.in_memory import GivenData
 from ..losses.step import GivenStep
 from ..models.in_memory import GivenModel
 from ..runs.folder import Folder
+from ..runs.known_secrets import know_environment, veiled_refusals
 from ..runs.redaction import secret_placeholders
 from ..runs.signals import Interruption
+from ..runs.terminal import LenientStream
 from ..training.run import StartError, perform, tell
 from ..training.run_config import declare
 from .callback import Callback, Watch
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 _TRAINING = Lock()
 
 
+@veiled_refusals()
 def train(
     experiment: Experiment,
     folder: str | os.PathLike[str] | None = None,
@@ -92,18 +95,19 @@ def train(
             raise refuse("resume.policy", "checkpoint", rule, hint)
         return complete
 
+    know_environment()
+    placeholders = experiment.placeholders or secret_placeholders(
+        experiment.model_dump(mode="json")
+    )
     plan = Plan.of(_with_objects(experiment, model, data, loss))
     warnings = look_over(plan)
     if not _TRAINING.acquire(blocking=False):
         hint = "wait for it, or train in another process"
         raise refuse("train", ABSENT, "a run is under way in this process", hint)
     try:
-        place = Folder(_made(folder))
+        place = _made(folder)
         with place.locked(), _silence(quiet) as aloud:
             experiment = plan.experiment
-            placeholders = experiment.placeholders or secret_placeholders(
-                experiment.model_dump(mode="json")
-            )
             plan = declare(place, plan, placeholders, again)
             experiment = plan.experiment
             watch = Watch(plan.total_steps, callback, aloud)
@@ -186,19 +190,22 @@ def _with_objects(
     return complete
 
 
-def _made(folder: str | os.PathLike[str] | None) -> Path:
+def _made(folder: str | os.PathLike[str] | None) -> Folder:
     """The folder, there or made; a new one as the command line names it where none is given."""
     now = datetime.now()
-    path = Path(folder or f"outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}-{secrets.token_hex(3)}")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    name = folder or f"outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}-{secrets.token_hex(3)}"
+    made = Folder(Path(name))
+    made.check_name("folder")
+    made.path.mkdir(parents=True, exist_ok=True)
+    return made
 
 
 @contextmanager
 def _silence(quiet: bool) -> Iterator[TextIO]:
-    """Keeps quiet where that is wanted; gives where what is printed would have gone."""
-    aloud = sys.stdout
-    with redirect_stdout(StringIO() if quiet else aloud):
+    """Keeps quiet where that is wanted, and secrets everywhere; gives where printing goes."""
+    aloud: Any = LenientStream(sys.stdout)
+    errors: Any = LenientStream(sys.stderr)
+    with redirect_stdout(StringIO() if quiet else aloud), redirect_stderr(errors):
         yield aloud
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from ..config.cluster import Cluster
 from ..config.early_stopping import finished
 from ..config.plan import Plan
 from ..runs.folder import Folder
+from ..runs.known_secrets import holds_secret
 from ..training.follower import follow
 from ..training.rerun import compare, prepare
 from ..training.run import run, tell
@@ -54,6 +55,7 @@ class Job:
         path = Path(composed.runtime.output_dir)
         try:
             plan, placeholders, warnings = checked(config, composed)
+            Folder(path).check_name()
         except Refused:
             _remove_if_empty(path)
             raise
@@ -135,7 +137,8 @@ def _check_cluster(cluster: Cluster, plan: Plan, composed: Any) -> None:
 
 def _remove_if_empty(path: Path) -> None:
     """Hydra makes the run folder before it asks us; a refused run leaves none."""
-    try:
+    with suppress(OSError):  # it holds something, or is not there
         path.rmdir()
-    except OSError:  # it holds something, or is not there
-        return
+        for above in path.parents:
+            if holds_secret(str(above)):
+                above.rmdir()

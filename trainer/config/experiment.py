@@ -19,6 +19,7 @@ from ..models import Model
 from ..models.exports import Export
 from ..optimizers import Optimizer
 from ..optimizers.averages import Ema
+from ..runs.known_secrets import veiled_refusals
 from ..runs.redaction import KeyPath
 from ..scheduled.fields import Driven, driven
 from ..trackers import Log
@@ -89,8 +90,9 @@ class Experiment(Declaration):
         """
         from .from_python import compose_values
 
-        values, placeholders = compose_values(asked, config_dir)
-        experiment = cls.declared(values)
+        with veiled_refusals():
+            values, placeholders = compose_values(asked, config_dir)
+            experiment = cls.declared(values)
         experiment.placeholders.update(placeholders)
         return experiment
 

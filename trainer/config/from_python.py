@@ -17,6 +17,7 @@ from ..runs.redaction import KeyPath, secret_placeholders
 from .conf_folder import CONF
 from .hydra import normalize_overrides, our_groups, refusing_hydra_errors, to_plain
 from .rerun import copy_value, rerun_config
+from .secret_values import know_secrets_of
 
 ESSENTIAL = ("schedule", "optimizer", "model", "data", "device")
 """A mapping with all of these, each with its kind, is taken without defaults."""
@@ -40,13 +41,15 @@ def compose_values(
     options, values = _merge_mappings(source for source in sources if isinstance(source, Mapping))
     search_path = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     arguments = [*options, *overrides]
+    know_secrets_of(overrides)
     with refusing_hydra_errors(arguments):
         with our_groups():
             normalized = list(normalize_overrides([*arguments, *search_path]))
             config = hydra_compose("config", overrides=normalized)
         composed: Any = OmegaConf.to_container(rerun_config(config, overrides), resolve=False)
         merged = _apply_values(composed, values, overrides) if values else composed
-        return to_plain(DictConfig(merged)), secret_placeholders(merged)
+        plain = to_plain(DictConfig(merged))
+        return plain, secret_placeholders(merged, plain)
 
 
 def _apply_values(

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from schedules.declaration import ABSENT, refuse
+from schedules.declaration import ABSENT, Refused, refuse
 
 from .conf_folder import CONF, group_options
 from .hydra_assertions import keep_assertions
@@ -27,12 +27,10 @@ from .hydra_refusals import is_of_hydra, refusal_of
 from .hydra_sources import use_bounded_files
 from .override_syntax import option_refusal, unreadable_override
 from .rerun import rerun_config
+from .secret_values import MAX_BRACKETS, absent_secrets, know_secrets_of
 from .sweep_words import write_out_spaces, write_out_zip
 
 VERSION_BASE = "1.3"
-MAX_BRACKETS = 100
-"""The most lists and mappings in an override: Hydra's parser recurses for nested ones."""
-
 FLAGS_WITH_VALUE = {
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn",
     "--config-dir", "-cd", "--experimental-rerun", "--info", "-i",
@@ -58,6 +56,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | None = None) -> dic
         Refused: when Hydra can't compose them, with the override to change.
     """
     arguments = list(overrides)
+    know_secrets_of(overrides)
     if config_dir is not None:
         arguments.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
     with refusing_hydra_errors(overrides), our_groups():
@@ -78,7 +77,13 @@ def our_groups() -> Iterator[None]:
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
-    """The composed config with interpolations resolved, as plain mappings and lists."""
+    """The composed config with interpolations resolved, as plain mappings and lists.
+
+    Raises:
+        Refused: when secrets are not here, naming each.
+    """
+    if absent := list(absent_secrets(OmegaConf.to_container(config, resolve=False))):
+        raise Refused(absent)
     return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
 
 

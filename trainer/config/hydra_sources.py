@@ -19,9 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 from schedules.declaration import refuse
 from schedules.declaration.yaml_files import read_bounded
 
+from .secret_values import move_secrets_of_file
+
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Reads config files only from inside their folder, and only where that is cheap.
+    """Reads config files only from inside their folder, where that is cheap, without secrets.
 
     Thirty lines of aliases take YAML half a minute and a gigabyte, and `schedule=../../secret`
     names a file outside of every group. This class has the name of Hydra's own: launchers send it
@@ -36,6 +38,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
             rule = "leads out of the folder of configs"
             raise refuse(str(Path(config_path).parent), Path(config_path).name, rule)
         text, config = _read(file, config_path)
+        move_secrets_of_file(config)
         header = self._get_header_dict(text[:512])
         return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", config, header)
 

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from schedules.declaration import Refused, did_you_mean, refuse
 
 from .conf_folder import group_options
+from .secret_values import may_hold_secrets
 
 ASSIGNMENT = "key=value; quote what holds spaces or commas: 'key=\"a, b\"'"
 PROGRAMS = ("export", "predict", "report", "control")
@@ -52,6 +53,8 @@ def unreadable_override(override: str, message: str) -> Refused:
     """
     override = override.lstrip("+")
     key, separator, value = override.partition("=")
+    if may_hold_secrets(override):  # nobody can tell where they begin and end
+        return refuse(key, "***", "can't be read", ASSIGNMENT)
     if not separator:
         return refuse("override", override, "is no override", _word_hint(override))
     if not re.fullmatch(r"[\w./@:-]+", key, re.ASCII) or not _reads(f"{key}=x"):

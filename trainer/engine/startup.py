@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from schedules.declaration.gc_pause import gc_paused
 
+from ..runs.known_secrets import veil_file
+
 if TYPE_CHECKING:
     pass
 
@@ -55,3 +57,4 @@ def stderr_to(path: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
+        veil_file(path)

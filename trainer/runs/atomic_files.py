@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from .known_secrets import veil
+
 MAX_HELD_BYTES = 64 * 2**20
 """The bytes of lines that are kept in memory while the disk refuses them."""
 
@@ -19,7 +21,7 @@ class WriteError(Exception):
 
 
 def write(path: Path, text: str) -> None:
-    """Replaces a file by a rename, once the whole new file is on the disk.
+    """Replaces a file by a rename, once the whole new file is on the disk, without known secrets.
 
     Raises:
         OSError: when the disk refuses; the old file is then as it was.
@@ -27,7 +29,7 @@ def write(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(veil(text))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .atomic_files import Lines, json_objects
+from .known_secrets import veil_tree
 
 Event = dict[str, Any]
 
@@ -27,7 +28,11 @@ class Events:
 
     def add(self, step: int, event: str, **details: Any) -> Event:
         """Records an event that happened before update `step`, and returns its row."""
-        row = {"step": step, "event": event, **details, "time": round(time.time(), 3)}
+        row = {
+            "step": step,
+            **veil_tree({"event": event, **details}),
+            "time": round(time.time(), 3),
+        }
         self.rows.append(row)
         self._lines.add(json.dumps(row) + "\n")
         with suppress(OSError):  # the line is held, and written later

@@ -16,6 +16,8 @@ import yaml
 from schedules.declaration import ABSENT, refuse
 from schedules.declaration.yaml_files import read_bounded
 
+from .known_secrets import holds_secret
+
 
 class Folder:
     """The files of one run, by what they are for."""
@@ -59,6 +61,16 @@ class Folder:
             return None
         result: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
         return result
+
+    def check_name(self, override: str = "hydra.run.dir") -> None:
+        """Checks whether the path may be shown, printed and sent.
+
+        Raises:
+            Refused: when a secret is in it, as `${hydra.job.override_dirname}` could bring one.
+        """
+        if holds_secret(str(self.path)):
+            rule = "names a folder after a secret"
+            raise refuse(override, ABSENT, rule, f"{override}=runs/first")
 
     @contextmanager
     def locked(self, override: str = "hydra.run.dir") -> Iterator[None]:

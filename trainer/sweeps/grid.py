@@ -15,6 +15,7 @@ from schedules.declaration import refuse
 
 from ..config.allow_code import is_typed_permission
 from ..config.hydra import normalize_overrides
+from ..config.secret_values import with_secrets_in_environment
 from .axes import parse_axes, values
 
 
@@ -67,7 +68,8 @@ def params_overrides(params: Mapping[str, Any], arguments: Iterable[str]) -> lis
             raise refuse(f"hydra.sweeper.params.{key}", value, rule, f"type {key}=…, if at all")
     overridden = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
     texts = {key: _text(value) for key, value in params.items() if key not in overridden}
-    return list(normalize_overrides(f"{key}={text}" for key, text in texts.items()))
+    typed = with_secrets_in_environment(f"{key}={text}" for key, text in texts.items())
+    return list(normalize_overrides(typed))
 
 
 def _text(value: Any) -> str:

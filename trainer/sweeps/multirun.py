@@ -44,6 +44,7 @@ class Multirun:
         """
         setup_globals()
         composed = Composer(self._config, self._loader).jobs(arguments, params)
+        Folder(self.path).check_name("hydra.sweep.dir")
         if (self.path / JOURNAL).exists():
             rule = "holds a search, and would hold a sweep besides"
             raise refuse("hydra.sweep.dir", str(self.path), rule, "hydra.sweep.dir=… is another")

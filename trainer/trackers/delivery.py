@@ -11,8 +11,8 @@ from typing import Any
 from ..runs.atomic_files import json_objects
 from ..runs.folder import Folder
 from ..runs.identity import flat
+from ..runs.known_secrets import veil
 from ..runs.provenance import code
-from ..runs.redaction import without_credentials
 from . import Log, Row, Rows, Tracked, Tracker, TrackerRun
 from .backlog import Act, Backlog
 from .table import is_before
@@ -215,6 +215,6 @@ def _writing(rows: Rows) -> Act:
 
 
 def _error_line(error: Exception) -> str:
-    """The first line of an error, without credentials."""
-    line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {without_credentials(line)[:300]}".removesuffix(": ")
+    """The first line of an error, without secrets."""
+    line = next(iter(veil(str(error)).strip().splitlines()), "")
+    return f"{type(error).__name__}: {line[:300]}".removesuffix(": ")

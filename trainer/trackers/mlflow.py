@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from ..runs.atomic_files import write
+from ..runs.known_secrets import veil
 from .rows import Row
 from .tracker import Tracked, Tracker, TrackerRun
 
@@ -75,7 +76,7 @@ class Mlflow(Tracker):
         # Two processes must not both make the tables, the experiment, or the parent.
         with _locked(home / f".{run.tracker_name}.lock") if local or run.sweep else nullcontext():
             client = mlflow.MlflowClient(tracking_uri=uri or f"sqlite:///{home / 'mlflow.db'}")
-            experiment = _experiment(client, self.experiment, local)
+            experiment = _experiment(client, veil(self.experiment), local)
             parent = None
             if run.sweep:
                 file = run.sweep / f"{run.tracker_name}.json"
@@ -83,7 +84,7 @@ class Mlflow(Tracker):
                     file, client, home, lambda: _create_parent(client, experiment, home.name)
                 )
         tags: dict[str, Any] = {
-            "mlflow.runName": self.name or run.name,
+            "mlflow.runName": veil(self.name or run.name),
             "folder": str(run.folder.resolve()),
         }
         if run.git:

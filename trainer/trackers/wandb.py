@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from ..runs.atomic_files import write
+from ..runs.known_secrets import veil
 from .rows import Row
 from .tracker import Tracked, Tracker, TrackerRun
 
@@ -41,9 +42,9 @@ class Wandb(Tracker):
         run_id = json.loads(file.read_text(encoding="utf-8"))["run_id"] if file.exists() else None
         wandb_run = wandb.init(
             mode=self.mode,
-            project=self.project,
+            project=veil(self.project),
             entity=self.entity,
-            name=self.name or run.name,
+            name=veil(self.name or run.name),
             group=run.sweep.name if run.sweep else None,
             id=run_id,
             resume="allow" if self.mode == "online" else None,

@@ -11,6 +11,7 @@ from typing import Any
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
 from ..runs.identity import is_free
+from ..runs.redaction import same_but_for_secrets
 from .run_config import complete_config
 
 COMPARED = ("steps", "compile", "together", "device", "replicas", "cores", "data_digest", "git")
@@ -33,7 +34,11 @@ def compare(source: Path, folder: Folder) -> str | None:
     before, now = first.read_result(), second.read_result()
     if before is None or now is None or before["status"] != now["status"]:
         return None
-    if _bound(first) != _bound(second):
+    old, new = _bound(first), _bound(second)
+    if old.keys() != new.keys() or not all(
+        same_but_for_secrets(old[path], new[path]) or same_but_for_secrets(new[path], old[path])
+        for path in old
+    ):
         return None
     same = before["weights_digest"] == now["weights_digest"]
     differences = list(_differences(before, now))
@@ -47,7 +52,7 @@ def compare(source: Path, folder: Folder) -> str | None:
 
 def _bound(folder: Folder) -> dict[str, Any]:
     """What makes a run the run it is."""
-    values = complete_config(folder, resolve=True)
+    values = complete_config(folder)
     return {path: value for path, value in values.items() if not is_free(path)}
 
 

@@ -17,6 +17,7 @@ from ..runs.atomic_files import WriteError, write
 from ..runs.checkpoints import CheckpointMismatchError
 from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder, display_path
+from ..runs.known_secrets import veil_tree
 from ..runs.provenance import provenance
 from ..runs.signals import Stop
 
@@ -122,7 +123,7 @@ def ended(this: Assembled, signal_number: int | None, reason: str, seconds: floa
         status, code = ("done" if done else "pruned" if pruned else "stopped"), DONE
     if reason:
         print(f"{session.label}{reason}", file=sys.stderr)
-    result = _result(this, status, reason, seconds)
+    result = veil_tree(_result(this, status, reason, seconds))
     try:
         write(session.folder.result, json.dumps(result, indent=1) + "\n")
     except OSError as error:

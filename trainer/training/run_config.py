@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+from omegaconf import OmegaConf
 
 from schedules.declaration import ABSENT, Refused, refuse, yaml_text
 from schedules.declaration.yaml_files import read_mapping
 
 from ..config.experiment import Experiment
+from ..config.hydra import refusing_hydra_errors, to_plain
 from ..config.plan import Plan
 from ..runs.atomic_files import write
 from ..runs.checkpoints import Checkpoints
 from ..runs.folder import Folder
 from ..runs.identity import flat, is_free
-from ..runs.redaction import KeyPath, with_placeholders
+from ..runs.redaction import KeyPath, same_but_for_secrets, with_placeholders, with_secrets
 
 STEPS_AT_ONCE = 100_000
 """Steps of a schedule that are compared at a time."""
@@ -48,13 +51,14 @@ def declare(
         Refused: with a table of the differences.
     """
     experiment = plan.experiment
-    declared = with_placeholders(experiment.model_dump(mode="json"), placeholders or {})
+    values = experiment.model_dump(mode="json")
+    declared = with_placeholders(deepcopy(values), placeholders or {})
     if not folder.has_updates():
         folder.compile_choice.unlink(missing_ok=True)  # measured for who knows which config
     elif folder.config.exists():
         differences = [
             difference
-            for difference in _differences(complete_config(folder), flat(declared))
+            for difference in _differences(complete_config(folder, values), flat(declared), values)
             if not is_free(difference.path) or _steers(difference.path, experiment)
         ]
         policy = experiment.resume.policy
@@ -77,14 +81,15 @@ def declare(
     return plan
 
 
-def complete_config(folder: Folder, *, resolve: bool = False) -> dict[str, Any]:
-    """The values in `config.yaml` by their override paths, interpolations resolved if asked for.
+def complete_config(folder: Folder, secrets: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The values in `config.yaml` by their override paths, secrets as they are written there.
 
-    A setting that a later version has added has its default: the run was made with that.
+    A setting that a later version has added has its default: the run was made with that. A config
+    with secrets is complete only together with the tree of values `secrets` that has them.
     """
-    written = flat(read_mapping(folder.config) if resolve else folder.read_config())
+    written = flat(folder.read_config())
     try:
-        defaults = flat(Experiment.declared(read_mapping(folder.config)).model_dump(mode="json"))
+        defaults = flat(Experiment.declared(_read(folder, secrets or {})).model_dump(mode="json"))
     except Refused:  # such as a secret that is not here: what is written is all there is
         return written
     return {**defaults, **written}
@@ -106,8 +111,23 @@ def _as_begun(folder: Folder, now: Experiment) -> Experiment:
 
 
 def _declared_in(folder: Folder, now: Experiment) -> Experiment:
-    """The experiment in the folder's config, where code may run as `now` allows, and no other."""
-    return Experiment.declared({**read_mapping(folder.config), "allow_code": now.allow_code})
+    """The experiment in the folder's config, where code may run as `now` allows, and no other.
+
+    It has the secrets of `now`.
+    """
+    values = _read(folder, now.model_dump(mode="json"))
+    return Experiment.declared({**values, "allow_code": now.allow_code})
+
+
+def _read(folder: Folder, secrets: Mapping[str, Any]) -> dict[str, Any]:
+    """The values in `config.yaml`; `secrets` is the tree of values that has its secrets.
+
+    Raises:
+        Refused: also where a secret is in neither.
+    """
+    written = with_secrets(read_mapping(folder.config, resolve=False), secrets)
+    with refusing_hydra_errors(()):
+        return to_plain(OmegaConf.create(written))
 
 
 def _check_applied(folder: Folder, before: Plan, now: Plan) -> None:
@@ -137,10 +157,18 @@ def _steers(path: str, experiment: Experiment) -> bool:
     return rewinds and path in ("checkpoint.every", "checkpoint.keep_every")
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], values: Mapping[str, Any]
+) -> Iterator[Difference]:
+    """The values that are others than before; `values` is the tree of `now` with its secrets.
+
+    Secrets are not compared, since the folder has none: another token is no other run.
+    """
+    plain = flat(values)
     for path in sorted(before.keys() | now.keys()):
         old, new = before.get(path, ABSENT), now.get(path, ABSENT)
-        if old != new:
+        same = old in (new, plain.get(path, ABSENT)) or same_but_for_secrets(old, new)
+        if not same:
             yield Difference(path, old, new)
 
 

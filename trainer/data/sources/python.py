@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Literal
 
 from schedules.declaration import Refused, refuse
 from schedules.declaration.functions import CallsFunction
 
+from ...runs.known_secrets import MASK, veil_tree
+from ...runs.redaction import secret_placeholders, with_placeholders
 from ..raw_data import RawData, RawExamples
 from .conversion import Converter
 
@@ -35,5 +39,11 @@ class Python(CallsFunction, RawData):
             raise
         except Exception as error:  # whatever the user's function raises
             rule = f"raised {type(error).__name__}: {error}"
-            raise refuse("call", self.call, rule, f"it was given {self.kwargs}") from None
+            raise refuse("call", self.call, rule, _arguments(self.kwargs)) from None
         return Converter("call", self.call, "returned", HINT).convert(returned)
+
+
+def _arguments(kwargs: Mapping[str, Any]) -> str:
+    """What a function was given, without secrets."""
+    secrets = dict.fromkeys(secret_placeholders(kwargs), MASK)
+    return f"it was given {veil_tree(with_placeholders(deepcopy(dict(kwargs)), secrets))}"

@@ -150,7 +150,8 @@ class Search:
             raise refuse("hydra.sweeper.metric", metric, rule, hint)
 
     def _check_folder(self) -> None:
-        """Refuses a folder that holds runs of something else."""
+        """Refuses a folder that holds runs of something else, or is named after a secret."""
+        Folder(self.path).check_name("hydra.sweep.dir")
         if (self.path / JOURNAL).exists():
             return
         if (self.path / INDEX).exists() or (self.path / "0").exists():
