@@ -39,7 +39,7 @@ with gc_paused(freeze=True):
     from .analysis.lint import lint
     from .analysis.preview import horizon, panels, span
     from .catalogue import entries
-    from .command_line import add_config_options, read_previews
+    from .command_line import add_config_options, message, read_previews
     from .declaration import Refused, did_you_mean, plugins, refuse
     from .declaration.kind import families
     from .plots.save import FORMATS, save, write_file
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         )
         sys.exit(command(parser, rest))
     except Refused as refused:
-        print(refused, file=sys.stderr)
+        print(message(refused), file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader, for example `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,7 +22,11 @@ CLOCK_OPTIONS = ("total_steps", "batch_size", "examples_per_epoch")
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that `read_previews` reads."""
     parser.add_argument(
-        "overrides", nargs="*", metavar="OVERRIDE", help="as for python -m trainer: schedule=cosine"
+        "overrides",
+        nargs="*",
+        type=_without_secrets,
+        metavar="OVERRIDE",
+        help="as for python -m trainer: schedule=cosine",
     )
     parser.add_argument(
         "--file",
@@ -61,6 +65,20 @@ def read_previews(options: argparse.Namespace) -> dict[str, Preview]:
         label: _preview_of_overrides(overrides, options.config_dir)
         for label, overrides in _sweep(options.overrides)
     }
+
+
+def message(refused: Refused) -> str:
+    """What a refusal says, without secrets."""
+    from trainer.runs.known_secrets import veil
+
+    return veil(str(refused))
+
+
+def _without_secrets(override: str) -> str:
+    """An override with its secrets moved to the environment: it becomes a title and labels."""
+    from trainer.config.secret_values import with_secrets_in_environment
+
+    return next(with_secrets_in_environment([override]))
 
 
 def _option(name: str) -> str:

@@ -58,7 +58,8 @@ def test_a_secret_arrives_as_it_was_typed_and_stands_nowhere(
     assert moved != override
     assert "hunter" not in moved
     assert values_of(override) == values
-    assert list(with_secrets_in_environment([moved])) == [moved]
+    for (job,) in combinations([moved]):  # as a launcher gives it to another process
+        assert list(with_secrets_in_environment([job])) == [job]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def values(tree):
 
 
 def rate(steps, token):
+    if token.endswith("raise"):
+        raise ValueError(f"no {token}")
     return steps * 0 + 0.01
 
 
@@ -162,12 +164,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def trainer(place: Path, *asked: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+def trainer(
+    place: Path, *asked: str, module: str = "trainer", **environ: str
+) -> subprocess.CompletedProcess[bytes]:
     """Runs the command line, whose output must hold no secret either."""
     inherited = {"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}
     paths = os.pathsep.join([str(place / "code"), str(CHECKOUT)])
     environment = {**inherited, "PYTHONPATH": paths, **ENVIRONMENT, **environ}
-    command = [sys.executable, "-m", "trainer", *asked]
+    command = [sys.executable, "-m", module, *asked]
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, timeout=240)
     assert_clean("standard output", done.stdout)
     assert_clean("standard error", done.stderr)
@@ -298,6 +302,19 @@ def test_no_folder_is_named_after_a_secret(named: str, place: Path) -> None:
     assert done.returncode == 2
     assert b"names a folder after a secret" in done.stderr
     assert set(place.iterdir()) == before
+
+
+def test_a_preview_draws_and_tells_no_secret(place: Path) -> None:
+    asked = "schedule={kind: custom, call: 'canary:rate', kwargs: {token: TOKEN}}"
+    swept = ["plot", "--output", "drawn.svg", "allow_code=true"]
+    tokens = ["schedule.kwargs.token=CANARY-one,CANARY-two"]
+    drawn = trainer(place, *swept, asked, *tokens, module="schedules")
+    assert drawn.returncode == 0
+    assert_clean("drawn.svg", (place / "drawn.svg").read_bytes())
+    refused = trainer(place, "plot", "allow_code=true", asked.replace("TOKEN", "CANARY-raise"),
+                      module="schedules")  # fmt: skip
+    assert refused.returncode == 2
+    assert b"raised ValueError: no ***" in refused.stderr
 
 
 @pytest.mark.parametrize(

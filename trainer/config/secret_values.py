@@ -62,7 +62,7 @@ def with_secrets_in_environment(arguments: Iterable[str]) -> Iterator[str]:
     Everything else stays as it was typed, to the letter.
 
     >>> list(with_secrets_in_environment(["run.seed=1", "schedule.kwargs.token=hunter2"]))
-    ['run.seed=1', 'schedule.kwargs.token=${secret:TRAINER_SECRET_TOKEN}']
+    ['run.seed=1', 'schedule.kwargs.token="${secret:TRAINER_SECRET_TOKEN}"']
     """
     for argument in arguments:
         for start, stop, text in reversed(list(_replacements(argument))):
@@ -133,15 +133,15 @@ def _replacements(argument: str) -> Iterator[tuple[int, int, str]]:
     """The secrets in an override: from where to where, and what to write there instead."""
     for written in _values(argument):
         typed = argument[written.start : written.stop]
-        if "${" not in typed and is_secret_value(written.names, written.value):
-            moved = _moved(written.names, written.value)
-            quoted = moved if isinstance(written.value, str) else f'"{moved}"'
-            yield written.start, written.stop, quoted
+        is_plain = "${" not in str(written.value)
+        if is_plain and is_secret_value(written.names, written.value):
+            # In quotes, for Hydra would escape what it writes out of several values.
+            yield written.start, written.stop, f'"{_moved(written.names, written.value)}"'
         elif isinstance(written.value, str):
             replaced = _without_logins(written.names, typed)
-            if replaced == typed and "${" not in typed and any(logins(written.value)):
+            if replaced == typed and is_plain and any(logins(written.value)):
                 # It is typed with escapes.
-                replaced = moved_to_environment(_last_key(written.names), written.value)
+                replaced = f'"{moved_to_environment(_last_key(written.names), written.value)}"'
             if replaced != typed:
                 yield written.start, written.stop, replaced
 
