@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from tests.helpers import extras, records
 from tests.helpers.runs import experiment
@@ -51,7 +52,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, label in enumerate(labels):
         image = folder / "images" / f"class_{label}" / f"{i}.bmp"
         image.parent.mkdir(parents=True, exist_ok=True)
-        image.write_bytes(b"BM" + bytes(16) + (8).to_bytes(4, "little") * 2)
+        Image.new("RGB", (8, 8)).save(image)
     records.write(folder / "a.tfrecord", [{"x": [0.5, 1.5], "label": int(i)} for i in labels])
     return folder
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageOps
 
 from tests.helpers import records
 from tests.helpers.runs import experiment, result, trained
@@ -58,18 +59,91 @@ def test_images_are_those_in_the_files_and_their_folder_is_the_class(here: Path)
 
 
 def test_every_format_is_decoded_and_its_size_known_without_tensorflow(here: Path) -> None:
-    pillow = pytest.importorskip("PIL.Image", reason="makes the files")
     smooth = np.tile(np.linspace(0, 200, 9, dtype=np.uint8)[:, None, None], (1, 11, 3))
     for i, ending in enumerate(("png", "jpg", "jpeg", "bmp", "gif")):
         file = Path("images") / f"class_{i % 2}" / f"{i}.{ending}"
         file.parent.mkdir(parents=True, exist_ok=True)
         more = {"quality": 95, "progressive": True} if ending == "jpg" else {}
-        pillow.fromarray(smooth).save(file, **more)
+        Image.fromarray(smooth).save(file, **more)
         assert dimensions(file) == (9, 11)
     inputs = loaded(kind="image_folder", path="images", test="images", normalise="none").train
     assert len(inputs) == 5
     for found in inputs.inputs:
         np.testing.assert_allclose(found, smooth, atol=8)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_an_image_is_learnt_from_as_it_is_seen(orientation: int, ending: str, here: Path) -> None:
+    smooth = np.linspace(0, 120, 8)[:, None, None] + np.linspace(0, 120, 16)[:, None] + np.zeros(3)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = Path("images", "cats", f"0.{ending}")
+    for place in (file, Path("images", "dogs", "0.png")):
+        place.parent.mkdir(parents=True)
+    Image.fromarray(smooth.astype(np.uint8)).save(file, exif=exif, quality=100)
+    seen = ImageOps.exif_transpose(Image.open(file))
+    assert dimensions(file) == dimensions(file.read_bytes()) == (seen.height, seen.width)
+    Image.new("RGB", seen.size).save("images/dogs/0.png")
+    folder = {"kind": "image_folder", "path": "images", "normalise": "none"}
+    found = loaded(**folder, test="images").train.inputs[0]
+    np.testing.assert_allclose(found, np.asarray(seen), atol=10)  # TensorFlow's quick JPEG
+    resized = loaded(**folder, test="images", size=[seen.height // 2, seen.width // 2]).train
+    assert resized.inputs.shape[1:3] == (seen.height // 2, seen.width // 2)
+    halved = seen.resize((seen.width // 2, seen.height // 2), Image.Resampling.BILINEAR)
+    np.testing.assert_allclose(resized.inputs[0], np.asarray(halved), atol=12)
+    rows = [{"image": file.read_bytes(), "label": i % 2} for i in range(4)]
+    records.write(Path("a.tfrecord"), rows)
+    recorded = loaded(kind="tfrecord", path="a.tfrecord", test="a.tfrecord").train.inputs[0]
+    np.testing.assert_array_equal(recorded, found)
+
+
+@pytest.mark.filterwarnings("default:Corrupt EXIF data")
+def test_an_image_with_damaged_exif_is_read_as_it_lies(here: Path) -> None:
+    file = Path("a.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (16, 8)).save(file, exif=exif)
+    whole = file.read_bytes()
+    assert dimensions(whole) == (16, 8)
+    place = whole.index(b"Exif") + 6
+    for damaged in (b"XX*\0", b"MM\0*\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff\xff\xff"):
+        content = whole[:place] + damaged + whole[place + len(damaged) :]
+        assert dimensions(content) == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("names", "train", "test"),
+    [
+        (["train", "test"], "train", "test"),
+        (["Train", "val", "test"], "Train", "test"),
+        (["training", "validation"], "training", "validation"),
+        (["train", "eval", "__MACOSX"], "train", "eval"),
+        (["train"], "train", None),
+        (["valid"], "valid", None),
+    ],
+)
+def test_folders_of_parts_are_no_classes(
+    names: list[str], train: str, test: str | None, here: Path
+) -> None:
+    for name in names:
+        folder(f"images/{name}")
+    asked = ("data=image_folder", "data.path=images", "data.batch_size=2")
+    problem = refused(lambda: experiment(*asked).data.facts())
+    assert problem.path == "path"
+    assert "parts of a data set, and no classes" in problem.rule
+    assert [word.partition("=")[0] for word in problem.hint.split()] == (
+        ["data.path", "data.test"] if test else ["data.path"]
+    )
+    data = experiment(*asked, *problem.hint.split()).data
+    assert (data.path, data.test) == (here / "images" / train, test and here / "images" / test)
+    assert data.facts().classes == 2
+
+
+def test_a_class_may_have_the_name_of_a_part(here: Path) -> None:
+    for name in ("bus", "train", "car"):
+        folder(f"images/{name}")
+    assert declared(kind="image_folder", path="images").facts().classes == 3
 
 
 def test_images_are_resized_and_made_grey_where_that_is_asked_for(here: Path) -> None:

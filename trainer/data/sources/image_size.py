@@ -1,49 +1,72 @@
-"""The size of an image, from the first bytes of its file."""
+"""The header of an image file: its size, and which way up it is seen."""
 
 from __future__ import annotations
 
-import struct
+import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-_STANDALONE = {0x01, *range(0xD0, 0xD9)}
-"""JPEG markers without a segment after them."""
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""JPEG markers of a frame, whose header has the size (ITU-T T.81, B.1.1.3)."""
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP")
+"""The formats that TensorFlow decodes, by their names in Pillow."""
+
+warnings.filterwarnings("ignore", "Corrupt EXIF data")
+# Pillow warns as it opens the file; in the threads that decode, no block could catch it.
+
+MIRRORED = {2: [1], 3: [0, 1], 4: [0], 6: [1], 7: [0, 1], 8: [0]}
+"""The axes to reverse for an orientation, after rows and columns change places for 5 and above."""
 
 
 def dimensions(image: Path | bytes) -> tuple[int, int] | None:
-    """Height and width of a PNG, JPEG, GIF or BMP; None for any other file."""
+    """Height and width of a PNG, JPEG, GIF or BMP as it is seen; None for any other file."""
     with BytesIO(image) if isinstance(image, bytes) else image.open("rb") as opened:
-        head = opened.read(26)
-        try:
-            if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR":
-                width, height = struct.unpack(">II", head[16:24])
-            elif head[:6] in (b"GIF87a", b"GIF89a"):
-                width, height = struct.unpack("<HH", head[6:10])
-            elif head.startswith(b"BM"):
-                width, height = struct.unpack("<ii", head[18:26])
-            elif head.startswith(b"\xff\xd8"):
-                opened.seek(2)
-                return _jpeg(opened)
-            else:
-                return None
-        except struct.error:  # the file ends too soon
+        if (picture := _opened(opened)) is None:
             return None
-    return abs(height), width  # a BMP that is written from the top down has a negative height
+        width, height = picture.size
+        return (width, height) if _orientation(picture) >= 5 else (height, width)
 
 
-def _jpeg(opened: BinaryIO) -> tuple[int, int] | None:
-    """The size in the first frame header, jumping over what stands before it."""
-    while opened.read(1) == b"\xff":
-        while (marker := opened.read(1)) == b"\xff":  # fill bytes
-            pass
-        if not marker or marker[0] in _STANDALONE:
-            continue
-        (length,) = struct.unpack(">H", opened.read(2))
-        if marker[0] in _FRAMES:
-            _, height, width = struct.unpack(">BHH", opened.read(5))
-            return height, width
-        opened.seek(length - 2, 1)
-    return None
+def upright(decoded: tf.Tensor, content: bytes) -> tf.Tensor:
+    """The pixels `[height, width, channels]` of an image file's `content`, as they are seen.
+
+    Cameras write the pixels as the sensor lies, and how it was held as Exif's orientation (Exif
+    2.32, 4.6.5.1.6), which TensorFlow and Keras leave out.
+    """
+    import tensorflow as tf
+
+    picture = _opened(BytesIO(content))
+    orientation = _orientation(picture) if picture else 1
+    if orientation >= 5:
+        decoded = tf.transpose(decoded, [1, 0, 2])
+    return tf.reverse(decoded, MIRRORED[orientation]) if orientation in MIRRORED else decoded
+
+
+def _opened(file: BinaryIO) -> Image | None:
+    """An image of which Pillow has read the header alone; None where it knows no such header."""
+    import PIL.Image
+
+    try:
+        return PIL.Image.open(file, formats=FORMATS)
+    except PIL.Image.DecompressionBombError:
+        return None
+    except OSError as error:
+        if error.errno:  # the disk's, and not Pillow's own
+            raise
+        return None
+
+
+def _orientation(picture: Image) -> int:
+    """Exif's orientation from 1 to 8; 1, upright, where there is none that makes sense."""
+    from PIL import ExifTags
+    from PIL.Image import Image
+
+    try:
+        # That of the class itself: a PNG's own decodes all pixels to look for Exif behind them.
+        orientation = Image.getexif(picture).get(ExifTags.Base.Orientation)
+    except Exception:  # damaged Exif, for which Pillow has many errors; viewers leave it out
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1

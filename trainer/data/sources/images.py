@@ -19,12 +19,15 @@ from ..files import File, missing, reading, unreadable
 from ..inputs import Key
 from ..preparation import Normalise
 from ..raw_data import RawData, RawExamples, RawPart
-from .image_size import dimensions
+from .image_size import dimensions, upright
 
 Side = Annotated[Whole, Field(ge=1)]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 """The formats that TensorFlow decodes; of a GIF the first picture."""
+TRAIN_FOLDERS = {"train", "training"}
+TEST_FOLDERS = {"test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
+"""How folders are called that hold a part of the examples, and classes inside of it."""
 SIZES_CHECKED = 1000
 """How many images' sizes are checked before the images are read."""
 
@@ -33,8 +36,9 @@ class ImageFolder(RawData):
     """PNG, JPEG, BMP and GIF files in a folder for each class, as Keras and torch have them.
 
     The name of the folder is the class; its subfolders are read too. Other files, and names that
-    begin with a dot, are left out. Images are decoded, and where `size` is given resized, with
-    antialiased bilinear interpolation, to whole numbers from 0 to 255; `normalise` comes after.
+    begin with a dot, are left out. Images are decoded, turned as Exif says, and where `size` is
+    given resized, with antialiased bilinear interpolation, to whole numbers from 0 to 255;
+    `normalise` comes after. Folders named after parts of a data set are refused: they hold classes.
     """
 
     kind: Literal["image_folder"] = "image_folder"
@@ -69,6 +73,8 @@ class ImageFolder(RawData):
             classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
             classes = [name for name in classes if not name.startswith(".")]
             by_class = {name: list(_images(folder / name)) for name in classes}
+        if not train_size:
+            _check_parts(path, folder, classes)
         if not classes:
             rule = "has no folders, and must have one for each class"
             raise refuse(path, str(folder), rule, "the folder's name is the class")
@@ -141,7 +147,7 @@ class ImageFiles:
 
 
 def decode_image(content: bytes, shape: tuple[int, ...], *, resize: bool) -> NDArray[np.uint8]:
-    """An encoded image as `[height, width, channels]`.
+    """An encoded image as `[height, width, channels]`, the way up that it is seen.
 
     Raises:
         Refused: when the image can't be decoded, or has another size and `resize` is false.
@@ -152,6 +158,7 @@ def decode_image(content: bytes, shape: tuple[int, ...], *, resize: bool) -> NDA
     try:
         with tf.device("CPU"):
             image = tf.io.decode_image(content, channels, expand_animations=False)
+            image = upright(image, content)
             if resize:
                 image = tf.image.resize(image, [height, width], antialias=True)
                 image = tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
@@ -163,6 +170,24 @@ def decode_image(content: bytes, shape: tuple[int, ...], *, resize: bool) -> NDA
         size = (int(image.shape[0]), int(image.shape[1]))
         raise other_size("", ABSENT, size, (height, width), "the others are")
     return np.asarray(image)
+
+
+def _check_parts(path: str, folder: Path, names: Sequence[str]) -> None:
+    """Refuses folders that are parts of a data set and no classes.
+
+    They are where all are called so, or one to train on stands beside one to test on.
+    """
+    train = [name for name in names if name.lower() in TRAIN_FOLDERS]
+    tests = [name for name in names if name.lower() in TEST_FOLDERS]
+    if not (train and tests) and (not train + tests or len(train + tests) < len(names)):
+        return
+    parts = [*train, *tests]
+    rule = f"holds {' and '.join(parts)}: parts of a data set, and no classes"
+    tests.sort(key=lambda name: name.lower() != "test")
+    overrides = [f"data.path={folder / (train or tests)[0]}"]
+    if train and tests:
+        overrides.append(f"data.test={folder / tests[0]}")
+    raise refuse(path, str(folder), rule, " ".join(overrides))
 
 
 def _images(folder: Path) -> Iterator[Path]:
