@@ -70,6 +70,9 @@ FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
     "a job out of its sweep": ({"sweep": {"subdir": "../${hydra.job.num}"}}, "sweep.subdir"),
     "notes out of the run": ({"output_subdir": "../notes"}, "output_subdir"),
     "a name that is a path": ({"job": {"name": "../../log"}}, "job.name"),
+    "a permission among the values of a sweep": (
+        {"sweeper": {"params": {"allow_code": "true"}}}, "sweeper.params.allow_code"),
+    "help with other names": ({"help": {"template": "$NAME"}}, "help.template"),
     "a level of logging": ({"verbose": 5}, "verbose"),
 }  # fmt: skip
 
@@ -200,15 +203,15 @@ def test_no_pickle_is_run_again(
     )
 
 
-@pytest.mark.parametrize("key", ["allow_code", "++allow_code", "hydra.run.dir", "+hydra/callbacks"])
+@pytest.mark.parametrize("sweeper", ["grid", "basic", "optuna"])
+@pytest.mark.parametrize(
+    "key", ["allow_code", "++allow_code", "allow_code=true #", "hydra.run.dir", "+hydra/callbacks"]
+)
 def test_a_sweep_of_a_file_does_not_say_what_is_for_the_command_line(
-    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    key: str, sweeper: str, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    params = {key: "true", "run.seed": "1,2"}
-    mine = experiment(tmp_path, {"sweeper": {"params": params}})
-    asked = ["experiment=mine", "--config-dir", str(mine)]
-    assert call(monkeypatch, "-m", *asked) == 2
-    assert (
-        f"hydra.sweeper.params.{key} = 'true': is for the command line" in capsys.readouterr().err
-    )
+    mine = experiment(tmp_path, {"sweeper": {"params": {key: "true", "run.seed": "1,2"}}})
+    with pytest.raises(Refused) as refused:
+        compose(["experiment=mine", f"hydra/sweeper={sweeper}"], str(mine))
+    told = f"hydra.sweeper.params.{key} = 'true': is for the command line"
+    assert str(refused.value).startswith(told)

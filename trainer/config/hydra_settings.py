@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple
 
 import yaml
@@ -21,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from schedules import Problem, Refused
 from schedules.declaration import ABSENT
 
-from .allow_code import is_allowed, typed_permission
+from .allow_code import is_allowed, is_typed_permission, typed_permission
 from .launcher_settings import KNOWN, settings_of_code
 
 CODE = "may run code, so a config may not say it without allow_code=true on the command line"
@@ -86,6 +87,17 @@ def _plugins(asked: Asked) -> Iterator[Problem]:
                 yield _code(key, value)
 
 
+def _params(asked: Asked) -> Iterator[Problem]:
+    """What a sweeper makes overrides of, which then look as if they had been typed."""
+    sweeper = asked.hydra["sweeper"]
+    params = sweeper.get("params") if isinstance(sweeper, dict) else None
+    for key, value in _entries(params):
+        name = str(key).partition("=")[0]
+        if "$" in f"{key}" or is_typed_permission(name) or re.match(r"\W*hydra\b", name):
+            rule = "is for the command line, and no value to sweep over"
+            yield Problem(f"hydra.sweeper.params.{key}", value, rule, "leave it out")
+
+
 def _environment(asked: Asked) -> Iterator[Problem]:
     # Hydra has put what `env_copy` lists there already.
     for name, value in _entries(asked.hydra["job"]["env_set"]):
@@ -104,6 +116,16 @@ def _logging(asked: Asked) -> Iterator[Problem]:
     if not all(isinstance(word, bool | str) for word in words):
         rule = "must be true, false or names of loggers"
         yield Problem("hydra.verbose", verbose, rule, "hydra.verbose=true")
+
+
+def _help(asked: Asked) -> Iterator[Problem]:
+    for part, known in {"help": ("APP_CONFIG_GROUPS", "CONFIG"), "hydra_help": ()}.items():
+        path = f"hydra.{part}.template"
+        template = Template(str(OmegaConf.select(asked.config, path)))
+        unknown = {*template.get_identifiers()} - {*known, "HYDRA_CONFIG_GROUPS", "FLAGS_HELP"}
+        if unknown or not template.is_valid():
+            hint = "$APP_CONFIG_GROUPS, $CONFIG; $$ is a dollar"
+            yield Problem(path, asked.hydra[part]["template"], "has a $ that is no name", hint)
 
 
 def _overrides(asked: Asked) -> Iterator[Problem]:
@@ -154,7 +176,7 @@ def _substitute(config: DictConfig, interpolation: str) -> str:
 
 
 CHECKS: Sequence[Callable[[Asked], Iterator[Problem]]] = (
-    _callbacks, _plugins, _environment, _logging, _overrides, _folders,
+    _callbacks, _plugins, _params, _help, _environment, _logging, _overrides, _folders,
 )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -11,9 +10,6 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from omegaconf import ListConfig, OmegaConf
 
-from schedules.declaration import refuse
-
-from ..config.allow_code import is_typed_permission
 from ..config.hydra import normalize_overrides
 from ..config.secret_values import with_secrets_in_environment
 from .axes import parse_axes, values
@@ -58,14 +54,7 @@ def params_overrides(params: Mapping[str, Any], arguments: Iterable[str]) -> lis
     ['++run.seed=1,2']
     >>> params_overrides({"run.stop_after": [None, 10], "optimizer": {"kind": "adam"}}, [])
     ['++run.stop_after=null,10', '~optimizer', '++optimizer={kind:adam}']
-
-    Raises:
-        Refused: when they say what is for the command line: `allow_code`, and Hydra's settings.
     """
-    for key, value in params.items():
-        if is_typed_permission(name := str(key)) or re.match(r"\W*hydra\W", name):
-            rule = "is for the command line, and no value to sweep over"
-            raise refuse(f"hydra.sweeper.params.{key}", value, rule, f"type {key}=…, if at all")
     overridden = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
     texts = {key: _text(value) for key, value in params.items() if key not in overridden}
     typed = with_secrets_in_environment(f"{key}={text}" for key, text in texts.items())
