@@ -113,6 +113,36 @@ def test_a_range_test_starts_a_fresh_network_each_time(tmp_path: Path) -> None:
     assert tables[0] == tables[1]
 
 
+BODY = "body: {{paths: ['dense_1/*'], {}}}"
+
+
+@pytest.mark.parametrize(
+    ("later", "from_the_beginning"),
+    [
+        ("frozen_until: 50%", ""),
+        (
+            "learning_rate_factor: {kind: piecewise_constant, boundaries: [50%], values: [0, 0.3]}",
+            "learning_rate_factor: 0.3",
+        ),
+    ],
+)
+def test_what_learns_later_in_the_run_learns_throughout_the_sweep(
+    later: str, from_the_beginning: str, tmp_path: Path
+) -> None:
+    tables = []
+    for name, setting in (("later", later), ("whole", from_the_beginning)):
+        groups = f"optimizer.groups={{{BODY.format(setting)}}}".replace(", }", "}")
+        found(tmp_path / name, "lr_find.length=100", "lr_find.start=1e-3", "lr_find.end=5", groups)
+        table = np.loadtxt(tmp_path / name / "lr_find.csv", delimiter=",", skiprows=1)
+        tables.append(table[:40])  # as far as both are sure to come
+    np.testing.assert_allclose(*tables, rtol=1e-4)
+
+
+def test_what_is_frozen_for_good_is_so_in_the_sweep() -> None:
+    groups = f"optimizer.groups={{{BODY.format('frozen_until: 100%')}}}"
+    assert experiment(*FINDING, groups).curves()["groups.body.frozen"](0) == 1
+
+
 def test_where_no_rate_lowers_the_loss_none_is_suggested(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

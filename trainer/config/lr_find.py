@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Annotated
@@ -11,9 +11,11 @@ import numpy as np
 from pydantic import Field
 
 from schedules import Clock, Curve, Duration
-from schedules.analysis.heights import two_digits
+from schedules.analysis.heights import peak, two_digits
 from schedules.declaration import Declaration, Float32, Number, Problem, refuse
+from schedules.declaration.scalars import LEAST
 from schedules.kinds.decays import Exponential
+from schedules.kinds.piecewise import Constant
 from schedules.moments import Values
 from schedules.schedule import Length
 
@@ -27,15 +29,13 @@ MIN_UPDATES = 20
 """The fewest updates of a sweep."""
 
 
-LOWEST_RATE = 1.2e-38
-"""About the least float32 above 0 that has all its digits."""
-
-
 class RangeTest(Declaration):
     """A sweep of the learning rate over a fresh network, from far too low to far too high.
 
     The rate of update t of T is `start * (end / start) ** (t / (T - 1))`; all other values are
-    those of the first updates of the run. The sweep ends early where the loss diverges.
+    those of the first updates of the run. But weights that the run freezes for a while learn from
+    the beginning, and the factors of groups are at their greatest: the rate has to suit the whole
+    network at its liveliest. The sweep ends early where the loss diverges.
 
     Source: Smith 2015, arXiv 1506.01186, with the exponential sweep and the stop of fastai.
     """
@@ -51,9 +51,25 @@ class RangeTest(Declaration):
         if self.end <= self.start:
             rule = f"must be above start = {self.start:g}"
             yield Problem("end", self.end, rule, "lr_find.end=10")
-        elif self.start < LOWEST_RATE:
-            rule = f"must be at least {LOWEST_RATE:g}: a lower one is 0 in float32"
+        elif self.start < LEAST:
+            rule = f"must be at least {LEAST:.1e}: a lower one is 0 in float32"
             yield Problem("start", self.start, rule, "lr_find.start=1e-6")
+
+    def curves(self, planned: Mapping[str, Curve], clock: Clock) -> dict[str, Curve]:
+        """What is swept: the planned curves of a run, with a rate that rises.
+
+        Raises:
+            Refused: as by `curve`.
+        """
+        curves = {**planned, "learning_rate": self.curve(clock)}
+        for name, curve in planned.items():
+            match name.rpartition(".")[2]:
+                case "frozen":
+                    thawed = curve(ceil(clock.total_steps or 1) - 1)
+                    curves[name] = Curve(Constant(value=thawed), clock)
+                case "learning_rate_factor":
+                    curves[name] = Curve(Constant(value=peak(curve)), clock)
+        return curves
 
     def curve(self, clock: Clock) -> Curve:
         """The sweep, on a clock that ends with it.

@@ -52,7 +52,7 @@ class Plan:
         curves = {name: Curve(v.schedule, clock, v.path) for name, v in values.items()}
         if experiment.mode == "lr_find":
             with within("lr_find"):
-                curves["learning_rate"] = experiment.lr_find.curve(clock)
+                curves = experiment.lr_find.curves(curves, clock)
         return cls(experiment, length, clock, length.updates(), values, curves)
 
     @cached_property
