@@ -19,6 +19,7 @@ from ..declaration.number_text import count_text, value_text
 from ..declaration.scalars import GREATEST
 from .fixes import TIME_CONSTANTS, FixHints
 from .heights import overrides_for_peak
+from .plateaus import idle_plateaus
 from .preview import Place, horizon
 from .scan import CurveScan, Occurrences, applied, scan
 
@@ -26,6 +27,8 @@ MOMENTUM_NAMES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
 """The values that weigh the past: from 1 on it is never forgotten."""
 TOO_HIGH, TOO_LOW = 8, 50
 """How many times above, or below, a height that was tried a peak is worth a warning."""
+TOO_LOW_IF_STEADY = 3
+"""The same below, where what is learnt shrinks along with the value."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,8 @@ class _CurveLint:
             yield from self._jumps()
             yield from self._unfinished()
         yield from self._past_the_end()
+        for text, hint in idle_plateaus(self.curve, self.place):
+            yield self._warning(None, text, hint)
 
     def _learning_rate(self) -> Iterator[Finding]:
         if self.scan.vanishes and len(self.steps) > 1:
@@ -139,10 +144,17 @@ class _CurveLint:
         """Peaks far from a height that is known to train well."""
         if self.place.tried is None or self.scan.high <= 0 or self.scan.vanishes:
             return
-        high, (optimizer, height) = self.scan.high, self.place.tried
+        high, (optimizer, height, steady) = self.scan.high, self.place.tried
+        last = self.curve(self.steps[-1])
+        if steady and last < high / 2:
+            text = f"falls to {value_text(last)}, and what {optimizer} has learnt shrinks with it"
+            hint = f"schedule=constant schedule.value={value_text(height)}"
+            cooldown = getattr(self.curve.schedule, "cooldown", None)
+            yield self._warning(None, text, f"{hint} cooldown=none" if cooldown else hint)
+            return
         if high > TOO_HIGH * height:
             ratio = f"{high / height:,.0f} times as high as"
-        elif high < height / TOO_LOW:
+        elif high <= height / (TOO_LOW_IF_STEADY if steady else TOO_LOW):
             ratio = f"{height / high:,.0f} times lower than"
         else:
             return

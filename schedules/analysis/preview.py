@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -113,6 +113,8 @@ class Tried(NamedTuple):
 
     by: str
     height: float
+    steady: bool = False
+    """Whether what was learnt shrinks along with the value, which so has to stay."""
 
 
 class Place(NamedTuple):
@@ -121,6 +123,8 @@ class Place(NamedTuple):
     path: str
     limits: Limits | None = None
     tried: Tried | None = None
+    next_evaluation: Callable[[int], int] | None = None
+    """The step of the first evaluation after a step; the run's end has one too."""
 
 
 @dataclass(frozen=True)

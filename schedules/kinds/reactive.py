@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from ..declaration import ABSENT, Number, Problem, Whole, did_you_mean, refuse
+from ..declaration import ABSENT, Number, Problem, Refused, Whole, did_you_mean, refuse
 from ..moments import Moments, Values
 from ..schedule import Metrics, Schedule
 
@@ -32,11 +32,13 @@ class Plateau(Schedule):
     """The inner value times `factor ** cuts`; a cut when `metric` has stopped getting better.
 
     A cut is made after *more than* `patience` evaluations in a row without a gain of more than
-    `min_delta`; then `cooldown` evaluations pass before they are counted again. The cuts take the
-    value no lower than `min_value`.
-    Source: torch's `ReduceLROnPlateau` with `threshold_mode="abs"`. Keras' callback cuts one
-    evaluation sooner, at `patience` of them.
-    Differs from it: there is a curve under it, a warmup say, which goes on while cuts add up.
+    `min_delta`, or with `threshold_mode: rel` of more than that share of the best metric so far;
+    then `cooldown` evaluations pass before they are counted again. The cuts take the value no lower
+    than `min_value`.
+    Source: torch's `ReduceLROnPlateau`, whose `threshold` is `min_delta` and whose default mode is
+    `rel`. Keras' callback cuts one evaluation sooner, at `patience` of them.
+    Differs from it: there is a curve under it, a warmup say, which goes on while cuts add up; and a
+    metric below 0 has to get better by that share of its magnitude, where torch lets it get worse.
 
     >>> from schedules import load
     >>> curve = load({"kind": "plateau", "initial_value": 0.1, "factor": 0.5, "patience": 1})
@@ -47,6 +49,7 @@ class Plateau(Schedule):
     """
 
     closed_form: ClassVar[bool] = False
+    key_hints: ClassVar[Mapping[str, str]] = {"threshold": "min_delta, with threshold_mode=rel"}
 
     kind: Literal["plateau"] = "plateau"
     schedule: Schedule | None = None
@@ -60,7 +63,9 @@ class Plateau(Schedule):
     patience: Annotated[Whole, Field(ge=0)] = 10
     """How many evaluations without gain pass before the next one makes a cut."""
     min_delta: Annotated[Number, Field(ge=0)] = 1e-4
-    """How much better, in absolute terms, counts as a gain."""
+    """How much better counts as a gain, in absolute terms, or as a share of the best."""
+    threshold_mode: Literal["abs", "rel"] = "abs"
+    """Whether `min_delta` is absolute, or a share of the best metric so far."""
     cooldown: Annotated[Whole, Field(ge=0)] = 0
     """How many evaluations after a cut do not count."""
     min_value: Annotated[Number, Field(ge=0)] = 0.0
@@ -118,16 +123,17 @@ class Plateau(Schedule):
         return float(metrics[self.metric])
 
     def _is_gain(self, metric: float) -> bool:
-        best = self._state.best
-        if self._direction() == "min":
-            return metric < (math.inf if best is None else best) - self.min_delta
-        return metric > (-math.inf if best is None else best) + self.min_delta
+        best, sign = self._state.best, 1 if self._direction() == "max" else -1
+        if best is None:
+            return sign * metric > -math.inf
+        if self.threshold_mode == "rel":
+            return sign * metric > sign * best * (1 + math.copysign(self.min_delta, sign * best))
+        return sign * metric > sign * best + self.min_delta
 
     def _direction(self) -> str:
         """`mode`, or where that is left out, `min` for a loss."""
         if self.mode is None and "loss" not in self.metric.split("_"):
-            rule = f"is required: nothing says whether a higher {self.metric} is better"
-            raise refuse("mode", ABSENT, rule, "mode=max if it is, or mode=min")
+            raise unknown_direction(self.metric)
         return self.mode or "min"
 
     def _cut(self, inner: Values, cuts: int) -> Values:
@@ -140,6 +146,12 @@ class Plateau(Schedule):
             return True
         v0, cuts = np.array([self.initial_value]), self._state.cuts
         return bool(self._cut(v0, cuts)[0] - self._cut(v0, cuts + 1)[0] > TORCH_EPS)
+
+
+def unknown_direction(metric: str) -> Refused:
+    """The refusal of a metric that something waits for, and that no one knows the better way of."""
+    rule = f"is required: nothing says whether a higher {metric} is better"
+    return refuse("mode", ABSENT, rule, "max if it is, else min")
 
 
 class Manual(Schedule):

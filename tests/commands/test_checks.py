@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from schedules.analysis.lint import Finding
+from tests.helpers.networks import Trained
 from trainer.commands.checks import look_over
 from trainer.config.conf_folder import CONF
 from trainer.config.experiment import Experiment
@@ -62,6 +63,82 @@ def test_what_nobody_tried_and_a_range_test_are_let_be(monkeypatch: pytest.Monke
     assert warnings("optimizer=adam", "mode=lr_find") == []
     monkeypatch.setattr(Optimizer.kinds["adam"], "tried", None)
     assert warnings("optimizer=adam") == []
+
+
+def learns(*overrides: str) -> bool:
+    """Whether ten epochs of the digits bring a network far beyond guessing."""
+    run = Trained("model.hidden=[64]", "run.length=10 epochs", *overrides, longest=250)
+    run.update(0, 225)
+    return run.program.evaluate()["accuracy"] > 0.6
+
+
+@pytest.mark.parametrize("kind", sorted(Optimizer.kinds))
+def test_every_optimizer_learns_by_its_word_alone_or_is_warned_of_with_what_mends_it(
+    kind: str,
+) -> None:
+    asked = ("data=digits", "model=mlp", f"optimizer={kind}")
+    found = look_over(Plan.of(Experiment.declared(compose(asked))))
+    if not found:
+        assert learns(f"optimizer={kind}")
+        return
+    [finding] = found
+    mended = finding.hint.split()
+    assert look_over(Plan.of(Experiment.declared(compose([*asked, *mended])))) == []
+    assert learns(f"optimizer={kind}", *mended)
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        (("schedule=cosine",), "schedule=constant schedule.value=0.1"),
+        (
+            ("schedule=constant", "schedule.value=0.1", "cooldown=linear"),
+            "schedule=constant schedule.value=0.1 cooldown=none",
+        ),
+        (("schedule=constant", "schedule.value=0.02"), "schedule.value=0.1"),
+    ],
+)
+def test_a_rate_that_ftrl_would_forget_at_is_told_with_what_mends_it(
+    asked: tuple[str, ...], hint: str
+) -> None:
+    ftrl = ("optimizer=ftrl", *asked)
+    [finding] = look_over(Plan.of(Experiment.declared(compose(ftrl))))
+    assert finding.hint == hint
+    assert look_over(Plan.of(Experiment.declared(compose([*ftrl, *hint.split()])))) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        (("schedule.patience=10", "run.length=100"), "schedule.patience=2"),
+        (("evaluate.every=200", "run.length=100"), "evaluate.every=24"),
+        (("schedule.min_value=0.05",), "schedule.min_value=0"),
+        (("schedule=warmup_plateau", "run.length=60"), "schedule.parts.main.patience=0"),
+        (
+            ("schedule={kind: plateau, schedule: {kind: linear, initial_value: 0.05, end_value: 0},"
+             " min_value: 0.05, patience: 1}",),
+            "schedule.min_value=0",
+        ),
+        (
+            ("schedule={kind: sequence, parts: {a: {kind: constant, value: 0.02}, "
+             "b: {kind: plateau, initial_value: 0.02, length: 30, patience: 3}}}",),
+            "evaluate.every=4",
+        ),
+    ],
+)  # fmt: skip
+def test_a_plateau_that_can_not_act_is_told_with_what_lets_it_act(
+    asked: tuple[str, ...], hint: str
+) -> None:
+    plateau = ("data=digits", "model=mlp", *([] if "{" in asked[0] else ["schedule=plateau"]))
+    [finding] = look_over(Plan.of(Experiment.declared(compose([*plateau, *asked]))))
+    assert (finding.severity, finding.hint) == ("warning", hint)
+    mended = Plan.of(Experiment.declared(compose([*plateau, *asked, hint])))
+    assert look_over(mended) == []
+    rate, step = mended.curves["learning_rate"], 0
+    before = rate(np.arange(mended.total_steps))
+    while (step := mended.evaluation.next(step)) < mended.total_steps:
+        rate.observe({"eval_loss": 1.0}, step)
+    assert (rate(np.arange(mended.total_steps)) < before).any()
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("experiment/*.yaml")))

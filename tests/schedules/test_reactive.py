@@ -1,6 +1,7 @@
 """Schedules that hear what evaluations find, or follow a hand, and carry it over."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,44 @@ def test_a_gain_has_to_be_larger_than_min_delta():
     assert heard(curve, 2.0, 1.75, 1.75) == 0.5  # a gain of just min_delta is none
     curve = load(PLATEAU | {"min_delta": 0.25})
     assert heard(curve, 2.0, 1.5, 1.0) == 1.0
+
+
+def gains_in_torch(metrics, mode, mode_of_threshold, threshold):
+    """`ReduceLROnPlateau._is_better`, and what it starts from, as torch 2 has them."""
+    best = math.inf if mode == "min" else -math.inf
+    for a in metrics:
+        if mode == "min" and mode_of_threshold == "rel":
+            better = a < best * (1.0 - threshold)
+        elif mode == "min":
+            better = a < best - threshold
+        elif mode_of_threshold == "rel":
+            better = a > best * (threshold + 1.0)
+        else:
+            better = a > best + threshold
+        best = a if better else best
+        yield better
+
+
+@given(
+    st.lists(st.integers(1, 40).map(lambda n: n / 16), max_size=20),
+    st.sampled_from(["min", "max"]),
+    st.sampled_from(["rel", "abs"]),
+    st.sampled_from([0.0, 0.0625, 0.5]),
+)
+def test_a_gain_is_what_torch_takes_for_one(metrics, mode, mode_of_threshold, threshold):
+    more = {"mode": mode, "threshold_mode": mode_of_threshold, "min_delta": threshold}
+    curve = load(PLATEAU | more | {"patience": 1000})
+    for metric, better in zip(
+        metrics, gains_in_torch(metrics, mode, mode_of_threshold, threshold), strict=True
+    ):
+        curve.observe(metric)
+        assert (curve.state()[""]["without_gain"] == 0) == better
+
+
+@pytest.mark.parametrize(("mode", "worse"), [("min", -0.95), ("max", -1.05)])
+def test_a_metric_below_0_that_gets_worse_is_no_gain(mode, worse):
+    curve = load(PLATEAU | {"mode": mode, "threshold_mode": "rel", "min_delta": 0.1})
+    assert heard(curve, -1.0, worse, worse) == 0.5
 
 
 def test_in_mode_max_more_is_better():

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from schedules import Clock, Curve
 from schedules.analysis.preview import Place, Tried
-from schedules.declaration import ABSENT, did_you_mean, join_path, refuse, within
+from schedules.declaration import did_you_mean, join_path, refuse, within
+from schedules.kinds.reactive import unknown_direction
 
 from ..scheduled.fields import Bounds, Driven
 from .cadence import Cadence, Either
@@ -89,7 +90,9 @@ class Plan:
     def places(self) -> dict[str, Place]:
         """Where the config has each scheduled value, and what it may be, by name."""
         return {
-            name: Place(join_path(*value.path), value.bounds, self._tried(name))
+            name: Place(
+                join_path(*value.path), value.bounds, self._tried(name), self.evaluation.next
+            )
             for name, value in self.driven.items()
         }
 
@@ -128,8 +131,8 @@ class Plan:
                 hint = did_you_mean(waits.metric, metrics)
                 raise refuse(f"{path}.metric", waits.metric, rule, hint)
             if waits and waits.mode is None and waits.metric != "eval_loss":
-                rule = f"is required: nothing says whether a higher {waits.metric} is better"
-                raise refuse(f"{path}.mode", ABSENT, rule, f"{path}.mode=max if it is, or =min")
+                with within(path):
+                    raise unknown_direction(waits.metric)
 
     def summary(self) -> str:
         """What is about to happen, in a line."""
@@ -152,4 +155,4 @@ class Plan:
         optimizer = self.experiment.optimizer
         if optimizer.tried is None or name != "learning_rate" or self.experiment.mode != "train":
             return None
-        return Tried(optimizer.kind, optimizer.tried)
+        return Tried(optimizer.kind, optimizer.tried, optimizer.steady)

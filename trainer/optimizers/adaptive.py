@@ -89,6 +89,7 @@ class Ftrl(Optimizer):
     """
 
     rate_bounds: ClassVar[Bounds] = Bounds(gt=0)
+    steady: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.1
 
     kind: Literal["ftrl"] = "ftrl"

@@ -61,6 +61,8 @@ class Optimizer(Kind, family=True):
     """The module with the rule: a class of Keras optimizers with the name of the kind's class."""
     tried: ClassVar[float | None] = None
     """A peak of the learning rate that was tried and trains well; None for no such peak."""
+    steady: ClassVar[bool] = False
+    """Whether all weights shrink along with the learning rate, which so has to stay."""
     rate_bounds: ClassVar[Bounds] = Bounds(ge=0)
     """The learning rates that the rule can take."""
     averages: ClassVar[bool] = False

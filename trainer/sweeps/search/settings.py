@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from schedules.declaration import Declaration, Whole, refuse
 
-from ...metrics.direction import direction
+from ...metrics.direction import direction, likely_direction
 from ...runs.study import optuna_object
 
 if TYPE_CHECKING:
@@ -26,12 +25,6 @@ SAMPLERS = {
     "cmaes": "CmaEsSampler",
     "grid": "RandomSampler",  # the study enqueues the points, so this sampler draws nothing
 }
-
-
-LOWER_IS_BETTER = {"loss", "error", "perplexity", "mse", "mae", "entropy", "nll"}
-"""Words in the names of metrics to minimize."""
-HIGHER_IS_BETTER = {"accuracy", "auc", "precision", "recall", "f1", "score", "iou", "r2"}
-"""Words in the names of metrics to maximize."""
 
 
 def _kind_mapping(value: object) -> object:
@@ -76,13 +69,8 @@ class Settings(Declaration):
         """
         if self.direction != "auto":
             return self.direction
-        if known := direction(self.metric, {}):
+        if known := direction(self.metric, {}) or likely_direction(self.metric):
             return "minimize" if known == "min" else "maximize"
-        words = set(re.findall(r"[a-z0-9]+", self.metric.lower()))
-        if words & LOWER_IS_BETTER or any(word.endswith("loss") for word in words):
-            return "minimize"
-        if words & HIGHER_IS_BETTER:
-            return "maximize"
         rule = "is a metric of which it is not known which way is better"
         hint = "hydra.sweeper.direction=minimize, or maximize"
         raise refuse("hydra.sweeper.metric", self.metric, rule, hint)
