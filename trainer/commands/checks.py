@@ -18,6 +18,7 @@ from ..config.hydra import refusing_hydra_errors, to_plain
 from ..config.plan import Plan
 from ..config.rerun import rerun_config
 from ..config.value_sources import with_file, with_sources
+from ..data.summary import summary
 from ..losses.step import GivenStep
 from ..runs.folder import Folder
 from ..runs.redaction import KeyPath, secret_placeholders
@@ -95,14 +96,14 @@ def check_export(experiment: Experiment) -> None:
 
 
 def preface(plan: Plan) -> str:
-    """What is about to be trained, and the shape of everything that is scheduled."""
+    """What is about to be trained, on what, and the shape of everything that is scheduled."""
     steps = range(plan.total_steps)
     width = max(map(len, plan.curves))
     lines = [
         f"{name:<{width}}  {spark(curve, steps)}  {curve(0):.4g} → {curve(steps[-1]):.4g}"
         for name, curve in plan.curves.items()
     ]
-    return "\n".join([plan.summary(), *lines])
+    return "\n".join([plan.summary(), *summary(plan.experiment.data), *lines])
 
 
 def announce(plan: Plan, folder: Folder, warnings: list[Finding]) -> None:
