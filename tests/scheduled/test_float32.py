@@ -121,6 +121,18 @@ def test_an_order_that_float32_lacks_is_refused_and_changes_nothing(order: float
     np.testing.assert_array_equal(tape.read(0, 3), before)
 
 
+@pytest.mark.parametrize(("order", "applied"), [(1e30, "1e+40"), (1e-20, "1e-50")])
+def test_what_a_schedule_makes_of_an_order_is_looked_at_too(order: float, applied: str) -> None:
+    factor = {1e30: 1e10, 1e-20: 1e-30}[order]
+    by_hand = f"schedule={{kind: scale, factor: {factor}, schedule: {{kind: manual, "
+    declared = plan(by_hand + "initial_value: 1}}")
+    tape = Tape(declared.curves, declared.bounds)
+    with pytest.raises(Refused) as refused:
+        tape.hold("learning_rate", order)
+    assert f"would apply {applied}, which is " in str(refused.value)
+    assert tape.read(0, 1)[0, 0] == factor
+
+
 @pytest.mark.parametrize(
     "layer",
     ["{kind: Dense, units: 10}, {kind: LeakyReLU, negative_slope: 1e39}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,16 @@ class Tape:
             hint = did_you_mean(name, self.curves)
             raise refuse(name, value, "is not scheduled in this run", hint)
         bounds = self._bounds.get(name, Bounds())
-        if value is not None and (rule := bounds.fault(value)):
+        if value is None:
+            return
+        if rule := bounds.fault(value):
             raise refuse(name, value, rule)
+        if self.curves[name].manual:  # what surrounds a `manual` part makes another value of it
+            trial = deepcopy(self.curves[name])
+            trial.set(value)
+            applied = trial(self._block_start)
+            if rule := bounds.fault(applied):
+                raise refuse(name, value, f"would apply {applied:g}, which {rule}")
 
     def hold(self, name: str, value: float | None) -> None:
         """Holds a value from the next read on; None gives it back to its schedule.
