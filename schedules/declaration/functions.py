@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from .declaration import Declaration
-from .refusals import did_you_mean, refuse
+from .refusals import ABSENT, did_you_mean, refuse
 
 MOVED = {
     "schedules.given:logistic": "trainer.examples:logistic",
@@ -24,6 +25,35 @@ MOVED = {
 """This project's own examples, by what configs of older runs call them."""
 EXAMPLES = frozenset(MOVED.values())
 """Functions that need no permission to run."""
+
+
+CODE_EXITS = (SystemExit, GeneratorExit)
+"""What code of a user's may raise to end a process that it does not own, as `sys.exit()` does."""
+CODE_ERRORS = (Exception, *CODE_EXITS)
+"""Whatever code of a user's may raise, except for an interrupt, which a person asks for."""
+
+
+def raised(error: BaseException) -> str:
+    """What code did when it raised `error`.
+
+    >>> raised(SystemExit(0)), raised(KeyError())
+    ('raised SystemExit: 0', 'raised KeyError')
+    """
+    return f"raised {type(error).__name__}: {error}".removesuffix(": ")
+
+
+@contextmanager
+def refusing_exits() -> Iterator[None]:
+    """Turns an exit that code of a user's asks for within the block into a refusal.
+
+    Raises:
+        Refused: for SystemExit, with which a run that made no update would seem to be done.
+    """
+    try:
+        yield
+    except CODE_EXITS as error:
+        rule, hint = f"let in code that {raised(error)}", "let it return, or raise another error"
+        raise refuse("allow_code", ABSENT, rule, hint) from error
 
 
 def current_name(name: str) -> str:
@@ -68,9 +98,10 @@ class CallsFunction(Declaration):
         name, _, attribute = self.call.partition(":")
         try:
             module = import_module(name)
-        except Exception as error:  # whatever the user's module raises while it is imported
+        except CODE_ERRORS as error:  # whatever the user's module raises while it is imported
             rule = f"can't be imported: {type(error).__name__}: {error}"
-            raise refuse("call", self.call, rule, "is its folder on PYTHONPATH?") from None
+            hint = "is its folder on PYTHONPATH?" if isinstance(error, ImportError) else ""
+            raise refuse("call", self.call, rule, hint) from None
         function = getattr(module, attribute, None)
         if not callable(function):
             choices = [name for name, member in vars(module).items() if callable(member)]

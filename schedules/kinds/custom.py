@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ..clock import Clock, Duration
 from ..declaration import ABSENT, Number, Problem, refuse
-from ..declaration.functions import CallsFunction
+from ..declaration.functions import CODE_ERRORS, CallsFunction, raised
 from ..moments import STEP, Moments, Values
 from ..schedule import EvaluationRefused, Length, Schedule
 from .tables import ValueTable, read_table
@@ -88,8 +88,8 @@ class Custom(CallsFunction, Schedule):
         try:
             with np.errstate(all="ignore"):  # values that are not finite are refused below
                 values = np.asarray(function(steps.copy(), **self.kwargs))
-        except Exception as error:  # whatever the user's function raises
-            rule = f"raised {type(error).__name__}: {error}"
+        except CODE_ERRORS as error:  # whatever the user's function raises
+            rule = raised(error)
             raise self._refused(rule, f"it was given steps of shape {steps.shape}") from None
         return self._checked(values, steps)
 

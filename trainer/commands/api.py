@@ -121,6 +121,8 @@ def train(
             try:
                 with _undisturbed():
                     perform(plan, place, stop, watch.of)
+                if watch.raised:
+                    raise watch.raised
             except StartError as error:
                 print(error, file=sys.stderr)
                 return _outcome(experiment, place, None, model, str(error))

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Self, TextIO
 
+from schedules import Refused
+from schedules.declaration.functions import CODE_EXITS
+
 from ..training.call import Call
 from ..training.progress import Progress
 
@@ -24,6 +27,8 @@ class Watch(Progress):
         self._aloud = aloud
         self.model: keras.Model | None = None
         """The network, once a call was made."""
+        self.raised: BaseException | None = None
+        """What the program raised that a run takes for a failure, and that is the program's own."""
 
     def of(self, total: int) -> Self:
         """Itself, for a run of so many updates."""
@@ -34,4 +39,8 @@ class Watch(Progress):
         self.model = call.model
         if self._callback:
             with redirect_stdout(self._aloud):
-                self._callback(call)
+                try:
+                    self._callback(call)
+                except (Refused, *CODE_EXITS) as error:
+                    self.raised = error
+                    raise

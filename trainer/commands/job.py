@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from schedules import Refused
 from schedules.analysis.lint import Finding
 from schedules.declaration import ABSENT, refuse
+from schedules.declaration.functions import refusing_exits
 
 from ..config.cluster import Cluster
 from ..config.early_stopping import finished
@@ -54,7 +55,8 @@ class Job:
         composed = HydraConfig.get()
         path = Path(composed.runtime.output_dir)
         try:
-            plan, placeholders, warnings = checked(config, composed)
+            with refusing_exits():
+                plan, placeholders, warnings = checked(config, composed)
             Folder(path).check_name()
         except Refused:
             _remove_if_empty(path)

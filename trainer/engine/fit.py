@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from schedules.declaration import refuse
+from schedules.declaration.functions import CODE_ERRORS
 
 from ..data import Facts
 from ..losses import Loss
@@ -74,7 +75,7 @@ def _tried(model: keras.Model, kind: str, shape: tuple[int, ...]) -> list[Any]:
     """The outputs of a model for two inputs of zeros."""
     try:
         outputs = model(tf.zeros([2, *shape]), training=False)
-    except Exception as error:  # whatever its layers raise
+    except CODE_ERRORS as error:  # whatever its layers raise
         rule = f"can't take inputs of shape {list(shape)}: {error}"
         raise refuse("model", kind, rule) from None
     return list(tf.nest.flatten(outputs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from schedules.declaration import refuse
-from schedules.declaration.functions import CallsFunction
+from schedules.declaration.functions import CODE_ERRORS, CallsFunction, raised
 
 from ..data import Facts
 from .loss import Loss
@@ -38,8 +38,8 @@ class Python(CallsFunction, Loss):
 
         try:
             losses = tf.convert_to_tensor(self.function(outputs, labels, **self.kwargs))
-        except Exception as error:  # whatever the user's function raises
-            rule = f"raised {type(error).__name__}: {error}"
+        except CODE_ERRORS as error:  # whatever the user's function raises
+            rule = raised(error)
             hint = f"it was given {outputs.shape} outputs and {labels.shape} labels"
             raise refuse("call", self.call, rule, hint) from None
         if losses.shape.rank != 1 or not losses.dtype.is_floating:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr
 
 from schedules.declaration import ABSENT, refuse
-from schedules.declaration.functions import CallsFunction
+from schedules.declaration.functions import CODE_ERRORS, CallsFunction
 
 from ..data import Facts
 from .auto import Auto
@@ -76,7 +76,7 @@ class _StepLoss(Loss):
             # Only traced, never run: the model's variables stay as they are.
             traced = tf.function(differentiated, autograph=False)
             loss, gradients = traced.get_concrete_function(*batch).structured_outputs
-        except Exception as error:  # whatever the user's function raises
+        except CODE_ERRORS as error:  # whatever the user's function raises
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             rule = f"raised {type(error).__name__}: {lines[-1] if lines else ''}"
             hint = f"it was given inputs of shape {list(batch[0].shape)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from schedules.declaration import refuse
-from schedules.declaration.functions import CallsFunction
+from schedules.declaration.functions import CODE_ERRORS, CallsFunction, raised
 
 from ..data import Facts
 from .metric import EvaluationBatch, Mean
@@ -34,8 +34,8 @@ class Python(CallsFunction, Mean):
             values = tf.convert_to_tensor(
                 self.function(batch.predictions, batch.labels, **self.kwargs)
             )
-        except Exception as error:  # whatever the user's function raises
-            rule = f"raised {type(error).__name__}: {error}"
+        except CODE_ERRORS as error:  # whatever the user's function raises
+            rule = raised(error)
             shapes = f"{batch.predictions.shape} predictions and {batch.labels.shape} labels"
             raise refuse("call", self.call, rule, f"it was given {shapes}") from None
         if values.shape.rank != 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from schedules.declaration import Refused, refuse, within
-from schedules.declaration.functions import CallsFunction
+from schedules.declaration.functions import CODE_ERRORS, CallsFunction, raised
 
 from .model import Model
 from .variable_paths import rename
@@ -36,8 +36,8 @@ class Python(CallsFunction, Model):
                 model = function(shape, outputs, **self.kwargs)
             except Refused:
                 raise
-            except Exception as error:  # whatever the user's function raises
-                rule = f"raised {type(error).__name__}: {error}"
+            except CODE_ERRORS as error:  # whatever the user's function raises
+                rule = raised(error)
                 hint = f"it was given shape {shape} and {outputs} outputs"
                 raise refuse("call", self.call, rule, hint) from None
             if not isinstance(model, keras.Model):
@@ -46,7 +46,7 @@ class Python(CallsFunction, Model):
             if not model.built:
                 try:
                     model(tf.zeros([2, *shape]), training=False)
-                except Exception as error:  # whatever the user's layers raise
+                except CODE_ERRORS as error:  # whatever the user's layers raise
                     rule = f"can't take inputs of shape {list(shape)}: {error}"
                     raise refuse("call", self.call, rule) from None
         rename(model)

@@ -8,6 +8,8 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
+from schedules.declaration.functions import CODE_ERRORS
+
 from ..runs.atomic_files import json_objects
 from ..runs.folder import Folder
 from ..runs.identity import flat
@@ -107,7 +109,7 @@ class TrackerThread:
             tracker_run = self._tracker.open(self._run)
             for act in self._acts():
                 act(tracker_run)
-        except Exception as error:
+        except CODE_ERRORS as error:
             with self._changed:
                 self._say(f"failed, and is left out from here on: {_error_line(error)}")
                 self._closed = True
@@ -214,7 +216,7 @@ def _writing(rows: Rows) -> Act:
     return lambda tracker_run: tracker_run.write(rows)
 
 
-def _error_line(error: Exception) -> str:
+def _error_line(error: BaseException) -> str:
     """The first line of an error, without secrets."""
     line = next(iter(veil(str(error)).strip().splitlines()), "")
     return f"{type(error).__name__}: {line[:300]}".removesuffix(": ")

@@ -10,6 +10,9 @@ from contextlib import ExitStack, closing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from schedules import Refused
+from schedules.declaration.functions import CODE_EXITS, raised, refusing_exits
+
 from ..config.cluster import WorkerLostError
 from ..config.plan import Plan
 from ..engine.startup import import_tensorflow, stderr_to, versions
@@ -65,7 +68,7 @@ def perform(
 
         progress_of = progress_of or Progress
         try:
-            with stderr_to(folder.tensorflow_log):
+            with stderr_to(folder.tensorflow_log), refusing_exits():
                 this = assembly.begin(plan, folder, alone=alone)
         except CheckpointMismatchError as mismatch:
             why = f"the checkpoint in {folder.checkpoints} does not fit: {mismatch}"
@@ -100,8 +103,10 @@ def trained(this: Assembled, progress: Progress, stop: Stop) -> str:
     reason = ""
     try:
         train(this, progress, stop)
-    except (DivergenceError, WorkerLostError, WriteError) as error:
+    except (DivergenceError, WorkerLostError, WriteError, Refused) as error:
         reason = str(error)
+    except CODE_EXITS as error:
+        reason = f"code that the config names {raised(error)}"
     trouble = this.session.finish_saving()
     if trouble and not reason:
         reason = f"the last checkpoint could not be written: {trouble}"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedules.declaration import Refused, refuse
+from schedules.declaration.functions import CODE_ERRORS
 
 from ..raw_data import RawExamples, RawPart
 
@@ -59,7 +60,7 @@ class Converter:
     def _array(self, values: Any) -> NDArray[Any]:
         try:
             array = np.asarray(values)
-        except Exception as error:  # rows of several lengths, tensors of a device, …
+        except CODE_ERRORS as error:  # rows of several lengths, tensors of a device, …
             rule = f"{self.verb} what is no array: {str(error).partition('. ')[0]}"
             raise self._refuse(rule, "all inputs need one shape") from None
         if array.dtype == object and not all(isinstance(item, str) for item in array.flat):
@@ -101,7 +102,7 @@ class Converter:
                 if count <= length:
                     for array, value in zip(arrays, example, strict=True):
                         array[count - 1] = value
-        except Exception as error:  # whatever the user's pipeline raises
+        except CODE_ERRORS as error:  # whatever the user's pipeline raises
             message = str(error).splitlines()[0]
             rule = f"{self.verb} a dataset that fails after {count} examples: {message}"
             raise self._refuse(rule) from None

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any, Literal
 
 from schedules.declaration import Refused, refuse
-from schedules.declaration.functions import CallsFunction
+from schedules.declaration.functions import CODE_ERRORS, CallsFunction, raised
 
 from ...runs.known_secrets import MASK, veil_tree
 from ...runs.redaction import secret_placeholders, with_placeholders
@@ -37,9 +37,8 @@ class Python(CallsFunction, RawData):
             returned = self.function(**self.kwargs)
         except Refused:
             raise
-        except Exception as error:  # whatever the user's function raises
-            rule = f"raised {type(error).__name__}: {error}"
-            raise refuse("call", self.call, rule, _arguments(self.kwargs)) from None
+        except CODE_ERRORS as error:  # whatever the user's function raises
+            raise refuse("call", self.call, raised(error), _arguments(self.kwargs)) from None
         return Converter("call", self.call, "returned", HINT).convert(returned)
 
 
