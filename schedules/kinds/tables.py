@@ -42,9 +42,11 @@ def read_table(file: str) -> ValueTable:
         siblings = [str(path.with_name(name)) for name in _sibling_names(path)]
         hint = did_you_mean(file, siblings) if siblings else f"looked in {path.parent.absolute()}"
         raise refuse("file", file, "is not there", hint) from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        rule = str(error) if isinstance(error, UnreadableTableError) else f"can't be read: {error}"
-        raise refuse("file", file, rule, _HINT) from None
+    except UnreadableTableError as error:
+        raise refuse("file", file, str(error), _HINT) from None
+    except Exception as error:  # numpy, csv and json fail in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise refuse("file", file, f"can't be read: {reason}", _HINT) from None
     if not len(table.values):
         raise refuse("file", file, "holds no values", _HINT)
     if not np.isfinite(table.values).all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules import Refused
+from schedules import Clock, Refused, load
 from schedules.declaration import within
 from tests.helpers.runs import experiment, result, trained
 from tests.helpers.splits import loaded
@@ -419,3 +420,63 @@ def test_preparation_is_written_to_the_last_digit(tmp_path: Path) -> None:
     kept.write(tmp_path / "p.json")
     assert Preparation.read(tmp_path / "p.json") == kept
     assert json.loads((tmp_path / "p.json").read_text())["shift"] == [1 / 3, 0.1]
+
+
+HEADER = "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}"
+SPOILT = {
+    "braces": "{{{{\n",
+    "brackets": "[" * 3000,
+    "signs": "-" * 5000 + "1",
+    "one number": "3\n",
+    "digits": "1" * 9000,
+    "too long a side": HEADER.format("<f4", f"({10**23}, 2)"),
+    "too long a side of nothing": HEADER.format("<f4", f"(0, {10**23})"),
+    "too much": HEADER.format("<f4", "(4294967296, 4294967296)"),
+    "more than the file has": HEADER.format("<f4", "(1000000, 2)"),
+    "a negative side": HEADER.format("<f4", "(-16,)"),
+    "negative sides": HEADER.format("<f4", "(-4, -4)"),
+    "a boolean side": HEADER.format("<f4", "(True, 16)"),
+    "a nested shape": HEADER.format("<f4", "((16,),)"),
+    "no type": HEADER.format("zz", "(16,)"),
+    "objects": HEADER.format("|O", "(16,)"),
+    "text that is none": HEADER.format("\\ud800", "(16,)"),
+}
+
+
+def npy_file(header: str, version: tuple[int, int] = (1, 0)) -> bytes:
+    """A file with such a header, and some bytes behind it."""
+    content = header.encode("latin-1")
+    return b"\x93NUMPY" + bytes(version) + len(content).to_bytes(2, "little") + content + bytes(64)
+
+
+@pytest.mark.parametrize("name", [*SPOILT, "another version"])
+@pytest.mark.parametrize("field", ["inputs", "labels"])
+@pytest.mark.parametrize("packed", ["npy", "stored", "deflated"])
+def test_a_spoilt_header_is_refused_whatever_it_says(
+    name: str, field: str, packed: str, here: Path
+) -> None:
+    good = HEADER.format("<f4", "(16,)")
+    spoilt = npy_file(good, (9, 9)) if name == "another version" else npy_file(SPOILT[name])
+    contents = {"inputs": npy_file(good), "labels": npy_file(good), field: spoilt}
+    config: dict[str, Any]
+    if packed == "npy":
+        for part, content in contents.items():
+            (here / f"{part}.npy").write_bytes(content)
+        config = {"kind": "npy", "inputs": "inputs.npy", "labels": "labels.npy", "batch_size": 2}
+    else:
+        how = zipfile.ZIP_STORED if packed == "stored" else zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(here / "all.npz", "w", how) as archive:
+            for part, content in contents.items():
+                archive.writestr(f"{part}.npy", content)
+        config = {"kind": "npz", "path": "all.npz", "batch_size": 2}
+    with pytest.raises(Refused, match=r"can't be read: |holds Python objects") as refused:
+        Data.declared(config).facts()
+    [problem] = refused.value.problems
+    assert problem.path == field
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_table_of_rates_with_a_spoilt_header_is_refused_too(name: str, here: Path) -> None:
+    (here / "rates.npy").write_bytes(npy_file(SPOILT[name]))
+    with pytest.raises(Refused, match=r"file = 'rates\.npy': can't be read: "):
+        load({"kind": "table", "file": "rates.npy"}, Clock(10))

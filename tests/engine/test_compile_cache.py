@@ -9,7 +9,10 @@ import pytest
 
 from tests.helpers.runs import experiment, result, trained
 from trainer.engine import compile_cache
+from trainer.engine.compile_decision import binding_choice
 from trainer.engine.compile_measuring import CompileChoice
+from trainer.runs.checkpoints import CheckpointMismatchError
+from trainer.runs.folder import Folder
 
 AUTO = ("run.compile=auto", "run.length=3")
 SCHEDULED = "optimizer.momentum={kind: linear, initial_value: 0.5, end_value: 0.9}"
@@ -68,11 +71,18 @@ def test_the_folder_of_a_run_rules_over_what_is_remembered(
     assert result(tmp_path / "other")["compile"] == "xla"
 
 
+WHOLE = {"compile": "xla", "why": {}, "rates": {"all": 3.0}, "measured": "x", "of": {}}
+
+
 @pytest.mark.parametrize(
     "damage",
     ["", "{", "[]", "{}", '{"compile": "fast", "why": {}, "measured": "x"}',
      '{"compile": "xla", "why": {"xla": 3}, "measured": "x"}',
-     '{"compile": ["xla"], "why": {}, "measured": "x"}', "\\udcff"],
+     '{"compile": ["xla"], "why": {}, "measured": "x"}', "\udcff", "null", "[" * 5000,
+     *(json.dumps({**WHOLE, **wrong}) for wrong in (
+         {"why": ["xla"]}, {"why": None}, {"rates": [1]}, {"rates": {"all": "fast"}},
+         {"rates": {"1": 3.0}}, {"rates": {"all": [1.0]}}, {"rates": {"all": float("nan")}},
+         {"measured": {}}, {"compile": {}}, {"of": 3}))],
 )  # fmt: skip
 def test_a_damaged_one_is_measured_anew_and_mended(damage: str, cache: Path) -> None:
     asked = experiment(*AUTO)
@@ -86,6 +96,57 @@ def test_a_damaged_one_is_measured_anew_and_mended(damage: str, cache: Path) -> 
     assert found is not None
     assert (found.compile, found.why) == (good.compile, good.why)
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]  # no draft is left
+
+
+def test_a_whole_one_is_what_the_damaged_ones_are_made_of(cache: Path) -> None:
+    compile_cache.cache_choice(experiment(*AUTO), "/CPU:0", CompileChoice("xla", {}))
+    (kept,) = cache.rglob("*.json")
+    kept.write_text(json.dumps(WHOLE))
+    assert compile_cache.cached_choice(experiment(*AUTO), "/CPU:0") is not None
+
+
+@pytest.mark.parametrize("damage", ["a folder", "a link to itself", "nothing", '{"rates": 3}'])
+@pytest.mark.parametrize("threads", [None, 1])
+def test_whatever_lies_in_its_place_costs_a_measurement_and_no_more(
+    damage: str, threads: int | None, cache: Path
+) -> None:
+    asked = experiment(*AUTO)
+    compile_cache.cache_choice(asked, "/CPU:0", CompileChoice("xla", {}))
+    (kept,) = cache.rglob("*.json")
+    kept.unlink()
+    if damage == "a folder":
+        kept.mkdir()
+    elif damage == "a link to itself":
+        kept.symlink_to(kept)
+    elif damage != "nothing":
+        kept.write_text(damage)
+    assert compile_cache.cached_choice(asked, "/CPU:0") is None
+    chosen = CompileChoice("xla", {}, threads=threads, rate=1.0)
+    assert compile_cache.cache_choice(asked, "/CPU:0", chosen).origin == compile_cache.MEASURED
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    asked = experiment(*AUTO)
+    compile_cache.cache_choice(asked, "/CPU:0", CompileChoice("xla", {}))
+    assert compile_cache.cached_choice(asked, "/CPU:0") is None
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "[]", "{", '{"compile": "fast", "why": {}}', '{"compile": "xla", "why": 3}', "/"]
+)
+def test_a_spoilt_choice_of_a_run_folder_is_told_as_such(damage: str, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    if damage == "/":
+        folder.compile_choice.mkdir()
+    else:
+        folder.compile_choice.write_text(damage)
+    with pytest.raises(CheckpointMismatchError, match=r"chosen\.json (is spoilt|can't be read): "):
+        binding_choice(experiment(*AUTO), folder, None)
 
 
 def test_it_can_be_switched_off(

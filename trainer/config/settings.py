@@ -17,12 +17,16 @@ from schedules.schedule import Length
 from ..runs.atomic_files import json_objects
 from .early_stopping import EarlyStop
 
+MAX_THREADS = 1024
+"""More than any machine's cores: TensorFlow starts as many as it is told, and hangs or dies of
+thousands."""
 
-def _count_or_auto(hint: str) -> BeforeValidator:
+
+def _count_or_auto(hint: str, most: int | None = None) -> BeforeValidator:
     def validate(value: object) -> object:
-        if value == "auto" or (type(value) is int and value >= 1):
+        if value == "auto" or (type(value) is int and 1 <= value <= (most or value)):
             return value
-        rule = "must be a whole number from 1 on, or auto"
+        rule = f"must be a whole number from 1 {f'to {most}' if most else 'on'}, or auto"
         raise PydanticCustomError("count", rule, {"hint": hint})
 
     return BeforeValidator(validate)
@@ -66,7 +70,9 @@ class Run(Declaration):
     """How the loop is compiled; `auto` measures both on the actual model."""
     compile_cache: Flag = True
     """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
-    threads: Annotated[int | Literal["auto"], _count_or_auto("run.threads=1, or auto")] = "auto"
+    threads: Annotated[
+        int | Literal["auto"], _count_or_auto("run.threads=1, or auto", MAX_THREADS)
+    ] = "auto"
     """How many threads an operation may take on the CPU; `auto` takes one a core, or one alone.
 
     With several threads, XLA splits the matrix products of a small network among them, which may

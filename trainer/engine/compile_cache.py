@@ -15,7 +15,9 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Self
+
+from pydantic import BaseModel, FiniteFloat
 
 from schedules import Schedule
 from schedules.declaration import Declaration
@@ -34,12 +36,38 @@ brings."""
 MARGIN = 1.05
 """How much faster all threads must be than one, which leaves the other cores to others."""
 ALL = "all"
+LARGEST = 2**16
+"""The most bytes of a file that is read: ours have a few thousand."""
+
+
+class _Kept(BaseModel):
+    """What a file of the cache has."""
+
+    compile: Compiled
+    why: dict[str, str]
+    rates: dict[str, FiniteFloat]
+    """Updates a second by the number of threads, or `ALL` of them."""
+    measured: str
+    of: dict[str, Any]
+
+    @classmethod
+    def read(cls, file: Path) -> Self | None:
+        """What a file has, or None where it is missing or spoilt in whatever way."""
+        try:
+            with file.open("rb") as opened:
+                kept = cls.model_validate_json(opened.read(LARGEST))
+        except (OSError, ValueError):
+            return None
+        return kept if ALL in kept.rates else None
 
 
 def folder() -> Path:
     """The folder with the choices."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "scheduled-training" / "compiled"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home, as in a container: nothing is kept
+        cache = Path(os.devnull)
+    return cache / "scheduled-training" / "compiled"
 
 
 def cached_choice(
@@ -52,37 +80,32 @@ def cached_choice(
     """
     if not experiment.run.compile_cache:
         return None
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        kept = json.loads(_file(experiment, device, together).read_text(encoding="utf-8"))
-        way, why = kept["compile"], kept["why"]
-        if way in get_args(Compiled) and all(isinstance(text, str) for text in why.values()):
-            rates = {name: float(rate) for name, rate in kept["rates"].items()}
-            free = alone and experiment.run.threads == "auto" and THREADS not in os.environ
-            one = free and way == "xla" and "CPU" in device and _one_is_better(rates)
-            threads, rate = (1, rates.get("1", 0.0)) if one else (None, rates[ALL])
-            return CompileChoice(
-                way, dict(why), f"remembered from {kept['measured']}", threads, rate
-            )
-    return None
+    kept = _Kept.read(_file(experiment, device, together))
+    if kept is None:
+        return None
+    free = alone and experiment.run.threads == "auto" and THREADS not in os.environ
+    one = free and kept.compile == "xla" and "CPU" in device and _one_is_better(kept.rates)
+    threads, rate = (1, kept.rates.get("1", 0.0)) if one else (None, kept.rates[ALL])
+    return CompileChoice(kept.compile, kept.why, f"remembered from {kept.measured}", threads, rate)
 
 
 def cache_choice(
     experiment: Experiment, device: str, chosen: CompileChoice, together: int = 1
 ) -> CompileChoice:
     """Keeps a measured choice, where the disk allows, and returns it with its origin."""
-    if experiment.run.compile_cache:
+    file = _file(experiment, device, together)
+    before = _Kept.read(file) if chosen.threads else None
+    if experiment.run.compile_cache and (before or not chosen.threads):
+        kept = _Kept(
+            compile=chosen.compile,
+            why=chosen.why,
+            rates={**(before.rates if before else {}), str(chosen.threads or ALL): chosen.rate},
+            measured=time.strftime("%Y-%m-%d"),
+            of=_cache_key(experiment, device, together),
+        )
         with suppress(OSError):
-            file = _file(experiment, device, together)
             file.parent.mkdir(parents=True, exist_ok=True)
-            rates = {} if chosen.threads is None else json.loads(file.read_bytes())["rates"]
-            kept = {
-                "compile": chosen.compile,
-                "why": chosen.why,
-                "rates": {**rates, str(chosen.threads or ALL): chosen.rate},
-                "measured": time.strftime("%Y-%m-%d"),
-                "of": _cache_key(experiment, device, together),
-            }
-            write(file, json.dumps(kept, indent=1) + "\n")
+            write(file, kept.model_dump_json(indent=1) + "\n")
     return replace(chosen, origin=MEASURED)
 
 

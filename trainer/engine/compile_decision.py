@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from ..config.experiment import Experiment
 from ..runs.checkpoints import CheckpointMismatchError, Saved
@@ -83,8 +84,13 @@ def _kept(folder: Folder) -> CompileChoice | None:
     if not folder.compile_choice.exists():
         return None
     try:
-        return CompileChoice(**json.loads(folder.compile_choice.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise CheckpointMismatchError(
-            f"{folder.compile_choice.name} can't be read: {error}"
-        ) from None
+        choice: CompileChoice = TypeAdapter(CompileChoice).validate_json(
+            folder.compile_choice.read_bytes()
+        )
+    except ValidationError as error:
+        what = error.errors()[0]["msg"]
+        raise CheckpointMismatchError(f"{folder.compile_choice.name} is spoilt: {what}") from None
+    except OSError as error:
+        why = f"{folder.compile_choice.name} can't be read: {error.strerror}"
+        raise CheckpointMismatchError(why) from None
+    return choice

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from schedules.declaration import ABSENT, refuse
 from schedules.declaration.gc_pause import gc_paused
 
 from ..runs.known_secrets import veil_file
-
-if TYPE_CHECKING:
-    pass
 
 
 def versions() -> dict[str, str]:
@@ -30,10 +28,18 @@ def versions() -> dict[str, str]:
 
 
 def import_tensorflow(log: Path) -> None:
-    """Imports what takes seconds to import; what it says of itself goes into a file."""
-    with stderr_to(log), gc_paused():
-        import keras  # noqa: F401
-        import tensorflow  # noqa: F401
+    """Imports what takes seconds to import; what it says of itself goes into a file.
+
+    Raises:
+        Refused: when it can't be imported, with the file.
+    """
+    try:
+        with stderr_to(log), gc_paused():
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
+    except Exception as error:  # of what may be installed beside it, much does not fit
+        rule = f"can't be imported: {type(error).__name__}: {error}"
+        raise refuse("tensorflow", ABSENT, rule, f"what it wrote is in {log}") from error
 
 
 @contextmanager
@@ -41,7 +47,8 @@ def stderr_to(path: Path) -> Iterator[None]:
     """Sends what is written to file descriptor 2 into a file.
 
     TensorFlow's C++ start-up writes there whatever `TF_CPP_MIN_LOG_LEVEL` says; the text is kept,
-    for the day when a GPU is missing.
+    for the day when a GPU is missing. Where the process is ended from within, as by an instruction
+    that the processor lacks, the terminal is told of the file.
     """
     sys.stderr.flush()
     try:
@@ -52,9 +59,35 @@ def stderr_to(path: Path) -> Iterator[None]:
     with path.open("ab") as file:
         os.dup2(file.fileno(), 2)
     try:
-        yield
+        with _told_where(path, kept):
+            yield
     finally:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
         veil_file(path)
+
+
+@contextmanager
+def _told_where(path: Path, terminal: int) -> Iterator[None]:
+    """Writes to `terminal` where to look if this process does not live to the end of the block.
+
+    No handler of Python's runs at an abort; therefore another process waits for the end of a pipe.
+    """
+    message = f"this process ended in TensorFlow, whose words are in {path}"
+    script = 'read -r _ || printf "%s\\n" "$1" >&2'
+    try:
+        watch = subprocess.Popen(
+            ["sh", "-c", script, "sh", message],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+        )
+    except OSError:  # no process can be started, which must not stop this one
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            watch.communicate(b"\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 from ..files import File, packed, packer_of, reading, unreadable
 from ..inputs import Inputs, Packed
 from ..raw_data import RawData, RawExamples, RawPart
+
+MAX_LENGTH = 2**63 - 1
+"""The largest index of an array."""
 
 
 class Npz(RawData):
@@ -79,6 +83,9 @@ class Npz(RawData):
         try:
             with archive.open(entry) as member:
                 shape, dtype, _ = _header(member, field, name)
+            size = prod(shape) * dtype.itemsize
+            if size > entry.file_size:
+                raise ValueError(_too_short(size, shape, dtype))
             if entry.compress_type == zipfile.ZIP_STORED:
                 return _memory_map(file, field, name, _data_offset(archive, entry))
         except Refused:
@@ -147,8 +154,19 @@ def _header(member: Any, field: str, name: str) -> tuple[tuple[int, ...], np.dty
         ValueError: when the file has no array.
     """
     version = npy.read_magic(member)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"it has version {'.'.join(map(str, version))} of the format")
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read_header(member)
+    try:
+        shape, fortran, dtype = read_header(member)
+    except ValueError:
+        raise
+    except Exception as error:  # numpy parses the header as Python, which fails in many ways
+        raise ValueError(f"its header is spoilt: {type(error).__name__}") from None
+    if not all(type(length) is int and 0 <= length <= MAX_LENGTH for length in shape):
+        raise ValueError(f"its header has the shape {shape}")
+    if prod(shape) * dtype.itemsize > MAX_LENGTH:
+        raise ValueError(f"its header has the shape {shape}, which no memory holds")
     if dtype.hasobject:
         rule = "holds Python objects, which are never unpickled, since that can run any code"
         raise refuse(field, name, rule, "save an array of numbers, all of one shape")
@@ -163,12 +181,16 @@ def _memory_map(file: Path, field: str, name: str, offset: int = 0) -> Inputs:
         opened.seek(offset)
         shape, dtype, fortran = _header(opened, field, name)
         start = opened.tell()
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = prod(shape) * dtype.itemsize
     if file.stat().st_size < start + size:
-        raise ValueError(f"it ends before its {size:,} bytes of {dtype}{list(shape)} do")
+        raise ValueError(_too_short(size, shape, dtype))
     if not size:
         return np.zeros(shape, dtype)
     return np.memmap(file, dtype, "r", start, shape, "F" if fortran else "C")
+
+
+def _too_short(size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    return f"it ends before its {size:,} bytes of {dtype}{list(shape)} do"
 
 
 def _data_offset(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:

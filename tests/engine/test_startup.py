@@ -1,0 +1,55 @@
+"""TensorFlow's start where it goes wrong: the terminal is told where its words are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ENDS = {
+    "SIGABRT": "os.abort()",
+    "SIGILL": "os.kill(os.getpid(), signal.SIGILL)",
+    "SIGSEGV": "os.kill(os.getpid(), signal.SIGSEGV)",
+    "exit": "os._exit(3)",
+}
+
+
+def started(tmp_path: Path, tensorflow: str) -> subprocess.CompletedProcess[str]:
+    """The command line on a machine whose TensorFlow is this text."""
+    for name, text in {"tensorflow": tensorflow, "keras": ""}.items():
+        (tmp_path / f"{name}.py").write_text(f"import os, signal\n{text}\n")
+    command = [sys.executable, "-m", "trainer", "data=digits", "model=mlp", "hydra.run.dir=run"]
+    path = f"{tmp_path}:{Path(__file__).parents[2]}"
+    return subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_process_that_ends_in_tensorflow_tells_where_its_words_are(
+    end: str, tmp_path: Path
+) -> None:
+    done = started(tmp_path, f"os.write(2, b'no AVX here')\n{ENDS[end]}")
+    assert done.returncode == (3 if end == "exit" else -signal.Signals[end])
+    log = tmp_path / "run" / "tensorflow.log"
+    assert done.stderr == f"this process ended in TensorFlow, whose words are in {log}\n"
+    assert "no AVX here" in log.read_text()
+
+
+def test_a_tensorflow_that_can_not_be_imported_is_told_without_traceback(tmp_path: Path) -> None:
+    done = started(tmp_path, "os.write(2, b'libcuda')\nraise ImportError('DLL load failed')")
+    assert done.returncode == 2
+    log = tmp_path / "run" / "tensorflow.log"
+    assert done.stderr == (
+        "tensorflow: can't be imported: ImportError: DLL load failed\n"
+        f"  hint: what it wrote is in {log}\n"
+    )
+    assert log.read_text() == "libcuda"
