@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.runs import events, result, rows, trained
+from tests.helpers.runs import events, experiment, result, rows, trained
+from trainer.commands.restored import Restored
+from trainer.runs.folder import Folder
 from trainer.trackers.hparams import ended, started
 
 SHORT = ("run.length=40", "evaluate.every=15", "run.steps_per_call=4", "checkpoint.every=10")
@@ -153,7 +155,8 @@ def test_mlflow_has_the_whole_run_and_goes_on_with_it(
     """In a sweep: parameters, metrics by step, tags, artifacts, and a parent."""
     monkeypatch.chdir(tmp_path)
     sweep = sweep_of(tmp_path / "rates")
-    asked = (*SHORT, "log.mlflow={}", "optimizer.groups={head: {paths: ['*logits*']}}")
+    asked = (*SHORT, "log.mlflow={tags: {team: vision}, notes: a try}",
+             "optimizer.groups={head: {paths: ['*logits*']}}")  # fmt: skip
     assert trained(sweep / "0", *asked, "run.stop_after=20") == 0
     first = json.loads((sweep / "0" / "mlflow.json").read_text())["run_id"]
     assert trained(sweep / "0", *asked) == 0
@@ -162,8 +165,8 @@ def test_mlflow_has_the_whole_run_and_goes_on_with_it(
     assert json.loads((sweep / "0" / "mlflow.json").read_text())["run_id"] == first
 
     client = mlflow.MlflowClient(f"sqlite:///{sweep / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("trainer").experiment_id
-    runs = {run.info.run_name: run for run in client.search_runs([experiment])}
+    ours = client.get_experiment_by_name("trainer").experiment_id
+    runs = {run.info.run_name: run for run in client.search_runs([ours])}
     assert set(runs) == {"rates", "rates/0", "rates/1"}
     run = runs["rates/0"]
     assert run.info.status == "FINISHED"
@@ -176,7 +179,18 @@ def test_mlflow_has_the_whole_run_and_goes_on_with_it(
     for name in ("loss", "learning_rate", "eval_loss"):
         wanted = [(row["step"], row[name]) for row in told if name in row]
         assert history(client, first, name) == wanted
-    assert {a.path for a in client.list_artifacts(first)} == {"config.yaml", "result.json"}
+    assert {a.path for a in client.list_artifacts(first)} == {
+        "config.yaml", "result.json", "model"
+    }  # fmt: skip
+    assert (run.data.tags["team"], run.data.tags["mlflow.note.content"]) == ("vision", "a try")
+    [used] = {(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs}
+    assert used == ("digits", result(sweep / "0")["data_digest"][:36])
+    best = min(result(sweep / name)["metrics"]["eval_loss"] for name in "01")
+    assert runs["rates"].data.metrics["best_eval_loss"] == best
+    assert "rates/" in runs["rates"].data.tags["best_eval_accuracy"]
+    model = Folder(Path(client.download_artifacts(first, "model", str(tmp_path))))
+    restored = Restored.of(experiment(*asked), model, "final")
+    assert restored.saved.step == 40
     config = client.download_artifacts(first, "config.yaml", str(tmp_path))
     assert Path(config).read_text() == (sweep / "0" / "config.yaml").read_text()
 
@@ -228,19 +242,34 @@ def test_wandb_has_the_whole_run_offline(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PLANTED_API_KEY", "hunter2")
     assert trained(folder, *SHORT, "log.wandb={}", "run.stop_after=20") == 0
     time.sleep(1.01)  # the name of W&B's folder has seconds
-    assert trained(folder, *SHORT, "log.wandb={}") == 0
+    words = "log.wandb={tags: [first, second], notes: a try}"
+    assert trained(folder, *SHORT, words) == 0
     assert not events(folder, "tracker")
     kept = json.loads((folder / "wandb.json").read_text())["run_id"]
     losses, runs, content = [], set(), b""
+    artifacts: dict[str, set[str]] = {}
+    tags, summaries = set(), set()
     for file in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
         content += file.read_bytes()
         for data in logged(file.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)
             if record.HasField("run"):
+                tags |= set(record.run.tags)
                 runs.add((record.run.run_id, record.run.display_name, record.run.run_group))
+            if record.HasField("metric") and record.metric.summary.min:
+                summaries.add(record.metric.name)
+            if record.request.HasField("log_artifact"):
+                sent = record.request.log_artifact.artifact
+                paths = {entry.path for entry in sent.manifest.contents}
+                artifacts[sent.type] = paths
             told = {i.key or i.nested_key[0]: i.value_json for i in record.history.item}
             losses += [(int(told["step"]), float(told["loss"]))] if "loss" in told else []
     assert runs == {(kept, "rates/0", "rates")}
     assert losses == [(row["step"], row["loss"]) for row in rows(folder) if "loss" in row]
+    assert tags == {"first", "second"}
+    assert summaries == {"eval_loss"}
+    assert artifacts["dataset"] == set()
+    assert {"config.yaml", "preparation.json", "result.json"} < artifacts["model"]
+    assert any(path.startswith("checkpoints/step-") for path in artifacts["model"])
     assert b"hunter2" not in content

@@ -18,6 +18,7 @@ from tests.helpers.runs import events, experiment, result, rows, trained
 from trainer.config.experiment import Experiment
 from trainer.trackers import Log, Row, Rows, Tracked, Tracker, TrackerRun, delivery, tracker
 from trainer.trackers.delivery import TrackerThread
+from trainer.trackers.model_files import model_files
 
 SHORT = ("run.length=40", "evaluate.every=15", "run.steps_per_call=4", "checkpoint.every=10")
 
@@ -331,3 +332,68 @@ def test_the_package_is_looked_for_by_its_name(monkeypatch: pytest.MonkeyPatch) 
     Log.declared({"csv": {}, "tensorboard": {}}).check()
     with pytest.raises(Refused, match=r"log\.wandb: .*\n.*scheduled-training\[wandb\]"):
         Log.declared({"wandb": {}}).check()
+
+
+def test_the_files_of_a_model_are_settings_and_the_newest_checkpoint(tmp_path: Path) -> None:
+    names = ["config.yaml", "preparation.json", "result.json", "metrics.jsonl"]
+    steps = ["checkpoints/step-0000000009/state.npz", "checkpoints/step-0000000010/state.npz"]
+    for name in [*names, *steps]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    kept = model_files(tmp_path, {"status": "done"})
+    assert set(kept) == {*names[:3], steps[1]}
+    assert all(kept[name] == tmp_path / name for name in kept)
+    for ended in (None, {"status": "failed"}, {"status": "interrupted"}):
+        assert model_files(tmp_path, ended) == {}
+
+
+def test_which_way_a_metric_gets_better_is_what_the_config_says() -> None:
+    run = Tracked(Path(), "csv", {"metrics.mine.kind": "f1", "data.kind": "digits", "data.x": 1})
+    assert [run.better(f"eval_{name}") for name in ("loss", "mine", "other")] == [
+        "min", "max", None
+    ]  # fmt: skip
+    assert run.data == {"kind": "digits", "x": 1}
+
+
+@pytest.mark.parametrize(
+    ("variables", "netrc", "has_key"),
+    [
+        ({}, "", False),
+        ({"WANDB_API_KEY": "k"}, "", True),
+        ({}, "machine api.wandb.ai login user password k", True),
+        ({}, "machine elsewhere login user password k", False),
+        ({"WANDB_BASE_URL": "https://elsewhere"}, "machine elsewhere login a password k", True),
+        ({}, "}{ no netrc", False),
+    ],
+)
+def test_wandb_online_without_a_key_is_refused_with_what_to_type(
+    variables: dict[str, str],
+    netrc: str,
+    has_key: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": str(tmp_path), **variables}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".netrc").write_text(netrc)
+    monkeypatch.setattr(tracker, "is_missing", lambda name: False)
+    log = Log.declared({"wandb": {"mode": "online"}})
+    Log.declared({"wandb": {}}).check()
+    if has_key:
+        log.check()
+        return
+    with pytest.raises(Refused) as refused:
+        log.check()
+    assert str(refused.value) == (
+        "log.wandb.mode = 'online': has no key to send with\n"
+        "  hint: wandb login; or export WANDB_API_KEY=…, or log.wandb.mode=offline"
+    )
+
+
+@pytest.mark.parametrize("override", ["log.mlflow={tags: {a: b}, notes: x, model: false}",
+                                      "log.wandb={tags: [a], notes: x, model: false}"])  # fmt: skip
+def test_tags_and_notes_are_declared_as_the_service_has_them(override: str) -> None:
+    declared = experiment(override)
+    assert Experiment.declared(declared.model_dump(mode="json")) == declared

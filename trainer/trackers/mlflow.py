@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from ..runs.atomic_files import write
+from schedules.declaration import Flag
+
 from ..runs.known_secrets import veil
+from .mlflow_runs import create_parent, kept_run_id, locked, read_ids, update_parent
+from .model_files import model_files
 from .rows import Row
 from .tracker import Tracked, Tracker, TrackerRun
 
@@ -43,9 +45,11 @@ class Mlflow(Tracker):
     `config.yaml`, `schedule.svg` and `result.json` as artifacts, and tags that tell of the code,
     the data and the weights.
 
-    The jobs of a sweep are children of one run of the sweep's name. A run that goes on keeps its
-    MLflow run, whose id is in its folder. MLflow takes nothing back: updates that were made again
-    after a kill or a rewind are there twice, with their times.
+    The newest checkpoint, with what `trainer.export` needs besides, is an artifact too, and the
+    data set is an input of the run. The jobs of a sweep are children of one run of the sweep's
+    name, which has the best values that any of them ended with. A run that goes on keeps its MLflow
+    run, whose id is in its folder. MLflow takes nothing back: updates that were made again after a
+    kill or a rewind are there twice, with their times.
     """
 
     kind: Literal["mlflow"] = "mlflow"
@@ -60,6 +64,12 @@ class Mlflow(Tracker):
     """The MLflow experiment that the run is put into, made where it is not there yet."""
     name: str | None = None
     """The name of the MLflow run; null for that of its folder."""
+    tags: dict[str, str] = {}  # noqa: RUF012  # pydantic copies a default
+    """Words to find the run by, each with a value."""
+    notes: str | None = None
+    """What is to be said of the run, in Markdown."""
+    model: Flag = True
+    """Whether the newest checkpoint is kept there too, once the run has ended."""
 
     def open(self, run: Tracked) -> TrackerRun:
         # MLflow reports its own use to its makers otherwise; a training run reports to its owner.
@@ -70,20 +80,22 @@ class Mlflow(Tracker):
         uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI")
         id_file = run.folder / f"{run.tracker_name}.json"
         # A run may go on from another working directory than the one in which it began.
-        home = run.sweep or Path(_read(id_file).get("home", Path.cwd()))
+        home = run.sweep or Path(read_ids(id_file).get("home", Path.cwd()))
         local = None if uri else home
         _check_reachable(uri or "")
         # Two processes must not both make the tables, the experiment, or the parent.
-        with _locked(home / f".{run.tracker_name}.lock") if local or run.sweep else nullcontext():
+        with locked(home / f".{run.tracker_name}.lock") if local or run.sweep else nullcontext():
             client = mlflow.MlflowClient(tracking_uri=uri or f"sqlite:///{home / 'mlflow.db'}")
             experiment = _experiment(client, veil(self.experiment), local)
             parent = None
             if run.sweep:
                 file = run.sweep / f"{run.tracker_name}.json"
-                parent = _run_id(
-                    file, client, home, lambda: _create_parent(client, experiment, home.name)
+                parent = kept_run_id(
+                    file, client, home, lambda: create_parent(client, experiment, home.name)
                 )
         tags: dict[str, Any] = {
+            **{name: veil(text) for name, text in self.tags.items()},
+            **({"mlflow.note.content": veil(self.notes)} if self.notes else {}),
             "mlflow.runName": veil(self.name or run.name),
             "folder": str(run.folder.resolve()),
         }
@@ -92,19 +104,21 @@ class Mlflow(Tracker):
             tags["git_dirty"] = str(run.git["dirty"]).lower()
         if parent:
             tags["mlflow.parentRunId"] = parent
-        earlier_id = _read(id_file).get("run_id")
-        run_id = _run_id(
+        earlier_id = read_ids(id_file).get("run_id")
+        run_id = kept_run_id(
             id_file, client, home, lambda: client.create_run(experiment, tags=tags).info.run_id
         )
-        return _Run(client, run_id, run, goes_on=run_id == earlier_id)
+        return _Run(self, client, run_id, run, goes_on=run_id == earlier_id)
 
 
 class _Run(TrackerRun):
     """One MLflow run."""
 
-    def __init__(self, client: MlflowClient, run_id: str, run: Tracked, *, goes_on: bool) -> None:
-        self._client, self._id = client, run_id
-        self._folder = run.folder
+    def __init__(
+        self, tracker: Mlflow, client: MlflowClient, run_id: str, run: Tracked, *, goes_on: bool
+    ) -> None:
+        self._tracker, self._client, self._id = tracker, client, run_id
+        self._run, self._folder = run, run.folder
         if goes_on:
             losses = client.get_metric_history(run_id, "loss")
             self.recorded_updates = max((loss.step + 1 for loss in losses), default=0)
@@ -134,6 +148,13 @@ class _Run(TrackerRun):
             keys = ("status", "weights_digest", "average_digest", "data_digest", "device")
             self._write_tags({name: str(result[name]) for name in keys if name in result})
             self._write_artifact("result.json")
+            self._write_data(str(result.get("data_digest", "")))
+            if self._tracker.model:
+                for path, file in model_files(self._folder, result).items():
+                    folder = f"model/{Path(path).parent}".removesuffix("/.")
+                    self._client.log_artifact(self._id, str(file), folder)
+            if self._run.sweep and result["status"] not in ("failed", "interrupted"):
+                update_parent(self._client, self._id, self._run, result["metrics"])
         status = STATUS.get(result["status"], "FINISHED") if result else "FAILED"
         self._client.set_terminated(self._id, status)
 
@@ -154,6 +175,17 @@ class _Run(TrackerRun):
 
         for batch in _batches((RunTag(name, value) for name, value in tags.items()), MAX_ENTRIES):
             self._client.log_batch(self._id, tags=batch)
+
+    def _write_data(self, digest: str) -> None:
+        """Names the data set as an input of the run; MLflow takes 36 characters of its digest."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        data = self._run.data
+        kind = str(data.get("kind", "given"))
+        source = json.dumps(data, default=str)
+        dataset = Dataset(kind, digest[:36] or "unknown", "local", source)
+        use = [InputTag("mlflow.data.context", "training")]
+        self._client.log_inputs(self._id, [DatasetInput(dataset, use)])
 
     def _write_artifact(self, name: str) -> None:
         if (self._folder / name).exists():
@@ -181,41 +213,6 @@ def _experiment(client: MlflowClient, name: str, local: Path | None) -> str:
     location = (local / "mlartifacts").as_uri() if local else None
     tags = {"mlflow.experimentKind": "custom_model_development"}  # it shows prompts otherwise
     return str(client.create_experiment(name, artifact_location=location, tags=tags))
-
-
-def _create_parent(client: MlflowClient, experiment: str, name: str) -> str:
-    """Makes the run that the jobs of a sweep are children of, ends it, and returns its id."""
-    run = client.create_run(experiment, tags={"mlflow.runName": name})
-    client.set_terminated(run.info.run_id)
-    return str(run.info.run_id)
-
-
-def _run_id(file: Path, client: MlflowClient, home: Path, create: Callable[[], str]) -> str:
-    """The run id in a file, if the server has that run; else the id of a new run, kept there."""
-    from mlflow.exceptions import MlflowException
-
-    if run_id := _read(file).get("run_id"):
-        try:
-            if client.get_run(run_id).info.lifecycle_stage == "active":
-                return run_id
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-    run_id = create()
-    write(file, json.dumps({"run_id": run_id, "home": str(home)}) + "\n")
-    return run_id
-
-
-def _read(file: Path) -> dict[str, str]:
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keeps other processes out of the block."""
-    with path.open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _batches(entries: Iterable[T], size: int) -> Iterator[list[T]]:

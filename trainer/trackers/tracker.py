@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, ClassVar
 from schedules.declaration import ABSENT, Kind, refuse
 from schedules.declaration.packages import is_missing
 
+from ..metrics.direction import direction
+from ..metrics.metric import Direction
 from ..runs.run_folders import INDEX
 from ..runs.study import JOURNAL
 from .rows import Row
@@ -42,6 +45,24 @@ class Tracked:
         """What to call the run among others: its folder's name, behind that of its sweep."""
         name = self.folder.absolute().name
         return f"{self.sweep.name}/{name}" if self.sweep else name
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the config says of the data, by the names under `data`."""
+        return {
+            path.removeprefix("data."): value
+            for path, value in self.config.items()
+            if path.startswith("data.")
+        }
+
+    def better(self, metric: str) -> Direction | None:
+        """Which way a metric of an evaluation gets better; None where nobody knows."""
+        kinds = {
+            path.split(".")[1]: {"kind": value}
+            for path, value in self.config.items()
+            if re.fullmatch(r"metrics\.\w+\.kind", path)
+        }
+        return direction(metric, kinds)
 
 
 class TrackerRun(ABC):
