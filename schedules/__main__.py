@@ -26,6 +26,7 @@ with gc_paused(freeze=True):
     import argparse
     import json
     import os
+    import re
     import shutil
     import sys
     import webbrowser
@@ -46,6 +47,16 @@ with gc_paused(freeze=True):
     from .plots.terminal import has_display, plot, shows_colours
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that knows overrides with dashes, and names no other program's usage for them."""
+
+    def error(self, message: str) -> NoReturn:
+        if match := re.fullmatch(r"unrecognized arguments: -+([\w./@]+=.*)", message):
+            flag, _, value = match[1].partition("=")
+            raise refuse(f"--{flag}", value, "is no flag: overrides have no dashes", match[1])
+        super().error(message)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one command and exits with 0, or with 2 and the reason on stderr."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -57,9 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(0)
     try:
         if name not in COMMANDS:
-            raise refuse("schedules", name, "is no command", did_you_mean(name, COMMANDS))
+            is_override = "=" in name and not name.startswith("-")
+            hint = f"python -m schedules plot {name}" if is_override else ""
+            rule = "is no command"
+            raise refuse("schedules", name, rule, hint or did_you_mean(name, COMMANDS))
         command = COMMANDS[name]
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             f"python -m schedules {name}", description=command.__doc__, allow_abbrev=False
         )
         sys.exit(command(parser, rest))

@@ -229,3 +229,19 @@ def test_a_terminal_without_these_letters_still_gets_a_drawing(tmp_path):
         *("env", "PYTHONIOENCODING=ascii", sys.executable, "-m", "schedules", "plot"), cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["plot", "--run.length=20"], "--run.length = '20': is no flag: overrides have no dashes\n"
+         "  hint: run.length=20\n"),
+        (["table", "-schedule=rex"], "--schedule = 'rex': is no flag: overrides have no dashes\n"
+         "  hint: schedule=rex\n"),
+        (["schedule=cosine"], "schedules = 'schedule=cosine': is no command\n"
+         "  hint: python -m schedules plot schedule=cosine\n"),
+        (["plto"], "schedules = 'plto': is no command\n  hint: did you mean plot?\n"),
+    ],
+)  # fmt: skip
+def test_wrong_words_are_answered_with_what_to_type(words, told, door):
+    assert door(*words) == (2, "", told)
