@@ -259,10 +259,9 @@ def test_wandb_has_the_whole_run_offline(tmp_path: Path, monkeypatch: pytest.Mon
                 runs.add((record.run.run_id, record.run.display_name, record.run.run_group))
             if record.HasField("metric") and record.metric.summary.min:
                 summaries.add(record.metric.name)
-            if record.request.HasField("log_artifact"):
-                sent = record.request.log_artifact.artifact
-                paths = {entry.path for entry in sent.manifest.contents}
-                artifacts[sent.type] = paths
+            if record.HasField("artifact"):
+                contents = record.artifact.manifest.contents
+                artifacts[record.artifact.type] = {entry.path for entry in contents}
             told = {i.key or i.nested_key[0]: i.value_json for i in record.history.item}
             losses += [(int(told["step"]), float(told["loss"]))] if "loss" in told else []
     assert runs == {(kept, "rates/0", "rates")}
