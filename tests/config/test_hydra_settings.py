@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,28 @@ def test_every_door_refuses_it_before_hydra_acts(
     assert (printed.out, printed.err.partition(" = ")[0]) == ("", f"hydra.{path}")
     assert "Traceback" not in printed.err
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "hydra",
+    [
+        *({part: None} for part in ("job", "run", "sweep", "overrides", "runtime", "help")),
+        *({part: "word"} for part in ("callbacks", "launcher", "job_logging")),
+        *(None, "word", [1], {"overrides": {"task": [{"a": 1}]}}, {"job": {"env_set": None}}),
+        *({"overrides": {"hydra": None}}, {"job": {"env_copy": None}}, {"searchpath": 3}),
+    ],
+)
+def test_what_is_of_another_shape_is_refused_or_left(hydra: Any, tmp_path: Path) -> None:
+    mine = experiment(tmp_path, {})
+    text = yaml.safe_dump({"hydra": hydra})
+    (mine / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}")
+    with suppress(Refused):
+        compose(["experiment=mine"], str(mine))
+
+
+def test_a_variable_that_is_not_set_is_told() -> None:
+    with pytest.raises(Refused, match=r"^hydra\.job\.env_copy = 'NOWHERE': is not set"):
+        compose(["hydra.job.env_copy=[NOWHERE]"])
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
 from trainer.config.launcher_settings import KNOWN
 
+SMALL = ("data=digits", "model=mlp", "run.length=20")
 DOORS = ("run", "sweep", "shown", "rerun", "typed")
 
 
@@ -34,14 +35,13 @@ class Drawn:
 
     def arguments(self, folder: Path) -> list[str]:
         """The arguments of a command in `folder`, where files are put that they name."""
-        small = ["data=digits", "model=mlp", "run.length=20"]
         if self.door == "typed":
             paths = [path for path in self.values if not path.startswith("hydra")]
             typed = [f"{path}={_written(self.values[path])}" for path in paths]
             chosen = [f"{g}={o}" for g, o in self.options.items() if not g.startswith("hydra")]
-            return [*small, *chosen, *typed]
+            return [*SMALL, *chosen, *typed]
         if self.door == "rerun":
-            values = compose(small)
+            values = compose(SMALL)
             for path, value in self.values.items():
                 _put(values, path, value)
             (folder / "theirs").mkdir()
@@ -56,7 +56,7 @@ class Drawn:
         text = _yaml({"defaults": defaults, **declared} if defaults else declared)
         file.write_text(f"# @package _global_\n{text}", "utf-8")
         flags = {"run": [], "sweep": ["-m"], "shown": ["--cfg", "job"]}[self.door]
-        return [*small, "experiment=drawn", "--config-dir", "mine", *flags]
+        return [*SMALL, "experiment=drawn", "--config-dir", "mine", *flags]
 
 
 def _written(value: Any) -> str:
@@ -100,7 +100,7 @@ def _leaves(tree: Any, path: str) -> Iterator[str]:
     yield path
     if isinstance(tree, dict):
         for key, value in tree.items():
-            yield from _leaves(value, f"{path}.{key}")
+            yield from _leaves(value, f"{path}.{key}" if path else key)
 
 
 HYDRA = OmegaConf.to_container(OmegaConf.structured(HydraConf), resolve=False)
@@ -108,6 +108,10 @@ PLUGIN_KEYS = sorted({key for keys in KNOWN.values() for key in keys})
 PATHS = sorted(
     {*_paths(Experiment, "", frozenset()), "unheard.of", "rerun", "allow_code", "defaults"}
 )
+USUAL_PATHS = sorted(
+    {*_leaves(Experiment.declared(compose(SMALL)).model_dump(mode="json"), "")} - {""}
+)
+"""Those of the config that is changed, so that much of what is drawn is nearly right."""
 HYDRA_PATHS = sorted(
     {
         *(path for path in _leaves(HYDRA, "hydra") if "help" not in path),
@@ -219,7 +223,7 @@ VALUES = st.recursive(
 @st.composite
 def drawn_configs(draw: st.DrawFn) -> Drawn:
     """A config that a stranger may have written: usually a few values amiss in a good one."""
-    paths = st.sampled_from(PATHS) | st.sampled_from(HYDRA_PATHS)
+    paths = st.sampled_from(USUAL_PATHS) | st.sampled_from(PATHS) | st.sampled_from(HYDRA_PATHS)
     values = draw(st.dictionaries(paths, VALUES, max_size=4))
     options = dict(draw(st.lists(st.sampled_from(OPTIONS), max_size=3)))
     return Drawn(draw(st.sampled_from(DOORS)), options, values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import Any
 
 import hydra._internal.hydra as hydra_application
@@ -13,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from schedules.declaration import refuse
+from schedules.declaration import ABSENT, refuse
 
 from .hydra_settings import check_hydra_settings, check_search_path
 
@@ -37,10 +38,15 @@ class CheckedConfigLoader(ConfigLoaderImpl):
             config = super().load_configuration(
                 config_name, overrides, run_mode, from_shell, validate_sweep_overrides
             )
-        except KeyError as error:  # the only look-up in Hydra's code that a config can make fail
-            path, name = "hydra.job.env_copy", str(error.args[0])
-            raise refuse(path, name, "is not set in the environment", "leave it out") from None
-        check_hydra_settings(config, overrides)
+            check_hydra_settings(config, overrides)
+        except (AttributeError, KeyError, TypeError) as error:
+            if [frame.f_globals["__name__"] for frame, _ in walk_tb(error.__traceback__)][
+                -1
+            ] == "os":
+                path, name = "hydra.job.env_copy", str(error.args[0])
+                raise refuse(path, name, "is not set in the environment", "leave it out") from None
+            rule = f"has something else in the place of a setting of Hydra's: {error}"
+            raise refuse("hydra", ABSENT, rule, "python -m trainer --cfg hydra shows all") from None
         return config
 
     def _process_config_searchpath(

@@ -131,7 +131,7 @@ def _help(asked: Asked) -> Iterator[Problem]:
 def _overrides(asked: Asked) -> Iterator[Problem]:
     """Hydra appends what is typed to what a file has there; who reads it can't tell them apart."""
     listed = asked.hydra["overrides"]
-    if sorted([*listed["hydra"], *listed["task"]]) != sorted(asked.overrides):
+    if sorted(map(str, [*listed["hydra"], *listed["task"]])) != sorted(asked.overrides):
         extra = [o for part in ("hydra", "task") for o in listed[part] if o not in asked.overrides]
         yield Problem("hydra.overrides", extra, "is for Hydra to say", "leave it out")
 
