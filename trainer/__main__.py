@@ -35,6 +35,7 @@ with gc_paused(freeze=True):
     from .runs.known_secrets import know_environment
     from .runs.report import REPORT_SECONDS, refresh
     from .runs.terminal import lenient_streams
+    from .sweeps.dry_run import is_dry_run, show
     from .sweeps.jobs import JobError, SweepError
 
 
@@ -59,6 +60,9 @@ def main() -> None:
     with reporting(codes), refusing_hydra_errors(arguments), checked_configs():
         check_flags(arguments)
         sys.argv[1:] = normalize_overrides(with_secrets_in_environment(flags_last(arguments)))
+        if is_dry_run(sys.argv[1:]):
+            show(sys.argv[1:])
+            sys.exit()
         hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
     code = max(codes, default=0)
     if code > 128:  # all is written, and taking TensorFlow down takes seconds that nobody has

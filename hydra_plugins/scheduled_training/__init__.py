@@ -68,6 +68,12 @@ class Grid(LauncherSweeper):
 
         return Multirun(self._config, self._loader).run(arguments, self._params, self._launcher)
 
+    def lines(self, arguments: list[str]) -> list[str]:
+        """What the sweep would do."""
+        from trainer.sweeps.multirun import Multirun
+
+        return Multirun(self._config, self._loader).lines(arguments, self._params)
+
 
 class Search(LauncherSweeper):
     """Optuna chooses values from the results of earlier trials; see `trainer.sweeps.search`."""
@@ -80,6 +86,13 @@ class Search(LauncherSweeper):
 
         trials = search.Search(self._config, self._loader, self._settings)
         return trials.run(arguments, self._params, self._launcher)
+
+    def lines(self, arguments: list[str]) -> list[str]:
+        """What the search would do."""
+        from trainer.sweeps.search import search
+
+        trials = search.Search(self._config, self._loader, self._settings)
+        return trials.lines(arguments, self._params)
 
 
 class Local(Launcher):

@@ -134,11 +134,26 @@ def test_a_users_own_folder_adds_options_to_any_group(tmp_path: Path) -> None:
     assert "- 3" in shown.stdout
 
 
-@pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["--cfg", "job", "--resolve"]])
+@pytest.mark.parametrize(
+    "flags",
+    [["--help"], ["--cfg", "job"], ["--cfg", "job", "--resolve"],
+     ["-m", "--cfg", "job", "run.seed=1,2"]],
+    ids=" ".join,
+)  # fmt: skip
 def test_showing_a_config_imports_no_tensorflow(flags: list[str], tmp_path: Path) -> None:
     shown = trainer(*flags, cwd=tmp_path, watched=True)
     assert (shown.returncode, shown.stderr) == (0, "imported:\n")
     assert "batch_size: 64" in shown.stdout
+
+
+def test_a_dry_run_refuses_what_training_would_and_leaves_nothing(tmp_path: Path) -> None:
+    asked = ("--cfg", "job", "data=csv", "data.path=nowhere.csv", "data.target=prize")
+    refused = trainer(*asked, cwd=tmp_path, watched=True)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert "data.path = " in refused.stderr
+    assert refused.stderr.endswith("imported:\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mapping_that_names_its_kind_replaces_the_one_before(tmp_path: Path) -> None:

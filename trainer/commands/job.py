@@ -63,7 +63,7 @@ class Job:
             raise
         folder, cluster = Folder(path), plan.experiment.device.cluster()
         if cluster:
-            _check_cluster(cluster, plan, composed)
+            check_cluster(cluster, plan, composed)
             if not cluster.leads:
                 return cls(plan, folder, warnings, cluster=cluster)
         held.enter_context(folder.locked())
@@ -122,7 +122,7 @@ class Job:
             print(verdict)
 
 
-def _check_cluster(cluster: Cluster, plan: Plan, composed: Any) -> None:
+def check_cluster(cluster: Cluster, plan: Plan, composed: Any) -> None:
     """Whether this many workers can do what is asked for.
 
     Raises:
@@ -132,7 +132,7 @@ def _check_cluster(cluster: Cluster, plan: Plan, composed: Any) -> None:
     if plan.experiment.mode != "train":
         raise refuse("mode", plan.experiment.mode, "is for one machine", "device=auto")
     named = OmegaConf.to_container(composed.run, resolve=False)
-    if composed.mode == RunMode.RUN and "${" in str(named):
+    if composed.mode != RunMode.MULTIRUN and "${" in str(named):
         rule = "must be given, since all workers have to mean the same folder"
         raise refuse("hydra.run.dir", ABSENT, rule, "hydra.run.dir=runs/first")
 

@@ -16,6 +16,9 @@ from .key_hints import FIRST_KEY_HINTS
 PICKLE_FLAG = "--experimental-rerun"
 """The parser takes any beginning of a flag for it."""
 
+EITHER = ("run", "multirun", "cfg", "info", "shell-completion")
+"""Flags of which there can be one; `-m --cfg job` tells what a sweep would do."""
+
 
 def check_flags(arguments: Sequence[str]) -> None:
     """Checks whether Hydra knows the flags of a command line, and has their values.
@@ -42,7 +45,17 @@ def check_flags(arguments: Sequence[str]) -> None:
             rule, hint = "is no flag", near if near.startswith("did") else hint
         raise refuse(name, value if separator else ABSENT, rule, hint)
     try:
-        parser.parse_known_args(list(arguments))
+        flags, _ = parser.parse_known_args(list(arguments))
     except ArgumentError as error:
         rule = error.message.replace("expected one argument", "needs a value")
         raise refuse(error.argument_name or "flag", ABSENT, rule) from None
+    if flags.resolve and not (flags.cfg or flags.help):
+        rule = "is for a config that is shown"
+        raise refuse("--resolve", ABSENT, rule, "--cfg job --resolve, or --help --resolve")
+    if flags.package is not None and not flags.cfg:
+        rule = "is for a config that is shown"
+        raise refuse("--package", flags.package, rule, f"--cfg job --package {flags.package}")
+    asked = [f"--{name}" for name in EITHER if getattr(flags, name.replace("-", "_"))]
+    if len(asked) > 1 and set(asked) != {"--multirun", "--cfg"}:
+        rule = "can't be together: each says what to do"
+        raise refuse(" ".join(asked), ABSENT, rule, "leave out all but one")

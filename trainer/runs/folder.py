@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from schedules.declaration import ABSENT, refuse
+from schedules.declaration import ABSENT, Refused, refuse
 from schedules.declaration.yaml_files import read_bounded
 
 from .known_secrets import holds_secret
@@ -85,9 +85,7 @@ class Folder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                file.seek(0)
-                rule = f"is being written to by {file.read().strip() or 'another process'}"
-                raise refuse(override, str(self.path), rule, "choose another") from None
+                raise self._taken(override, self.owner()) from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
@@ -104,6 +102,21 @@ class Folder:
         except FileNotFoundError:
             pass
         return ""
+
+    def check_free(self, override: str = "hydra.run.dir") -> None:
+        """Whether a process could make this folder its own.
+
+        Raises:
+            Refused: naming the host and process that is writing, or as there is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise refuse(override, str(self.path), "is a file", "choose another")
+        if owner := self.owner():
+            raise self._taken(override, owner)
+
+    def _taken(self, override: str, owner: str) -> Refused:
+        rule = f"is being written to by {owner or 'another process'}"
+        return refuse(override, str(self.path), rule, "choose another")
 
 
 def display_path(path: Path) -> Path:

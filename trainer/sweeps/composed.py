@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -68,16 +69,11 @@ class Composer:
         problems: dict[str, Problem] = {}
         labels = distinguishing_overrides(combined)
         for number, (overrides, label) in enumerate(zip(combined, labels, strict=True)):
-            try:
+            with collecting(problems, label):
                 composed = self.compose(overrides)
                 valid = self.check(composed, overrides)
                 name = self._folder_name(composed, number)
                 jobs.append(ComposedJob(overrides, label, valid, name))
-            except Refused as refused:
-                job = f"\n  in: the job {label}" if label else ""
-                for problem in refused.problems:
-                    problem_of_job = replace(problem, rule=problem.rule + job)
-                    problems.setdefault(str(problem), problem_of_job)
         if problems:
             raise Refused(problems.values())
         _check_names(jobs, self.subdir)
@@ -182,6 +178,17 @@ class Composer:
             rule = f"must name a folder inside of hydra.sweep.dir, and gives {name!r}"
             raise refuse("hydra.sweep.subdir", self.subdir, rule, "seed_${run.seed} is one")
         return str(path)
+
+
+@contextmanager
+def collecting(problems: dict[str, Problem], label: str) -> Iterator[None]:
+    """Adds what the block refuses of the job with this label; what several have, once."""
+    try:
+        yield
+    except Refused as refused:
+        job = f"\n  in: the job {label}" if label else ""
+        for problem in refused.problems:
+            problems.setdefault(str(problem), replace(problem, rule=problem.rule + job))
 
 
 def _inner_overrides(

@@ -50,35 +50,76 @@ def declare(
     Raises:
         Refused: with a table of the differences.
     """
-    experiment = plan.experiment
-    values = experiment.model_dump(mode="json")
-    declared = with_placeholders(deepcopy(values), placeholders or {})
     if not folder.has_updates():
         folder.compile_choice.unlink(missing_ok=True)  # measured for who knows which config
-    elif folder.config.exists():
-        differences = [
-            difference
-            for difference in _differences(complete_config(folder, values), flat(declared), values)
-            if not is_free(difference.path) or _steers(difference.path, experiment)
-        ]
-        policy = experiment.resume.policy
-        if differences and policy == "checkpoint":
-            print(f"left as it was in {folder.config}:\n{_table(differences)}")
-            return Plan.of(with_objects(_as_begun(folder, experiment)))
-        if [difference.path for difference in differences] == ["run.length"]:
-            length = _declared_in(folder, experiment).run.length
-            run = experiment.run.model_copy(update={"length": length})
-            # All else is the same, and here has the objects that a program may have given.
-            _check_applied(folder, Plan.of(experiment.model_copy(update={"run": run})), plan)
-        elif differences and policy == "refuse":
-            rule = f"holds a run that was declared otherwise\n{_table(differences)}"
-            hint = "resume.policy=config or =checkpoint; hydra.run.dir=… begins another"
-            raise refuse("hydra.run.dir", str(folder.path), rule, hint)
-        elif differences:
-            print(f"other than in {folder.config}:\n{_table(differences)}")
-    header = "# The whole config of this run, every default included.\n"
-    write(folder.config, header + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True))
+    agreed = agree(folder, plan, placeholders, with_objects)
+    if agreed is plan:
+        declared = _written(plan.experiment, placeholders)
+        header = "# The whole config of this run, every default included.\n"
+        text = yaml.safe_dump(declared, sort_keys=False, allow_unicode=True)
+        write(folder.config, header + text)
+    return agreed
+
+
+def agree(
+    folder: Folder,
+    plan: Plan,
+    placeholders: Mapping[KeyPath, str] | None = None,
+    with_objects: Callable[[Experiment], Experiment] = lambda experiment: experiment,
+) -> Plan:
+    """The plan of the run to be made, as `declare` gives it; says what differs, writes nothing.
+
+    Raises:
+        Refused: with a table of the differences.
+    """
+    if not folder.has_updates() or not folder.config.exists():
+        return plan
+    experiment = plan.experiment
+    differences = [
+        difference
+        for difference in _all_differences(folder, experiment, placeholders)
+        if not is_free(difference.path) or _steers(difference.path, experiment)
+    ]
+    policy = experiment.resume.policy
+    if differences and policy == "checkpoint":
+        print(f"left as it was in {folder.config}:\n{_table(differences)}")
+        return Plan.of(with_objects(_as_begun(folder, experiment)))
+    if [difference.path for difference in differences] == ["run.length"]:
+        length = _declared_in(folder, experiment).run.length
+        run = experiment.run.model_copy(update={"length": length})
+        # All else is the same, and here has the objects that a program may have given.
+        _check_applied(folder, Plan.of(experiment.model_copy(update={"run": run})), plan)
+    elif differences and policy == "refuse":
+        rule = f"holds a run that was declared otherwise\n{_table(differences)}"
+        hint = "resume.policy=config or =checkpoint; hydra.run.dir=… begins another"
+        raise refuse("hydra.run.dir", str(folder.path), rule, hint)
+    elif differences:
+        print(f"other than in {folder.config}:\n{_table(differences)}")
     return plan
+
+
+def differences_from(
+    folder: Folder, plan: Plan, placeholders: Mapping[KeyPath, str] | None = None
+) -> str:
+    """A table of what is declared otherwise than for the folder's run, also where that may be."""
+    if not folder.has_updates() or not folder.config.exists():
+        return ""
+    differences = list(_all_differences(folder, plan.experiment, placeholders))
+    return _table(differences) if differences else ""
+
+
+def _written(experiment: Experiment, placeholders: Mapping[KeyPath, str] | None) -> dict[str, Any]:
+    """What `config.yaml` says of an experiment."""
+    return with_placeholders(experiment.model_dump(mode="json"), placeholders or {})
+
+
+def _all_differences(
+    folder: Folder, experiment: Experiment, placeholders: Mapping[KeyPath, str] | None
+) -> Iterator[Difference]:
+    """What an experiment says otherwise than the config of the folder's run."""
+    values = experiment.model_dump(mode="json")
+    declared = flat(with_placeholders(deepcopy(values), placeholders or {}))
+    return _differences(complete_config(folder, values), declared, values)
 
 
 def complete_config(folder: Folder, secrets: Mapping[str, Any] | None = None) -> dict[str, Any]:

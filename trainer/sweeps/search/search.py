@@ -73,22 +73,10 @@ class Search:
                 will find the metric, or the folder holds another search.
             SweepError: at the end, when no trial measured the metric.
         """
-        setup_globals()
-        require_optuna()
-        settings = self._settings
-        with refusing_hydra_errors(arguments):
-            overrides = [*params_overrides(params, arguments), *arguments]
-            self._space = Space.parse(overrides, self._loader)
-        total = settings.n_trials
-        if settings.sampler.get("kind") == "grid":
-            self._space = self._space.enumerated()
-            total = min(total, int(self._space.size))
-        count = settings.n_jobs
+        total = self._prepared(arguments, params)
+        settings, count = self._settings, self._settings.n_jobs
         if not isinstance(count, int):
             count = _parallel_jobs(launcher, self._config)
-        self._check_settings()
-        self._check_proposals()
-        self._check_folder()
         self.path.mkdir(parents=True, exist_ok=True)
         job_returns: list[JobReturn] = []
         with Folder(self.path).locked("hydra.sweep.dir"):
@@ -105,6 +93,39 @@ class Search:
                 print(f"report: {refresh(self.path)}", flush=True)
         self._print_summary()
         return job_returns
+
+    def lines(self, arguments: Sequence[str], params: Mapping[str, Any]) -> list[str]:
+        """What the search would do: its trials, and what each of them draws.
+
+        Raises:
+            Refused: as `run` does, before any trial starts.
+        """
+        total = self._prepared(arguments, params)
+        Folder(self.path).check_free("hydra.sweep.dir")
+        drawn = (f"  {name}={text}" for name, text in self._space.descriptions().items())
+        metric, direction = self._settings.metric, self._settings.resolved_direction()
+        return [f"a search of {total} trials that {direction}s {metric}, in {self.path}", *drawn]
+
+    def _prepared(self, arguments: Sequence[str], params: Mapping[str, Any]) -> int:
+        """Reads what is to be searched, checks it, and gives how many trials there are to be.
+
+        Raises:
+            Refused: when no proposal can be honoured, no evaluation will find the metric, or the
+                folder holds something else.
+        """
+        setup_globals()
+        require_optuna()
+        with refusing_hydra_errors(arguments):
+            overrides = [*params_overrides(params, arguments), *arguments]
+            self._space = Space.parse(overrides, self._loader)
+        total = self._settings.n_trials
+        if self._settings.sampler.get("kind") == "grid":
+            self._space = self._space.enumerated()
+            total = min(total, int(self._space.size))
+        self._check_settings()
+        self._check_proposals()
+        self._check_folder()
+        return total
 
     def _check_settings(self) -> None:
         """Refuses a direction, a pruner or a sampler that can't be, before there is a folder."""
