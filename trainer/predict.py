@@ -75,7 +75,7 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
         return FAILED
     predicted.save(output)
     metrics = "  ".join(f"{name} {value:.6g}" for name, value in predicted.metrics.items())
-    of = f"{len(predicted.labels):,} examples of {experiment.data.kind} ({part})"
+    of = f"{len(predicted):,} examples of {experiment.data.kind} ({part})"
     print(f"{metrics}  on {of}, in {output}")
     return DONE
 

@@ -60,3 +60,14 @@ def fill_in_kinds(
     if problems:
         raise as_pydantic_error(Refused(problems))
     return members
+
+
+def words_as_kinds(config: Any) -> Any:
+    """A mapping in which a word in the place of a member is the member of that kind.
+
+    >>> words_as_kinds({"a": "cosine", "b": {"kind": "constant", "value": 1}})
+    {'a': {'kind': 'cosine'}, 'b': {'kind': 'constant', 'value': 1}}
+    """
+    if not isinstance(config, Mapping):
+        return config
+    return {n: {"kind": one} if isinstance(one, str) else one for n, one in config.items()}

@@ -120,7 +120,7 @@ def augmented(batch_size: int = 6, seed: int = 1) -> Augmented:
     augment = Augment(flip="both", rotate=20.0, crop=2, noise=0.1, cutout=2, contrast=0.5)
     return Augmented(
         Resident(
-            Split(examples, examples, Preparation(examples.inputs.shape[1:])),
+            Split(examples, examples, Preparation.of(examples.inputs.shape[1:])),
             ExampleOrder(seed, 6, batch_size),
         ),
         augment,
@@ -138,7 +138,7 @@ def test_an_example_is_varied_the_same_in_every_part_and_call() -> None:
     assert not np.allclose(whole, other)
     seeded = augmented(seed=2)
     assert not np.allclose(whole, seeded.batch(seeded.args(8, 1, 1), 0, 0, 1)[0])
-    [(inputs, _)] = feed.tests()
+    [(inputs, *_)] = feed.tests()
     np.testing.assert_array_equal(inputs, IMAGES)
 
 

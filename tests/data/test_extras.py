@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import extras
 from tests.helpers.runs import result, trained
 from tests.helpers.splits import loaded, refused
-from trainer.data import Data
+from trainer.data import Data, Facts
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::FutureWarning")
 
@@ -111,7 +111,7 @@ def test_a_set_of_tensorflow_datasets_is_read(here: Path) -> None:
     extras.tfds(here)
     asked = {"kind": "tfds", "name": "tiny", "data_dir": "tfds", "inputs": "x"}
     data = Data.declared({**asked, "test": "test"})
-    assert data.facts() == (100, (6, 5, 3), 3, 1)
+    assert data.facts() == Facts.of(100, (6, 5, 3), 3, 1)
     assert Data.declared(asked).facts().examples == 80
     assert Data.declared({**asked, "train": "train[:50%]"}).facts().examples == 40
     split = loaded(**asked, test="test", normalise="none")

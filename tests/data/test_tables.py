@@ -14,7 +14,7 @@ import pytest
 from tests.helpers.runs import experiment
 from tests.helpers.splits import refused
 from trainer.config.plan import Plan
-from trainer.data import Data
+from trainer.data import Data, Facts
 
 ROWS = 40
 RANDOM = np.random.default_rng(4)
@@ -42,7 +42,7 @@ def declared(**config: Any) -> Data:
 
 def test_columns_are_inputs_or_labels_as_they_are_named(here: Path) -> None:
     data = declared(target="price", inputs=["height", "width"], held_out={"fraction": 0.25})
-    assert data.facts() == (30, (2,), None, 1)
+    assert data.facts() == Facts.of(30, (2,), None, 1)
     split = data.load()
     known = {tuple(row) for row in np.stack([HEIGHT, WIDTH, PRICE], axis=1).astype(np.float32)}
     for part in (split.train, split.test):
@@ -55,13 +55,13 @@ def test_all_columns_but_the_target_are_inputs_unless_named(here: Path) -> None:
     del_sort = {name: column for name, column in TABLE.items() if name != "sort"}
     Path("numbers.csv").write_text(text(del_sort))
     data = declared(path="numbers.csv", target=["price", "count"])
-    assert data.facts() == (32, (2,), None, 2)
+    assert data.facts() == Facts.of(32, (2,), None, 2)
     assert data.load().preparation.columns == ("width", "height")
 
 
 def test_text_in_the_target_names_classes(here: Path) -> None:
     data = declared(target="sort", inputs=["width"])
-    assert data.facts() == (32, (1,), 2, 1)
+    assert data.facts() == Facts.of(32, (1,), 2, 1)
     split = data.load()
     assert split.preparation.names == ("apple", "pear")
     assert np.bincount(split.train.labels).tolist() == [16, 16]
@@ -70,7 +70,7 @@ def test_text_in_the_target_names_classes(here: Path) -> None:
 def test_whole_numbers_name_classes_unless_the_task_says_otherwise(here: Path) -> None:
     assert declared(target="count", inputs=["width"]).facts().classes == ROWS
     data = declared(target="count", inputs=["width"], task="regression")
-    assert data.facts() == (32, (1,), None, 1)
+    assert data.facts() == Facts.of(32, (1,), None, 1)
 
 
 def test_every_usual_way_to_write_a_table_is_read(here: Path) -> None:

@@ -71,8 +71,8 @@ def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
     assert refused.stderr == f"{tmp_path}/file/run: Not a directory\n"
 
 
-SHAPES = Facts(examples=4, shape=(2,), classes=3)
-ASIS = Preparation(SHAPES.shape)
+SHAPES = Facts.of(examples=4, shape=(2,), classes=3)
+ASIS = Preparation.of(SHAPES.shape)
 GOOD = (np.zeros((4, 2), np.float32), np.arange(4, dtype=np.int32) % 3)
 
 

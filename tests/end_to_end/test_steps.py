@@ -61,15 +61,44 @@ def test_one_loss_for_a_batch_counts_as_the_mean_of_its_examples(tmp_path):
     assert digest(tmp_path / "1", loss=scalar) == digest(tmp_path / "2", loss=MEAN)
 
 
-def test_evaluations_stay_with_the_declared_loss(tmp_path):
+def test_evaluations_call_the_step_itself_unless_another_loss_is_declared(tmp_path):
     def doubled(model, batch):
         return 2 * MEAN(model, batch)
 
-    experiment = Experiment.composed(*SMALL, "schedule=constant", "schedule.value=1e-9")
+    rate = ("schedule=constant", "schedule.value=1e-9")
+    experiment = Experiment.composed(*SMALL, *rate)
     plain = train(experiment, tmp_path / "1", quiet=True)
     twice = train(experiment, tmp_path / "2", loss=doubled, quiet=True)
-    assert twice.metrics == pytest.approx(plain.metrics, rel=1e-5)
+    assert twice.metrics["eval_loss"] == pytest.approx(2 * plain.metrics["eval_loss"], rel=1e-5)
+    assert twice.metrics["eval_accuracy"] == plain.metrics["eval_accuracy"]
     np.testing.assert_allclose(twice.history["loss"], 2 * plain.history["loss"], rtol=1e-5)
+    declared = Experiment.composed(*SMALL, *rate, "loss=cross_entropy")
+    compared = train(declared, tmp_path / "3", loss=doubled, quiet=True)
+    assert compared.metrics == pytest.approx(plain.metrics, rel=1e-5)
+
+
+def test_a_step_is_told_that_it_evaluates_and_measures_what_it_likes(tmp_path):
+    def step(model, batch, training):
+        inputs, labels = batch
+        outputs = model(inputs, training=training)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
+        return loss, {"size": tf.reduce_mean(tf.abs(outputs)), "training": float(training)}
+
+    stop = "evaluate.stop={metric: eval_size, patience: 99, mode: min}"
+    experiment = Experiment.composed(*SMALL, "model.dropout=0.5", stop)
+    outcome = train(experiment, tmp_path, loss=step, quiet=True)
+    assert set(outcome.history["training"]) == {1.0}
+    assert outcome.metrics["eval_training"] == 0.0
+    assert (outcome.history["size"] > 0).all()
+    assert set(outcome.metrics) == {"eval_loss", "eval_size", "eval_training", "eval_accuracy"}
+
+
+def test_what_is_waited_for_must_be_measured_by_the_step(tmp_path):
+    experiment = Experiment.composed(
+        *SMALL, "evaluate.stop={metric: eval_kl, patience: 1, mode: min}"
+    )
+    with pytest.raises(Refused, match=r"evaluate\.stop\.metric.*is not among"):
+        train(experiment, tmp_path, loss=MEAN, quiet=True)
 
 
 def test_a_stopped_run_with_a_given_step_goes_on_with_the_same_bits_and_no_other_step(tmp_path):
@@ -139,7 +168,7 @@ def test_weights_that_a_step_leaves_out_stay_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     ("loss", "told"),
     [
-        (lambda model, batch: tf.zeros([5, 5]), r"of shape \(5, 5\) for a batch of 2"),
+        (lambda model, batch: tf.zeros([5, 5]), r"of shape \(5, 5\) for a batch of 64"),
         (lambda model, batch: tf.argmax(model(batch[0]), axis=-1), "returned int64"),
         (lambda model, batch: tf.constant(1.0), "hangs on none of the model's weights"),
         (lambda model, batch: 1 / 0, "raised ZeroDivisionError"),

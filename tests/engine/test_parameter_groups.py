@@ -8,6 +8,7 @@ import tensorflow as tf
 from schedules import Refused
 from tests.helpers.networks import Trained
 from tests.helpers.runs import experiment, trained
+from trainer.data import Facts
 from trainer.engine.parameter_groups import Groups
 from trainer.optimizers import Optimizer, matches
 from trainer.scheduled.dials import Dials
@@ -328,6 +329,6 @@ def test_what_a_group_applied_is_in_the_rows(tmp_path):
 
 def test_a_glob_may_be_the_name_of_its_group():
     declared = Optimizer.declared({"kind": "sgd", "groups": {"*/bias": {"weight_decay": 0.5}}})
-    model = experiment().model.build((8, 8, 1), 10, Dials([]))
+    model = experiment().model.build(Facts.of(1, (8, 8, 1), 10), Dials([]))
     named = Groups(declared, model, Dials(["learning_rate"])).slots()
     assert {"*/bias/iterations", "iterations"} <= named.keys()

@@ -88,7 +88,7 @@ def test_a_broken_schedule_of_the_smoothing_is_refused_by_its_override_path():
     ]
 
 
-CLASSES, NUMBERS = Facts(100, (8,), classes=4), Facts(100, (8,), targets=3)
+CLASSES, NUMBERS = Facts.of(100, (8,), classes=4), Facts.of(100, (8,), targets=3)
 TARGETS = tf.constant(RANDOM.normal(size=(7, 3)), tf.float32)
 ANSWERS = tf.constant(RANDOM.normal(size=(7, 3)) * 2, tf.float32)
 SHARES = tf.constant(RANDOM.uniform(size=(7, 3)), tf.float32)
@@ -187,7 +187,7 @@ def test_class_weights_scale_training_and_leave_evaluations(kind):
 
 def test_balanced_weights_are_those_of_scikit_learn():
     """`compute_class_weight("balanced", classes=[0, 1], y=[0, 0, 0, 1])`, as its page tells."""
-    facts = Facts(4, (8,), classes=2)
+    facts = Facts.of(4, (8,), classes=2)
     loss = Loss.declared({"kind": "cross_entropy", "class_weights": "balanced"}).for_data(facts)
     assert loss.for_labels(np.array([0, 0, 0, 1], np.int32), facts).class_weights == {
         0: 2 / 3,

@@ -14,10 +14,11 @@ from tests.helpers.runs import experiment, plan, result, rows, trained
 from trainer.config.plan import Plan
 from trainer.data import Facts
 from trainer.losses import Loss
+from trainer.losses.loss import Outputs
 from trainer.metrics import Metric, Metrics, Tally, parts
 
 RANDOM = np.random.default_rng(7)
-CLASSES, NUMBERS = Facts(100, (8,), classes=4), Facts(100, (8,), targets=2)
+CLASSES, NUMBERS = Facts.of(100, (8,), classes=4), Facts.of(100, (8,), targets=2)
 LOGITS = RANDOM.normal(size=(53, 4)).astype(np.float32)
 LABELS = RANDOM.permutation(np.repeat(np.arange(4, dtype=np.int32), [25, 15, 9, 4]))
 ANSWERS = RANDOM.normal(3, 2, size=(53, 2)).astype(np.float32)
@@ -31,11 +32,12 @@ def told(declared: dict[str, Any], facts: Facts, at_once: int = 9, **loss: Any) 
     outputs, labels = (LOGITS, LABELS) if facts is CLASSES else (ANSWERS, TARGETS)
     metrics = Metrics.declared(declared).for_data(facts)
     used = Loss.declared({"kind": "auto", **loss}).for_data(facts)
-    tally = Tally(metrics)
+    tally = Tally(used, metrics)
     for start in range(0, len(labels), at_once):
         chunk = slice(start, start + at_once)
-        found = parts(used, metrics, tf.constant(outputs[chunk]), tf.constant(labels[chunk]))
-        tally.add(found, len(labels[chunk]))
+        given, known = Outputs(tf.constant(outputs[chunk]), None), tf.constant(labels[chunk])
+        found = {f"loss/{name}": value for name, value in used.sums(given, known, None).items()}
+        tally.add(found | parts(used, metrics, facts, given, known), len(known))
     return tally.result()
 
 
@@ -116,8 +118,9 @@ def test_errors_are_those_of_what_is_predicted_and_not_of_the_logits_of_it() -> 
 
 
 def test_r2_of_a_label_that_never_changes_is_no_number() -> None:
-    sums = {"y": np.array([30.0]), "squares": np.array([300.0]), "missed": np.array([1.0])}
-    assert np.isnan(Metric.declared({"kind": "r2"}).value(sums, 3))
+    sums = {"y": [30.0], "squares": [300.0], "missed": [1.0], "weight": 3.0}
+    parts = {name: np.array(values) for name, values in sums.items()}
+    assert np.isnan(Metric.declared({"kind": "r2"}).value(parts, 3))
 
 
 @pytest.mark.parametrize("facts", [CLASSES, NUMBERS], ids=["classes", "numbers"])

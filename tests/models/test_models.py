@@ -26,7 +26,7 @@ from trainer.models.layer_signatures import FAMILY_BY_LAYER, layer_signature
 from trainer.models.transformer import positions
 from trainer.scheduled.dials import Dials
 
-DIGITS = Facts(1438, (8, 8, 1), classes=10)
+DIGITS = Facts.of(1438, (8, 8, 1), classes=10)
 RESNET = ("model=resnet", "model.depth=8", "model.width=4")
 VIT = ("model=vit", "model.width=16", "model.depth=1", "model.heads=2")
 PYTHON = 'model={{kind: python, call: "tests.models.test_models:{}"}}'
@@ -34,13 +34,15 @@ LINE = "{kind: linear, initial_value: 0.5, end_value: 0.0}"
 
 
 def built(**declared: Any) -> keras.Model:
-    return Model.declared(declared).build(DIGITS.shape, 10, Dials([]))
+    return Model.declared(declared).build(DIGITS, Dials([]))
 
 
 @pytest.mark.parametrize(("depth", "million"), [(20, 0.27), (32, 0.46), (56, 0.85)])
 def test_resnets_have_the_parameters_that_the_paper_tells(depth: int, million: float) -> None:
     """Table 6 of He et al. 2015, for images of 32x32 in colour."""
-    model = Model.declared({"kind": "resnet", "depth": depth}).build((32, 32, 3), 10, Dials([]))
+    model = Model.declared({"kind": "resnet", "depth": depth}).build(
+        Facts.of(1, (32, 32, 3), 10), Dials([])
+    )
     weights = sum(int(np.prod(w.shape)) for w in model.trainable_variables)
     assert round(weights / 1e6, 2) == million
     layers = [
@@ -241,7 +243,7 @@ def checked(*asked: str) -> None:
 def test_rows_of_a_table_are_no_images(kind: str) -> None:
     name = {"name": "VGG16"} if kind == "applications" else {}
     with pytest.raises(Refused, match=r"takes images .* inputs of shape \[13\]\n  hint: model=mlp"):
-        Model.declared({"kind": kind, **name}).check(Facts(100, (13,)))
+        Model.declared({"kind": kind, **name}).check(Facts.of(100, (13,)))
 
 
 def right(shape: Any, outputs: int, **settings: Any) -> keras.Model:
@@ -489,14 +491,14 @@ APPLICATION = ("model=applications", "++model.kwargs={alpha: 0.35}", "model.name
 
 def test_an_application_is_built_with_weights_from_a_file(tmp_path: Path) -> None:
     facts = {"kind": "applications", "name": "MobileNetV2", "kwargs": {"alpha": 0.35}}
-    model = Model.declared(facts).build((32, 32, 3), 4, Dials([]))
+    model = Model.declared(facts).build(Facts.of(1, (32, 32, 3), 4), Dials([]))
     assert model.output_shape == (None, 4)
     [base] = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     path = tmp_path / "mine.weights.h5"
     saving(base, path)
     declared = Model.declared({**facts, "weights": str(path)})
-    declared.check(Facts(1, (32, 32, 3), classes=4))
-    again = declared.build((32, 32, 3), 4, Dials([]))
+    declared.check(Facts.of(1, (32, 32, 3), classes=4))
+    again = declared.build(Facts.of(1, (32, 32, 3), 4), Dials([]))
     paths = [w.path for w in model.variables]
     assert paths == [w.path for w in again.variables]
     for one, other in zip(model.variables[:-2], again.variables[:-2], strict=True):

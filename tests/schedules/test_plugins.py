@@ -219,13 +219,13 @@ class Points(Data):
     kind: Literal["every_data"] = "every_data"
 
     def facts(self):
-        return Facts(examples=128, shape=(3,))
+        return Facts.of(examples=128, shape=(3,))
 
     def load(self):
         x = np.random.default_rng(0).normal(size=(160, 3)).astype(np.float32)
         y = x @ np.float32([[1.0], [2.0], [3.0]])
         parts = Examples(x[:128], y[:128]), Examples(x[128:], y[128:])
-        return Split(*parts, Preparation((3,)))
+        return Split(*parts, Preparation.of((3,)))
 
 
 class Squares(Loss):

@@ -147,7 +147,7 @@ def _made(plan: Plan, device: str) -> tuple[NDArray[Any], NDArray[Any]]:
     count = min(UPDATES, plan.total_steps)
     with tf.device(device):
         built = setup.built(None)
-        losses, _ = built.program("graph").update(setup.tape.read(0, count), 0)
+        losses, *_ = built.program("graph").update(setup.tape.read(0, count), 0)
     weights = [np.ravel(weight) for weight in built.network.model.trainable_variables]
     return losses, np.concatenate(weights)
 

@@ -10,12 +10,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schedules.declaration import Refused, within
 
 from ..config.experiment import Experiment
 from ..data import Split
+from ..data.trees import Tree, leaves, map_tree
 from ..engine.startup import import_tensorflow, stderr_to, versions
 from ..models import Model
 from ..models.exports import Export
@@ -24,6 +25,11 @@ from ..runs.atomic_files import write
 from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder, display_path
 from .restored import Restored
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..engine.network import Network
 
 COMPARED = 256
 """How many test examples the file and the network are compared on."""
@@ -110,13 +116,17 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
         **made_of,
         "max_difference": difference,
         "compared_on": count,
-        "inputs": {"shape": [None, *facts.shape], "dtype": "float32"},
-        "outputs": {"shape": [None, facts.outputs], "are": _meaning(facts.classes)},
-        "preparation": {
-            "shift": list(this.preparation.shift),
-            "scale": list(this.preparation.scale),
-        },
-        "classes": list(this.preparation.names or []) or None,
+        "inputs": map_tree(
+            lambda one: {"shape": [None, *one.shape], "dtype": one.dtype}, facts.inputs
+        ),
+        "outputs": map_tree(
+            lambda one: {"shape": [None, *one.outputs], "are": _meaning(one.classes)}, facts.labels
+        ),
+        "preparation": map_tree(
+            lambda one: {"shift": list(one.shift), "scale": list(one.scale)},
+            this.preparation.inputs,
+        ),
+        "classes": map_tree(lambda names: list(names or []) or None, this.preparation.names),
         "versions": versions(),
     }
     write(description, json.dumps(about, indent=1) + "\n")
@@ -128,30 +138,64 @@ def _written(export: Export, this: Restored, data: Split, draft: Path) -> tuple[
     import numpy as np
     import tensorflow as tf
 
-    inputs = np.asarray(data.test.inputs[:COMPARED])
-    expected = np.asarray(this.network().outputs(tf.constant(inputs)))
+    network = this.network()
+    inputs = map_tree(lambda array: np.asarray(array[:COMPARED]), data.test.inputs)
+    expected = _flat(network.raw_outputs(map_tree(tf.constant, inputs)))
     raw = export.inputs == "raw"
-    handed = data.preparation.undo(inputs).astype(np.float32) if raw else inputs
+    handed = map_tree(_as_read, data.preparation.undo(inputs)) if raw else inputs
     try:
         with warnings.catch_warnings():
             # Keras and tf2onnx call numpy in ways that it has told them to leave.
             warnings.simplefilter("ignore")
-            export.save(this.model_of_raw() if raw else this.model(), draft)
-            outputs = export.load(draft)(handed)
+            model = this.model_of_raw() if raw else this.model()
+            export.save(model, draft)
+            outputs = _flat(export.load(draft)(_as_taken(network, model, handed)))
     except Exception as error:  # whatever a format's library raises
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ExportError(f"export={export.kind} failed: {why}") from error
-    scale = max(1.0, float(np.abs(expected).max()))
-    difference = (
-        float(np.abs(outputs - expected).max()) if outputs.shape == expected.shape else np.inf
-    )
+    scale = max(1.0, *(float(np.abs(x).max()) for x in expected))
+    alike = [x.shape for x in outputs] == [x.shape for x in expected]
+    pairs = zip(outputs, expected, strict=True) if alike else ()
+    difference = max((float(np.abs(a - b).max()) for a, b in pairs), default=np.inf)
     if not difference <= TOLERANCE[this.experiment.run.precision] * scale:
         hint = "\n  hint: export.inputs=prepared" if raw else ""
         raise ExportError(
             f"export={export.kind} failed: read back, its outputs for test examples are off by "
             f"{difference:.3g}, where the network's reach {scale:.3g}{hint}"
         )
-    return difference, len(inputs)
+    return difference, len(leaves(inputs)[0])
+
+
+def _flat(outputs: Any) -> list[Any]:
+    """The outputs of a network or a file, one after another, in float32."""
+    import numpy as np
+    import tensorflow as tf
+
+    return [np.asarray(x, np.float32) for x in tf.nest.flatten(outputs)]
+
+
+def _as_read(array: Any) -> Any:
+    """A raw input as a file takes it: floats in 32 bits."""
+    import numpy as np
+
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+
+def _as_taken(network: Network, model: keras.Model, inputs: Tree[Any]) -> Any:
+    """Inputs in the types, and by the names, that a model takes."""
+    import tensorflow as tf
+
+    from ..engine.forward import Forward
+    from ..scheduled.keras_internals import structure
+
+    nest = Forward(model, network.facts, network.loss).arranged(map_tree(tf.constant, inputs))
+    symbolic = structure(model, "inputs")
+    if symbolic is None:
+        return nest
+    types = tf.nest.map_structure(lambda x: x.dtype, symbolic)
+    return tf.nest.map_structure(
+        lambda x, dtype: x if dtype == "string" else tf.cast(x, dtype), nest, types
+    )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,14 +14,18 @@ from schedules.declaration import ABSENT, refuse
 
 from ..config.experiment import Experiment
 from ..data import Examples, Facts, Preparation, Split
+from ..data.facts import Feature
+from ..data.input_preparation import InputPreparation
 from ..data.on_disk import Stored
+from ..data.preparation import Names
+from ..data.trees import Tree, leaves, map_tree, named_leaves
 from .restored import Restored
 
 if TYPE_CHECKING:
     from ..engine.network import Network
 
 
-FORMATS = (".csv", ".npy")
+FORMATS = (".csv", ".npy", ".npz")
 
 
 PARTS = ("test", "train", "all")
@@ -30,22 +34,35 @@ PARTS = ("test", "train", "all")
 class Predicted(NamedTuple):
     """What was predicted of examples, and how good that is."""
 
-    outputs: NDArray[np.float32]
-    """What the network gives, `[n, outputs]`: a probability for each class, or the numbers."""
-    labels: NDArray[Any]
+    outputs: Tree[NDArray[np.float32]]
+    """What the network gives, `[n, outputs]`: a probability for each class, or the numbers; of
+    several labels, each by its name."""
+    labels: Tree[NDArray[Any]]
     metrics: dict[str, float]
-    names: tuple[str, ...] | None = None
+    names: Tree[Names] = None
     """What the classes are called, where they are not called 0, 1, 2 …"""
 
+    def __len__(self) -> int:
+        return len(leaves(self.labels)[0])
+
     def save(self, path: Path) -> None:
-        """Writes a row for each example, or in `.npy` the outputs alone.
+        """Writes a row for each example, or in `.npy` and `.npz` the outputs alone.
 
         Raises:
-            Refused: when the file can't be written.
+            Refused: when the file can't be written, or can't hold such outputs.
         """
+        several = isinstance(self.outputs, Mapping)
+        if path.suffix == ".npy" and several:
+            raise refuse("--output", str(path), "is for a single output", "a file.npz, or .csv")
+        if path.suffix == ".csv" and any(x.ndim != 2 for x in leaves(self.outputs)):
+            rule = "has a row an example, and outputs are of more axes"
+            raise refuse("--output", str(path), rule, "a file.npy" if not several else "a file.npz")
         try:
             if path.suffix == ".npy":
-                np.save(path, self.outputs, allow_pickle=False)
+                np.save(path, leaves(self.outputs)[0], allow_pickle=False)
+            elif path.suffix == ".npz":
+                named = {name or "outputs": x for name, x in named_leaves(self.outputs)}
+                np.savez(path, allow_pickle=False, **named)
             else:
                 with path.open("w", newline="", encoding="utf-8") as file:
                     csv.writer(file, lineterminator="\n").writerows(self._rows())
@@ -58,17 +75,34 @@ class Predicted(NamedTuple):
 
         Numbers are written so that they read back to the same float32.
         """
-        count = self.outputs.shape[1]
-        if self.labels.ndim == 1:
-            names = self.names or [str(i) for i in range(count)]
-            yield ["index", "prediction", "label", *(f"probability_{name}" for name in names)]
-            for i, (outputs, label) in enumerate(zip(self.outputs, self.labels, strict=True)):
-                yield [i, names[outputs.argmax()], names[label], *map(_short, outputs)]
-            return
-        places = [""] if count == 1 else [f"_{i}" for i in range(count)]
-        yield ["index", *(f"{word}{place}" for word in ("prediction", "label") for place in places)]
-        for i, (outputs, label) in enumerate(zip(self.outputs, self.labels, strict=True)):
-            yield [i, *map(_short, outputs), *map(_short, label)]
+        names: Mapping[str, Names] = self.names if isinstance(self.names, Mapping) else {}
+        columns = [
+            _columns(outputs, labels, names.get(name, self.names if not name else None), name)
+            for (name, outputs), labels in zip(
+                named_leaves(self.outputs), leaves(self.labels), strict=True
+            )
+        ]
+        for i, cells in enumerate(zip(*columns, strict=True)):
+            yield ["index" if i == 0 else i - 1, *(cell for column in cells for cell in column)]
+
+
+def _columns(
+    outputs: NDArray[np.float32], labels: NDArray[Any], names: Any, label: str
+) -> Iterator[list[Any]]:
+    """The heading and the cells of one label's columns; of several, its name stands before each."""
+    of = f"{label}_" if label else ""
+    count = outputs.shape[1]
+    if labels.ndim == 1:
+        names = names or [str(i) for i in range(count)]
+        heading = ["prediction", "label", *(f"probability_{name}" for name in names)]
+        yield [f"{of}{word}" for word in heading]
+        for row, class_number in zip(outputs, labels, strict=True):
+            yield [names[row.argmax()], names[class_number], *map(_short, row)]
+        return
+    places = [""] if count == 1 else [f"_{i}" for i in range(count)]
+    yield [f"{of}{word}{place}" for word in ("prediction", "label") for place in places]
+    for row, numbers in zip(outputs, labels, strict=True):
+        yield [*map(_short, row), *map(_short, numbers)]
 
 
 def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predicted:
@@ -85,19 +119,26 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     feed = make_feed(experiment.data, split, ExampleOrder(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
     metrics = Program(network, feed, "graph", 1).evaluate()
-    outputs = np.concatenate([_predictions(network, inputs) for inputs, _ in feed.tests()])
+    batches = [_predictions(network, batch.inputs) for batch in feed.tests()]
+    outputs = map_tree(lambda *parts: np.concatenate(parts), *batches)
     named = {f"eval_{name}": value for name, value in metrics.items()}
-    return Predicted(outputs, examples.labels, named, this.preparation.names)
+    labels = map_tree(np.asarray, examples.labels)
+    return Predicted(outputs, labels, named, this.preparation.names)
 
 
 def _part(data: Split, part: str) -> Examples:
     if part != "all":
         return data.train if part == "train" else data.test
-    parts = data.train, data.test
-    return Examples(
-        np.concatenate([np.asarray(examples.inputs) for examples in parts]),
-        np.concatenate([examples.labels for examples in parts]),
-    )
+
+    def joined(one: Any, other: Any) -> Any:
+        return np.concatenate([np.asarray(one), np.asarray(other)])
+
+    train, test = data.train, data.test
+    weights = None if train.weights is None else joined(train.weights, test.weights)
+    inputs = map_tree(joined, train.inputs, test.inputs)
+    given_back = train.labels is train.inputs
+    labels = inputs if given_back else map_tree(joined, train.labels, test.labels)
+    return Examples(inputs, labels, weights)
 
 
 def _as_the_run_had_it(examples: Examples, now: Preparation, run: Preparation) -> Examples:
@@ -106,32 +147,50 @@ def _as_the_run_had_it(examples: Examples, now: Preparation, run: Preparation) -
     Raises:
         Refused: when they have other columns, or a class that the run knows nothing of.
     """
-    inputs, labels = examples.inputs, examples.labels
     if now.columns != run.columns:
         rule = f"has the columns {_listed(now.columns)}, and the run's were {_listed(run.columns)}"
         raise refuse("data", ABSENT, rule)
-    if (now.shift, now.scale) != (run.shift, run.scale):
-        if isinstance(inputs, Stored):
-            inputs = Stored(inputs.raw, run)
-        else:
-            inputs = run.apply(now.undo(inputs))
-    if now.names != run.names:
-        unknown = [name for name in now.names or ("numbers",) if name not in (run.names or ())]
-        if unknown:
-            rule = f"has classes that the run's has not: {_listed(unknown)}"
-            raise refuse("data", ABSENT, rule, f"the run's are {_listed(run.names)}")
-        assert now.names
-        assert run.names
-        labels = np.array([run.names.index(name) for name in now.names], np.int32)[labels]
-    return Examples(inputs, labels)
+    inputs = map_tree(_prepared_anew, examples.inputs, now.inputs, run.inputs)
+    if examples.labels is examples.inputs:
+        return Examples(inputs, inputs, examples.weights)
+    labels: Tree[Any] = examples.labels
+    if isinstance(run.names, Mapping):
+        assert isinstance(now.names, Mapping)
+        assert isinstance(labels, Mapping)
+        labels = {n: _numbered(labels[n], now.names[n], run.names[n]) for n in run.names}
+    else:
+        assert not isinstance(now.names, Mapping)
+        labels = _numbered(labels, now.names, run.names)
+    return Examples(inputs, labels, examples.weights)
+
+
+def _prepared_anew(array: Any, now: InputPreparation, run: InputPreparation) -> Any:
+    """An input prepared as the run's own was."""
+    if (now.shift, now.scale) == (run.shift, run.scale):
+        return array
+    return Stored(array.raw, run) if isinstance(array, Stored) else run.apply(now.undo(array))
+
+
+def _numbered(labels: Any, now: Names, run: Names) -> Any:
+    """Classes in the numbers that the run has for their names."""
+    if now == run:
+        return labels
+    unknown = [name for name in now or ("numbers",) if name not in (run or ())]
+    if unknown:
+        rule = f"has classes that the run's has not: {_listed(unknown)}"
+        raise refuse("data", ABSENT, rule, f"the run's are {_listed(run)}")
+    assert now
+    assert run
+    return np.array([run.index(name) for name in now], np.int32)[labels]
 
 
 def _listed(names: Sequence[str] | None) -> str:
     return ", ".join(names) if names else "not named"
 
 
-def _predictions(network: Network, inputs: Any) -> NDArray[np.float32]:
-    return np.asarray(network.loss.predictions(network.outputs(inputs)), np.float32)
+def _predictions(network: Network, inputs: Any) -> Tree[NDArray[np.float32]]:
+    predictions = network.loss.predictions(network.outputs(inputs))
+    return map_tree(lambda x: np.asarray(x, np.float32), predictions)
 
 
 def _short(value: np.float32) -> str:
@@ -149,19 +208,38 @@ def _compare(run: Facts, now: Facts) -> None:
     Raises:
         Refused: with what either has.
     """
-    if now.shape != run.shape:
-        here, before = f"inputs of shape {list(now.shape)}", str(list(run.shape))
+    shapes = [map_tree(lambda one: one.shape, facts.inputs) for facts in (now, run)]
+    if shapes[0] != shapes[1]:
+        here, before = (f"inputs of shape {_shapes(one)}" for one in shapes)
+        before = before.removeprefix("inputs of shape ")
     elif _labels(now) != _labels(run):
         here, before = f"{_labels(now)} for labels", _labels(run)
-    elif (now.classes or 0) > (run.classes or 0):
-        here, before = f"{now.classes} classes", str(run.classes)
+    elif any(
+        (new.classes or 0) > (old.classes or 0)
+        for new, old in zip(leaves(now.labels), leaves(run.labels), strict=True)
+    ):
+        here, before = (
+            " and ".join(f"{one.classes} classes" for one in leaves(facts.labels))
+            for facts in (now, run)
+        )
+        before = before.removesuffix(" classes")
     else:
         return
     rule = f"has {here}, and the run's network was made for {before}"
     raise refuse("data", ABSENT, rule, "data of the same shape as the run's")
 
 
+def _shapes(tree: Tree[tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {list(shape)}".strip() for name, shape in named_leaves(tree))
+
+
 def _labels(facts: Facts) -> str:
-    if facts.classes is not None:
-        return "classes"
-    return "a number" if facts.targets == 1 else f"{facts.targets} numbers"
+    return ", ".join(f"{n} {_label(one)}".strip() for n, one in named_leaves(facts.labels))
+
+
+def _label(label: Feature) -> str:
+    if label.classes is not None:
+        return f"classes at {list(label.shape)} places" if label.shape else "classes"
+    if label.shape == (1,):
+        return "a number"
+    return f"{label.shape[0]} numbers" if len(label.shape) == 1 else f"numbers {list(label.shape)}"

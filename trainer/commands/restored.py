@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from ..config.experiment import Experiment
 from ..config.hydra import compose
 from ..config.plan import Plan
 from ..data import Preparation
+from ..data.input_preparation import InputPreparation
+from ..data.trees import leaves, named_leaves
 from ..models import Model
 from ..models.exports import Weights
 from ..runs.checkpoints import Checkpoints, Saved
@@ -108,7 +110,7 @@ class Restored:
         facts = self.experiment.data.facts()
         weights = {weight.path: np.asarray(weight) for weight in self.network().model.weights}
         with dtype_policy("float32"):
-            model = _settled(self.experiment).build(facts.shape, facts.outputs, Dials(()))
+            model = _settled(self.experiment).build(facts, Dials(()))
         for weight in model.weights:
             weight.assign(weights[weight.path])
         return model
@@ -117,19 +119,38 @@ class Restored:
         """The same with what prepares its inputs as its first layers."""
         import keras
 
-        model, shift, scale = self.model(), self.preparation.shift, self.preparation.scale
-        if set(shift) == {0} and set(scale) == {1}:
+        from ..engine.forward import Forward
+
+        model, facts = self.model(), self.experiment.data.facts()
+        if not any(one.changes for one in leaves(self.preparation.inputs)):
             return model
-        features = max(len(shift), len(scale))
-        factors = np.broadcast_to([1 / x for x in scale], features).tolist()
-        offsets = np.broadcast_to([-x for x in shift], features).tolist()
-        if features == 1:
-            (factors,), (offsets,) = factors, offsets
-        # One after the other: what is taken off may be far greater than what is left.
-        moved = keras.layers.Rescaling(1.0, offsets, name="preparation_shift")
-        scaled = keras.layers.Rescaling(factors, name="preparation_scale")
-        inputs = keras.Input(model.input_shape[1:], name="inputs")
-        return keras.Model(inputs, model(scaled(moved(inputs))), name=f"prepared_{model.name}")
+        forward = Forward(model, facts, self.experiment.loss)
+        inputs, prepared = {}, {}
+        for name, one in named_leaves(self.preparation.inputs):
+            inputs[name] = keras.Input(one.shape, name=name or "inputs", dtype=one.dtype)
+            prepared[name] = _prepared(inputs[name], one, f"{name}_" if name else "")
+        single = not isinstance(facts.inputs, Mapping)
+        taken, given = (tree[""] if single else tree for tree in (inputs, prepared))
+        outputs = model(forward.arranged(given))
+        return keras.Model(taken, outputs, name=f"prepared_{model.name}")
+
+
+def _prepared(x: Any, preparation: InputPreparation, of: str) -> Any:
+    """A symbolic input after the layers that prepare it."""
+    import keras
+
+    if not preparation.changes:
+        return x
+    shift, scale = preparation.shift, preparation.scale
+    features = max(len(shift), len(scale))
+    factors = np.broadcast_to([1 / x for x in scale], features).tolist()
+    offsets = np.broadcast_to([-x for x in shift], features).tolist()
+    if features == 1:
+        (factors,), (offsets,) = factors, offsets
+    # One after the other: what is taken off may be far greater than what is left.
+    moved = keras.layers.Rescaling(1.0, offsets, name=f"{of}preparation_shift")
+    scaled = keras.layers.Rescaling(factors, name=f"{of}preparation_scale")
+    return scaled(moved(x))
 
 
 def _settled(experiment: Experiment) -> Model:

@@ -144,7 +144,7 @@ class Experiment(Declaration):
         values = {"learning_rate": Driven((), rate, self.optimizer.rate_bounds)}
         for name, value in self.optimizer.driven().items():
             values[name] = value._replace(path=("optimizer", *value.path))
-        values |= driven(self.loss, "loss") | driven(self.model, "model")
+        values |= self.loss.driven("loss") | driven(self.model, "model")
         if self.ema:
             values |= {f"ema_{name}": value for name, value in driven(self.ema, "ema").items()}
         return values

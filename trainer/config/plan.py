@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,17 +107,24 @@ class Plan:
         with within("loss"):
             loss = self.experiment.loss
             loss = loss if labels is None else loss.for_labels(labels, facts)
-            loss.for_data(facts)
-        names = ("loss", *self.experiment.metrics.for_data(facts))
+            parts = loss.for_data(facts).part_names()
+        names = ("loss", *parts, *self.experiment.metrics.for_data(facts))
         return [f"eval_{name}" for name in names]
 
-    def check_metrics(self) -> None:
+    def check_metrics(self, evaluated: Sequence[str] | None = None) -> None:
         """Whether everything that waits for a metric waits for one that evaluations will give.
+
+        What those give is `evaluated`; where it is left out, and only a trial of the user's step
+        would tell, nothing is checked yet.
 
         Raises:
             Refused: when it doesn't, or loss or metrics don't fit the data.
         """
-        metrics = dict.fromkeys(self.evaluated, 0.0)
+        if evaluated is None:
+            evaluated = self.evaluated
+            if self.experiment.loss.compared is None:
+                return
+        metrics = dict.fromkeys(evaluated, 0.0)
         for curve in self.curves.values():
             deepcopy(curve).observe(metrics)  # a plateau would remember it
         experiment = self.experiment

@@ -64,7 +64,7 @@ class RunLength:
         with within("data"):
             facts, batch = self.data.facts(), self.data.batch_size
             with within("augment"):
-                self.data.augment.check(facts.shape)
+                self.data.augment.check(facts)
         examples = facts.examples
         if batch > examples:
             rule = f"must not exceed the {examples} training examples"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from schedules.declaration import Declaration, Float32, Whole, refuse
+
+from .facts import Facts
 
 Size = Annotated[Whole, Field(ge=1)]
 Strength = Annotated[Float32, Field(gt=0)]
@@ -36,13 +39,19 @@ class Augment(Declaration):
     cutout: Size | None = None
     """Blanks a square of so many pixels, its centre anywhere (DeVries & Taylor, 1708.04552)."""
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Checks that inputs of this shape can be varied as declared.
+    def check(self, facts: Facts) -> None:
+        """Checks that the inputs can be varied as declared.
 
         Raises:
             Refused: when a change is for images only, or larger than the image.
         """
         declared = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if not declared:
+            return
+        if isinstance(facts.inputs, Mapping):
+            rule = f"is for data with one input, and this has {', '.join(facts.inputs)}"
+            raise refuse(declared[0], getattr(self, declared[0]), rule, "leave it out")
+        shape = facts.shape
         if len(shape) != 3:
             for name in declared:
                 if name != "noise":

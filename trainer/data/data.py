@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from schedules.declaration import Kind, Whole
@@ -15,9 +13,7 @@ from .augment import Augment
 from .examples import Split
 from .facts import Facts
 from .on_disk import fits_in_memory
-
-Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.float32]"
-"""`[n]` in int32 where they name classes, else `[n, targets]` in float32."""
+from .trees import Tree
 
 
 class Data(Kind, family=True):
@@ -44,7 +40,7 @@ class Data(Kind, family=True):
         as possible, and reads it once.
         """
 
-    def known_labels(self) -> Labels | None:
+    def known_labels(self) -> Tree[Any] | None:
         """The labels as a loss takes them, where they are known before loading.
 
         They are those that train, and where some are held out those as well.

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schedules.declaration import ABSENT, refuse, within
 
-from .facts import Facts
+from .facts import Facts, Feature
 from .finite import check_finite
+from .input_preparation import pieces
 from .on_disk import Stored
-from .preparation import Preparation, pieces
+from .preparation import Preparation
+from .trees import Tree, leaves, named_leaves
 
 DIGEST_ALL_BYTES = 2**30
 """Up to this many bytes of inputs, a fingerprint covers all of them."""
@@ -24,39 +27,68 @@ DIGEST_SAMPLES = 4096
 """How many inputs a fingerprint covers where there are more bytes."""
 
 
+Array = NDArray[Any]
+
+
 @dataclass(frozen=True)
 class Examples:
-    """Inputs `[n, ...]` in float32, and labels: `[n]` in int32, or `[n, targets]` in float32."""
+    """Inputs and labels, each one array or several by name, and perhaps a weight each.
 
-    inputs: NDArray[np.float32] | Stored
-    labels: NDArray[np.int32] | NDArray[np.float32]
+    An input is `[n, ...]` in float32, or in int32 for ids, or text; a label `[n, ...]` in int32
+    for a class, or for one at each place, or in float32.
+    """
+
+    inputs: Tree[Any]
+    """Arrays, or inputs that are `Stored`."""
+    labels: Tree[Any]
+    """Arrays, or the very `inputs` where those are to be given back."""
+    weights: NDArray[np.float32] | None = None
+    """What each example counts for in losses and metrics, `[n]`; None where all count alike."""
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(leaves(self.labels)[0])
 
     def check(self, name: str, facts: Facts) -> None:
         """Refuses, under the part's `name`, examples that can't be learnt from."""
         if not len(self):
             raise refuse(name, ABSENT, "has no examples")
-        if len(self.inputs) != len(self):
-            rule = f"has {len(self.inputs)} inputs and {len(self)} labels"
-            raise refuse(name, ABSENT, rule, "give each input one label")
-        if self.inputs.shape[1:] != facts.shape:
-            rule = f"has inputs of shape {list(self.inputs.shape[1:])}, not {list(facts.shape)}"
-            raise refuse(name, ABSENT, rule)
-        if not isinstance(self.inputs, Stored):  # stored inputs are checked when they are read
-            check_finite(name, "a value", self.inputs)
-        if facts.classes is None:
-            if self.labels.shape[1:] != (facts.targets,):
-                rule = f"has labels of shape {list(self.labels.shape[1:])}, not [{facts.targets}]"
-                raise refuse(name, ABSENT, rule)
-            check_finite(name, "a label", self.labels)
-            return
-        outside = (self.labels < 0) | (self.labels >= facts.classes)
-        if outside.any():
-            i = int(outside.argmax())
-            rule = f"has label {self.labels[i]} in example {i}, outside 0 to {facts.classes - 1}"
-            raise refuse(name, ABSENT, rule, "number the classes from 0 on")
+        inputs, labels = dict(named_leaves(self.inputs)), dict(named_leaves(self.labels))
+        for what, feature in named_leaves(facts.inputs):
+            _check_input(name, what, inputs[what], feature, len(self))
+        for what, feature in named_leaves(facts.labels):
+            _check_label(name, what, labels[what], feature)
+
+
+def _check_input(
+    name: str, which: str, array: Array | Stored, feature: Feature, examples: int
+) -> None:
+    inputs = f"inputs {which}" if which else "inputs"
+    if len(array) != examples:
+        rule = f"has {len(array)} {inputs} and {examples} labels"
+        raise refuse(name, ABSENT, rule, "give each input one label")
+    if array.shape[1:] != feature.shape:
+        rule = f"has {inputs} of shape {list(array.shape[1:])}, not {list(feature.shape)}"
+        raise refuse(name, ABSENT, rule)
+    if not isinstance(array, Stored) and array.dtype.kind == "f":
+        check_finite(name, "a value", array)  # stored inputs are checked when they are read
+
+
+def _check_label(name: str, which: str, array: Array | Stored, feature: Feature) -> None:
+    labels = f"labels {which}" if which else "labels"
+    if array.shape[1:] != feature.shape:
+        rule = f"has {labels} of shape {list(array.shape[1:])}, not {list(feature.shape)}"
+        raise refuse(name, ABSENT, rule)
+    if isinstance(array, Stored):
+        return
+    if feature.classes is None:
+        check_finite(name, "a label", array)
+        return
+    outside = ((array < 0) | (array >= feature.classes)).reshape(len(array), -1)
+    if outside.any():
+        i = int(outside.any(axis=1).argmax())
+        label = array.reshape(len(array), -1)[i][outside[i]][0]
+        rule = f"has label {label} in example {i}, outside 0 to {feature.classes - 1}"
+        raise refuse(name, ABSENT, rule, "number the classes from 0 on")
 
 
 @dataclass(frozen=True)
@@ -88,16 +120,29 @@ class Split:
         """
         digest = sha256()
         for examples in (self.train, self.test):
-            inputs, labels = examples.inputs, examples.labels
-            digest.update(f"{inputs.dtype}{inputs.shape}".encode())
-            for piece in _digested(inputs):
-                digest.update(np.ascontiguousarray(piece).data)
-            digest.update(f"{labels.dtype}{labels.shape}".encode())
-            digest.update(np.ascontiguousarray(labels).data)
+            several = isinstance(examples.inputs, Mapping) or isinstance(examples.labels, Mapping)
+            for name, array in named_leaves(examples.inputs):
+                _add(digest, array, f"input {name} " if several else "")
+            for name, array in named_leaves(examples.labels):
+                if examples.labels is not examples.inputs:
+                    _add(digest, array, f"label {name} " if several else "")
+            if examples.weights is not None:
+                _add(digest, examples.weights, "weights ")
         return digest.hexdigest()
 
 
-def _digested(inputs: NDArray[np.float32] | Stored) -> Iterator[NDArray[np.float32]]:
+def _add(digest: Any, array: Array | Stored, name: str) -> None:
+    """Adds an array to a fingerprint, with its name where it is one of several."""
+    digest.update(f"{name}{array.dtype}{array.shape}".encode())
+    for piece in _digested(array):
+        if piece.dtype.hasobject:
+            piece = piece.astype(str).astype(object)
+            digest.update("\0".join(piece.ravel()).encode())
+        else:
+            digest.update(np.ascontiguousarray(piece).data)
+
+
+def _digested(inputs: Array | Stored) -> Iterator[Array]:
     """The inputs that a fingerprint covers, in pieces."""
     if math.prod(inputs.shape) * 4 <= DIGEST_ALL_BYTES:
         yield from pieces(inputs)

@@ -2,31 +2,143 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Literal, NamedTuple, Self
+
+from .trees import Tree, leaves, map_tree
+
+Task = Literal["classes", "numbers"]
 
 
-class Facts(NamedTuple):
+class Feature(NamedTuple):
+    """One array of an example, be it an input or a label."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    """The type that the network or the loss gets."""
+    classes: int | None = None
+    """How many classes its whole numbers name, from 0 on; None where they are numbers."""
+
+    @property
+    def task(self) -> Task:
+        """Whether a label names classes or is numbers to predict."""
+        return "numbers" if self.classes is None else "classes"
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The shape of what a network gives for such a label: a logit per class, or the numbers.
+
+        >>> Feature((16, 16), "int32", classes=3).outputs, Feature((2,)).outputs
+        ((16, 16, 3), (2,))
+        """
+        return self.shape if self.classes is None else (*self.shape, self.classes)
+
+    def described(self) -> str:
+        """The label in words, for refusals."""
+        if self.classes is not None:
+            places = f" at each of {list(self.shape)} places" if self.shape else ""
+            return f"{self.classes} classes{places}"
+        if len(self.shape) == 1:
+            return f"{self.shape[0]} numbers a label"
+        return f"labels of shape {list(self.shape)}"
+
+
+@dataclass(frozen=True)
+class Facts:
     """The sizes of a data set that a model, a loss and a clock need before it is loaded."""
 
     examples: int
     """How many training examples there are: one epoch of the clock."""
-    shape: tuple[int, ...]
-    """The shape of one input."""
-    classes: int | None = None
-    """How many classes the labels name, from 0 on; None where labels are numbers to predict."""
-    targets: int = 1
-    """How many numbers a label has, where it names no class."""
+    inputs: Tree[Feature]
+    """What an example has for the network: one array, or several by name."""
+    labels: Tree[Feature]
+    """What the network is to say of it: one label, or several by name."""
+    weighted: bool = False
+    """Whether every example has a weight in losses and metrics."""
+
+    @classmethod
+    def of(
+        cls,
+        examples: int,
+        shape: tuple[int, ...],
+        classes: int | None = None,
+        targets: int = 1,
+    ) -> Self:
+        """The facts of data with one input of this shape and one label: a class, or `targets`
+        numbers.
+
+        >>> Facts.of(4000, (28, 28, 1), classes=10).outputs, Facts.of(506, (13,)).outputs
+        (10, 1)
+        """
+        label = Feature((targets,)) if classes is None else Feature((), "int32", classes)
+        return cls(examples, Feature(shape), label)
 
     @property
-    def task(self) -> Literal["classes", "numbers"]:
-        """Whether labels name classes or are numbers to predict."""
-        return "numbers" if self.classes is None else "classes"
+    def input(self) -> Feature:
+        """The only input.
+
+        Raises:
+            TypeError: when there are several, by name.
+        """
+        return _only(self.inputs, "input")
+
+    @property
+    def label(self) -> Feature:
+        """The only label.
+
+        Raises:
+            TypeError: when there are several, by name.
+        """
+        return _only(self.labels, "label")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the only input."""
+        return self.input.shape
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the only label names; None where it is numbers to predict."""
+        return self.label.classes
+
+    @property
+    def task(self) -> Task:
+        """Whether the only label names classes or is numbers to predict."""
+        return self.label.task
 
     @property
     def outputs(self) -> int:
-        """How many outputs a model has for one input: a logit per class, or a number per target.
-
-        >>> Facts(4000, (28, 28, 1), classes=10).outputs, Facts(506, (13,)).outputs
-        (10, 1)
+        """How many outputs a model has at the end of its last axis: a logit per class, or
+        numbers.
         """
-        return self.targets if self.classes is None else self.classes
+        return self.label.outputs[-1] if self.label.outputs else 1
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether there is one input and one label, which is one class or a row of numbers."""
+        if isinstance(self.inputs, Mapping) or isinstance(self.labels, Mapping):
+            return False
+        return len(self.labels.outputs) == 1
+
+    @property
+    def input_size(self) -> int:
+        """How many numbers all inputs of an example have."""
+        return sum(prod(feature.shape) for feature in leaves(self.inputs))
+
+    def for_label(self, name: str) -> Facts:
+        """The same data with the label of that name alone."""
+        assert isinstance(self.labels, Mapping)
+        return replace(self, labels=self.labels[name])
+
+    @property
+    def output_shapes(self) -> Tree[tuple[int, ...]]:
+        """The shape of the output for each label."""
+        return map_tree(lambda label: label.outputs, self.labels)
+
+
+def _only(tree: Tree[Feature], what: str) -> Feature:
+    if isinstance(tree, Mapping):
+        raise TypeError(f"there is no single {what}, but {', '.join(tree)}")
+    return tree

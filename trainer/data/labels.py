@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,14 +11,20 @@ from numpy.typing import NDArray
 
 from schedules.declaration import ABSENT, refuse
 
+from .facts import Feature
 from .finite import check_finite
 
 Task = Literal["auto", "classification", "regression"]
 """Whether labels name classes or are numbers to predict.
 
-`auto`: text, whole numbers and one-hot rows name classes; fractions, or several numbers a label,
-are to be predicted. Whole numbers in a type of fractions may be either, and are asked about.
+`auto`: text, whole numbers and one-hot rows name classes, also at each place of an image;
+fractions are to be predicted, and so are rows of 0 and 1. Whole numbers in a type of fractions,
+and other rows of whole numbers, may be either, and are asked about.
 """
+
+
+Override = Callable[[str, object], str]
+"""Writes the override that gives a field of the data a value."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +32,17 @@ class Labels:
     """The labels of each part, in the form that a loss takes."""
 
     parts: tuple[NDArray[np.int32] | NDArray[np.float32], ...]
-    """`[n]` in int32 where they name classes, else `[n, targets]` in float32."""
+    """`[n]` in int32 where they name classes, else `[n, targets]` in float32; with more axes where
+    there is a class, or a number, at each place of an image or a sequence."""
     classes: int | None
     names: tuple[str, ...] | None = None
     """The names of the classes, where the data has names for them."""
 
     @property
-    def targets(self) -> int:
-        """How many numbers a label has."""
-        return 1 if self.classes is not None else self.parts[0].shape[1]
+    def feature(self) -> Feature:
+        """What a label is to the loss."""
+        dtype = "float32" if self.classes is None else "int32"
+        return Feature(tuple(self.parts[0].shape[1:]), dtype, self.classes)
 
 
 def read_labels(
@@ -43,10 +51,12 @@ def read_labels(
     value: object = ABSENT,
     task: Task = "auto",
     classes: int | None = None,
+    override: Override = "data.{}={}".format,
 ) -> Labels:
     """The labels of the training part, and of a test part where there is one.
 
-    `path` and `value` are those of the override that names the labels.
+    `path` and `value` are those of the override that names the labels; `override` writes one that
+    sets a field of the data, for hints.
 
     Raises:
         Refused: when the labels are neither classes nor numbers, saying what they are.
@@ -59,52 +69,63 @@ def read_labels(
     if task != "regression" and is_one_hot(train):
         return _marked_classes(parts, path, value, classes)
     if task == "auto":
-        has_columns = train.ndim > 1 and train.shape[1:] != (1,)
-        if not has_columns and _may_be_classes(train):
-            rule = f"has whole numbers from 0 to {train.max():.0f} in {train.dtype}"
-            hint = "data.task=classification if they name classes, else data.task=regression"
-            raise refuse(path, value, f"{rule}: class names, or numbers to predict", hint)
-        is_numbers = has_columns or train.dtype.kind == "f"
-        task = "regression" if is_numbers else "classification"
+        task = _likely_task(train, path, value, override)
     if task == "regression":
         if is_text:
             rule = f"has labels that are no numbers, such as '{train.ravel()[0]}'"
-            raise refuse(path, value, rule, "data.task=classification")
+            raise refuse(path, value, rule, override("task", "classification"))
         return Labels(tuple(_targets(part, path, value) for part in parts), None)
-    columns = tuple(_column(part, path, value) for part in parts)
+    places = tuple(_places(part, path, value) for part in parts)
     if is_text:
-        return _named_classes(columns, path, value, classes)
-    numbers = tuple(_whole_numbers(column, path, value) for column in columns)
-    count = _class_count(numbers, path, value, classes)
+        return _named_classes(places, path, value, classes)
+    numbers = tuple(_whole_numbers(part, path, value, override) for part in places)
+    count = _class_count(numbers, path, value, classes, override)
     return Labels(tuple(part.astype(np.int32) for part in numbers), count)
 
 
+def _likely_task(train: NDArray[Any], path: str, value: object, override: Override) -> Task:
+    """The task that labels like these are for.
+
+    Raises:
+        Refused: where they may well be for either.
+    """
+    has_columns = train.ndim > 1 and train.shape[1:] != (1,)
+    if not has_columns and _may_be_classes(train):
+        rule = f"has whole numbers from 0 to {train.max():.0f} in {train.dtype}"
+        classes, numbers = override("task", "classification"), override("task", "regression")
+        hint = f"{classes} if they name classes, else {numbers}"
+        raise refuse(path, value, f"{rule}: class names, or numbers to predict", hint)
+    if train.dtype.kind == "f":
+        return "regression"
+    if train.ndim != 2 or train.shape[1] == 1 or train.dtype.kind in "OSU":
+        return "classification"
+    if ((train == 0) | (train == 1)).all():
+        return "regression"
+    rule = f"has {train.shape[1]} whole numbers a label: classes at so many places, or numbers?"
+    classes, numbers = override("task", "classification"), override("task", "regression")
+    hint = f"{classes} for classes (tokens), {numbers} for numbers"
+    raise refuse(path, value, rule, hint)
+
+
 def _targets(part: NDArray[Any], path: str, value: object) -> NDArray[np.float32]:
-    """The labels of a part as numbers to predict, `[n, targets]`."""
-    if part.dtype.kind not in "biuf" or part.ndim > 2:
-        rule = f"has labels of type {part.dtype} and shape {list(part.shape[1:])}"
+    """The labels of a part as numbers to predict: `[n, targets]`, or with all their axes."""
+    if part.dtype.kind not in "biuf":
+        rule = f"has labels of type {part.dtype}"
         raise refuse(path, value, rule, "a number to predict, or a row of them, for each example")
-    targets = part.reshape(len(part), -1).astype(np.float32)
+    targets = part.astype(np.float32)
+    if part.ndim == 1:
+        targets = targets[:, None]
     check_finite(path, "a label", targets, value)
     return targets
 
 
-def _column(part: NDArray[Any], path: str, value: object) -> NDArray[Any]:
-    """The labels of a part as one column, `[n]`."""
-    if part.ndim > 2 or part.shape[1:] not in ((), (1,)):
-        rule = f"has labels of shape {list(part.shape[1:])}, and must have one class an example"
-        raise refuse(path, value, rule, _hint_for_rows(part))
-    return part.reshape(len(part))
-
-
-def _hint_for_rows(part: NDArray[Any]) -> str:
-    """What rows that should be classes may be, and what to do with them."""
-    if part.ndim > 2 or part.dtype.kind not in "biuf":
-        return "a class for each example, or a row of numbers to predict with data.task=regression"
-    if marks_classes(part):
+def _places(part: NDArray[Any], path: str, value: object) -> NDArray[Any]:
+    """The labels of a part without a last axis of 1: a class each, or one at each place."""
+    if part.dtype.kind in "biuf" and marks_classes(part):
+        rule = f"has labels of shape {list(part.shape[1:])}, which mark several classes each"
         several = "data.task=regression loss=binary_cross_entropy if several may be right at a time"
-        return f"labels.argmax(axis=1) takes the likeliest; {several}"
-    return "labels[:, 0] takes the first of them; data.task=regression predicts all, as numbers"
+        raise refuse(path, value, rule, f"labels.argmax(axis=1) takes the likeliest; {several}")
+    return part[..., 0] if part.ndim > 1 and part.shape[-1] == 1 else part
 
 
 def is_one_hot(labels: NDArray[Any]) -> bool:
@@ -156,22 +177,29 @@ def _marked_classes(
     return Labels(tuple(part.argmax(axis=1).astype(np.int32) for part in parts), count)
 
 
-def _whole_numbers(part: NDArray[Any], path: str, value: object) -> NDArray[np.int64]:
+def _whole_numbers(
+    part: NDArray[Any], path: str, value: object, override: Override
+) -> NDArray[np.int64]:
     with np.errstate(invalid="ignore"):
         whole = part.astype(np.int64)
     is_fraction = whole != part
     if is_fraction.any():
-        i = int(is_fraction.argmax())
-        rule = f"has label {part[i]} in example {i}, and classes are whole numbers"
-        raise refuse(path, value, rule, "data.task=regression")
+        i = int(is_fraction.reshape(len(part), -1).any(axis=1).argmax())
+        label = part[is_fraction].ravel()[0]
+        rule = f"has label {label} in example {i}, and classes are whole numbers"
+        raise refuse(path, value, rule, override("task", "regression"))
     return whole
 
 
 def _class_count(
-    parts: tuple[NDArray[np.int64], ...], path: str, value: object, classes: int | None
+    parts: tuple[NDArray[np.int64], ...],
+    path: str,
+    value: object,
+    classes: int | None,
+    override: Override,
 ) -> int:
     """How many classes there are: `classes`, or else as many as occur, none of them skipped."""
-    labels = np.unique(np.concatenate(parts))
+    labels = np.unique(np.concatenate([part.ravel() for part in parts]))
     what = f"has labels from {labels[0]} to {labels[-1]}"
     if labels[0] < 0 or (classes is not None and labels[-1] >= classes):
         last = "n - 1" if classes is None else classes - 1
@@ -184,9 +212,9 @@ def _class_count(
     if len(labels) != labels[-1] + 1:
         missing = int(np.flatnonzero(labels != np.arange(len(labels)))[0])
         rule = f"{what}, and no example of class {missing}"
-        hint = f"number the classes from 0 on, or data.classes={labels[-1] + 1}"
-        if 2 * labels[-1] > sum(map(len, parts)):
-            hint = "data.task=regression, if these are numbers to predict"
+        hint = f"number the classes from 0 on, or {override('classes', labels[-1] + 1)}"
+        if 2 * labels[-1] > sum(part.size for part in parts):
+            hint = f"{override('task', 'regression')}, if these are numbers to predict"
         raise refuse(path, value, rule, hint)
     return int(labels[-1]) + 1
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .input_preparation import InputPreparation
 from .inputs import Inputs, Key
-from .preparation import Preparation
 
 MEMORY_SHARE = 4
 """Data may take 1 / 4 of the free memory, since copying needs room for two copies."""
@@ -19,19 +19,19 @@ MEMORY_SHARE = 4
 class Stored:
     """Raw inputs, mostly on disk, that are prepared when some of them are read.
 
-    They read like the array `[n, ...]` of float32 that the preparation of all of them returns.
+    They read like the array `[n, ...]` that the preparation of all of them returns.
     """
 
-    def __init__(self, raw: Inputs, preparation: Preparation) -> None:
+    def __init__(self, raw: Inputs, preparation: InputPreparation) -> None:
         self.raw = raw
         self.preparation = preparation
         self.shape = (len(raw), *preparation.shape)
-        self.dtype = np.dtype(np.float32)
+        self.dtype = np.dtype(object if preparation.dtype == "string" else preparation.dtype)
 
     def __len__(self) -> int:
         return len(self.raw)
 
-    def __getitem__(self, key: Key) -> NDArray[np.float32]:
+    def __getitem__(self, key: Key) -> NDArray[Any]:
         return self.preparation.apply(self.raw[key])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -65,6 +65,6 @@ def _lines(file: Path) -> list[str]:
         return []
 
 
-def raw_inputs(inputs: Any) -> tuple[Inputs, Preparation | None]:
+def raw_inputs(inputs: Any) -> tuple[Inputs, InputPreparation | None]:
     """The inputs as they are stored, and the preparation that they still need, if any."""
     return (inputs.raw, inputs.preparation) if isinstance(inputs, Stored) else (inputs, None)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from math import prod
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -17,20 +16,30 @@ from schedules.declaration import ABSENT, Problem, Whole, refuse
 
 from .data import Data
 from .examples import Examples, Split
-from .facts import Facts
+from .facts import Facts, Feature
 from .files import input_shape
 from .held_out import HeldOut
+from .input_preparation import InputPreparation, Normalise, fit_input
 from .inputs import Inputs, Subset
 from .labels import Labels, Task, read_labels
 from .on_disk import Stored
-from .preparation import Normalise, fit_preparation
+from .preparation import Preparation
+from .trees import Tree, leaves, map_tree, named_leaves
 
 
-class RawPart(NamedTuple):
+@dataclass(frozen=True)
+class RawPart:
     """Raw inputs and their labels, as the data has them."""
 
-    inputs: Inputs
-    labels: NDArray[Any]
+    inputs: Tree[Inputs]
+    """One array, or several by name."""
+    labels: Tree[NDArray[Any]] | None
+    """One array, or several by name; None where the inputs themselves are to be given back."""
+    weights: NDArray[Any] | None = None
+    """What each example counts for, where the data says so."""
+
+    def __len__(self) -> int:
+        return len(leaves(self.inputs)[0])
 
 
 class RawExamples(NamedTuple):
@@ -54,7 +63,8 @@ class Contents(NamedTuple):
     """What a data set holds, known before its inputs are loaded."""
 
     raw: RawExamples
-    labels: Labels
+    labels: Tree[Labels] | None
+    """None where the inputs themselves are to be given back."""
     facts: Facts
 
 
@@ -83,6 +93,10 @@ class RawData(Data):
             Refused: when a file is missing, or holds something else.
         """
 
+    def override(self, field: str, value: object) -> str:
+        """The override that gives a field of this data a value, for hints."""
+        return f"data.{field}={value}"
+
     @property
     @abstractmethod
     def labels_override(self) -> tuple[str, object]:
@@ -91,26 +105,25 @@ class RawData(Data):
     def facts(self) -> Facts:
         return self.contents.facts
 
-    def known_labels(self) -> NDArray[np.int32] | NDArray[np.float32] | None:
-        return self.contents.labels.parts[0]
+    def known_labels(self) -> Tree[NDArray[Any]] | None:
+        labels = self.contents.labels
+        return None if labels is None else map_tree(lambda one: one.parts[0], labels)
 
     def load(self) -> Split:
         raw, labels, facts = self.contents
-        streams = self.streams(sum(len(part.inputs) for part in raw.parts) * prod(facts.shape))
-        inputs = [_loaded(part.inputs, streams=streams) for part in raw.parts]
-        parts: list[tuple[Inputs, NDArray[Any]]]
+        streams = self.streams(sum(len(part) for part in raw.parts) * facts.input_size)
+        parts = [_Part.of(raw.parts[i], labels, i, streams=streams) for i in range(len(raw.parts))]
         if raw.test is None:
-            classes = None if labels.classes is None else labels.parts[0].astype(np.int32)
-            row_indices = (self.held_out or HeldOut()).parts(len(labels.parts[0]), classes)
-            parts = [(Subset(inputs[0], rows), labels.parts[0][rows]) for rows in row_indices]
-        else:
-            parts = list(zip(inputs, labels.parts, strict=True))
-        preparation = fit_preparation(self.normalise, parts[0][0], facts.shape)
-        preparation = preparation.with_names(labels.names, raw.columns)
-        train, test = (
-            Examples(Stored(x, preparation) if streams else preparation.apply(x[:]), y)
-            for x, y in parts
+            row_indices = (self.held_out or HeldOut()).parts(len(parts[0]), _stratifies(labels))
+            parts = [parts[0].rows(row_index) for row_index in row_indices]
+        fitted: Tree[InputPreparation] = map_tree(
+            lambda x, feature: fit_input(self.normalise, x, feature.shape, feature.dtype),
+            parts[0].inputs,
+            facts.inputs,
         )
+        names = None if labels is None else map_tree(lambda one: one.names, labels)
+        preparation = Preparation(fitted, names, raw.columns)
+        train, test = (part.prepared(preparation, streams=streams) for part in parts)
         return Split(train, test, preparation)
 
     def has_test_part(self) -> bool:
@@ -135,23 +148,115 @@ class RawData(Data):
         raw = self.read()
         for name, part in zip(("train", "test"), raw.parts, strict=False):
             _check_part(name, part, raw.train)
-        path, value = self.labels_override
-        classes = self.classes
-        if classes is None and raw.names and self.task != "regression":
-            classes = len(raw.names)
-        raw_labels = [part.labels for part in raw.parts]
-        labels = read_labels(raw_labels, path, value, self.task, classes)
-        if labels.classes is not None and labels.names is None:
-            labels = replace(labels, names=raw.names)
-        shape = input_shape("inputs", tuple(raw.train.inputs.shape[1:]), self.shape)
-        examples = len(labels.parts[0])
+        inputs = map_tree(self._input, _paths("inputs", raw.train.inputs), raw.train.inputs)
+        labels: Tree[Labels] | None = None
+        features: Tree[Feature] = inputs
+        if raw.train.labels is not None:
+            labels = self._labels(raw)
+            features = map_tree(lambda one: one.feature, labels)
+        elif unfit := [name for name, one in named_leaves(inputs) if one.dtype != "float32"]:
+            rule = f"has no labels, and the input {unfit[0]} is nothing to give back"
+            raise refuse("labels", ABSENT, rule, "bring labels, or inputs that are numbers")
+        examples = len(raw.train)
         if raw.test is None:
             count = (self.held_out or HeldOut()).count(examples)
             if not 0 < count < examples:
                 rule = f"would hold out {count} of {examples} examples"
                 raise refuse("held_out.fraction", ABSENT, rule, "bring more, or another share")
             examples -= count
-        return Contents(raw, labels, Facts(examples, shape, labels.classes, labels.targets))
+        weighted = raw.train.weights is not None
+        return Contents(raw, labels, Facts(examples, inputs, features, weighted))
+
+    def _labels(self, raw: RawExamples) -> Tree[Labels]:
+        """The labels of all parts, each as a loss takes it."""
+        path, value = self.labels_override
+        trees = [part.labels for part in raw.parts if part.labels is not None]
+        if not isinstance(trees[0], Mapping):
+            classes = self.classes
+            if classes is None and raw.names and self.task != "regression":
+                classes = len(raw.names)
+            labels = read_labels([*trees], path, value, self.task, classes, self.override)  # type: ignore[list-item]
+            if labels.classes is not None and labels.names is None:
+                return replace(labels, names=raw.names)
+            return labels
+        if self.classes is not None:
+            rule = "is for data with one label, and this has several"
+            raise refuse("classes", self.classes, rule, "leave it out")
+        return {
+            name: read_labels(
+                [tree[name] for tree in trees],
+                f"{path}.{name}",
+                ABSENT,
+                self.task,
+                None,
+                self.override,
+            )
+            for name in trees[0]
+        }
+
+    def _input(self, path: str, inputs: Inputs) -> Feature:
+        """What an input is to the network, from what it is in the data."""
+        stored, kind = tuple(inputs.shape[1:]), inputs.dtype.kind
+        if path == "inputs":
+            shape = input_shape(path, stored, self.shape)
+            return Feature(shape, "string" if kind in "OSU" else "float32")
+        if self.shape is not None:
+            rule = "is for data with one input, and this has several"
+            raise refuse("shape", list(self.shape), rule, "leave it out")
+        if kind in "OSU":
+            return Feature(stored or (1,), "string")
+        ids = kind in "iu" and inputs.dtype.itemsize > 1 and self.normalise == "none"
+        return Feature(stored or (1,), "int32" if ids else "float32")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the examples whose labels are read, before its inputs are prepared."""
+
+    inputs: Tree[Inputs]
+    labels: Tree[NDArray[Any]] | None
+    weights: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, raw: RawPart, labels: Tree[Labels] | None, number: int, *, streams: bool) -> _Part:
+        inputs = map_tree(lambda x: _loaded(x, streams=streams), raw.inputs)
+        read = None if labels is None else map_tree(lambda one: one.parts[number], labels)
+        weights = None if raw.weights is None else raw.weights.astype(np.float32)
+        return cls(inputs, read, weights)
+
+    def __len__(self) -> int:
+        return len(leaves(self.inputs)[0])
+
+    def rows(self, row_index: NDArray[np.int64]) -> _Part:
+        """Some of the examples."""
+        return _Part(
+            map_tree(lambda x: Subset(x, row_index), self.inputs),
+            None if self.labels is None else map_tree(lambda y: y[row_index], self.labels),
+            None if self.weights is None else self.weights[row_index],
+        )
+
+    def prepared(self, preparation: Preparation, *, streams: bool) -> Examples:
+        """The examples with their inputs prepared, or to be prepared as they are read."""
+        inputs = map_tree(
+            lambda one, x: Stored(x, one) if streams else one.apply(x[:]),
+            preparation.inputs,
+            self.inputs,
+        )
+        return Examples(inputs, inputs if self.labels is None else self.labels, self.weights)
+
+
+def _stratifies(labels: Tree[Labels] | None) -> NDArray[np.int32] | None:
+    """The classes of the training examples, where there is one label and it is one class."""
+    if labels is None or isinstance(labels, Mapping):
+        return None
+    if labels.classes is None or labels.parts[0].ndim > 1:
+        return None
+    return labels.parts[0].astype(np.int32)
+
+
+def _paths(path: str, tree: Tree[Any]) -> Tree[str]:
+    """The path of each leaf."""
+    return {name: f"{path}.{name}" for name in tree} if isinstance(tree, Mapping) else path
 
 
 def _loaded(inputs: Inputs, *, streams: bool) -> Inputs:
@@ -163,16 +268,55 @@ def _loaded(inputs: Inputs, *, streams: bool) -> Inputs:
 
 def _check_part(name: str, part: RawPart, train: RawPart) -> None:
     """Checks that a part has a label for each input, and numbers of the training part's shape."""
-    inputs, labels = part
-    if not len(labels):
+    trees = [("inputs", part.inputs), ("labels", part.labels), ("weights", part.weights)]
+    counts = {
+        (f"{what} {leaf}" if leaf else what): len(array)
+        for what, tree in trees
+        if tree is not None
+        for leaf, array in named_leaves(tree)
+    }
+    if 0 in counts.values():
         raise refuse(name, ABSENT, "has no examples")
-    if len(inputs) != len(labels):
-        rule = f"has {len(inputs)} inputs and {len(labels)} labels"
-        raise refuse(name, ABSENT, rule, "give each input one label")
-    if inputs.dtype.kind not in "biuf":
-        raise refuse(name, ABSENT, f"has inputs of type {inputs.dtype}, and must have numbers")
-    if inputs.shape[1:] != train.inputs.shape[1:]:
-        shape, train_shape = list(inputs.shape[1:]), list(train.inputs.shape[1:])
-        raise refuse(name, ABSENT, f"has inputs of shape {shape}, and train has {train_shape}")
-    if 0 in inputs.shape:
-        raise refuse(name, ABSENT, f"has inputs of shape {list(inputs.shape[1:])}: no numbers")
+    if len(set(counts.values())) > 1:
+        listed = " and ".join(f"{count} {what}" for what, count in counts.items())
+        raise refuse(name, ABSENT, f"has {listed}", "give each input one label")
+    for what, of_part, of_train in (
+        ("inputs", part.inputs, train.inputs),
+        ("labels", part.labels, train.labels),
+        ("weights", part.weights, train.weights),
+    ):
+        here, there = _names(of_part), _names(of_train)
+        if here != there:
+            listed, train_listed = ", ".join(here) or "none", ", ".join(there) or "none"
+            rule = f"has the {what} {listed}, and train has {train_listed}"
+            raise refuse(name, ABSENT, rule)
+    for leaf, inputs in named_leaves(part.inputs):
+        first = dict(named_leaves(train.inputs))[leaf]
+        what = f"inputs {leaf}" if leaf else "inputs"
+        if inputs.dtype.kind not in "biufOSU":
+            rule = f"has {what} of type {inputs.dtype}, and must have numbers"
+            raise refuse(name, ABSENT, rule)
+        if inputs.shape[1:] != first.shape[1:]:
+            shape, train_shape = list(inputs.shape[1:]), list(first.shape[1:])
+            raise refuse(name, ABSENT, f"has {what} of shape {shape}, and train has {train_shape}")
+        if 0 in inputs.shape:
+            raise refuse(name, ABSENT, f"has {what} of shape {list(inputs.shape[1:])}: no numbers")
+    if part.weights is not None:
+        _check_weights(name, part.weights)
+
+
+def _names(tree: Tree[Any] | None) -> list[str]:
+    return [] if tree is None else sorted(name or "one" for name, _ in named_leaves(tree))
+
+
+def _check_weights(name: str, weights: NDArray[Any]) -> None:
+    """Checks that every example has a weight from 0 on, and some have one above."""
+    if weights.ndim != 1 or weights.dtype.kind not in "biuf":
+        rule = f"has weights of type {weights.dtype} and shape {list(weights.shape[1:])}"
+        raise refuse(name, ABSENT, rule, "one number for each example")
+    unfit = ~(np.isfinite(weights) & (weights >= 0))
+    if unfit.any():
+        i = int(unfit.argmax())
+        raise refuse(name, ABSENT, f"has the weight {weights[i]} in example {i}", "from 0 on")
+    if not weights.any():
+        raise refuse(name, ABSENT, "has weights that are all 0, from which nothing is learnt")

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from schedules.declaration import refuse
+from schedules.declaration import Refused, refuse
 from schedules.declaration.functions import CODE_ERRORS
 
 from ..data import Facts
+from ..data.facts import Feature
+from ..data.trees import Tree, named_leaves
 from ..losses import Loss
-from ..scheduled.keras_internals import producer
+from ..losses.classes import is_single_unit
+from ..scheduled.keras_internals import producer, structure
+from .forward import by_order, called_with_zeros, named
 
 
-def check_fit(model: keras.Model, kind: str, facts: Facts, loss: Loss) -> None:
+def check_fit(
+    model: keras.Model, kind: str, facts: Facts, loss: Loss
+) -> Tree[tuple[int | None, ...]] | None:
     """Checks a network of that kind, before anything is compiled.
+
+    Returns the shape of its output for each label; None where its outputs are not those that labels
+    are compared with, which is well if the loss compares none.
 
     Raises:
         Refused: naming what the network has, and what the data or the loss wants.
     """
-    _check_inputs(model, kind, facts.shape)
-    _check_outputs(model, kind, facts)
-    _check_end(model, loss)
+    _check_inputs(model, kind, facts)
+    compares = loss.compared is not None
+    shapes = _output_shapes(model, kind, facts, compares=compares)
+    if shapes is not None:
+        _check_end(model, loss.compared)
     if not model.trainable_variables:
         rule = f"has no weight that trains, of {len(model.weights)}"
         raise refuse("model", kind, rule, "layer.trainable = True, before it is saved or returned")
@@ -33,33 +44,131 @@ def check_fit(model: keras.Model, kind: str, facts: Facts, loss: Loss) -> None:
         if many > 1:
             rule = f"has {many} variables called {path}, which no checkpoint could tell apart"
             raise refuse("model", kind, rule, "give its layers names of their own")
+    return shapes
 
 
-def _check_inputs(model: keras.Model, kind: str, shape: tuple[int, ...]) -> None:
-    inputs = _symbolic(model, "inputs")
-    if inputs is None:
+def shapes_of(facts: Facts) -> str:
+    """The shapes of the inputs, in words."""
+    return _listed({name: feature.shape for name, feature in named_leaves(facts.inputs)})
+
+
+def _check_inputs(model: keras.Model, kind: str, facts: Facts) -> None:
+    symbolic = structure(model, "inputs")
+    if symbolic is None:
         return
-    takes = " and ".join(str(list(x.shape[1:])) for x in inputs)
-    if len(inputs) == 1 and _fits(inputs[0].shape[1:], shape):
-        return
-    rule = f"takes inputs of shape {takes}, and the data has inputs of shape {list(shape)}"
-    raise refuse("model", kind, rule, f"begin with keras.Input({shape})")
+    taken = {one.name: one.tensor for one in named(symbolic)}
+    offered = dict(named_leaves(facts.inputs))
+    by_place = not isinstance(facts.inputs, Mapping) or by_order(facts.inputs)
+    if len(offered) == len(taken) and (by_place or len(taken) == 1):
+        offered = dict(zip(taken, offered.values(), strict=True))
+    if offered.keys() != taken.keys():
+        if len(offered) == 1 and "" in offered:
+            takes = " and ".join(str(list(x.shape[1:])) for x in taken.values())
+            has = f"the data has inputs of shape {list(facts.shape)}"
+            rule = f"takes inputs of shape {takes}, and {has}"
+            hint = f"data=({{{', '.join(f'{name!r}: …' for name in taken)}}}, labels)"
+            raise refuse("model", kind, rule, hint)
+        table = _table(taken, {name: feature.shape for name, feature in offered.items()})
+        rule = f"takes other inputs than the data has:\n{table}"
+        raise refuse("model", kind, rule, "give both the same names")
+    for name, tensor in taken.items():
+        feature = offered[name]
+        if not _fits_input(tensor, feature):
+            of = f" for {name}" if len(taken) > 1 else ""
+            rule = (
+                f"takes inputs of shape {list(tensor.shape[1:])}{of}, "
+                f"and the data has inputs of shape {list(feature.shape)}"
+            )
+            raise refuse("model", kind, rule, f"begin with keras.Input({feature.shape})")
+        if (feature.dtype == "string") != (tensor.dtype == "string"):
+            rule = f"takes {tensor.dtype} for {name}, and the data has {feature.dtype}"
+            hint = (
+                f"keras.Input({feature.shape}, dtype='string') and a keras.layers.TextVectorization"
+            )
+            raise refuse("model", kind, rule, hint)
 
 
-def _check_outputs(model: keras.Model, kind: str, facts: Facts) -> None:
-    outputs = _symbolic(model, "outputs")
-    if outputs is None:
-        outputs = _tried(model, kind, facts.shape)
-    labels = f"{facts.classes} classes" if facts.classes else f"{facts.targets} numbers a label"
+def _fits_input(tensor: Any, feature: Feature) -> bool:
+    shape = tuple(tensor.shape[1:])
+    return _fits(shape, feature.shape) or (*shape, 1) == feature.shape
+
+
+def _table(taken: Mapping[str, Any], offered: Mapping[str, tuple[int, ...]]) -> str:
+    """What a network takes beside what the data has, a line a name."""
+    names = sorted({*taken, *offered})
+    width = max(map(len, names))
+    lines = []
+    for name in names:
+        takes = str(list(taken[name].shape[1:])) if name in taken else "–"
+        has = str(list(offered[name])) if name in offered else "–"
+        lines.append(f"    {name:<{width}}  network {takes:<12} data {has}")
+    return "\n".join(lines)
+
+
+def _output_shapes(
+    model: keras.Model, kind: str, facts: Facts, *, compares: bool
+) -> Tree[tuple[int | None, ...]] | None:
+    """The shape of the output for each label, checked.
+
+    Raises:
+        Refused: when a loss `compares` outputs and labels, and these can't be compared.
+    """
+    symbolic = structure(model, "outputs")
+    given = _tried(model, kind, facts) if symbolic is None else symbolic
+    outputs = named(given, getattr(model, "output_names", []))
+    labels = dict(named_leaves(facts.labels))
+    several = isinstance(facts.labels, Mapping)
+    by_name = {one.name: one.tensor for one in outputs}
+    if len(outputs) == len(labels) and (not several or sorted(by_name) != sorted(labels)):
+        is_named = isinstance(given, Mapping) and several and not by_order(facts.labels)  # type: ignore[arg-type]
+        if not is_named:
+            by_name = dict(zip(labels, (one.tensor for one in outputs), strict=True))
+    if by_name.keys() != labels.keys():
+        if not compares:
+            return None
+        if not several:
+            raise _unlike(kind, [one.tensor for one in outputs], facts.label)
+        shapes = {name: label.outputs for name, label in labels.items()}
+        rule = f"gives other outputs than the data has labels:\n{_table(by_name, shapes)}"
+        raise refuse("model", kind, rule, "name the last layers as the labels")
+    for name, label in labels.items():
+        tensor = by_name[name]
+        if not _fits_label(tuple(tensor.shape[1:]), label):
+            if not compares:
+                return None
+            raise _unlike(kind, [tensor], label, name)
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        if "float" not in dtype:
+            if not compares:
+                return None
+            rule = f"gives outputs of type {dtype}, and they must be floats"
+            raise refuse("model", kind, rule, "end with what can be learnt, before any rounding")
+    shapes = {name: tuple(by_name[name].shape[1:]) for name in labels}
+    return shapes if several else shapes[""]
+
+
+def _fits_label(shape: tuple[int | None, ...], label: Feature) -> bool:
+    """Whether outputs of this shape can be compared with such labels."""
+    if _fits(shape, label.outputs) or is_single_unit(shape, label):
+        return True
+    return _fits(shape, (*label.outputs, 1)) or _fits((*shape, 1), label.outputs)
+
+
+def _unlike(kind: str, outputs: Sequence[Any], label: Feature, name: str = "") -> Refused:
     gives = " and ".join(str(list(x.shape[1:])) for x in outputs)
-    wants = f"and {labels} want outputs of shape {[facts.outputs]}"
-    if len(outputs) != 1 or not _fits(outputs[0].shape[1:], (facts.outputs,)):
-        hint = f"end with a dense layer of {facts.outputs} units"
-        raise refuse("model", kind, f"gives outputs of shape {gives}, {wants}", hint)
-    dtype = keras.backend.standardize_dtype(outputs[0].dtype)
-    if "float" not in dtype:
-        rule = f"gives outputs of type {dtype}, and they must be floats"
-        raise refuse("model", kind, rule, "end with what can be learnt, before any rounding")
+    of = f" for {name}" if name else ""
+    wants = f"{label.described()} want outputs of shape {list(label.outputs)}"
+    if len(label.outputs) == 1:
+        hint = f"end with a dense layer of {label.outputs[0]} units"
+    elif label.classes is not None:
+        hint = f"end with a layer of {label.classes} units, or filters, at each place"
+    else:
+        hint = "end with as many outputs; loss=step compares as you like"
+    return refuse("model", kind, f"gives outputs of shape {gives}{of}, and {wants}", hint)
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {list(shape)}".strip() for name, shape in shapes.items())
 
 
 def _symbolic(model: keras.Model, what: str) -> list[Any] | None:
@@ -71,14 +180,13 @@ def _symbolic(model: keras.Model, what: str) -> list[Any] | None:
     return list(tf.nest.flatten(tensors)) if tensors is not None else None
 
 
-def _tried(model: keras.Model, kind: str, shape: tuple[int, ...]) -> list[Any]:
+def _tried(model: keras.Model, kind: str, facts: Facts) -> Any:
     """The outputs of a model for two inputs of zeros."""
     try:
-        outputs = model(tf.zeros([2, *shape]), training=False)
+        return called_with_zeros(model, facts)
     except CODE_ERRORS as error:  # whatever its layers raise
-        rule = f"can't take inputs of shape {list(shape)}: {error}"
+        rule = f"can't take inputs of shape {shapes_of(facts)}: {error}"
         raise refuse("model", kind, rule) from None
-    return list(tf.nest.flatten(outputs))
 
 
 def _fits(taken: Sequence[int | None], shape: Sequence[int]) -> bool:
@@ -86,12 +194,15 @@ def _fits(taken: Sequence[int | None], shape: Sequence[int]) -> bool:
     return len(taken) == len(shape) and all(a in (None, b) for a, b in pairs)
 
 
-def _check_end(model: keras.Model, loss: Loss) -> None:
+def _check_end(model: keras.Model, loss: Loss | None) -> None:
     """Refuses a softmax that would be applied twice, or not at all."""
-    loss = getattr(loss, "evaluated", loss)  # of a step of the user's own
-    if loss.activation is None:
+    outputs = _symbolic(model, "outputs")
+    if loss is None or loss.activation is None or (outputs and len(outputs) > 1):
         return
     end = ending(model)
+    if outputs and outputs[0].shape[-1] == 1 and loss.activation == "softmax":
+        _check_single_unit(end, loss)
+        return
     probabilities = not getattr(loss, "from_logits", True)
     if end in ("softmax", "sigmoid") and (not probabilities or end != loss.activation):
         rule = f"takes logits, and the network ends in a {end}"
@@ -103,6 +214,21 @@ def _check_end(model: keras.Model, loss: Loss) -> None:
         raise refuse("loss.kind", loss.kind, rule, hint)
     if probabilities and end == "linear":
         rule = f"says that the network ends in a {loss.activation}, and its last layer is linear"
+        raise refuse("loss.from_logits", False, rule, "loss.from_logits=true")
+
+
+def _check_single_unit(end: str | None, loss: Loss) -> None:
+    """Refuses an output for two classes that is no logit, and said to be one, or the other way."""
+    probabilities = not getattr(loss, "from_logits", True)
+    if end == "softmax":
+        rule = "would always be certain: the network ends in a softmax over a single unit"
+        raise refuse("loss.kind", loss.kind, rule, "end in a dense layer of 1 unit without it")
+    if end == "sigmoid" and not probabilities:
+        rule = "takes logits, and the network ends in a sigmoid"
+        hint = "loss.from_logits=false; or end without the sigmoid, which is more exact"
+        raise refuse("loss.kind", loss.kind, rule, hint)
+    if end == "linear" and probabilities:
+        rule = "says that the network ends in a sigmoid, and its last layer is linear"
         raise refuse("loss.from_logits", False, rule, "loss.from_logits=true")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, Self
 
 import keras
 import numpy as np
@@ -18,6 +19,17 @@ class Updates(NamedTuple):
     losses: NDArray[np.float32]
     finite: NDArray[np.bool_]
     """Whether the loss and every gradient were."""
+    measured: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
+    """What they told besides the loss, by name."""
+
+    @classmethod
+    def of(
+        cls, losses: NDArray[np.float32], finite: NDArray[np.bool_], measured: Sequence[str]
+    ) -> Self:
+        """The updates of a program that gives the loss, or it and other numbers in a row."""
+        if not measured:
+            return cls(losses, finite)
+        return cls(losses[:, 0], finite, dict(zip(measured, losses.T[1:], strict=True)))
 
 
 class Trained(Protocol):
@@ -30,6 +42,10 @@ class Trained(Protocol):
     @property
     def replicas(self) -> int:
         """How many of it there are, on as many devices."""
+
+    @property
+    def evaluated(self) -> list[str]:
+        """The numbers of an evaluation, by their names in rows."""
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""

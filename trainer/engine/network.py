@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 from schedules.declaration import Refused, refuse, within
 
 from ..config.experiment import Experiment
-from ..losses.loss import Labels, Loss
-from ..metrics import Metric, check_evaluation
+from ..data import Facts
+from ..data.feeds.batch import Batch
+from ..data.trees import Tree
+from ..losses.loss import Loss
+from ..metrics import Metric, check_evaluation, judge
 from ..optimizers.averages import Average
 from ..scheduled.dials import Dials
-from .fit import check_fit
+from .fit import check_fit, shapes_of
+from .forward import Forward
 from .parameter_groups import Groups
 from .precision import Scaling, dtype_policy
 
@@ -41,13 +45,20 @@ class Network:
     """What evaluations tell besides the loss."""
     settled: bool = False
     """Whether the averages have taken the place of the weights."""
+    measured: tuple[str, ...] = ()
+    """What updates tell besides the loss, by the names of rows."""
+    facts: Facts = field(kw_only=True)
+    forward: Forward = field(kw_only=True)
+    """The model, its inputs and outputs by the names of the data."""
+    is_compared: bool = field(default=True, kw_only=True)
+    """Whether outputs are compared with labels; a step of the user's own may do as it likes."""
 
     @classmethod
     def declared(
         cls,
         experiment: Experiment,
         names: Sequence[str],
-        labels: Labels | None = None,
+        labels: Tree[Any] | None = None,
         *,
         stateless: bool = False,
     ) -> Self:
@@ -70,44 +81,91 @@ class Network:
         check_evaluation(loss, metrics, facts)
         try:
             with dtype_policy(experiment.run.precision):
-                model = experiment.model.build(facts.shape, facts.outputs, dials)
+                model = experiment.model.build(facts, dials)
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras refuses sizes below 0 only
                     raise ValueError(f"{weight.path} would have no entries")
-            check_fit(model, experiment.model.kind, facts, loss)
+            shapes = check_fit(model, experiment.model.kind, facts, loss)
         except Refused:
             raise
         except ValueError as error:  # what Keras says of shapes that don't fit
             lines = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
             why = next((line for line in lines[1:] if line), lines[0]).partition(" for '")[0]
-            rule = f"does not fit inputs of shape {list(facts.shape)}: {why}"
+            rule = f"does not fit inputs of shape {shapes_of(facts)}: {why}"
             raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
-        loss.check_step(model, facts, dials)
+        if shapes is None:
+            metrics, loss = experiment.metrics.without_outputs(), loss.without_outputs()
+        else:
+            loss = loss.for_outputs(shapes, facts)
+        part = experiment.data.batch_size // experiment.run.micro_batches
+        parts = loss.check_step(model, facts, dials, part // experiment.device.replicas())
+        forward = Forward(model, facts, loss)
+        measured = (*loss.part_names(), *parts, *(["penalties"] if forward.penalties() else []))
         groups = Groups(experiment.optimizer, model, dials, stateless=stateless)
         ema = experiment.ema
         average = Average(ema, model.trainable_variables, dials) if ema else None
         step = tf.Variable(0, dtype=tf.int64, name="global_step")
         scaling = Scaling() if experiment.run.precision == "mixed_float16" else None
-        return cls(model, loss, groups, average, dials, step, scaling, metrics)
+        return cls(
+            model,
+            loss,
+            groups,
+            average,
+            dials,
+            step,
+            scaling,
+            metrics,
+            measured=measured,
+            facts=facts,
+            forward=forward,
+            is_compared=shapes is not None,
+        )
 
     @property
     def replicas(self) -> int:
         """How many of it there are, on as many devices."""
         return 1
 
-    def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
+    @property
+    def evaluated(self) -> list[str]:
+        """The numbers of an evaluation, by their names in rows."""
+        compared = self.loss.compared
+        measured = [name for name in self.measured if name != "penalties"]
+        parts = measured if compared is None else compared.part_names()
+        return [f"eval_{name}" for name in ("loss", *parts, *self.metrics)]
+
+    def outputs(self, inputs: Tree[tf.Tensor]) -> Tree[tf.Tensor]:
         """What the model says outside of training, by the averaged weights where there are any."""
-        averages = self.averages()
-        if averages is None:
-            return tf.cast(self.model(inputs, training=False), tf.float32)
-        fixed = [variable.value for variable in self.model.non_trainable_variables]
-        pairs = [
-            *zip(self.model.trainable_variables, averages, strict=True),
-            *zip(self.model.non_trainable_variables, fixed, strict=True),
-        ]
+        with self.evaluating():
+            if self.is_compared:
+                return self.forward(inputs, training=False).values
+            given = self.forward.raw(inputs, training=False)
+            return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), given)
+
+    def raw_outputs(self, inputs: Tree[tf.Tensor]) -> Any:
+        """The same as the model itself returns it."""
+        with self.evaluating():
+            return self.forward.raw(inputs, training=False)
+
+    def judge(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """What evaluations are worked out from, of a batch of test examples."""
+        with self.evaluating():
+            return judge(self.loss, self.metrics, self.facts, self.forward, batch)
+
+    def evaluating(self) -> keras.StatelessScope:
+        """A scope with the averaged weights, where there are any, that leaves no trace.
+
+        Whatever a network draws or keeps in it is forgotten, so that no weight depends on when a
+        run is evaluated.
+        """
+        variables = self.model.variables
+        values = {id(v): v.value for v in variables}
+        if (averages := self.averages()) is not None:
+            trainable = self.model.trainable_variables
+            values |= {id(v): x for v, x in zip(trainable, averages, strict=True)}
         # Not `stateless_call`, which a model can't follow whose `call` knows no `training`.
-        with keras.StatelessScope(state_mapping=pairs):
-            return tf.cast(self.model(inputs, training=False), tf.float32)
+        pairs = [(variable, values[id(variable)]) for variable in variables]
+        return keras.StatelessScope(state_mapping=pairs, collect_losses=True)
 
     def averages(self) -> list[tf.Tensor] | None:
         """The weights by which evaluations are made, in their order; None for those that train.

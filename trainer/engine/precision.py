@@ -59,7 +59,7 @@ class Scaling:
         finite: Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor],
         shapes: Sequence[tf.TensorShape],
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """The loss and its gradients, of these `shapes`, and whether all are finite.
+        """The loss and its gradients, all of these `shapes`, and whether all are finite.
 
         `differentiated(scale)` returns the loss as it is and the gradients of its `scale`-fold, and
         first undoes what its last call changed. `finite` judges loss and gradients.
@@ -74,12 +74,12 @@ class Scaling:
             loss, *gradients = map(tf.convert_to_tensor, differentiated(scale))
             gradients = [gradient / scale for gradient in gradients]
             sound = finite(loss, gradients)
-            lower = tf.math.is_finite(loss) & (scale > LOWEST)
+            lower = tf.math.is_finite(tf.reshape(loss, [-1])[0]) & (scale > LOWEST)
             scale = tf.where(sound | ~lower, scale, scale / 2)
             return scale, sound, lower, [loss, *gradients]
 
         first = self.scale.value()
-        start = first, False, True, [tf.zeros(shape) for shape in ((), *shapes)]
+        start = first, False, True, [tf.zeros(shape) for shape in shapes]
         scale, sound, _, loss_and_gradients = tf.while_loop(goes_on, attempt, start)
         self._adapt(first, scale, sound)
         return loss_and_gradients, sound

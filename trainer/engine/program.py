@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from schedules.moments import Values
 
-from ..data.feeds.feed import Batch, Feed
-from ..metrics import Tally, parts
+from ..data.feeds.batch import Batch
+from ..data.feeds.feed import Feed
+from ..metrics import Tally
 from ..scheduled.layers import drawing
 from .interfaces import Trained, Updates
 from .matmul import products
@@ -61,7 +62,6 @@ class Program:
         ]
         self._updates = tf.function(self._loop, signature, jit_compile=self._xla, autograph=False)
         self._compiled: Any = None
-        self._evaluate = tf.function(self._judge, autograph=False)
         self._judging: dict[Any, Any] = {}
 
     @property
@@ -100,16 +100,19 @@ class Program:
                 f"asked for updates {before} to {before + count}, but the program is at {after} "
                 f"and its optimizers at {sorted(map(int, optimizer_steps))}"
             )
-        return Updates(losses, finite)
+        return Updates.of(losses, finite, self.network.measured)
 
     def evaluate(self) -> dict[str, float]:
         """The mean loss over all test examples, and every metric of them."""
-        tally = Tally(self.network.metrics)
-        for inputs, labels in self._feed.tests():
-            shapes = tuple(inputs.shape), tuple(labels.shape)
+        tally = Tally(self.network.loss, self.network.metrics)
+        for batch in self._feed.tests():
+            arrays = batch.distinct()
+            shapes = tuple(tuple(array.shape) for array in arrays)
             if shapes not in self._judging:
-                self._judging[shapes] = self._evaluate.get_concrete_function(inputs, labels)
-            tally.add(self._judging[shapes](inputs, labels), len(labels))
+                judge = partial(self._judge, batch.map(lambda _: 0))
+                evaluate = tf.function(judge, autograph=False)
+                self._judging[shapes] = evaluate.get_concrete_function(*arrays)
+            tally.add(self._judging[shapes](*arrays), shapes[0][0])
         return tally.result()
 
     def _loop(
@@ -129,7 +132,7 @@ class Program:
             loss, sound = self._update(rows[i], feed_args, i)
             return i + 1, sound, losses.write(i, loss), finite.write(i, sound)
 
-        losses = tf.TensorArray(tf.float32, self.longest, element_shape=())
+        losses = tf.TensorArray(tf.float32, self.longest, element_shape=self.loss_shape)
         finite = tf.TensorArray(tf.bool, self.longest, element_shape=())
         done, _, losses, finite = tf.while_loop(goes_on, update, (0, True, losses, finite))
         counts = [self.network.global_step, *self.network.groups.applied()]
@@ -185,7 +188,7 @@ class Program:
             undo()
             return self.loss_and_gradients(feed_args, i, scale)
 
-        return scaling.tried(scaled, is_finite, self.shapes)
+        return scaling.tried(scaled, is_finite, [self.loss_shape, *self.shapes])
 
     def restore_point(self) -> Callable[[], None]:
         """A function that puts random states and input statistics back to what they are now."""
@@ -197,6 +200,11 @@ class Program:
                 variable.assign(value)
 
         return undo
+
+    @property
+    def loss_shape(self) -> tuple[int, ...]:
+        """A number, or a row of the loss and what is measured besides."""
+        return (1 + len(self.network.measured),) if self.network.measured else ()
 
     @property
     def shapes(self) -> list[tf.TensorShape]:
@@ -216,7 +224,7 @@ class Program:
             tensors = map(tf.convert_to_tensor, terms)
             return k + 1, [total + x for total, x in zip(sums, tensors, strict=True)]
 
-        k, sums = 0, [tf.zeros(shape) for shape in ((), *self.shapes)]
+        k, sums = 0, [tf.zeros(shape) for shape in (self.loss_shape, *self.shapes)]
         if self.unrolled:
             while k < parts:
                 k, sums = add(k, sums)
@@ -225,22 +233,24 @@ class Program:
         return [total / parts for total in sums]
 
     def batch_loss_and_gradients(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
-        """The mean loss over a batch, and the gradients of its `scale`-fold."""
+        """The loss of a batch, what is measured of it, and the gradients of its `scale`-fold."""
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]
         turned = self.turns and self.fused and "CPU" in self.network.global_step.device
         with drawing(fused=self.fused), products(turned=turned):
-            loss = tf.reduce_mean(self.network.loss.step(model, batch, dials))
+            loss, parts = self.network.loss.step(self.network.forward, batch, dials)
             scaled = loss if scale is None else loss * scale
         # A step of the user's own may leave some weight out.
         unused = tf.UnconnectedGradients.ZERO
         gradients = tf.gradients(scaled, weights, unconnected_gradients=unused)
         dense = self.dense or self.fused  # XLA wants to know how many ids differ: a shape
+        if names := self.network.measured:
+            loss = tf.stack([loss, *(parts[name] for name in names)])
         return [loss, *(summed(gradient, dense=dense) for gradient in gradients)]
 
-    def _judge(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        network = self.network
-        return parts(network.loss, network.metrics, network.outputs(inputs), labels)
+    def _judge(self, batch: Batch, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The parts of an evaluation for a batch with the names of this one and these arrays."""
+        return self.network.judge(batch.filled(arrays))
 
 
 def summed(gradient: tf.Tensor | tf.IndexedSlices, *, dense: bool) -> tf.Tensor | tf.IndexedSlices:
@@ -266,6 +276,7 @@ def finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor], *, xla: bool) -> tf.
     XLA makes a loop, an entry at a time, of a reduction over booleans. There `0 * x`, which is
     0 or NaN, is summed by a matrix product instead, in a third of the time.
     """
+    loss = loss if loss.shape.rank == 0 else loss[0]  # what is measured besides may be as it likes
     if not xla:
         return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)])
     sums = []

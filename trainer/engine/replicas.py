@@ -18,7 +18,8 @@ from schedules.declaration import refuse
 
 from ..config.devices import Several
 from ..config.experiment import Experiment
-from ..data.feeds.feed import Batch, Feed, FeedArgs
+from ..data.feeds.batch import Batch
+from ..data.feeds.feed import Feed, FeedArgs
 from ..scheduled.keras_internals import all_layers, seed_states
 from ..scheduled.layers import share_masks, shares_masks
 from .network import Network
@@ -81,6 +82,10 @@ class ReplicatedNetwork:
     @property
     def replicas(self) -> int:
         return self.count
+
+    @property
+    def evaluated(self) -> list[str]:
+        return self.lead.evaluated
 
     def state(self) -> dict[str, NDArray[Any]]:
         return self.lead.state()

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from schedules.moments import Values
 
-from ..data.feeds.feed import Batch
+from ..data.feeds.batch import Batch
 from .interfaces import Trained, Updates
 from .program import Compiled, Program, finite
 from .replicas import ONLY_GRAPH, Replicas
@@ -135,7 +135,7 @@ class ReplicatedProgram(Program):
                     each()
                 return mean_of_replicas(scale)
 
-            shapes = self.shapes * len(self._parts)
+            shapes = [self.loss_shape, *self.shapes * len(self._parts)]
             (loss, *gradients), sound = scaling.tried(scaled, is_finite, shapes)
         starts = range(0, len(gradients), count)
         return loss, [gradients[start : start + count] for start in starts], sound

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
 
 from schedules import Schedule
 from schedules.declaration import Flag, refuse
 
 from ..data import Facts
 from ..data.labels import marks_classes
-from ..scheduled.fields import Bounds, Value
+from ..scheduled.fields import Bounds, Driven, Value
 from .classes import ClassWeights, CrossEntropy
 from .distances import MeanSquaredError
-from .loss import Labels, Loss
+from .loss import Loss
+from .several import LossesByLabel, Several, Weights, driven_of_labels
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -24,7 +28,8 @@ class Auto(Loss):
     """`cross_entropy` where labels name a class, `mean_squared_error` where they are numbers.
 
     Its settings are for classes, and are refused where labels are numbers. Rows that tell of
-    several classes how far each is right may be meant either way, and are asked about.
+    several classes how far each is right may be meant either way, and are asked about. Of several
+    labels it is the sum of what suits each: see `several`.
     """
 
     activation: ClassVar[str | None] = CrossEntropy.activation
@@ -37,7 +42,19 @@ class Auto(Loss):
     from_logits: Flag = True
     """Whether the network gives logits; false for one that ends in a softmax."""
 
+    outputs: LossesByLabel = {}  # noqa: RUF012  # pydantic copies a default
+    """Where there are several labels: the losses of some of them, by name; the others get the one
+    that suits them."""
+    weights: Weights = {}  # noqa: RUF012
+    """Where there are several labels: what the loss of each counts for, by name; 1 if left out."""
+
     def for_data(self, facts: Facts) -> Loss:
+        if isinstance(facts.labels, Mapping):
+            return self._several(facts).for_data(facts)
+        for name in ("outputs", "weights"):
+            if getattr(self, name):
+                rule = "is for data with several labels, and this has one"
+                raise refuse(name, ", ".join(getattr(self, name)), rule, f"leave {name} out")
         settings: dict[str, Any] = {
             "label_smoothing": self.label_smoothing,
             "class_weights": self.class_weights,
@@ -51,12 +68,22 @@ class Auto(Loss):
                 raise refuse(name, written, rule, f"leave {name} out")
         return MeanSquaredError()
 
-    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
-        if facts.classes is None and marks_classes(labels):
+    def for_labels(self, labels: Any, facts: Facts) -> Loss:
+        if isinstance(facts.labels, Mapping):
+            return self._several(facts).for_labels(labels, facts)
+        if facts.classes is None and marks_classes(np.asarray(labels)):
             rule = "would train rows of 0 and 1, or of shares of 1, by squared error"
             hint = "loss=binary_cross_entropy, or loss=mean_squared_error if that is meant"
             raise refuse("kind", self.kind, rule, hint)
         return self.for_data(facts).for_labels(labels, facts)
+
+    def _several(self, facts: Facts) -> Loss:
+        """The sum for several labels."""
+        rest = self.model_copy(update={"outputs": {}, "weights": {}})
+        return Several.of(self.outputs, self.weights, rest, facts)
+
+    def driven(self, *path: str) -> dict[str, Driven]:
+        return {**super().driven(*path), **driven_of_labels(self.outputs, self.weights, *path)}
 
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
         raise TypeError("`for_data` returns the loss to use")

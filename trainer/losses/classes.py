@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,8 +12,10 @@ from pydantic_core import PydanticCustomError
 from schedules.declaration import Flag, refuse
 
 from ..data import Facts
+from ..data.facts import Feature
+from ..data.trees import Tree
 from ..scheduled.fields import Bounds, Value
-from .loss import Labels, Loss, Tasks
+from .loss import Loss, Tasks
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -90,15 +92,26 @@ class ClassLoss(Loss):
             raise refuse("class_weights", dict(weights), rule, hint)
         return self
 
-    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
+    def for_labels(self, labels: Any, facts: Facts) -> Loss:
         if self.class_weights != "balanced" or facts.classes is None:
             return self
-        counts = np.bincount(labels.astype(np.int64), minlength=facts.classes)
+        counts = np.bincount(labels.astype(np.int64).ravel(), minlength=facts.classes)
         if not counts.all():
             rule = f"can't be worked out: class {counts.argmin()} has no example that trains"
             raise refuse("class_weights", "balanced", rule, "loss.class_weights={0: 2.0}")
-        weights = len(labels) / (facts.classes * counts)
+        weights = labels.size / (facts.classes * counts)
         return self.model_copy(update={"class_weights": dict(enumerate(weights.tolist()))})
+
+    def suited(self, outputs: Tree[tf.Tensor], facts: Facts) -> Tree[tf.Tensor]:
+        import tensorflow as tf
+
+        assert not isinstance(outputs, Mapping)
+        label = facts.label
+        if not is_single_unit(outputs.shape[1:], label):
+            return super().suited(outputs, facts)
+        # A softmax over [0, z] is the sigmoid of z.
+        first = tf.zeros_like(outputs) if self.from_logits else 1 - outputs
+        return tf.concat([first, outputs], axis=-1)
 
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
         import tensorflow as tf
@@ -195,7 +208,15 @@ class BinaryCrossEntropy(ClassLoss):
     label_smoothing: Annotated[Value, Bounds(ge=0, lt=1)] = 0.0
     """The share of each label that is replaced by 1/2."""
 
-    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
+    def for_outputs(self, shapes: Tree[tuple[int | None, ...]], facts: Facts) -> Loss:
+        assert not isinstance(shapes, Mapping)
+        if not is_single_unit(shapes, facts.label):
+            return self
+        # Of a single output it is the cross entropy of two classes, and so is the smoothing.
+        fields = ("label_smoothing", "class_weights", "from_logits")
+        return CrossEntropy(**{name: getattr(self, name) for name in fields})
+
+    def for_labels(self, labels: Any, facts: Facts) -> Loss:
         is_outside = (labels < 0) | (labels > 1)
         if facts.classes is None and is_outside.any():
             rule = f"takes labels from 0 to 1, and there is {labels[is_outside][0]:g} among them"
@@ -224,6 +245,11 @@ class BinaryCrossEntropy(ClassLoss):
         import tensorflow as tf
 
         return tf.sigmoid(outputs) if self.from_logits else outputs
+
+
+def is_single_unit(shape: Sequence[int | None], label: Feature) -> bool:
+    """Whether outputs of this shape are one number where the label names one of two classes."""
+    return label.classes == 2 and tuple(shape) == (*label.shape, 1)
 
 
 def _negative_log_likelihood(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ from schedules.declaration import Float32, refuse
 
 from ..data import Facts
 from ..scheduled.fields import Bounds, Value
-from .loss import Labels, Loss, Tasks
+from .loss import Loss, Tasks
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -108,7 +108,7 @@ class Poisson(Distance):
 
     kind: Literal["poisson"] = "poisson"
 
-    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
+    def for_labels(self, labels: Any, facts: Facts) -> Loss:
         if (labels < 0).any():
             rule = f"is for counts, and there is {labels.min():g} among the labels"
             raise refuse("kind", self.kind, rule, "loss=mean_squared_error")

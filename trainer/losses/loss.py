@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,47 @@ from numpy.typing import NDArray
 from schedules.declaration import Kind, refuse
 
 from ..data import Facts
+from ..data.trees import Tree
+from ..scheduled.fields import Driven, driven
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from ..data.feeds.batch import Batch
     from ..scheduled.dials import Dials
 
 Labels = NDArray[np.int32] | NDArray[np.float32]
 Tasks = tuple[Literal["classes", "numbers"], ...]
+
+
+class Outputs(NamedTuple):
+    """What a network gives for a batch."""
+
+    values: Tree[tf.Tensor]
+    """In float32, one array or one for each label by its name."""
+    masks: Tree[tf.Tensor | None]
+    """What layers such as `Masking` say is there: False at places that count for nothing."""
+
+
+class Measured(NamedTuple):
+    """What a batch comes to while training."""
+
+    loss: tf.Tensor
+    """The number that is made small."""
+    parts: dict[str, tf.Tensor]
+    """Other numbers of the batch by the names that rows give them, such as parts of the loss."""
+
+
+class Forward(Protocol):
+    """A network called with the inputs of a batch: `trainer.engine.forward.Forward`."""
+
+    @property
+    def model(self) -> keras.Model: ...
+
+    def __call__(self, inputs: Tree[tf.Tensor], *, training: bool) -> Outputs: ...
+
+    def penalties(self) -> list[tf.Tensor]: ...
 
 
 class Loss(Kind, family=True):
@@ -54,6 +86,8 @@ class Loss(Kind, family=True):
 
     tasks: ClassVar[Tasks] = ("classes", "numbers")
     """The sorts of labels that it is for."""
+    measures_unknown: ClassVar[bool] = False
+    """Whether only a trial tells what it measures besides the loss."""
     activation: ClassVar[str | None] = None
     """What the loss applies to logits, such as `softmax`; None where it applies nothing."""
 
@@ -68,7 +102,7 @@ class Loss(Kind, family=True):
             raise refuse("kind", self.kind, rule, "loss=auto is the one that suits them")
         return self
 
-    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
+    def for_labels(self, labels: Any, facts: Facts) -> Loss:
         """Returns the loss to use with these training labels; `for_data` comes after it.
 
         Raises:
@@ -76,37 +110,135 @@ class Loss(Kind, family=True):
         """
         return self
 
-    def step(
-        self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor], dials: Dials
-    ) -> tf.Tensor:
-        """The loss of each example of a batch of inputs and labels, or one number for all.
+    def for_outputs(self, shapes: Tree[tuple[int | None, ...]], facts: Facts) -> Loss:
+        """Returns the loss to use with a network that gives outputs of these shapes, `[…]` each."""
+        return self
 
-        It runs the network, in training, within `dials.showing(row)`, and adds the penalties of the
-        layers on weights and activations.
+    def without_outputs(self) -> Loss:
+        """Returns the loss to use with a network whose outputs no label is compared with."""
+        return self
+
+    def suited(self, outputs: Tree[tf.Tensor], facts: Facts) -> Tree[tf.Tensor]:
+        """The outputs with the axes that the labels want, whatever of 1 there is too many or few.
+
+        A single output for two classes becomes two.
+        """
+        assert not isinstance(outputs, Mapping)
+        rank = len(facts.label.outputs) + 1
+        if len(outputs.shape) == rank + 1 and outputs.shape[-1] == 1:
+            return outputs[..., 0]
+        return outputs[..., None] if len(outputs.shape) == rank - 1 else outputs
+
+    def step(self, forward: Forward, batch: Batch, dials: Dials) -> Measured:
+        """What a batch comes to: it runs the network, in training, within `dials.showing(row)`.
+
+        The loss is the mean over all examples, and over all places of one, times their weights.
+        Places that are masked count for nothing. The penalties of the layers on weights and
+        activations are added, and are a part of their own, `penalties`.
         """
         import tensorflow as tf
 
-        inputs, labels = batch
-        loss = self.training(tf.cast(model(inputs, training=True), tf.float32), labels, dials)
-        for penalty in model.losses:
-            loss += tf.cast(penalty, tf.float32)
-        return loss
+        values, masks = forward(batch.inputs, training=True)
+        losses = self.training(values, batch.labels, dials)
+        penalties = forward.penalties()
+        if batch.weights is None and masks is None:
+            for penalty in penalties:
+                losses += penalty
+            loss = tf.reduce_mean(losses)
+        else:
+            loss = tf.add_n([mean_loss(losses, batch.weights, masks), *penalties])
+        return Measured(loss, {"penalties": tf.add_n(penalties)} if penalties else {})
 
-    def check_step(self, model: keras.Model, facts: Facts, dials: Dials) -> None:
+    def part_names(self) -> tuple[str, ...]:
+        """The names of the parts that `step` measures, but for the penalties of layers."""
+        return ()
+
+    def check_step(
+        self, model: keras.Model, facts: Facts, dials: Dials, batch_size: int
+    ) -> tuple[str, ...]:
         """Checks what a user's function in `step` returns, without any effect on the model.
+
+        Returns the names of the parts that it measures besides the loss.
 
         Raises:
             Refused: when the function raises, or returns no loss of this model.
         """
+        return ()
+
+    def driven(self, *path: str) -> dict[str, Driven]:
+        """What a schedule drives of it, by its name on the tape; the loss stands at `path`."""
+        return driven(self, *path)
 
     @abstractmethod
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
-        """The loss of each example, within `dials.showing(row)`."""
+        """The loss of each example, or of each place of one, within `dials.showing(row)`."""
 
     @abstractmethod
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """The loss of each example in evaluations; `eval_loss` is the mean over all."""
 
+    @property
+    def compared(self) -> Loss | None:
+        """The loss that compares outputs with labels; None where a step does as it likes."""
+        return self
+
+    def judged(self, forward: Forward, outputs: Outputs | None, batch: Batch) -> dict[str, Any]:
+        """The sums of a batch of test examples, from which those of all `from_sums` makes the loss.
+
+        `outputs` are those of the network, None where nothing asks for them.
+        """
+        assert outputs is not None
+        return self.sums(outputs, batch.labels, batch.weights)
+
+    def sums(
+        self, outputs: Outputs, labels: Tree[tf.Tensor], weights: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        """As `judged`, for outputs and labels."""
+        import tensorflow as tf
+
+        losses = self.evaluation(outputs.values, labels)
+        if weights is None and outputs.masks is None:
+            return {"sum": tf.reduce_sum(losses), "count": tf.size(losses)}
+        total, count = weighted_sum(losses, weights, outputs.masks)
+        return {"sum": total, "count": count}
+
+    def from_sums(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """The loss, and its parts by name, from the sums of all batches."""
+        return {"loss": sums["sum"] / sums["count"]}
+
     def predictions(self, outputs: tf.Tensor) -> tf.Tensor:
         """What outputs predict: a probability of each class, or numbers like the labels."""
         return outputs
+
+
+def mean_loss(losses: tf.Tensor, weights: tf.Tensor | None, mask: tf.Tensor | None) -> tf.Tensor:
+    """The mean of losses `[n, …]`, times the weights of their examples, of what is not masked."""
+    import tensorflow as tf
+
+    if weights is None and mask is None:
+        return tf.reduce_mean(losses)
+    total, count = weighted_sum(losses, weights, mask)
+    return total / count
+
+
+def weighted_sum(
+    losses: tf.Tensor, weights: tf.Tensor | None, mask: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The sum of losses `[n, …]` times the weights of their examples, and how many there are.
+
+    Those that are masked are left out of both. The quotient is that of Keras'
+    `sum_over_batch_size`: weights are not divided by their mean.
+    """
+    import tensorflow as tf
+
+    count = tf.cast(tf.size(losses), losses.dtype)
+    if weights is not None:
+        losses *= tf.reshape(weights, [-1, *[1] * (len(losses.shape) - 1)])
+    if mask is not None and len(mask.shape) <= len(losses.shape):
+        there = tf.cast(mask, losses.dtype)
+        for _ in range(len(losses.shape) - len(mask.shape)):
+            there = there[..., None]
+        there = tf.broadcast_to(there, tf.shape(losses))
+        losses *= there
+        count = tf.maximum(tf.reduce_sum(there), 1.0)
+    return tf.reduce_sum(losses), count

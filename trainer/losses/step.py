@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
 from schedules.declaration import ABSENT, refuse
 from schedules.declaration.functions import CODE_ERRORS, CallsFunction
 
 from ..data import Facts
+from ..data.facts import Feature
+from ..data.feeds.batch import Batch
+from ..data.trees import Tree, leaves
 from .auto import Auto
-from .loss import Labels, Loss
+from .loss import Forward, Loss, Measured, Outputs
 
 if TYPE_CHECKING:
     import keras
@@ -27,15 +30,19 @@ if TYPE_CHECKING:
 
 
 class _StepLoss(Loss):
-    """A loss that trains with a user's function, and evaluates with another loss."""
+    """A loss that trains with a user's function, and evaluates with it or with another loss."""
 
-    activation: ClassVar[str | None] = Auto.activation
+    activation: ClassVar[str | None] = None
+    measures_unknown: ClassVar[bool] = True
 
-    evaluated: Loss = Field(default_factory=Auto)
-    """The loss of evaluations, by which runs that learn differently can be compared."""
+    evaluated: Loss | None = None
+    """The loss of evaluations, by which runs that learn differently can be compared; null for what
+    the function returns."""
+    _shown: Loss | None = PrivateAttr(default=None)
+    """What tells predictions from outputs, where those are compared with labels."""
 
     @abstractmethod
-    def call_function(self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]) -> Any:
+    def call_function(self, model: keras.Model, batch: tuple[Any, ...], *, training: bool) -> Any:
         """Returns what the user's function returns."""
 
     @property
@@ -43,61 +50,146 @@ class _StepLoss(Loss):
     def function_field(self) -> tuple[str, str]:
         """The name and the value of the field that names the function."""
 
+    @property
+    def compared(self) -> Loss | None:
+        return self.evaluated
+
     def for_data(self, facts: Facts) -> Loss:
-        return self.model_copy(update={"evaluated": self.evaluated.for_data(facts)})
+        shown = (self.evaluated or Auto()).for_data(facts)
+        return self._shown_by(shown)
 
-    def for_labels(self, labels: Labels, facts: Facts) -> Loss:
-        evaluated = self.evaluated.for_data(facts).for_labels(labels, facts)
-        return self.model_copy(update={"evaluated": evaluated})
+    def for_labels(self, labels: Any, facts: Facts) -> Loss:
+        if self.evaluated is None:
+            return self
+        return self._shown_by(self.evaluated.for_labels(labels, facts))
 
-    def step(
-        self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor], dials: Dials
-    ) -> tf.Tensor:
+    def for_outputs(self, shapes: Tree[tuple[int | None, ...]], facts: Facts) -> Loss:
+        return self._shown_by(self._shown and self._shown.for_outputs(shapes, facts))
+
+    def without_outputs(self) -> Loss:
+        return self._shown_by(None)
+
+    def _shown_by(self, shown: Loss | None) -> Loss:
+        """The same with another loss for what outputs predict, and for evaluations if declared."""
+        evaluated = None if self.evaluated is None else shown
+        copied = self.model_copy(update={"evaluated": evaluated})
+        copied._shown = shown
+        return copied
+
+    def suited(self, outputs: Tree[tf.Tensor], facts: Facts) -> Tree[tf.Tensor]:
+        return self._shown.suited(outputs, facts) if self._shown else outputs
+
+    def step(self, forward: Forward, batch: Batch, dials: Dials) -> Measured:
         import tensorflow as tf
 
-        return tf.cast(self.call_function(model, batch), tf.float32)
+        returned = self.call_function(forward.model, batch.arrays(), training=True)
+        losses, parts = _loss_and_parts(returned)
+        return Measured(tf.reduce_mean(losses), parts)
 
-    def check_step(self, model: keras.Model, facts: Facts, dials: Dials) -> None:
+    def check_step(
+        self, model: keras.Model, facts: Facts, dials: Dials, batch_size: int
+    ) -> tuple[str, ...]:
         import tensorflow as tf
 
-        labels = ((2,), tf.int32) if facts.classes else ((2, facts.targets), tf.float32)
-        batch = (tf.TensorSpec((2, *facts.shape), tf.float32), tf.TensorSpec(*labels))
-        weights = [weight.value for weight in model.trainable_variables]
+        def spec(feature: Feature) -> tf.TensorSpec:
+            return tf.TensorSpec((batch_size, *feature.shape), feature.dtype)
 
-        def differentiated(*batch: tf.Tensor) -> tuple[Any, list[Any]]:
+        weights = tf.TensorSpec((batch_size,), tf.float32) if facts.weighted else None
+        batch = Batch(facts.inputs, facts.labels).map(spec)._replace(weights=weights).arrays()
+        variables = [weight.value for weight in model.trainable_variables]
+
+        def differentiated(*batch: Any) -> tuple[Any, Any, list[Any]]:
             with tf.GradientTape() as tape, dials.showing(tf.ones([len(dials.names)])):
-                tape.watch(weights)
-                loss = tf.convert_to_tensor(self.call_function(model, batch))
-            gradients = tape.gradient(loss, weights) if loss.dtype.is_floating else []
-            return loss, [gradient for gradient in gradients if gradient is not None]
+                tape.watch(variables)
+                loss, parts = _loss_and_parts(self.call_function(model, batch, training=True))
+            floats = loss.dtype.is_floating
+            gradients = tape.gradient(loss, variables) if floats else []
+            return loss, parts, [gradient for gradient in gradients if gradient is not None]
 
         field, name = self.function_field
         try:
             # Only traced, never run: the model's variables stay as they are.
             traced = tf.function(differentiated, autograph=False)
-            loss, gradients = traced.get_concrete_function(*batch).structured_outputs
+            loss, parts, gradients = traced.get_concrete_function(*batch).structured_outputs
         except CODE_ERRORS as error:  # whatever the user's function raises
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             rule = f"raised {type(error).__name__}: {lines[-1] if lines else ''}"
-            hint = f"it was given inputs of shape {list(batch[0].shape)}"
+            shapes = [list(x.shape) for x in tf.nest.flatten(batch[0])]
+            listed = " and ".join(map(str, shapes))
+            hint = f"it was given inputs of shape {listed}"
             raise refuse(f"loss.{field}", name, rule, hint) from error
         if not loss.dtype.is_floating or loss.shape.rank not in (0, 1):
-            rule = f"returned {loss.dtype.name} of shape {loss.shape} for a batch of 2"
+            rule = f"returned {loss.dtype.name} of shape {loss.shape} for a batch of {batch_size}"
             hint = "return one float for the batch, or one for each example"
             raise refuse(f"loss.{field}", name, rule, hint)
+        for part, value in parts.items():
+            if not part.isidentifier() or part in TAKEN or value.shape.rank != 0:
+                rule = f"returned {part!r} of shape {value.shape} beside the loss"
+                hint = f"numbers by names, other than {', '.join(TAKEN)}"
+                raise refuse(f"loss.{field}", name, rule, hint)
         if not gradients:
             rule = "returned what hangs on none of the model's weights"
             hint = "call the model that it is given, with training=True"
             raise refuse(f"loss.{field}", name, rule, hint)
+        return tuple(parts)
 
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
         raise TypeError("a step makes outputs of its own")
 
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        if self.evaluated is None:
+            raise TypeError("a step makes outputs of its own")
         return self.evaluated.evaluation(outputs, labels)
 
-    def predictions(self, outputs: tf.Tensor) -> tf.Tensor:
-        return self.evaluated.predictions(outputs)
+    def judged(self, forward: Forward, outputs: Outputs | None, batch: Batch) -> dict[str, Any]:
+        import tensorflow as tf
+
+        if self.evaluated is not None:
+            return self.evaluated.judged(forward, outputs, batch)
+        returned = self.call_function(forward.model, batch.arrays(), training=False)
+        losses, parts = _loss_and_parts(returned)
+        count = tf.cast(batch_length(batch), tf.float32)
+        sums = {name: value * count for name, value in parts.items()}
+        return {"sum": tf.reduce_mean(losses) * count, "count": count, **sums}
+
+    def from_sums(self, sums: Mapping[str, float]) -> dict[str, float]:
+        if self.evaluated is not None:
+            return self.evaluated.from_sums(sums)
+        means = {name: total / sums["count"] for name, total in sums.items() if name != "count"}
+        return {"loss": means.pop("sum"), **means}
+
+    def predictions(self, outputs: Tree[tf.Tensor]) -> Tree[tf.Tensor]:
+        return self._shown.predictions(outputs) if self._shown else outputs
+
+
+TAKEN = ("loss", "sum", "count", "step", "epoch", "updates_per_second")
+"""Names that rows have already."""
+
+
+def _loss_and_parts(returned: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The loss in float32, and the numbers that a function returned beside it."""
+    import tensorflow as tf
+
+    loss, parts = returned if isinstance(returned, tuple) else (returned, {})
+    loss = tf.convert_to_tensor(loss)
+    if loss.dtype.is_floating:
+        loss = tf.cast(loss, tf.float32)
+    return loss, {name: tf.cast(value, tf.float32) for name, value in parts.items()}
+
+
+def batch_length(batch: Batch) -> Any:
+    """How many examples a batch has."""
+    import tensorflow as tf
+
+    return tf.shape(leaves(batch.labels)[0])[0]
+
+
+def knows_training(function: Callable[..., Any]) -> bool:
+    """Whether a function can be told that it evaluates: it takes `training`."""
+    try:
+        return "training" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 class Step(CallsFunction, _StepLoss):
@@ -105,10 +197,15 @@ class Step(CallsFunction, _StepLoss):
 
     `call(model, (inputs, labels))` runs the network as often as it likes, with
     `model(inputs, training=True)`, and returns one loss for the batch or one for each example, of
-    which the mean is taken. It is TensorFlow (or `keras.ops`) code, traced once. Updates, live
+    which the mean is taken. It may return a pair, of the loss and of other numbers by name, which
+    rows then have: `return loss, {"kl": kl}`. Where examples have weights, the batch is
+    `(inputs, labels, weights)`. It is TensorFlow (or `keras.ops`) code, traced once. Updates, live
     values, clipping, groups, averages and micro-batches (with parts of a batch) are those of any
     loss. Losses that layers add, such as regularizers, count only if the function adds them:
-    `tf.add_n(model.losses)`. Evaluations have another loss, `evaluated`.
+    `tf.add_n(model.losses)`.
+
+    Evaluations call the same function on the test examples, with `training=False` if it takes
+    that, and change nothing of the network; or they have another loss, `evaluated`.
     """
 
     kind: Literal["step"] = "step"
@@ -117,8 +214,9 @@ class Step(CallsFunction, _StepLoss):
         _ = self.function  # imports it
         return super().for_data(facts)
 
-    def call_function(self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]) -> Any:
-        return self.function(model, batch, **self.kwargs)
+    def call_function(self, model: keras.Model, batch: tuple[Any, ...], *, training: bool) -> Any:
+        told = {"training": training} if knows_training(self.function) else {}
+        return self.function(model, batch, **told, **self.kwargs)
 
     @property
     def function_field(self) -> tuple[str, str]:
@@ -139,7 +237,7 @@ class GivenStep(_StepLoss):
     _function: Any = PrivateAttr(default=None)
 
     @classmethod
-    def from_function(cls, function: object, evaluated: Loss) -> Self:
+    def from_function(cls, function: object, declared: Loss) -> Self:
         """The declaration of a function.
 
         Raises:
@@ -148,8 +246,9 @@ class GivenStep(_StepLoss):
         if not callable(function):
             rule = f"is a {type(function).__name__}, and must be a function"
             raise refuse("loss", ABSENT, rule, "loss(model, batch) -> a number, or one an example")
-        if isinstance(evaluated, GivenStep):
-            evaluated = evaluated.evaluated
+        evaluated = declared.evaluated if isinstance(declared, GivenStep) else declared
+        if evaluated == Auto():
+            evaluated = None  # nobody asked for another loss
         inner: Any = function
         settings = ""
         while isinstance(inner, partial):
@@ -159,11 +258,13 @@ class GivenStep(_StepLoss):
             inner = type(inner)  # an object that can be called
         digest = sha256(f"{_source(inner)}{settings}".encode()).hexdigest()
         name = f"{inner.__module__}:{inner.__qualname__}"
-        declared = cls.declared({"name": name, "digest": digest, "evaluated": evaluated})
-        declared._function = function
-        return declared
+        given = cls.declared({"name": name, "digest": digest, "evaluated": evaluated})
+        given._function = function
+        return given
 
-    def call_function(self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]) -> Any:
+    def call_function(self, model: keras.Model, batch: tuple[Any, ...], *, training: bool) -> Any:
+        if knows_training(self._function):
+            return self._function(model, batch, training=training)
         return self._function(model, batch)
 
     def check(self) -> None:

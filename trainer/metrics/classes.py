@@ -99,7 +99,7 @@ class Counted(Metric):
         true = tf.one_hot(batch.labels, classes)
         predicted = tf.one_hot(tf.argmax(batch.outputs, axis=-1), classes)
         one_hot = {"true": true, "predicted": predicted, "right": true * predicted}
-        return {name: tf.reduce_sum(rows, axis=0) for name, rows in one_hot.items()}
+        return {n: tf.reduce_sum(batch.weighted(rows), axis=0) for n, rows in one_hot.items()}
 
     def value(self, parts: Parts, count: int) -> float:
         values = self.per_class(Counts(**parts))
@@ -160,30 +160,36 @@ class Auc(Metric):
     better: ClassVar[Direction | None] = "max"
 
     def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
-        return {"predictions": batch.predictions, "labels": batch.labels}
+        weights = {} if batch.weights is None else {"weights": batch.weights}
+        return {"predictions": batch.predictions, "labels": batch.labels, **weights}
 
     def value(self, parts: Parts, count: int) -> float:
-        scores, labels = parts["predictions"], parts["labels"]
-        areas = [area(scores[:, k], labels == k) for k in range(scores.shape[1])]
+        scores, labels, weights = parts["predictions"], parts["labels"], parts.get("weights")
+        areas = [area(scores[:, k], labels == k, weights) for k in range(scores.shape[1])]
         areas = [a for a in areas if not np.isnan(a)]
         return float(np.mean(areas)) if areas else float("nan")
 
 
-def area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+def area(
+    scores: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    weights: NDArray[np.float64] | None = None,
+) -> float:
     """The area under the ROC curve, by the rank sum of Mann and Whitney; NaN where undefined.
 
     >>> area(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
     0.75
     """
-    _, group, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    ends = np.cumsum(sizes)
-    ranks = (ends - (sizes - 1) / 2)[group]
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives or not np.isfinite(scores).all():
+    if not np.isfinite(scores).all():
         return float("nan")
-    return float(
-        (ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    )
+    weights = np.ones(len(scores)) if weights is None else weights
+    _, group = np.unique(scores, return_inverse=True)
+    above = np.bincount(group, weights * positive)
+    below = np.bincount(group, weights * ~positive)
+    # A positive wins against the negatives of all lower scores, and half against those of its own.
+    won = above * (np.cumsum(below) - below / 2)
+    positives, negatives = above.sum(), below.sum()
+    return float(won.sum() / (positives * negatives)) if positives and negatives else float("nan")
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

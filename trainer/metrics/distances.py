@@ -88,10 +88,11 @@ class R2(Metric):
 
         y, f = (tf.cast(x, tf.float64) for x in (batch.labels, batch.predictions))
         summands = {"y": y, "squares": y**2, "missed": (y - f) ** 2}
-        return {name: tf.reduce_sum(values, axis=0) for name, values in summands.items()}
+        sums = {n: tf.reduce_sum(batch.weighted(x), axis=0) for n, x in summands.items()}
+        return {**sums, "weight": batch.weight(y)}
 
     def value(self, parts: Parts, count: int) -> float:
-        total = parts["squares"] - parts["y"] ** 2 / count
+        total = parts["squares"] - parts["y"] ** 2 / parts["weight"]
         # For a label that never changes the difference is nothing but rounding.
         total = np.where(total > 1e-12 * parts["squares"], total, np.nan)
         return float(np.mean(1 - parts["missed"] / total))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from schedules.declaration import Kind, refuse
 
 from ..data import Facts
+from ..data.facts import Feature
 from ..losses.loss import Tasks
 
 if TYPE_CHECKING:
@@ -27,11 +28,66 @@ class EvaluationBatch(NamedTuple):
     """Examples that are evaluated together."""
 
     outputs: tf.Tensor
-    """The network's raw outputs, `[n, outputs]`."""
+    """The network's raw outputs, `[n, outputs]`, where each place of an example is a row."""
     predictions: tf.Tensor
     """What the loss makes of the outputs: probabilities of classes, or numbers."""
     labels: tf.Tensor
     """`[n]` for classes, `[n, targets]` for numbers."""
+    weights: tf.Tensor | None = None
+    """What each row counts for, `[n]`, 0 where it is masked; None where all count alike."""
+    examples: EvaluationBatch | None = None
+    """The same before places became rows, an entry an example."""
+
+    @classmethod
+    def of(
+        cls,
+        outputs: tf.Tensor,
+        predictions: tf.Tensor,
+        labels: tf.Tensor,
+        label: Feature,
+        weights: tf.Tensor | None,
+        mask: tf.Tensor | None,
+    ) -> Self:
+        """Rows from outputs and labels that may have a place for each pixel or word."""
+        import tensorflow as tf
+
+        examples = cls(outputs, predictions, labels, weights)
+        places = label.shape if label.classes is not None else label.shape[:-1]
+        shape = tf.shape(labels)[: len(places) + 1]
+        if weights is not None:
+            weights = _at_places(weights, shape)
+        if mask is not None and len(mask.shape) <= len(places) + 1:
+            there = _at_places(tf.cast(mask, tf.float32), shape)
+            weights = there if weights is None else weights * there
+        if not places:
+            return cls(outputs, predictions, labels, weights, examples)
+        outputs, predictions = (tf.reshape(x, [-1, x.shape[-1]]) for x in (outputs, predictions))
+        labels = tf.reshape(labels, [-1, *labels.shape[len(places) + 1 :]])
+        return cls(outputs, predictions, labels, weights, examples)
+
+    def weighted(self, rows: tf.Tensor) -> tf.Tensor:
+        """Numbers of each row, `[n]` or `[n, …]`, times its weight."""
+        import tensorflow as tf
+
+        if self.weights is None:
+            return rows
+        weights = tf.reshape(self.weights, [-1, *[1] * (len(rows.shape) - 1)])
+        return rows * tf.cast(weights, rows.dtype)
+
+    def weight(self, rows: tf.Tensor) -> tf.Tensor:
+        """What all rows count for together."""
+        import tensorflow as tf
+
+        return tf.shape(rows)[0] if self.weights is None else tf.reduce_sum(self.weights)
+
+
+def _at_places(weights: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Weights `[n, …]` for each place of examples, whose axes are `shape`, in one row."""
+    import tensorflow as tf
+
+    for _ in range(shape.shape[0] - len(weights.shape)):
+        weights = weights[..., None]
+    return tf.reshape(tf.broadcast_to(weights, shape), [-1])
 
 
 class Metric(Kind, family=True):
@@ -43,6 +99,9 @@ class Metric(Kind, family=True):
 
     tasks: ClassVar[Tasks] = ("classes", "numbers")
     """The sorts of labels that it is for."""
+    label: str | None = None
+    """Which of several labels it is of; null for each that it suits, with the label's name before
+    its own."""
     better: ClassVar[Direction | None] = None
     """Which numbers are better; None where the kind does not know."""
     gathers: ClassVar[bool] = False
@@ -78,7 +137,8 @@ class Mean(Metric):
     def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
-        return {"sum": tf.reduce_sum(self.per_example(batch))}
+        rows = self.per_example(batch)
+        return {"sum": tf.reduce_sum(batch.weighted(rows)), "weight": batch.weight(rows)}
 
     def value(self, parts: Parts, count: int) -> float:
-        return float(parts["sum"]) / count
+        return float(parts["sum"] / parts["weight"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
-from schedules.declaration import Declaration, join_path, within
+from schedules.declaration import Declaration, did_you_mean, join_path, refuse, within
 from schedules.declaration.by_name import fill_in_kinds
 
 from ..data import Facts
@@ -25,7 +25,7 @@ class Metrics(Declaration):
 
     >>> from trainer.data import Facts
     >>> config = {"f1": {}, "top_3": {"kind": "top_k_accuracy", "k": 3}}
-    >>> list(Metrics.declared(config).for_data(Facts(100, (8,), classes=10)))
+    >>> list(Metrics.declared(config).for_data(Facts.of(100, (8,), classes=10)))
     ['accuracy', 'f1', 'top_3']
     """
 
@@ -38,12 +38,54 @@ class Metrics(Declaration):
         Raises:
             Refused: when one does not suit the data.
         """
+        declared = self.__pydantic_extra__ or {}
+        if isinstance(facts.labels, Mapping):
+            return self._for_labels(declared, facts)
         default = DEFAULT[facts.task]
-        entries = {default: Metric.declared({"kind": default})} | (self.__pydantic_extra__ or {})
+        entries = {default: Metric.declared({"kind": default})} | declared
         metrics = {name: metric for name, metric in entries.items() if metric is not None}
         for name, metric in metrics.items():
             with within("metrics", name):
+                if metric.label is not None:
+                    rule = "is for data with several labels, and this has one"
+                    raise refuse("label", metric.label, rule, "leave it out")
                 metric.check(facts)
+        return metrics
+
+    def without_outputs(self) -> dict[str, Metric]:
+        """The metrics where outputs are not what labels are compared with: none.
+
+        Raises:
+            Refused: when one is declared.
+        """
+        for name, metric in (self.__pydantic_extra__ or {}).items():
+            if metric is not None:
+                rule = "compares outputs with labels, and the network's are of other shapes"
+                hint = "return such numbers from the step: return loss, {'name': number}"
+                raise refuse(f"metrics.{name}", metric.kind, rule, hint)
+        return {}
+
+    def _for_labels(self, declared: Mapping[str, Metric | None], facts: Facts) -> dict[str, Metric]:
+        """The metrics of each of several labels, the label's name before their own."""
+        assert isinstance(facts.labels, Mapping)
+        metrics: dict[str, Metric] = {}
+        for label, feature in facts.labels.items():
+            default = DEFAULT[feature.task]
+            entries = {default: Metric.declared({"kind": default}), **declared}
+            for name, metric in entries.items():
+                if metric is None or metric.label not in (None, label):
+                    continue
+                if metric.label is None and feature.task not in metric.tasks:
+                    continue
+                own = metric.model_copy(update={"label": label})
+                with within("metrics", name):
+                    own.check(facts.for_label(label))
+                metrics[name if metric.label else f"{label}_{name}"] = own
+        for name, metric in declared.items():
+            if metric and metric.label is not None and metric.label not in facts.labels:
+                rule = f"is no label: {', '.join(facts.labels)}"
+                hint = did_you_mean(metric.label, facts.labels)
+                raise refuse(f"metrics.{name}.label", metric.label, rule, hint)
         return metrics
 
     def code(self) -> Iterator[tuple[str, str]]:

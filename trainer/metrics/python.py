@@ -27,16 +27,18 @@ class Python(CallsFunction, Mean):
     def check(self, facts: Facts) -> None:
         _ = self.function  # imports it
 
+    def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
+        return super().parts(batch.examples or batch)
+
     def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
         import tensorflow as tf
 
+        predictions, labels = batch.predictions, batch.labels
         try:
-            values = tf.convert_to_tensor(
-                self.function(batch.predictions, batch.labels, **self.kwargs)
-            )
+            values = tf.convert_to_tensor(self.function(predictions, labels, **self.kwargs))
         except CODE_ERRORS as error:  # whatever the user's function raises
             rule = raised(error)
-            shapes = f"{batch.predictions.shape} predictions and {batch.labels.shape} labels"
+            shapes = f"{predictions.shape} predictions and {labels.shape} labels"
             raise refuse("call", self.call, rule, f"it was given {shapes}") from None
         if values.shape.rank != 1:
             rule = f"returned {values.dtype.name} of shape {values.shape}"

@@ -78,13 +78,17 @@ class Applications(ImageModel):
             rule = "is no HDF5 file, as weights of Keras are"
             raise refuse("model.weights", self.weights, rule, hint)
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import keras
 
-        function = getattr(keras.applications, self.name)
+        function, shape = getattr(keras.applications, self.name), facts.shape
         try:
             base = function(
-                include_top=False, weights=None, input_shape=shape, pooling="avg", **self.kwargs
+                include_top=False,
+                weights=None,
+                input_shape=shape,
+                pooling="avg",
+                **self.kwargs,
             )
         except TypeError as error:
             raise refuse("model.kwargs", self.kwargs, f"is not understood: {error}") from None
@@ -95,8 +99,8 @@ class Applications(ImageModel):
                 why = next(filter(None, str(error).splitlines()), type(error).__name__)
                 rule = f"is not of this network: {why}"
                 raise refuse("model.weights", self.weights, rule) from None
-        inputs = keras.Input(shape, name="inputs")
-        logits = keras.layers.Dense(outputs, name="logits")(base(inputs))
+        inputs = keras.Input(facts.shape, name="inputs")
+        logits = keras.layers.Dense(facts.outputs, name="logits")(base(inputs))
         model = keras.Model(inputs, logits, name="model")
         rename(model)
         return model

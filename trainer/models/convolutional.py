@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from schedules.declaration import Problem
 
+from ..data import Facts
 from .dense import Dense, sequential
 from .model import ImageModel, Size
 
@@ -25,7 +26,7 @@ class Cnn(Dense, ImageModel):
     kernel_size: Size = 3
     """The side of each convolution's window."""
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         from keras import layers
 
         stack: list[Any] = []
@@ -39,7 +40,7 @@ class Cnn(Dense, ImageModel):
             )
             stack += [convolution, layers.MaxPooling2D(name=f"pool_{i}")]
         stack += [layers.Flatten(name="flatten"), *self.dense(dials)]
-        return sequential(shape, [*stack, layers.Dense(outputs, name="logits")])
+        return sequential(facts.shape, [*stack, layers.Dense(facts.outputs, name="logits")])
 
 
 class Resnet(ImageModel):
@@ -66,11 +67,11 @@ class Resnet(ImageModel):
             hint = f"model.depth={below} or {below + 6}"
             yield Problem("depth", self.depth, "must be 6n + 2, such as 8, 14, 20 or 32", hint)
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import keras
         from keras import layers
 
-        inputs = keras.Input(shape, name="inputs")
+        inputs = keras.Input(facts.shape, name="inputs")
         x = _conv_norm(inputs, self.width, 1, "first")
         x = layers.ReLU(name="first_relu")(x)
         for stage in range(3):
@@ -78,7 +79,7 @@ class Resnet(ImageModel):
                 stride = 2 if stage and not block else 1
                 x = _block(x, self.width * 2**stage, stride, f"stage_{stage + 1}_{block + 1}")
         x = layers.GlobalAveragePooling2D(name="mean")(x)
-        logits = layers.Dense(outputs, name="logits")(x)
+        logits = layers.Dense(facts.outputs, name="logits")(x)
         return keras.Model(inputs, logits, name="model")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..data import Facts
 from .model import Activation, Model, Rate, Size
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ class Mlp(Dense):
 
     kind: Literal["mlp"] = "mlp"
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         from keras import layers
 
         hidden = [layers.Flatten(name="flatten"), *self.dense(dials)]
-        return sequential(shape, [*hidden, layers.Dense(outputs, name="logits")])
+        return sequential(facts.shape, [*hidden, layers.Dense(facts.outputs, name="logits")])
 
 
 def sequential(shape: tuple[int, ...], stack: list[Any]) -> keras.Model:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from numpy.typing import NDArray
 
 from schedules.declaration import ABSENT, Kind, refuse
 from schedules.declaration.packages import is_missing
 
+from ..scheduled.keras_internals import structure
+
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 Weights = Literal["final", "best", "ema"]
 """The weights after the last update, at the best evaluation, or their running mean."""
-Predict = Callable[[NDArray[Any]], NDArray[Any]]
-"""A function from inputs `[n, ...]` to the model's outputs."""
+Predict = Callable[[Any], Any]
+"""A function from inputs to the model's outputs: tensors `[n, ...]`, in a dict or a list where the
+model has several."""
 
 
 class Export(Kind, family=True):
@@ -78,10 +80,9 @@ class Keras(Export):
 
     def load(self, path: Path) -> Predict:
         import keras
-        import numpy as np
 
         model = keras.models.load_model(path, compile=False)  # in Keras' safe mode, as by default
-        return lambda inputs: np.asarray(model(inputs, training=False))
+        return lambda inputs: model(inputs, training=False)
 
 
 class SavedModel(Export):
@@ -94,20 +95,41 @@ class SavedModel(Export):
     suffix: ClassVar[str] = ".saved_model"
 
     def save(self, model: keras.Model, path: Path) -> None:
-        model.export(path, format="tf_saved_model", verbose=False)
+        import tensorflow as tf
+        from keras.export import ExportArchive
+
+        inputs = structure(model, "inputs")
+        if inputs is None:
+            model.export(path, format="tf_saved_model", verbose=False)
+            return
+
+        def serve(inputs: Any) -> Any:
+            # Keras' own export lets layers such as RandomFlip do as in training.
+            return model(inputs, training=False)
+
+        archive = ExportArchive()
+        archive.track(model)
+        archive.add_endpoint("serve", serve, [tf.nest.map_structure(_spec, inputs)])
+        archive.write_out(path, verbose=False)
 
     def load(self, path: Path) -> Predict:
-        import numpy as np
         import tensorflow as tf
 
         model = tf.saved_model.load(str(path))  # the function keeps it, and so its variables
-        return lambda inputs: np.asarray(model.serve(tf.constant(inputs)))
+        return lambda inputs: model.serve(inputs)
+
+
+def _spec(tensor: Any) -> tf.TensorSpec:
+    """The signature of an input, of any number of examples."""
+    import tensorflow as tf
+
+    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=tensor.name)
 
 
 class Onnx(Export):
     """One `.onnx` file, by tf2onnx, for ONNX Runtime and whatever else reads that format.
 
-    Its input is called `inputs` and its output `outputs`.
+    Its input is called `inputs` and its output `outputs`; several have their own names.
     """
 
     kind: Literal["onnx"] = "onnx"
@@ -124,4 +146,16 @@ class Onnx(Export):
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        return lambda inputs: np.asarray(session.run(["outputs"], {"inputs": inputs})[0])
+        taken = [one.name for one in session.get_inputs()]
+
+        def predict(inputs: Any) -> Any:
+            import tensorflow as tf
+
+            by_name = inputs if isinstance(inputs, Mapping) else {}
+            arrays = [np.asarray(x) for x in tf.nest.flatten(inputs)]
+            fed = {n: np.asarray(by_name[n]) for n in taken} if by_name else zip(taken, arrays)  # noqa: B905
+            given = [one.name for one in session.get_outputs()]
+            outputs = session.run(given, dict(fed))
+            return dict(zip(given, outputs, strict=True))
+
+        return predict

@@ -66,10 +66,10 @@ class GivenModel(Model):
         declared._model = model
         return declared
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import tensorflow as tf
 
-        self.check(Facts(0, shape))
+        self.check(facts)
         model = self._model
         devices = [tf.zeros([]).device, *(variable.value.device for variable in model.variables)]
         current, *of_variables = [device.rpartition(":")[2] for device in devices]

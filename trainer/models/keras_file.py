@@ -43,10 +43,10 @@ class KerasFile(Model):
                 rule = f"has {name} of {origin}, which is not Keras' own"
             raise refuse("model.path", self.path, rule, "model=python builds it with your code")
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import keras
 
-        self.check(Facts(0, shape))
+        self.check(facts)
         try:
             model = keras.saving.load_model(self.path, compile=False, safe_mode=True)
         except Exception as error:  # whatever is wrong in the file

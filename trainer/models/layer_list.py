@@ -11,6 +11,7 @@ from pydantic import Field
 
 from schedules.declaration import ABSENT, Problem, did_you_mean, float32_fault, join_path, refuse
 
+from ..data import Facts
 from .dense import sequential
 from .layer_signatures import FAMILY_BY_LAYER, Signature, layer_signature
 from .model import Model
@@ -53,7 +54,10 @@ class Layers(Model):
             names.append(str(layer.get("name", f"{kind}_{counts[kind]}")))
         return names
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def check(self, facts: Facts) -> None:
+        self.check_single_input(facts)
+
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         from keras import layers
 
         stack = []
@@ -64,7 +68,7 @@ class Layers(Model):
             except (AttributeError, TypeError, ValueError) as error:
                 why = next(filter(None, str(error).splitlines()), type(error).__name__)
                 raise refuse(f"model.layers.{i}", layer["kind"], f"can't be made: {why}") from None
-        return sequential(shape, stack)
+        return sequential(facts.shape, stack)
 
 
 def _problems(layer: Mapping[str, Any]) -> Iterator[Problem]:

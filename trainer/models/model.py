@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -22,6 +23,9 @@ Rate = Annotated[Value, Bounds(ge=0, lt=1)]
 Activation = Literal["relu", "gelu", "silu", "elu", "tanh", "sigmoid"]
 
 
+OWN = "model=python builds a network with your function, and train(model=…) takes one"
+
+
 class Model(Kind, family=True):
     """A network from inputs of one shape to a logit for each class, or to the numbers to predict.
 
@@ -32,12 +36,34 @@ class Model(Kind, family=True):
     def check(self, facts: Facts) -> None:
         """Checks whether the network can be built for such data, without importing TensorFlow.
 
+        As it stands, it is for one array of numbers and one label, a class or a row of numbers.
+
         Raises:
             Refused: when it can't.
         """
+        self.check_single_input(facts)
+        if isinstance(facts.labels, Mapping):
+            rule = f"has one output, and the data has the labels {', '.join(facts.labels)}"
+            raise refuse("model", self.kind, rule, OWN)
+        if len(facts.label.outputs) != 1:
+            rule = f"gives one row of outputs, and the data has {facts.label.described()}"
+            raise refuse("model", self.kind, rule, OWN)
+
+    def check_single_input(self, facts: Facts) -> None:
+        """Checks whether the data has one array of numbers for the network.
+
+        Raises:
+            Refused: when it has several, or text.
+        """
+        if isinstance(facts.inputs, Mapping):
+            rule = f"has one input, and the data has {', '.join(facts.inputs)}"
+            raise refuse("model", self.kind, rule, OWN)
+        if facts.input.dtype == "string":
+            rule = "takes numbers, and the data has text"
+            raise refuse("model", self.kind, rule, OWN)
 
     @abstractmethod
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         """Returns the network, with weights drawn from Keras' global seed.
 
         Its scheduled fields are read from `dials`; training is within `dials.showing(row)`.
@@ -48,6 +74,7 @@ class ImageModel(Model):
     """A model whose inputs are images, `[height, width, channels]`."""
 
     def check(self, facts: Facts) -> None:
+        super().check(facts)
         if len(facts.shape) != 3:
             shape = list(facts.shape)
             rule = (

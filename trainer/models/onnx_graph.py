@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from ..scheduled.keras_internals import structure
 
 OPSET = 17
 """The version of ONNX's operators: the first with layer normalization, in runtimes since 2022."""
@@ -22,10 +25,20 @@ def convert(model: keras.Model, path: Path) -> None:
     import onnx  # onnx and tf2onnx come with the extra `onnx`
     import tf2onnx
 
-    def run(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"outputs": model(inputs, training=False)}
+    symbolic = structure(model, "inputs")
+    flat = tf.nest.flatten(symbolic)
+    names = ["inputs"] if len(flat) == 1 else [tensor.name for tensor in flat]
+    signature = [
+        tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=name)
+        for tensor, name in zip(flat, names, strict=True)
+    ]
 
-    signature = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, name="inputs")]
+    def run(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = model(tf.nest.pack_sequence_as(symbolic, inputs), training=False)
+        flat = tf.nest.flatten(outputs)
+        keys = sorted(outputs) if isinstance(outputs, Mapping) else model.output_names
+        return dict(zip(["outputs"] if len(flat) == 1 else keys, flat, strict=True))
+
     run = tf.autograph.experimental.do_not_convert(run)
     function = tf.function(run, input_signature=signature)
     graph, _ = tf2onnx.convert.from_function(

@@ -61,19 +61,19 @@ class Vit(ImageModel):
             hint = f"known: {', '.join(map(str, sides))}"
             raise refuse("model.patch_size", self.patch_size, rule, hint)
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import keras
         from keras import layers
 
         from ..scheduled.layers import dropout
 
         side, width = self.patch_size, self.width
-        rows, columns = shape[0] // side, shape[1] // side
+        rows, columns = facts.shape[0] // side, facts.shape[1] // side
 
         def dropped(x: Any, name: str) -> Any:
             return dropout(dials.live("dropout", self.dropout), name)(x) if self.dropout else x
 
-        inputs = keras.Input(shape, name="inputs")
+        inputs = keras.Input(facts.shape, name="inputs")
         x = layers.Conv2D(width, side, strides=side, name="patches")(inputs)
         x = layers.Reshape([rows * columns, width], name="row")(x)
         encoding = keras.ops.convert_to_tensor(positions(rows, columns, width)[None], dtype=x.dtype)
@@ -91,7 +91,7 @@ class Vit(ImageModel):
             x = layers.Add(name=f"dense_sum_{i}")([x, dropped(y, f"dense_dropout_{i}")])
         x = layers.LayerNormalization(name="norm")(x)
         x = layers.GlobalAveragePooling1D(name="mean")(x)
-        logits = layers.Dense(outputs, name="logits")(x)
+        logits = layers.Dense(facts.outputs, name="logits")(x)
         return keras.Model(inputs, logits, name="model")
 
 

@@ -56,6 +56,10 @@ class Dials:
         """What stands for a declared `value`: the dial called `name` where a schedule drives it."""
         return self[name] if isinstance(value, Schedule) else value
 
+    def prefixed(self, prefix: str) -> Dials:
+        """The dials whose names begin so, by the rest of their names."""
+        return _Prefixed(self, prefix)
+
     @contextmanager
     def showing(self, row: tf.Tensor) -> Iterator[None]:
         """Within the block every dial is its entry of `row`, a float32 vector in `names`' order."""
@@ -75,6 +79,19 @@ class Dials:
         if name not in self._shown:
             raise RuntimeError(f"{name} is live and has a value only within Dials.showing(row)")
         return self._shown[name]
+
+
+class _Prefixed(Dials):
+    """Some dials of others, by what follows a prefix in their names."""
+
+    def __init__(self, dials: Dials, prefix: str) -> None:
+        names = [name.removeprefix(prefix) for name in dials.names if name.startswith(prefix)]
+        super().__init__(names)
+        self._dials = dials
+        self._prefix = prefix
+
+    def value(self, name: str) -> tf.Tensor:
+        return self._dials.value(f"{self._prefix}{name}")
 
 
 class Dial:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import keras
@@ -152,6 +152,27 @@ def producer(tensor: Any) -> keras.Operation | None:
     """
     history = getattr(tensor, "_keras_history", None)
     return getattr(history, "operation", None)
+
+
+def structure(model: keras.Model, what: Literal["inputs", "outputs"]) -> Any:
+    """Returns a functional model's symbolic inputs or outputs as it was made with them.
+
+    A dict or a list where it was made so; None for a model that does not know them before a call.
+
+    No public way: `Model.inputs` and `Model.outputs` are flat lists, which have lost the keys.
+    Read: Keras 3.13.0 and 3.15.1, `src/ops/function.py`, `src/models/sequential.py`.
+    """
+    functional = getattr(model, "_functional", None) or model
+    return getattr(functional, f"_{what}_struct", None)
+
+
+def mask_of(tensor: Any) -> tf.Tensor | None:
+    """Returns the mask that Keras' layers have put on a tensor; None where there is none.
+
+    No public way: `compute_mask` would have to be asked layer by layer.
+    Read: Keras 3.13.0 and 3.15.1, `src/backend/common/masking.py`.
+    """
+    return getattr(tensor, "_keras_mask", None)
 
 
 def in_safe_mode() -> bool:

@@ -135,7 +135,7 @@ def assembled(
         trial=Trial.of(folder.path),
         label=label,
     )
-    plan.check_metrics()
+    plan.check_metrics(network.evaluated)
     for reason in setup.past.damaged:
         session.say("damaged", f"left out a damaged checkpoint, {reason}")
     go_on(session, setup.past.saved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
@@ -44,7 +45,7 @@ def train(run: Assembled, progress: Progress, stop: Stop) -> None:
         table = session.tape.read(step, count)
         began = perf_counter()
         with run.profiler:
-            losses, finite = session.program.update(table, step)
+            losses, finite, measured = session.program.update(table, step)
         seconds = perf_counter() - began
         _say(session, run.profiler.news())
 
@@ -52,7 +53,8 @@ def train(run: Assembled, progress: Progress, stop: Stop) -> None:
         good = len(losses) if skips else int(finite.sum())
         due = np.array(plan.logging.within(step, step + good), np.int64) - 1
         index = due - step
-        session.write(_rows(session, due, table[index], losses[index], len(losses) / seconds))
+        measured = {name: values[index] for name, values in {"loss": losses, **measured}.items()}
+        session.write(_rows(session, due, table[index], measured, len(losses) / seconds))
         if len(bad) and skips:
             session.skip((step + bad).tolist())
         elif len(bad):
@@ -74,12 +76,12 @@ def _rows(
     session: Session,
     steps: NDArray[np.int64],
     table: Values,
-    losses: NDArray[np.float32],
+    measured: Mapping[str, NDArray[np.float32]],
     rate: float,
 ) -> Rows:
     """What updates `steps` applied, and their losses."""
     columns: dict[str, NDArray[Any]] = {"step": steps}
-    columns |= {"epoch": session.epoch(steps), "loss": losses}
+    columns |= {"epoch": session.epoch(steps), **measured}
     columns |= zip(session.tape.names, table.T, strict=True)
     return Rows(columns, {"updates_per_second": rate})
 

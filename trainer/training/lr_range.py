@@ -64,7 +64,7 @@ def sweep(plan: Plan) -> Reading:
     for step in range(0, updates, most):
         count = min(most, updates - step)
         table = tape.read(step, count)
-        losses, finite = program.update(table, step)
+        losses, finite, _ = program.update(table, step)
         reading = reading.followed_by(table[: len(losses), 0], losses.astype(np.float64))
         if not finite.all():  # where no loss tells, a gradient does
             return replace(reading, broke=True)

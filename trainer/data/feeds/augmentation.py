@@ -9,7 +9,8 @@ from typing import Self
 import tensorflow as tf
 
 from ..augment import Augment
-from .feed import Batch, Feed, FeedArgs
+from .batch import Batch
+from .feed import Feed, FeedArgs
 from .order import ExampleOrder
 
 Draw = Callable[..., tf.Tensor]
@@ -44,7 +45,7 @@ class Augmented(Feed):
 
     def batch(self, feed_args: FeedArgs, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
         inner_args, step_and_seed = feed_args
-        inputs, labels = self._feed.batch(inner_args, i, part, parts)
+        batch = self._feed.batch(inner_args, i, part, parts)
         step, seed = step_and_seed[0] + tf.cast(i, tf.int64), step_and_seed[1]
 
         size = self.order.batch_size // parts
@@ -55,7 +56,8 @@ class Augmented(Feed):
             key = mix32(batch_key + (AUGMENTATIONS.index(name) + 1) * GOLDEN)
             return random_numbers(key, places, shape, normal=normal)
 
-        return augment_batch(inputs, self._augment, draw), labels
+        inputs = augment_batch(batch.inputs, self._augment, draw)
+        return batch._replace(inputs=inputs, own_labels=batch.labels)
 
     def tests(self) -> Iterator[Batch]:
         return self._feed.tests()

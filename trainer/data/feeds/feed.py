@@ -14,22 +14,22 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from .. import Split
+from ..trees import Tree, leaves
+from .batch import Batch
 from .order import ExampleOrder
 
 EVALUATION_BATCH_SIZE = 500
 """Test examples in one batch: enough to keep the device busy, few enough for its memory."""
 EVALUATION_BATCH_BYTES = 2**26
 """The most bytes that the inputs of a test batch take; large inputs make it smaller."""
-
-Batch = tuple[tf.Tensor, tf.Tensor]
-"""Inputs and labels."""
 FeedArgs = Any
 """The arguments that a feed passes to one call of the compiled program: a nest of tensors."""
 
 
-def evaluation_batch_size(shape: tuple[int, ...]) -> int:
-    """How many test examples with inputs of this shape make one batch."""
-    return max(1, min(EVALUATION_BATCH_SIZE, EVALUATION_BATCH_BYTES // (4 * math.prod(shape))))
+def evaluation_batch_size(inputs: Tree[Any]) -> int:
+    """How many test examples with such inputs, arrays `[n, ...]`, make one batch."""
+    size = sum(math.prod(array.shape[1:]) for array in leaves(inputs))
+    return int(max(1, min(EVALUATION_BATCH_SIZE, EVALUATION_BATCH_BYTES // (4 * size))))
 
 
 class Feed(ABC):
@@ -74,10 +74,10 @@ class Resident(Feed):
     def __init__(self, data: Split, order: ExampleOrder) -> None:
         """Copies all of `data` to the device once."""
         super().__init__(order)
-        self._train = tf.constant(data.train.inputs), tf.constant(data.train.labels)
-        count = evaluation_batch_size(data.test.inputs.shape[1:])
+        self._train = Batch.of(data.train).map(tf.constant)
+        count = evaluation_batch_size(data.test.inputs)
         self._tests = [
-            (tf.constant(data.test.inputs[rows]), tf.constant(data.test.labels[rows]))
+            Batch.of(data.test).map(lambda array: tf.constant(array[rows]))  # noqa: B023  # called here
             for start in range(0, len(data.test), count)
             for rows in [slice(start, start + count)]
         ]
@@ -101,8 +101,7 @@ class Resident(Feed):
         indices = feed_args[i]
         if parts > 1:
             indices = tf.reshape(indices, [parts, -1])[part]
-        inputs, labels = (tf.gather(array, indices) for array in self._train)
-        return inputs, labels
+        return self._train.map(lambda array: tf.gather(array, indices))
 
     def tests(self) -> Iterator[Batch]:
         return iter(self._tests)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..examples import Examples
 from ..finite import check_finite
+from ..input_preparation import InputPreparation
 from ..inputs import Inputs, Subset
 from ..on_disk import raw_inputs
-from ..preparation import Preparation
+from .batch import Batch
 from .order import ExampleOrder
 
 READERS = max(2, min(8, os.cpu_count() or 2))
@@ -23,53 +24,91 @@ READ_BYTES = 2**20
 """How much a thread reads at a time: enough to be worth a task."""
 
 
-class PartReader:
-    """Reads the examples of one part for the device, raw where the device can prepare them."""
+class ArrayReader:
+    """Reads rows of one array for the device, raw where the device can prepare them."""
 
-    def __init__(self, name: str, examples: Examples) -> None:
-        self.name = name
-        self.labels = examples.labels
-        raw, preparation = raw_inputs(examples.inputs)
+    def __init__(self, path: str, array: Any) -> None:
+        self.path = path
+        raw, preparation = raw_inputs(array)
         self._raw: Inputs = raw
         self._checks_finite = preparation is not None and raw.dtype.kind == "f"
-        needs_float64 = np.result_type(raw.dtype, np.float32) != np.float32
-        self._host_preparation = preparation if needs_float64 else None
-        """The host prepares inputs whose preparation needs float64."""
-        self.preparation: Preparation | None = None if needs_float64 else preparation
+        on_host = preparation is not None and not _suits_device(raw.dtype, preparation)
+        self._host_preparation = preparation if on_host else None
+        """The host prepares inputs whose preparation needs float64, ids and text."""
+        self.preparation: InputPreparation | None = None if on_host else preparation
         """What is left for the device to do."""
-        if needs_float64:
-            self.shape, self.dtype = tuple(examples.inputs.shape[1:]), np.dtype(np.float32)
+        if on_host:
+            self.shape, self.dtype = tuple(array.shape[1:]), array.dtype
         else:
             self.shape, self.dtype = tuple(raw.shape[1:]), raw.dtype.newbyteorder("=")
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     @property
     def bytes(self) -> int:
-        """The size of one example."""
-        label = self.labels.dtype.itemsize * int(np.prod(self.labels.shape[1:]))
-        return self.dtype.itemsize * int(np.prod(self.shape)) + label
+        """The size of one row."""
+        return int(self.dtype.itemsize * np.prod(self.shape))
 
-    def fill(self, row_index: NDArray[Any], inputs: NDArray[Any], labels: NDArray[Any]) -> None:
-        """Copies the examples of `row_index` into the arrays `inputs` and `labels`.
+    def empty(self, *shape: int) -> NDArray[Any]:
+        """Memory for rows, `[*shape, ...]`."""
+        return np.empty((*shape, *self.shape), self.dtype)
+
+    def fill(self, row_index: NDArray[Any], rows: NDArray[Any]) -> None:
+        """Copies the rows of `row_index` into the array `rows`.
 
         Raises:
             Refused: when one is not finite, or can't be read.
         """
-        np.take(self.labels, row_index, axis=0, out=labels, mode="clip")
         raw: Any = self._raw
         raw_index = row_index
         if isinstance(raw, Subset):
             raw, raw_index = raw.inputs, raw.row_index[row_index]
         if self._host_preparation is not None:
-            inputs[...] = self._host_preparation.apply(raw[raw_index])
+            rows[...] = self._host_preparation.apply(raw[raw_index])
         elif isinstance(raw, np.ndarray) and raw.dtype == self.dtype:
-            np.take(raw, raw_index, axis=0, out=inputs, mode="clip")
+            np.take(raw, raw_index, axis=0, out=rows, mode="clip")
         else:
-            inputs[...] = raw[raw_index]
+            rows[...] = raw[raw_index]
         if self._checks_finite:
-            check_finite(f"data.{self.name}", "a value", inputs, row_index=row_index)
+            check_finite(self.path, "a value", rows, row_index=row_index)
+
+
+def _suits_device(dtype: np.dtype[Any], preparation: InputPreparation) -> bool:
+    """Whether the device can do a preparation with the bits of numpy."""
+    if preparation.dtype != "float32":
+        return False
+    return np.result_type(dtype, np.float32) == np.float32
+
+
+class PartReader:
+    """Reads the examples of one part for the device."""
+
+    def __init__(self, name: str, examples: Examples) -> None:
+        def reader(array: Any) -> ArrayReader:
+            return ArrayReader(f"data.{name}", array)
+
+        self._examples = len(examples)
+        self.readers = Batch.of(examples).map(reader)
+        """What reads each array."""
+
+    def __len__(self) -> int:
+        return self._examples
+
+    @property
+    def bytes(self) -> int:
+        """The size of one example."""
+        return sum(reader.bytes for reader in self.readers.distinct())
+
+    def empty(self, *shape: int) -> Batch:
+        """Memory for examples, `[*shape, ...]` each array."""
+        return self.readers.map(lambda reader: reader.empty(*shape))
+
+    def fill(self, row_index: NDArray[Any], batch: Batch) -> None:
+        """Copies the examples of `row_index` into the arrays of `batch`.
+
+        Raises:
+            Refused: when one is not finite, or can't be read.
+        """
+        for reader, rows in zip(self.readers.distinct(), batch.distinct(), strict=True):
+            reader.fill(row_index, rows.reshape(-1, *reader.shape))
 
 
 class _Read(NamedTuple):
@@ -83,9 +122,7 @@ class _Buffer:
     """Memory for the batches of one call, and the threads' tasks that fill it."""
 
     def __init__(self, reader: PartReader, batch_size: int, longest: int) -> None:
-        shape = (longest, batch_size)
-        self.inputs = np.empty((*shape, *reader.shape), reader.dtype)
-        self.labels = np.empty((*shape, *reader.labels.shape[1:]), reader.labels.dtype)
+        self.batches = reader.empty(longest, batch_size)
         self.step = -1
         """The step of the first batch."""
         self.requested = 0
@@ -107,13 +144,6 @@ class _Buffer:
         self.step, self.requested, self.reads = step, 0, []
 
 
-class Batches(NamedTuple):
-    """The batches of some updates: `[count, batch_size, ...]`."""
-
-    inputs: NDArray[Any]
-    labels: NDArray[Any]
-
-
 class Prefetcher:
     """Reads the batches of the next call while the device works on those of this one.
 
@@ -131,8 +161,8 @@ class Prefetcher:
         self._order_lock = Lock()
         self._batches_per_read = max(1, READ_BYTES // (reader.bytes * order.batch_size))
 
-    def take(self, step: int, count: int, rows: int) -> Batches:
-        """The batches of updates `step` to `step + count - 1`, in arrays of `rows` of them.
+    def take(self, step: int, count: int, rows: int) -> Batch:
+        """The batches of updates `step` to `step + count - 1`, in arrays `[rows, batch_size, ...]`.
 
         Raises:
             Refused: when an example can't be read or learnt from.
@@ -145,13 +175,14 @@ class Prefetcher:
         following.clear(step + count)
         if (spare := current.requested - count) > 0:
             current.wait(current.requested)
-            following.inputs[:spare] = current.inputs[count : current.requested]
-            following.labels[:spare] = current.labels[count : current.requested]
+            read = current.batches.distinct()
+            for array, ahead in zip(read, following.batches.distinct(), strict=True):
+                ahead[:spare] = array[count : current.requested]
             following.requested = spare
         self._request(following, count)
         self._buffers.reverse()
         current.step = -1
-        return Batches(current.inputs[:rows], current.labels[:rows])
+        return current.batches.map(lambda array: array[:rows])
 
     def _request(self, buffer: _Buffer, count: int) -> None:
         """Lets threads read those of a buffer's first `count` batches that it lacks."""
@@ -165,9 +196,4 @@ class Prefetcher:
     def _read(self, buffer: _Buffer, first: int, stop: int) -> None:
         with self._order_lock:  # or each thread would draw an epoch's permutation by itself
             row_index = self._order.indices(buffer.step + first, stop - first).ravel()
-        inputs, labels = buffer.inputs[first:stop], buffer.labels[first:stop]
-        self._reader.fill(
-            row_index,
-            inputs.reshape(-1, *self._reader.shape),
-            labels.reshape(-1, *self._reader.labels.shape[1:]),
-        )
+        self._reader.fill(row_index, buffer.batches.map(lambda array: array[first:stop]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import Data, Split
 from ..on_disk import Stored
+from ..trees import leaves
 from .augmentation import Augmented
 from .feed import Feed, Resident
 from .order import ExampleOrder
@@ -25,4 +26,5 @@ def max_updates_per_call(declared: Data, data: Split, longest: int) -> int:
 
 def streams(declared: Data, data: Split) -> bool:
     """Whether loaded examples are streamed: they were left on disk, or `data.keep` declares it."""
-    return isinstance(data.train.inputs, Stored) or declared.streams()
+    stored = any(isinstance(array, Stored) for array in leaves(data.train.inputs))
+    return stored or declared.streams()

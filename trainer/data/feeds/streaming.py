@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from .. import Examples, Split
-from ..preparation import Preparation
-from .feed import Batch, Feed, FeedArgs, evaluation_batch_size
+from ..input_preparation import InputPreparation
+from .batch import Batch
+from .feed import Feed, FeedArgs, evaluation_batch_size
 from .order import ExampleOrder
-from .prefetch import Batches, PartReader, Prefetcher
+from .prefetch import PartReader, Prefetcher
 
 CALL_BYTES = 2**25
 """The most bytes that the examples of one call take; two calls are in memory at a time."""
@@ -28,15 +29,17 @@ class Streaming(Feed):
     def __init__(self, data: Split, order: ExampleOrder) -> None:
         super().__init__(order)
         self._train, self._test = PartReader("train", data.train), PartReader("test", data.test)
-        self._prepare = _DevicePreparation(self._train.preparation)
+        self._test_inputs = data.test.inputs
+        self._prepare = _DevicePreparations(self._train)
         self._prefetcher: Prefetcher | None = None
         self._longest = batches_per_call(data.train, order.batch_size)
 
     def signature(self, updates: int | None) -> FeedArgs:
         shape = (updates, self.order.batch_size)
-        inputs = tf.TensorSpec((*shape, *self._train.shape), self._train.dtype)
-        labels = self._train.labels
-        return inputs, tf.TensorSpec((*shape, *labels.shape[1:]), labels.dtype)
+        return [
+            tf.TensorSpec((*shape, *reader.shape), tf.as_dtype(reader.dtype))
+            for reader in self._train.readers.distinct()
+        ]
 
     def args(self, step: int, count: int, longest: int) -> FeedArgs:
         self._longest = max(self._longest, longest)
@@ -44,27 +47,26 @@ class Streaming(Feed):
             self._prefetcher = Prefetcher(self._train, self.order, self._longest)
         batches = self._prefetcher.take(step, count, longest)
         with tf.device("CPU"):
-            return tf.constant(batches.inputs), tf.constant(batches.labels)
+            return [tf.constant(array) for array in batches.distinct()]
 
     def batch(self, feed_args: FeedArgs, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
-        inputs, labels = (tensor[i] for tensor in feed_args)
-        if parts > 1:
-            inputs, labels = (
-                tf.reshape(tensor, [parts, -1, *tensor.shape[1:]])[part]
-                for tensor in (inputs, labels)
+        def taken(tensor: tf.Tensor) -> tf.Tensor:
+            tensor = tensor[i]
+            return (
+                tensor if parts == 1 else tf.reshape(tensor, [parts, -1, *tensor.shape[1:]])[part]
             )
-        return self._prepare(inputs), labels
+
+        return self._prepare(self._train.readers.filled(map(taken, feed_args)))
 
     def tests(self) -> Iterator[Batch]:
         part = self._test
-        count = evaluation_batch_size(part.shape)
+        count = evaluation_batch_size(self._test_inputs)
 
-        def read(start: int) -> Batches:
+        def read(start: int) -> Batch:
             row_index = np.arange(start, min(start + count, len(part)))
-            inputs = np.empty((len(row_index), *part.shape), part.dtype)
-            labels = np.empty((len(row_index), *part.labels.shape[1:]), part.labels.dtype)
-            part.fill(row_index, inputs, labels)
-            return Batches(inputs, labels)
+            batch = part.empty(len(row_index))
+            part.fill(row_index, batch)
+            return batch
 
         with ThreadPoolExecutor(1, "reading") as reader:
             next_batch = reader.submit(read, 0)
@@ -72,7 +74,7 @@ class Streaming(Feed):
                 batch = next_batch.result()
                 if start + count < len(part):
                     next_batch = reader.submit(read, start + count)
-                yield self._prepare(tf.constant(batch.inputs)), tf.constant(batch.labels)
+                yield self._prepare(batch.map(tf.constant))
 
 
 def batches_per_call(examples: Examples, batch_size: int) -> int:
@@ -80,10 +82,24 @@ def batches_per_call(examples: Examples, batch_size: int) -> int:
     return max(1, CALL_BYTES // (PartReader("train", examples).bytes * batch_size))
 
 
-class _DevicePreparation:
-    """`Preparation.apply` on the device, with the same bits as in numpy."""
+class _DevicePreparations:
+    """The preparation of a batch's arrays that is left for the device."""
 
-    def __init__(self, preparation: Preparation | None) -> None:
+    def __init__(self, reader: PartReader) -> None:
+        readers = reader.readers.distinct()
+        self._each = [_DevicePreparation(each.preparation) for each in readers]
+
+    def __call__(self, batch: Batch) -> Batch:
+        pairs = zip(self._each, batch.distinct(), strict=True)
+        return batch.filled(prepare(tensor) for prepare, tensor in pairs)
+
+
+class _DevicePreparation:
+    """`InputPreparation.apply` on the device, with the same bits as in numpy."""
+
+    def __init__(self, preparation: InputPreparation | None) -> None:
+        self._is_given = preparation is None
+        """Whether the host has done all that there is to do."""
         self._shape = preparation.shape if preparation else None
         # Tensors from outside the program: grappler and XLA would multiply by the reciprocal of a
         # constant in it, which rounds otherwise.
@@ -94,6 +110,8 @@ class _DevicePreparation:
             self._scale = tf.constant(np.asarray(preparation.scale, np.float32))
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        if self._is_given:
+            return inputs
         values = tf.cast(inputs, tf.float32)
         if self._shape is not None:
             values = tf.reshape(values, [-1, *self._shape])

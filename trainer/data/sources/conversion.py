@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from schedules.declaration import Refused, refuse
 from schedules.declaration.functions import CODE_ERRORS
 
 from ..raw_data import RawExamples, RawPart
+from ..trees import Tree
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,16 @@ class Converter:
     """What to bring instead."""
 
     def convert(self, data: Any) -> RawExamples:
-        """The raw examples of `(inputs, labels)` or of a `tf.data.Dataset`, or of a pair of these.
+        """The raw examples of one part, or of two: `(train, test)`.
+
+        A part is `inputs`, `(inputs, labels)` or `(inputs, labels, weights)`, whose inputs and
+        labels are arrays, or dicts or lists of them; or a `tf.data.Dataset` of single examples of
+        such a structure. Without labels the inputs are to be given back.
 
         Raises:
             Refused: when the object is none of these.
         """
-        if not isinstance(data, (tuple, list)):
-            return RawExamples(self._part(data), None)
-        if len(data) != 2:
-            raise self._refuse(f"{self.verb} {len(data)} things", self.hint)
-        if all(_is_part(item) for item in data):
+        if isinstance(data, (tuple, list)) and len(data) == 2 and all(map(_is_part, data)):
             train, test = map(self._part, data)
             return RawExamples(train, test)
         return RawExamples(self._part(data), None)
@@ -50,12 +52,30 @@ class Converter:
     def _part(self, data: Any) -> RawPart:
         if _is_dataset(data):
             return self._read_dataset(data)
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            what = type(data).__name__
-            rule = f"{self.verb} {what}, and must be arrays or a tf.data.Dataset"
-            raise self._refuse(rule, self.hint)
-        inputs, labels = (self._array(item) for item in data)
-        return RawPart(inputs, labels)
+        if isinstance(data, list):
+            data = tuple(data)
+        if not isinstance(data, tuple):
+            return RawPart(self._tree(data, "inputs"), None)
+        if len(data) not in (1, 2, 3):
+            raise self._refuse(f"{self.verb} {len(data)} things", self.hint)
+        inputs, labels, weights = (*data, None, None)[:3]
+        return RawPart(
+            self._tree(inputs, "inputs"),
+            None if labels is None else self._tree(labels, "labels"),
+            None if weights is None else self._array(weights),
+        )
+
+    def _tree(self, values: Any, what: str) -> Tree[NDArray[Any]]:
+        """Arrays by name; those of a list of arrays are numbered."""
+        if isinstance(values, Mapping):
+            if not values:
+                raise self._refuse(f"{self.verb} no {what}", self.hint)
+            if unfit := [name for name in values if not isinstance(name, str) or not name]:
+                raise self._refuse(f"{self.verb} {what} by the name {unfit[0]!r}", "use text")
+            return {name: self._array(array) for name, array in values.items()}
+        if isinstance(values, (tuple, list)) and len(values) > 1 and all(map(_is_array, values)):
+            return {str(i): self._array(array) for i, array in enumerate(values)}
+        return self._array(values)
 
     def _array(self, values: Any) -> NDArray[Any]:
         try:
@@ -73,6 +93,8 @@ class Converter:
 
     def _read_dataset(self, dataset: Any) -> RawPart:
         """All examples of a dataset, as arrays; the dataset is read once."""
+        import tensorflow as tf
+
         length, spec = int(dataset.cardinality()), dataset.element_spec
         if length == -1:
             hint = "dataset.take(n); epochs are the trainer's to make"
@@ -83,24 +105,21 @@ class Converter:
             raise self._refuse(rule, hint)
         if length == 0:
             raise self._refuse(f"{self.verb} a dataset of no examples")
-        if not isinstance(spec, tuple) or len(spec) != 2:
-            what = type(spec).__name__
-            rule = f"{self.verb} a dataset of {what}, and must have (input, label) pairs"
-            raise self._refuse(rule, "dataset.map(lambda row: (row['x'], row['y']))")
-        shapes = [component.shape for component in spec]
-        if not all(shape.is_fully_defined() for shape in shapes):
-            listed = " and ".join(str(shape) for shape in shapes)
+        flat = tf.nest.flatten(spec)
+        shapes = [getattr(component, "shape", None) for component in flat]
+        if not all(shape is not None and shape.is_fully_defined() for shape in shapes):
+            listed = " and ".join(map(str, shapes))
             rule = f"{self.verb} a dataset whose examples have no fixed shape: {listed}"
             raise self._refuse(rule, "dataset.unbatch(), if these are batches")
         arrays = [
             np.empty([length, *component.shape], component.dtype.as_numpy_dtype)
-            for component in spec
+            for component in flat
         ]
         count = 0
         try:
             for count, example in enumerate(dataset.as_numpy_iterator(), start=1):
                 if count <= length:
-                    for array, value in zip(arrays, example, strict=True):
+                    for array, value in zip(arrays, tf.nest.flatten(example), strict=True):
                         array[count - 1] = value
         except CODE_ERRORS as error:  # whatever the user's pipeline raises
             message = str(error).splitlines()[0]
@@ -109,16 +128,30 @@ class Converter:
         if count != length:
             rule = f"{self.verb} a dataset of {count} examples that says it has {length}"
             raise self._refuse(rule)
-        inputs, labels = arrays
-        return RawPart(inputs, labels)
+        texts = [
+            np.char.decode(array.astype(bytes), "utf-8") if array.dtype == object else array
+            for array in arrays
+        ]
+        return self._part(tf.nest.pack_sequence_as(spec, texts))
 
     def _refuse(self, rule: str, hint: str = "") -> Refused:
         return refuse(self.path, self.value, rule, hint)
 
 
 def _is_part(data: Any) -> bool:
-    """Whether an object is a dataset or `(inputs, labels)`."""
-    return _is_dataset(data) or (isinstance(data, tuple) and len(data) == 2)
+    """Whether an object is a dataset, or a tuple of inputs, labels and perhaps weights."""
+    if _is_dataset(data):
+        return True
+    return isinstance(data, tuple) and len(data) in (2, 3) and not all(map(_is_number, data))
+
+
+def _is_array(data: Any) -> bool:
+    """Whether an object is an array or a tensor, of at least one axis."""
+    return hasattr(data, "shape") and hasattr(data, "dtype") and len(data.shape) > 0
+
+
+def _is_number(data: Any) -> bool:
+    return isinstance(data, (int, float))
 
 
 def _is_dataset(data: Any) -> bool:

@@ -21,7 +21,7 @@ class Mnist5k(Data):
     kind: Literal["mnist5k"] = "mnist5k"
 
     def facts(self) -> Facts:
-        return Facts(examples=4000, shape=(28, 28, 1), classes=10)
+        return Facts.of(examples=4000, shape=(28, 28, 1), classes=10)
 
     def load(self) -> Split:
         return _embedded("mnist5k", self.facts().shape, brightest=255.0)
@@ -33,7 +33,7 @@ class Digits(Data):
     kind: Literal["digits"] = "digits"
 
     def facts(self) -> Facts:
-        return Facts(examples=1438, shape=(8, 8, 1), classes=10)
+        return Facts.of(examples=1438, shape=(8, 8, 1), classes=10)
 
     def load(self) -> Split:
         return _embedded("digits", self.facts().shape, brightest=16.0)
@@ -41,7 +41,7 @@ class Digits(Data):
 
 def _embedded(name: str, shape: tuple[int, ...], brightest: float) -> Split:
     """Images that ship with the package, scaled to [0, 1]."""
-    preparation = Preparation(shape, scale=(brightest,))
+    preparation = Preparation.of(shape, scale=(brightest,))
     with np.load(EMBEDDED / f"{name}.npz", allow_pickle=False) as arrays:
         train, test = (
             Examples(

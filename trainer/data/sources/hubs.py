@@ -190,7 +190,7 @@ class Tfds(_Hub):
         examples = self._size(info, self.train)
         if self.test is None:
             examples -= (self.held_out or HeldOut()).count(examples)
-        return Facts(examples, shape, self.classes or classes)
+        return Facts.of(examples, shape, self.classes or classes)
 
     def known_labels(self) -> None:
         """Labels are read with the inputs."""

@@ -16,9 +16,10 @@ from pydantic import Field
 from schedules.declaration import ABSENT, Refused, Whole, refuse
 
 from ..files import File, missing, reading, unreadable
+from ..input_preparation import Normalise
 from ..inputs import Key
-from ..preparation import Normalise
 from ..raw_data import RawData, RawExamples, RawPart
+from ..trees import leaves
 from .image_size import dimensions, upright
 
 Side = Annotated[Whole, Field(ge=1)]
@@ -64,7 +65,8 @@ class ImageFolder(RawData):
         train = self._part("path", self.path, None)
         if self.test is None:
             return RawExamples(train, None)
-        return RawExamples(train, self._part("test", self.test, train.inputs.shape[1:3]))
+        size = leaves(train.inputs)[0].shape[1:3]
+        return RawExamples(train, self._part("test", self.test, size))
 
     def _part(self, path: str, folder: Path, train_size: tuple[int, ...] | None) -> RawPart:
         if not folder.is_dir():

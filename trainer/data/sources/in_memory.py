@@ -6,15 +6,18 @@ same arrays again can continue the run, and other arrays are refused.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from schedules.declaration import ABSENT, Refused, refuse
 
 from ..raw_data import RawData, RawExamples
+from ..trees import named_leaves
 from .conversion import Converter
 
 HINT = "data=(inputs, labels), or data=((inputs, labels), (test_inputs, test_labels))"
@@ -50,14 +53,17 @@ class GivenData(RawData):
             rule = "is not needed, since test examples are given"
             raise refuse("data.held_out", ABSENT, rule, "leave out one of the two")
         digest = sha256()
-        for array in (np.asarray(array) for part in raw.parts for array in part):
-            digest.update(f"{array.dtype}{array.shape}".encode())
+        for name, array in _named_arrays(raw):
+            digest.update(f"{name}{array.dtype}{array.shape}".encode())
             plain = array.astype(str) if array.dtype.hasobject else array
             digest.update(np.ascontiguousarray(plain).tobytes())
         settings = {name: getattr(self, name) for name in type(self).model_fields}
         declared = type(self).declared({**settings, "digest": digest.hexdigest()})
         declared._raw = raw
         return declared
+
+    def override(self, field: str, value: object) -> str:
+        return f"data={{kind: given, {field}: {value}}}"
 
     def has_test_part(self) -> bool:
         return self._raw is not None and self._raw.test is not None
@@ -70,3 +76,13 @@ class GivenData(RawData):
         if self._raw is None:
             raise object_missing("data", self.kind)
         return self._raw
+
+
+def _named_arrays(raw: RawExamples) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yields every array, with what it is called where it is one of several."""
+    for part in raw.parts:
+        trees = (("input", part.inputs), ("label", part.labels), ("weights", part.weights))
+        for what, tree in trees:
+            for name, array in named_leaves(tree) if tree is not None else ():
+                called = f"{what} {name} " if name or what == "weights" else ""
+                yield called, np.asarray(array)

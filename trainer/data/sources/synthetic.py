@@ -56,7 +56,7 @@ class Synthetic(Data):
             yield Problem("classes", self.classes, rule, "data.examples=…")
 
     def facts(self) -> Facts:
-        return Facts(self.examples, self.shape, self.classes, self.targets)
+        return Facts.of(self.examples, self.shape, self.classes, self.targets)
 
     def load(self) -> Split:
         # PCG64, with the methods that numpy promises to leave alone within a bit generator.
@@ -80,4 +80,4 @@ class Synthetic(Data):
         inputs = inputs.reshape(total, *self.shape)
         train = Examples(inputs[: self.examples], labels[: self.examples])
         test = Examples(inputs[self.examples :], labels[self.examples :])
-        return Split(train, test, Preparation(self.shape))
+        return Split(train, test, Preparation.of(self.shape))

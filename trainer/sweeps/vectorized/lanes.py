@@ -64,9 +64,9 @@ class Request:
         """How many of its updates are still to be made."""
         return 0 if self.table is None else len(self.table) - self.made
 
-    def updates(self) -> Updates:
-        """The result of all its updates."""
-        return Updates(np.concatenate(self.losses), np.concatenate(self.finite))
+    def updates(self, measured: Sequence[str]) -> Updates:
+        """The result of all its updates, which measure these numbers besides the loss."""
+        return Updates.of(np.concatenate(self.losses), np.concatenate(self.finite), measured)
 
 
 class Lanes:
@@ -101,7 +101,7 @@ class Lanes:
 
     def update(self, lane: int, table: NDArray[np.float32], step: int) -> Updates:
         """Makes updates in one lane; returns when they are made, or one was not finite."""
-        return self._wait_for(lane, Request(table, step)).updates()
+        return self._wait_for(lane, Request(table, step)).updates(self._program.network.measured)
 
     def evaluate(self, lane: int) -> dict[str, float]:
         """The loss and metrics of one lane's network over all test examples."""
@@ -206,6 +206,10 @@ class LaneNetwork:
         self._network = network
         self._names = list(network.variables())
         self._weights = [weight.path for weight in network.model.weights]
+
+    @property
+    def evaluated(self) -> list[str]:
+        return self._network.evaluated
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {name: self._read(name) for name in self._names}

@@ -33,7 +33,7 @@ class VectorizedUpdates(NamedTuple):
 
     state: State
     losses: NDArray[np.float32]
-    """`[updates, networks]`"""
+    """`[updates, networks]`, or with a row each where more than the loss is measured."""
     finite: NDArray[np.bool_]
     """Whether the loss and every gradient were, `[updates, networks]`."""
     made: NDArray[np.int32]
@@ -134,12 +134,15 @@ class VectorizedProgram:
 
     def evaluate(self, state: State) -> list[dict[str, float]]:
         """Each network's mean loss and metrics over all test examples."""
-        tallies = [Tally(self.network.metrics) for _ in range(self.size)]
-        for inputs, labels in self._feed.tests():
-            tensors = self._evaluate_all(state, inputs, labels)
+        network = self.network
+        tallies = [Tally(network.loss, network.metrics) for _ in range(self.size)]
+        for batch in self._feed.tests():
+            arrays = batch.distinct()
+            self._structure = batch.map(lambda _: 0)
+            tensors = self._evaluate_all(state, arrays)
             parts = {name: np.asarray(tensor) for name, tensor in tensors.items()}
             for i, tally in enumerate(tallies):
-                tally.add({name: part[i] for name, part in parts.items()}, len(labels))
+                tally.add({name: part[i] for name, part in parts.items()}, len(arrays[0]))
         return [tally.result() for tally in tallies]
 
     def _traced_updates(
@@ -188,7 +191,9 @@ class VectorizedProgram:
             0,
             state,
             active,
-            tf.TensorArray(tf.float32, self.longest, element_shape=networks),
+            tf.TensorArray(
+                tf.float32, self.longest, element_shape=(*networks, *self._program.loss_shape)
+            ),
             tf.TensorArray(tf.bool, self.longest, element_shape=networks),
             tf.zeros(networks, tf.int32),
         )
@@ -197,14 +202,12 @@ class VectorizedProgram:
         )
         return state, losses.stack(), finite.stack(), made
 
-    def _traced_evaluation(
-        self, state: State, inputs: tf.Tensor, labels: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def _traced_evaluation(self, state: State, arrays: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         """The parts of a tally for a batch of test examples, each `[networks, ...]`."""
 
         def evaluate_network(state: State) -> dict[str, tf.Tensor]:
             with self._in_place(state):
-                parts: dict[str, tf.Tensor] = self._program._judge(inputs, labels)
+                parts: dict[str, tf.Tensor] = self._program._judge(self._structure, *arrays)
                 return parts
 
         variables = {name: state[name] for name in self._variables()}

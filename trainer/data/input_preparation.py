@@ -1,0 +1,153 @@
+"""How one raw array becomes an input of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedules.declaration import ABSENT, refuse
+
+from .inputs import Inputs
+
+Normalise = Literal["none", "pixels", "scale", "standardise"]
+"""How inputs are brought to a size that networks train well on.
+
+`none`: they stay. `pixels`: divided by 255. `scale`: to 0 … 1 by the smallest and the greatest
+value of the training part. `standardise`: to mean 0 and standard deviation 1 over the training
+part. The last two go by feature, or by channel of an image: along the last axis. A feature that
+never changes becomes 0.
+"""
+
+PIECE_BYTES = 2**25
+"""The bytes of a piece. Inputs larger than memory are gone through piece by piece."""
+
+
+@dataclass(frozen=True)
+class InputPreparation:
+    """`(x - shift) / scale` of an array's entries in a given shape, as float32.
+
+    For inputs of 32-bit integers and more, or of float64, the formula is computed in float64 and
+    rounded once. Entries that are ids or text stay as they are: their `dtype` says so.
+
+    >>> pixels = InputPreparation((2, 2, 1), shift=(0.0,), scale=(255.0,))
+    >>> pixels.apply(np.full([5, 4], 255, np.uint8)).shape
+    (5, 2, 2, 1)
+    """
+
+    shape: tuple[int, ...]
+    """The shape of one input as the network sees it."""
+    shift: tuple[float, ...] = (0.0,)
+    """What is subtracted: one number, or one for each entry of the last axis."""
+    scale: tuple[float, ...] = (1.0,)
+    """The divisor: one number, or one for each entry of the last axis."""
+    dtype: Literal["float32", "int32", "string"] = "float32"
+    """The type that the network gets; the formula is for float32 alone."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether the formula does anything."""
+        return set(self.shift) != {0.0} or set(self.scale) != {1.0}
+
+    def apply(self, raw: NDArray[Any], path: str = "inputs") -> NDArray[Any]:
+        """The input of the network for `raw`, an array `[n, ...]`; `path` names it in refusals.
+
+        Raises:
+            Refused: when `raw` has no numbers (or no text), or an input not as many as the shape.
+        """
+        shape = raw.shape[1:]
+        if shape != self.shape and np.prod(shape) != np.prod(self.shape):
+            rule = f"are of shape {list(shape)}, and must be {list(self.shape)}"
+            raise refuse(path, ABSENT, rule, "as were those that the network learnt from")
+        if self.dtype == "string":
+            return raw.reshape(len(raw), *self.shape).astype(object)
+        if raw.dtype.kind not in "biuf":
+            raise refuse(path, ABSENT, f"are {raw.dtype}, and must be numbers")
+        if self.dtype == "int32":
+            return _ids(raw, path).reshape(len(raw), *self.shape)
+        wide = np.result_type(raw.dtype, np.float32)
+        values = raw.reshape(len(raw), *self.shape).astype(wide)
+        values -= np.asarray(self.shift, wide)
+        values /= np.asarray(self.scale, wide)
+        return values.astype(np.float32, copy=False)
+
+    def undo(self, prepared: NDArray[Any]) -> NDArray[Any]:
+        """Raw inputs from prepared ones, as far as float32 could hold them.
+
+        >>> preparation = InputPreparation((1,), shift=(5.0,), scale=(2.0,))
+        >>> preparation.undo(np.float32([[-1.0], [0.5]])).tolist()
+        [[3.0], [6.0]]
+        """
+        if self.dtype != "float32":
+            return prepared
+        return prepared.astype(np.float64) * self.scale + self.shift
+
+
+def _ids(raw: NDArray[Any], path: str) -> NDArray[np.int32]:
+    """Whole numbers in 32 bits.
+
+    Raises:
+        Refused: when one is no whole number, or does not fit.
+    """
+    with np.errstate(invalid="ignore"):
+        ids = raw.astype(np.int32)
+    if not np.array_equal(ids, raw):
+        faulty = raw.ravel()[int((ids != raw).argmax())]
+        rule = f"have {faulty}, which is no whole number of 32 bits"
+        raise refuse(path, ABSENT, rule, "number them from 0 on")
+    return ids
+
+
+def fit_input(
+    normalise: Normalise, inputs: Inputs, shape: tuple[int, ...], dtype: str = "float32"
+) -> InputPreparation:
+    """The preparation for these training inputs; one pass over them at most."""
+    if dtype == "string":
+        return InputPreparation(shape, dtype="string")
+    if dtype == "int32":
+        return InputPreparation(shape, dtype="int32")
+    if normalise == "none":
+        return InputPreparation(shape)
+    if normalise == "pixels":
+        return InputPreparation(shape, scale=(255.0,))
+    low, high, total, squares = _moments(inputs, shape[-1])
+    if normalise == "scale":
+        return _preparation(shape, low, high - low)
+    rows = len(inputs) * int(np.prod(shape[:-1], dtype=np.int64))
+    # `total` and `squares` are sums of rows less the first row, which loses fewer digits.
+    mean = total / rows
+    variance = np.maximum(squares / rows - mean**2, 0)
+    first = inputs[:1].reshape(-1, shape[-1])[0].astype(np.float64)
+    return _preparation(shape, first + mean, np.where(high > low, np.sqrt(variance), 0))
+
+
+def pieces(inputs: Inputs) -> Iterator[NDArray[Any]]:
+    """All inputs in their order, in pieces of at most `PIECE_BYTES`, or of one input."""
+    input_bytes = inputs.dtype.itemsize * int(np.prod(inputs.shape[1:], dtype=np.int64))
+    count = max(1, PIECE_BYTES // max(input_bytes, 1))
+    for start in range(0, len(inputs), count):
+        yield np.asarray(inputs[start : start + count])
+
+
+def _moments(inputs: Inputs, features: int) -> tuple[NDArray[np.float64], ...]:
+    """Smallest, greatest, sum and sum of squares by feature; the sums are less the first row."""
+    first = low = high = total = squares = np.zeros(features)
+    for i, piece in enumerate(pieces(inputs)):
+        rows = piece.reshape(-1, features).astype(np.float64)
+        if i == 0:
+            first, low, high = rows[0], rows[0], rows[0]
+        low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
+        rows = rows - first
+        total, squares = total + rows.sum(axis=0), squares + np.square(rows).sum(axis=0)
+    return low, high, total, squares
+
+
+def _preparation(
+    shape: tuple[int, ...], shift: NDArray[np.float64], scale: NDArray[np.float64]
+) -> InputPreparation:
+    """`(x - shift) / scale`, where a scale of 0 counts as 1."""
+    scale = np.where(scale > 0, scale, 1.0)
+    return InputPreparation(shape, tuple(shift.tolist()), tuple(scale.tolist()))
