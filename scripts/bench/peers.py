@@ -313,7 +313,7 @@ def _keras_model(given: Job) -> Any:
 
     keras.utils.set_random_seed(1)
     facts = given.declared.data.facts()
-    return given.declared.model.build(facts.shape, facts.outputs, Dials([]))
+    return given.declared.model.build(facts, Dials([]))
 
 
 def _sgd() -> Any:

@@ -242,7 +242,9 @@ def test_globs_are_over_whole_paths_with_or_without_the_name_of_the_model(glob, 
 def built(groups, *overrides):
     declared = experiment(f"optimizer.groups={groups}", *overrides)
     dials = Dials(list(declared.curves()))
-    return Groups(declared.optimizer, declared.model.build((8, 8, 1), 10, dials), dials)
+    return Groups(
+        declared.optimizer, declared.model.build(Facts.of(1, (8, 8, 1), 10), dials), dials
+    )
 
 
 def refusal(groups, *overrides):
