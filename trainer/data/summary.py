@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .data import Data
-from .facts import Facts
+from .facts import Facts, Feature
 from .held_out import HeldOut
 from .raw_data import Contents, RawData
 
@@ -23,43 +23,68 @@ def summary(data: Data) -> list[str]:
     examples  1,438 to train
     """
     facts = data.facts()
-    if not isinstance(data, RawData) or data.known_labels() is None:
-        return _lines(
-            f"{list(facts.shape)}", _labels(facts, (), ""), f"{facts.examples:,} to train"
-        )
-    contents = data.contents
-    columns = _listed(contents.raw.columns or ())
-    inputs = f"{list(facts.shape)}" + (f": {columns}" if columns else "")
-    return _lines(inputs, _labels_of(data, contents), _examples(data, contents))
+    inputs, labels = _inputs(facts), _labels(facts)
+    examples = f"{facts.examples:,} to train"
+    if isinstance(data, RawData) and data.known_labels() is not None:
+        contents = data.contents
+        columns = _listed(contents.raw.columns or ())
+        inputs += f": {columns}" if columns else ""
+        labels, examples = _labels_of(data, contents), _examples(data, contents)
+    lines = [f"inputs    {inputs}", f"labels    {labels}", f"examples  {examples}"]
+    return [*lines, "weights   of each example"] if facts.weighted else lines
 
 
-def _lines(inputs: str, labels: str, examples: str) -> list[str]:
-    return [f"inputs    {inputs}", f"labels    {labels}", f"examples  {examples}"]
+def _inputs(facts: Facts) -> str:
+    if not isinstance(facts.inputs, Mapping):
+        return f"{list(facts.shape)}"
+    return _listed([f"{name} {list(feature.shape)}" for name, feature in facts.inputs.items()])
 
 
 def _labels_of(data: RawData, contents: Contents) -> str:
-    is_marked = contents.facts.classes and contents.raw.train.labels.shape[1:] not in ((), (1,))
+    """The labels, with their names as the data has them."""
+    labels, raw = contents.labels, contents.raw.train.labels
+    if labels is None or isinstance(labels, Mapping) or isinstance(raw, Mapping) or raw is None:
+        by_name = labels if isinstance(labels, Mapping) else {}
+        return _labels(contents.facts, {name: one.names or () for name, one in by_name.items()})
+    feature = contents.facts.label
+    is_marked = feature.classes and not feature.shape and raw.shape[1:] not in ((), (1,))
     field, named = data.labels_override
     names = named if isinstance(named, list) else [str(named)] if field == "target" else []
-    how = ", one-hot" if is_marked else ""
-    return _labels(contents.facts, contents.labels.names or (), how, names)
+    return _label(feature, labels.names or (), ", one-hot" if is_marked else "", names)
 
 
-def _labels(facts: Facts, names: Sequence[str], how: str, targets: Sequence[str] = ()) -> str:
-    """The task that labels set: classes by number and name, or numbers to predict."""
-    if facts.classes is None:
-        what = "a number" if facts.targets == 1 else f"{facts.targets} numbers"
-        return f"{what} to predict" + (f": {_listed(targets)}" if targets else "")
+def _labels(facts: Facts, names: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Every label: the task that it sets."""
+    if facts.labels == facts.inputs:
+        return "the inputs, to be given back"
+    if not isinstance(facts.labels, Mapping):
+        return _label(facts.label)
+    known = names or {}
+    each = [f"{n} {_label(one, known.get(n, ()))}" for n, one in facts.labels.items()]
+    return "; ".join(each)
+
+
+def _label(
+    label: Feature, names: Sequence[str] = (), how: str = "", targets: Sequence[str] = ()
+) -> str:
+    """The task that a label sets: classes by number and name, or numbers to predict."""
+    if label.classes is None:
+        one = label.shape == (1,)
+        row = f"{label.shape[0]} numbers" if len(label.shape) == 1 else f"{list(label.shape)}"
+        return f"{'a number' if one else row} to predict" + (
+            f": {_listed(targets)}" if targets else ""
+        )
+    places = f" at each of {list(label.shape)} places" if label.shape else ""
     numbered = _listed([f"{i} {name}" for i, name in enumerate(names)])
-    return f"{facts.classes} classes{how}: {numbered or f'0 to {facts.classes - 1}'}"
+    return f"{label.classes} classes{places}{how}: {numbered or f'0 to {label.classes - 1}'}"
 
 
 def _examples(data: RawData, contents: Contents) -> str:
     train = f"{contents.facts.examples:,} to train"
     if contents.raw.test is not None:
-        return f"{train}, {len(contents.raw.test.labels):,} of its own to test"
+        return f"{train}, {len(contents.raw.test):,} of its own to test"
     held_out = data.held_out or HeldOut()
-    count = len(contents.raw.train.labels) - contents.facts.examples
+    count = len(contents.raw.train) - contents.facts.examples
     return f"{train}, {count:,} held out: {held_out.fraction:g} of all, by seed {held_out.seed}"
 
 
