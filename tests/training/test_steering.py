@@ -171,8 +171,52 @@ def test_only_the_owner_may_enter_and_no_junk_is_obeyed(tmp_path: Path) -> None:
     (folder / "4.letter").write_text('["' + "x" * LONGEST + '"]')
     os.mkfifo(folder / "5.letter")
     sent = mail.send(["stop"])
-    assert mail.waiting() == [sent]
-    assert [path.name for path in folder.iterdir()] == [f"{sent.id}.letter"]
+    (folder / "6.letter").write_text("[" * 60_000)
+    (folder / "7.letter").symlink_to("/dev/zero")
+    (folder / "8.letter").write_text('["stop", 3]')
+    (folder / ".9.letter.999999999").write_text("of a process that died")
+    mail.open()
+    assert list(mail.take()) == [sent]
+    left = {path.name for path in folder.iterdir()}
+    assert left == {f"{sent.id}.taken", *(f"{number}.answer" for number in range(1, 9))}
+    told = [json.loads((folder / f"{number}.answer").read_text()) for number in range(1, 9)]
+    assert {why["refused"].partition(":")[0] for why in told} == {"order"}
+    assert list(mail.take()) == []
+
+
+def test_a_letter_that_ended_the_process_is_not_read_again(tmp_path: Path) -> None:
+    """It is answered by the next one, which does not look into it."""
+    mail = Mailbox(tmp_path)
+    mail.open()
+    sent = mail.send(["learning_rate=0.25"])
+    assert [letter.orders for letter in mail.take()] == [("learning_rate=0.25",)]
+    assert trained(tmp_path, *ASKED) == 0
+    answer = mail.wait_for_answer(sent, 1)
+    assert answer
+    assert "send it again" in answer["refused"]
+    assert 0.25 not in applied(tmp_path, "learning_rate")
+    assert not list((tmp_path / "commands").iterdir())
+
+
+def test_a_letter_that_nests_too_deep_ends_no_run(tmp_path: Path, at: Callable[..., None]) -> None:
+    at(tmp_path, t20=["stop"])
+    Mailbox(tmp_path).open()
+    (tmp_path / "commands" / "1.letter").write_text("[" * 60_000)
+    assert trained(tmp_path, *ASKED) == 0
+    assert result(tmp_path)["steps"] == 20
+    refused, stopped = answers(tmp_path)
+    assert "can't be read: it nests deeper than" in str(refused["refused"])
+    assert stopped["told"] == ["stopping"]
+
+
+def test_orders_that_fill_no_letter_are_refused_where_they_are_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text("")
+    Mailbox(tmp_path).open()
+    monkeypatch.setattr("trainer.runs.folder.Folder.owner", lambda self: "process 1 on nowhere")
+    assert main([str(tmp_path), *["status"] * 10_000]) == 2
+    assert "are longer than the 64 KiB of a letter" in capsys.readouterr().err
 
 
 def test_an_order_after_a_rewind_waits_for_as_many_when_it_is_repeated() -> None:

@@ -38,7 +38,7 @@ class Steering(Running):
 
     def obey(self) -> None:
         """Does what the letters that wait say, up to one that ends the run."""
-        for letter in self._mailbox.waiting():
+        for letter in self._mailbox.take():
             self._obey(letter)
             if self.stopping:
                 return
@@ -48,7 +48,11 @@ class Steering(Running):
         session = self._session
         if row := next((row for row in session.events.rows if row.get("id") == letter.id), None):
             # A kill came between recording it and answering.
-            self._mailbox.answer(letter, {"step": row["step"], "told": list(letter.orders)})
+            self._mailbox.answer(letter, {"step": row["step"], "told": list(row["orders"])})
+            return
+        if letter.orphaned:
+            rule = "the process that took the letter ended before it obeyed; send it again"
+            self._mailbox.answer(letter, {"refused": f"order: {rule}"})
             return
         try:
             orders = [Order.parse(order) for order in letter.orders]
