@@ -9,42 +9,71 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .refusals import ABSENT, refuse
+from .plain_files import MAX_DEPTH, open_plain
+from .refusals import ABSENT, Refused, refuse
 
 MAX_BYTES = 2**18
 """How large a file may be: reading YAML is slow."""
 MAX_ALIASES = 20
-"""How many aliases a file may use: each may double what stands before it."""
-MAX_DEPTH = 50
-"""How many mappings and lists may stand inside one another."""
+"""How many aliases a file may use."""
+MAX_VALUES = MAX_BYTES
+"""How many values a file may stand for: each alias may double those before it."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read_bounded(path: Path) -> str:
-    """The text of a YAML file that is cheap to parse: its size, aliases and depth are bounded.
+def read_bounded(path: Path, *, follow_links: bool = True) -> str:
+    """The text of a YAML file that is cheap to parse: size, depth and number of values are bounded.
 
     Raises:
-        Refused: when the file is too large, too deep, or has too many aliases.
-        OSError, UnicodeDecodeError, yaml.YAMLError: when it can't be read.
+        Refused: when the file is too large or too deep, or stands for too many values.
+        OSError, UnicodeDecodeError, yaml.YAMLError: when it can't be read, or is no plain file.
     """
-    with path.open("rb") as file:
+    with open_plain(path, follow_links=follow_links) as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise refuse(str(path), ABSENT, f"is a config of more than {MAX_BYTES >> 10} KiB")
-    text, aliases, depth = content.decode(), 0, 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        aliases += isinstance(event, yaml.AliasEvent)
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if aliases > MAX_ALIASES:
-            raise refuse(str(path), ABSENT, f"must have at most {MAX_ALIASES} aliases")
-        if depth > MAX_DEPTH:
-            raise refuse(str(path), ABSENT, f"must not nest deeper than {MAX_DEPTH} levels")
+    text = content.decode()
+    if broken := _broken_bound(text):
+        raise refuse(str(path), ABSENT, broken)
     return text
 
 
-def read_mapping(path: Path, *, resolve: bool = True, option: str = "--file") -> dict[str, Any]:
+def _broken_bound(text: str) -> str:
+    """The rule that a YAML text breaks, whose values would be many or deep; "" where none."""
+    aliases, values = 0, 0
+    opened: list[tuple[str | None, int]] = []
+    """The anchors of the mappings and lists around, and how many values came before each."""
+    sizes: dict[str | None, int] = {}
+    """How many values each anchor stands for."""
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.ScalarEvent):
+            values += 1
+            sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, values))
+            values += 1
+            sizes.pop(event.anchor, None)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[anchor] = values - before
+        elif isinstance(event, yaml.AliasEvent):
+            aliases += 1
+            if any(anchor == event.anchor for anchor, _ in opened):
+                return f"must not hold itself, as *{event.anchor} does"
+            values += sizes.get(event.anchor, 0)
+        if aliases > MAX_ALIASES:
+            return f"must have at most {MAX_ALIASES} aliases"
+        if len(opened) > MAX_DEPTH:
+            return f"must not nest deeper than {MAX_DEPTH} levels"
+        if values > MAX_VALUES:
+            return f"must hold at most {MAX_VALUES:,} values, those of aliases counted each time"
+    return ""
+
+
+def read_mapping(
+    path: Path, *, resolve: bool = True, option: str = "--file", follow_links: bool = True
+) -> dict[str, Any]:
     """The mapping in a YAML file; with `resolve` its interpolations are resolved.
 
     OmegaConf reads it, since by YAML 1.1 alone `1e-3` is a text. A refusal names the file by
@@ -54,12 +83,17 @@ def read_mapping(path: Path, *, resolve: bool = True, option: str = "--file") ->
         Refused: when it can't be read, or holds no mapping.
     """
     try:
-        content = OmegaConf.to_container(OmegaConf.create(read_bounded(path)), resolve=resolve)
+        text = read_bounded(path, follow_links=follow_links)
+        content = OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
+    except AssertionError:  # how OmegaConf meets a file that is a single number
+        content = None
     except OSError as error:
         raise refuse(option, str(path), f"can't be read: {error.strerror}") from None
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, RecursionError) as error:
+    except Refused:
+        raise
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:  # as a date or a number
         raise refuse(option, str(path), f"is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or set(map(type, content)) != {str}:
-        rule, hint = "must hold a mapping", "kind: cosine, and the kind's parameters"
-        raise refuse(option, str(path), rule, hint)
+        hint = "kind: cosine, and the kind's parameters" if option == "--file" else ""
+        raise refuse(option, str(path), "must hold a mapping", hint)
     return {str(key): value for key, value in content.items()}

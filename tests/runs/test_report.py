@@ -179,14 +179,37 @@ def test_a_browser_shows_the_numbers_and_sorts_by_them(sweep: Path, tmp_path: Pa
     assert picture.stat().st_size > 20_000
 
 
-def test_a_run_is_going_on_while_its_process_lives(sweep: Path) -> None:
-    import socket
+FORMULAS = ["=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", "\r=1", " =1", "＝1"]
 
-    lock = sweep / "0" / ".lock"
-    lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-    os.utime(lock, (time.time() + 5, time.time() + 5))
-    assert find_runs([sweep])[0].status == "running"
-    (sweep / "5" / ".lock").write_text("process 999999999 on nowhere\n")
-    assert find_runs([sweep])[5].status == "running", "another machine's can't be told"
-    (sweep / "5" / ".lock").write_text(f"process 999999999 on {socket.gethostname()}\n")
-    assert find_runs([sweep])[5].status == "waiting"
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_no_cell_is_computed_by_a_spreadsheet(formula: str, sweep: Path) -> None:
+    ended = {"status": "failed", "reason": formula}
+    (sweep / "0" / "result.json").write_text(json.dumps(ended))
+    config = (sweep / "1" / "config.yaml").read_text()
+    (sweep / "1" / "config.yaml").write_text(config + f"{json.dumps(formula)}: {{name: a}}\n")
+    renamed = (sweep / "1").rename(sweep / f"{formula}1")
+    text = sweep_csv(find_runs([sweep]), sweep)
+    [head, *rows] = csv.reader(text.splitlines(keepends=True))
+    cells = [cell for row in rows for cell in row]
+    text = formula.replace("\r", "\n")
+    assert f"'{text}" in cells
+    assert f"'{renamed.name}".replace("\r", "\n") in cells
+    assert f"'{text}.name" in head
+    assert not {cell for cell in (*cells, *head) if cell.strip()[:1] in set("=+@＝")}
+
+
+def test_numbers_stay_numbers(sweep: Path) -> None:
+    config = (sweep / "1" / "config.yaml").read_text()
+    (sweep / "1" / "config.yaml").write_text(config.replace("alpha: 0.0", "alpha: -0.5"))
+    rows = list(csv.DictReader(sweep_csv(find_runs([sweep]), sweep).splitlines()))
+    assert rows[1]["schedule.alpha"] == "-0.5"
+
+
+def test_what_a_dead_process_has_begun_to_write_is_swept_up(sweep: Path) -> None:
+    (sweep / ".report.html.999999999").write_text("half")
+    (sweep / f".sweep.csv.{os.getppid()}").write_text("of a process that lives")
+    (sweep / ".notes.123456789").write_text("nobody's draft")
+    write_report(find_runs([sweep]), sweep)
+    left = {path.name for path in sweep.iterdir() if path.name.startswith(".")}
+    assert left == {f".sweep.csv.{os.getppid()}", ".notes.123456789"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from schedules import Refused
 from schedules.analysis.lint import Finding, lint
-from schedules.declaration import ABSENT, Problem, within
+from schedules.declaration import ABSENT, Problem, refuse, within
 from schedules.plots.svg import svg
 from schedules.plots.terminal import spark
 
@@ -20,8 +21,11 @@ from ..config.rerun import rerun_config
 from ..config.value_sources import with_file, with_sources
 from ..data.summary import summary
 from ..losses.step import GivenStep
+from ..runs.atomic_files import write
 from ..runs.folder import Folder
+from ..runs.orders import Hold, Order, Release
 from ..runs.redaction import KeyPath, secret_placeholders
+from ..scheduled.tape import Tape
 
 
 class Checked(NamedTuple):
@@ -65,7 +69,7 @@ def look_over(plan: Plan) -> list[Finding]:
             can't.
     """
     experiment = plan.experiment
-    experiment.run.replayed_events()
+    check_replay(plan)
     _ = plan.last_step  # refuses a `run.stop_after` that can't be counted
     experiment.log.check()
     experiment.model.check(experiment.data.facts())
@@ -81,6 +85,25 @@ def look_over(plan: Plan) -> list[Finding]:
             for one in refused
         )
     return findings
+
+
+def check_replay(plan: Plan) -> None:
+    """Whether the run can do what it is to repeat of another one.
+
+    Raises:
+        Refused: when the record can't be read, or orders what this run has not.
+    """
+    run, tape = plan.experiment.run, Tape(plan.curves, plan.bounds)
+    commands = (row["orders"] for row in run.replayed_events() if row["event"] == "command")
+    for written in chain.from_iterable(commands):
+        order = Order.parse(written)
+        try:
+            if isinstance(order, Hold | Release) and order.name:
+                tape.check(order.name, order.value if isinstance(order, Hold) else None)
+        except Refused as refused:
+            [problem] = refused.problems
+            rule = f"orders {written}, and {problem.path} {problem.rule}"
+            raise refuse("run.replay", str(run.replay), rule, problem.hint) from None
 
 
 def check_export(experiment: Experiment) -> None:
@@ -111,7 +134,7 @@ def announce(plan: Plan, folder: Folder, warnings: list[Finding]) -> None:
     print(preface(plan), *warnings, sep="\n")
     for _, name in plan.experiment.code():
         print(f"runs code that the config names: {name}")
-    folder.picture.write_text(svg(plan.curves, plan.clock), encoding="utf-8")
+    write(folder.picture, svg(plan.curves, plan.clock))
 
 
 def _rule(finding: Finding) -> str:

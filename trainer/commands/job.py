@@ -118,7 +118,8 @@ class Job:
 
     def compare(self) -> None:
         """Says whether it is the run that it was to run again."""
-        if self.source and (verdict := compare(self.source, self.folder)):
+        kept = self.folder.lock.is_own()  # else the result there is another process's
+        if self.source and kept and (verdict := compare(self.source, self.folder)):
             print(verdict)
 
 

@@ -19,6 +19,7 @@ from ..data.input_preparation import InputPreparation
 from ..data.on_disk import Stored
 from ..data.preparation import Names
 from ..data.trees import Tree, leaves, map_tree, named_leaves
+from ..runs.csv_cells import plain_cell
 from .restored import Restored
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Predicted(NamedTuple):
                 np.savez(path, allow_pickle=False, **named)
             else:
                 with path.open("w", newline="", encoding="utf-8") as file:
-                    csv.writer(file, lineterminator="\n").writerows(self._rows())
+                    rows = (map(plain_cell, row) for row in self._rows())
+                    csv.writer(file, lineterminator="\n").writerows(rows)
         except OSError as error:
             rule = f"can't be written: {error.strerror}"
             raise refuse("--output", str(path), rule) from None

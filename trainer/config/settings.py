@@ -11,10 +11,10 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from schedules import Duration
-from schedules.declaration import Declaration, Flag, Number, Whole, refuse
+from schedules.declaration import Declaration, Flag, Number, Whole, within
 from schedules.schedule import Length
 
-from ..runs.atomic_files import json_objects
+from ..runs.events import events_of
 from .early_stopping import EarlyStop
 
 MAX_THREADS = 1024
@@ -108,15 +108,10 @@ class Run(Declaration):
         """The events of `replay`, whose commands this run repeats.
 
         Raises:
-            Refused: when their file can't be read.
+            Refused: when their file can't be read, or is no record of events.
         """
-        if self.replay is None:
-            return []
-        try:
-            return list(json_objects(self.replay.read_bytes()))
-        except OSError as error:
-            rule = f"can't be read: {error.strerror}"
-            raise refuse("run.replay", str(self.replay), rule, "a run's events.jsonl") from None
+        with within("run.replay"):
+            return events_of(self.replay) if self.replay else []
 
 
 class Evaluate(Declaration):

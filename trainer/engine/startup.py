@@ -13,6 +13,7 @@ from pathlib import Path
 
 from schedules.declaration import ABSENT, refuse
 from schedules.declaration.gc_pause import gc_paused
+from schedules.declaration.plain_files import open_descriptor
 
 from ..runs.known_secrets import veil_file
 
@@ -56,7 +57,8 @@ def stderr_to(path: Path) -> Iterator[None]:
     except OSError:  # a process without one, as a service may be
         yield
         return
-    with path.open("ab") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+    with os.fdopen(open_descriptor(path, flags), "ab") as file:
         os.dup2(file.fileno(), 2)
     try:
         with _told_where(path, kept):

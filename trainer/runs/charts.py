@@ -14,7 +14,8 @@ from schedules.declaration.number_text import count_text, value_text
 from schedules.plots.axes import Scale, ticks
 from schedules.plots.style import COLOURS, DASHES
 
-from .results import Points, Setting
+from .metrics_file import Points
+from .results import Setting
 
 WIDTH, HEIGHT = 520, 250
 LEFT, RIGHT, TOP, FLOOR = 58.0, 508.0, 34.0, 218.0

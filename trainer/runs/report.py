@@ -15,10 +15,12 @@ from typing import Any
 
 from schedules.plots.style import STYLE
 
-from .atomic_files import write
+from .atomic_files import remove_drafts, write
 from .charts import charts, swatch
+from .csv_cells import plain_row
 from .html_table import Cell, body_row, head_row, mean_cell, measured_cell, table_html, value_cell
 from .results import (
+    BROKEN,
     SEED,
     Run,
     Setting,
@@ -46,6 +48,7 @@ def refresh(folder: Path, every: float = 0.0) -> Path:
 def write_report(runs: Sequence[Run], folder: Path) -> Path:
     """Writes `sweep.csv` and `report.html` about runs into a folder; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
+    remove_drafts(folder)
     write(folder / "sweep.csv", sweep_csv(runs, folder))
     write(folder / "report.html", report_html(runs, folder))
     return folder / "report.html"
@@ -54,7 +57,7 @@ def write_report(runs: Sequence[Run], folder: Path) -> Path:
 def sweep_csv(runs: Sequence[Run], folder: Path) -> str:
     """A CSV table with one row a run: its folder, the values that vary, how it ended."""
     text = io.StringIO()
-    rows = [_csv_row(run, varied_paths(runs), folder) for run in runs]
+    rows = [plain_row(_csv_row(run, varied_paths(runs), folder)) for run in runs]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -83,9 +86,11 @@ def _csv_row(run: Run, paths: Sequence[str], folder: Path) -> dict[str, Any]:
         column_name(path): format_value(run.config[path]) if path in run.config else ""
         for path in paths
     }
+    place = {"run": os.path.relpath(run.path, folder)}
     return {
-        "run": os.path.relpath(run.path, folder),
+        **place,
         **values,
+        **place,  # whatever a foreign config calls a value
         "status": run.status,
         "steps": run.steps,
         **run.measured,
@@ -105,7 +110,7 @@ def _loss_order(setting: Setting) -> tuple[bool, float]:
 
 def _summary(runs: Sequence[Run], settings: Sequence[Setting]) -> str:
     """How many runs there are, and how many of each status."""
-    seeds = len({run.seed for run in runs})
+    seeds = len({repr(run.seed) for run in runs})
     counts = (
         _count(len(runs), "run"),
         _count(len(settings), "setting"),
@@ -120,11 +125,11 @@ def _count(count: int, noun: str) -> str:
 
 
 def _failures_section(runs: Sequence[Run], folder: Path) -> str:
-    """The reasons of the runs that failed; nothing where none has."""
+    """The reasons of the runs that failed or can't be read; nothing where there are none."""
     items = "".join(
         f"<li>{_link(run, folder)} <pre>{escape(run.reason)}</pre></li>"
         for run in runs
-        if run.status == "failed"
+        if run.status in BROKEN
     )
     return f'<section id="failures"><h2>Failures</h2><ul>{items}</ul></section>' if items else ""
 

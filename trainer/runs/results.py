@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
+
+from schedules.declaration import Refused
 
 from .folder import Folder
 from .identity import flat
+from .metrics_file import Points, read_series
 from .run_folders import run_folders
 
+T = TypeVar("T")
+
 SEED = "run.seed"
-MAX_UPDATES = 200
-"""The most updates of a run that are read; all evaluations are."""
-NOT_MEASURED = {"step", "epoch", "updates_per_second"}
-"""The columns of a row besides what was measured and applied."""
-
-Points = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""Steps, and a value at each."""
-
-# Ten times as fast as the one in Python, where PyYAML was built with it.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+BROKEN = ("failed", "unreadable")
+"""The statuses of runs whose numbers count for nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,31 +38,34 @@ class Run:
     evaluations: Mapping[str, Points]
     """Every evaluated metric, by name."""
     status: str
-    """`done`, `stopped`, `interrupted` or `failed`; `running`, `waiting` or `unfinished`."""
+    """`done`, `stopped`, `pruned`, `interrupted` or `failed`; `running`, `waiting` or `unfinished`;
+    `unreadable` where a file is damaged."""
+    reason: str = ""
+    """Why the run failed, or which of its files can't be read."""
 
     @classmethod
     def read(cls, path: Path) -> Run:
-        """Reads a folder that a run may be writing to."""
-        folder = Folder(path)
-        config = _read_config(folder.config)
-        updates, evaluations = _read_metrics(path / "metrics.jsonl")
-        return cls(
-            path,
-            config,
-            folder.read_result() or {},
-            updates,
-            evaluations,
-            _status(folder, updates),
-        )
+        """Reads a folder that a run may be writing to; it may hold anything."""
+        folder, damage = Folder(path), list[Refused]()
+
+        def readable(read: Callable[[], T]) -> T | None:
+            try:
+                return read()
+            except Refused as refused:
+                damage.append(refused)
+                return None
+
+        config = readable(lambda: flat(folder.read_config()) if folder.has_config() else {}) or {}
+        result = readable(folder.read_result) or {}
+        updates, evaluations = readable(lambda: read_series(path / "metrics.jsonl")) or ({}, {})
+        status = "unreadable" if damage else _status(folder, result, updates)
+        failure = result.get("reason", "") if status == "failed" else ""
+        reason = "\n".join(str(refused) for refused in damage) or failure
+        return cls(path, config, result, updates, evaluations, status, reason)
 
     @property
     def seed(self) -> Any:
         return self.config.get(SEED)
-
-    @property
-    def reason(self) -> str:
-        """Why the run failed; "" if it did not."""
-        return str(self.result.get("reason", "")) if self.status == "failed" else ""
 
     @cached_property
     def measured(self) -> dict[str, float]:
@@ -104,8 +98,8 @@ class Setting:
         )
 
     def measured(self, name: str) -> NDArray[np.float64]:
-        """The last value of a metric in each run that has not failed."""
-        values = (run.measured.get(name) for run in self.runs if run.status != "failed")
+        """The last value of a metric in each run that has not failed and can be read."""
+        values = (run.measured.get(name) for run in self.runs if run.status not in BROKEN)
         return np.array([value for value in values if value is not None])
 
 
@@ -166,65 +160,9 @@ def format_value(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    return flat(yaml.load(path.read_bytes(), _Loader))
-
-
-def _read_metrics(path: Path) -> tuple[dict[str, Points], dict[str, Points]]:
-    """The series of some updates, evenly chosen, and those of all evaluations."""
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    if lines and not lines[-1].endswith(b"\n"):  # still being written
-        lines.pop()
-    evaluated = [line for line in lines if b'"eval_' in line]
-    trained = [line for line in lines if b'"eval_' not in line]
-    stride = ceil(len(trained) / MAX_UPDATES) or 1
-    sample = [*trained[:-1:stride], *trained[-1:]]
-    return _series(_rows(sample)), _series(_rows(evaluated))
-
-
-def _rows(lines: Sequence[bytes]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")
-    return rows
-
-
-def _series(rows: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
-    columns: dict[str, tuple[list[int], list[float]]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if name not in NOT_MEASURED and isinstance(value, (int, float)):
-                steps, values = columns.setdefault(name, ([], []))
-                steps.append(row["step"])
-                values.append(value)
-    return {
-        name: (np.array(steps, np.int64), np.array(values, np.float64))
-        for name, (steps, values) in columns.items()
-    }
-
-
-def _status(folder: Folder, updates: Mapping[str, Points]) -> str:
-    lock, result = folder.path / ".lock", folder.result
-    no_newer_result = not result.exists() or (
-        lock.exists() and result.stat().st_mtime_ns < lock.stat().st_mtime_ns
-    )
-    if no_newer_result and lock.exists() and _owner_lives(lock):
+def _status(folder: Folder, result: Mapping[str, Any], updates: Mapping[str, Points]) -> str:
+    if folder.owner() and not folder.has_new_result():
         return "running"
-    content = folder.read_result()
-    if content:
-        return str(content["status"])
+    if result:
+        return str(result["status"])
     return "unfinished" if updates else "waiting"
-
-
-def _owner_lives(lock: Path) -> bool:
-    """Whether the process named in a lock lives; one on another host is taken to live."""
-    match = re.match(r"process (\d+) on (.+)", lock.read_text(encoding="utf-8"))
-    if not match or match[2] != socket.gethostname():
-        return match is not None
-    try:
-        os.kill(int(match[1]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

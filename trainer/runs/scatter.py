@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .charts import FLOOR, LEFT, RIGHT, TOP, Axis, frame, svg
-from .results import SEED, Run, column_name, varied_paths
+from .results import BROKEN, SEED, Run, column_name, varied_paths
 
 MIN_VALUES = 5
 """A chart is drawn from this many different values on."""
@@ -52,7 +52,9 @@ def scatter(metric: str, name: str, points: Sequence[Point]) -> str:
 
 def _point(run: Run, path: str, metric: str) -> Point | None:
     value, measured = run.config.get(path), run.measured.get(metric)
-    if run.status == "failed" or isinstance(value, bool) or not isinstance(value, (int, float)):
+    if run.status in BROKEN or isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if isinstance(value, int) and abs(value) > 2**63:  # more than a float may hold
         return None
     if measured is None or not isfinite(measured) or not isfinite(value):
         return None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from ..runs.csv_cells import plain_cell
 from .rows import Row
 from .tracker import Tracked, Tracker, TrackerRun
 
@@ -58,13 +59,15 @@ class Table(TrackerRun):
     def _read(self) -> list[dict[str, str]]:
         self.show()
         with self._path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            rows = csv.DictReader(file, self._columns)
+            return list(rows)[1:]
 
     def _rewrite(self, rows: Any) -> None:
         draft = self._path.with_name(f".{self._path.name}")
-        file = draft.open("w", newline="", encoding="utf-8")
+        draft.unlink(missing_ok=True)
+        file = draft.open("x", newline="", encoding="utf-8")  # follows no link
         table = csv.DictWriter(file, self._columns, lineterminator="\n")
-        table.writeheader()
+        table.writerow({name: plain_cell(name) for name in self._columns})
         table.writerows(rows)
         draft.replace(self._path)
         if self._file:

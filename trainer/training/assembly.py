@@ -122,8 +122,8 @@ def assembled(
         program=program,
         tape=setup.tape,
         order=setup.order,
-        log=MetricsLog(folder.path, Trackers.started(experiment.log, folder)),
-        events=Events(folder.path),
+        log=MetricsLog(folder.path, Trackers.started(experiment.log, folder), folder.lock.check),
+        events=Events(folder.path, folder.lock.check),
         writer=CheckpointWriter(setup.past.checkpoints),
         identity={
             "optimizer": experiment.optimizer.kind,

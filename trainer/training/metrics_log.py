@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..runs.atomic_files import Lines, json_objects
+from ..runs.atomic_files import Lines
+from ..runs.metrics_file import metric_rows
 from ..trackers import Row, Rows
 from ..trackers.delivery import PATIENCE, SHORT_PATIENCE, Trackers
 
@@ -21,8 +22,11 @@ class MetricsLog:
     rows must then be the same, which is checked while they are written again.
     """
 
-    def __init__(self, folder: Path, trackers: Trackers) -> None:
-        self._lines = Lines(folder / "metrics.jsonl")
+    def __init__(
+        self, folder: Path, trackers: Trackers, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Opens the file in a run's folder; `check` is called as by `Lines`."""
+        self._lines = Lines(folder / "metrics.jsonl", check)
         self._trackers = trackers
         self._before: dict[tuple[int, bool], Row] = {}
 
@@ -34,8 +38,8 @@ class MetricsLog:
         Raises:
             EOFError: when the file is shorter than that, so that rows are missing.
         """
-        rows = json_objects(self._lines.read(position)) if again else ()
-        self._before = {_subject(row): _lasting(row) for row in rows if "step" in row}
+        rows = metric_rows(self._lines.read(position)) if again else ()
+        self._before = {_subject(row): _lasting(row) for row in rows}
         self._lines.cut(position)
         self._trackers.go_on(step)
 

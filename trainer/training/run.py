@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,12 @@ from schedules.declaration.functions import CODE_EXITS, raised, refusing_exits
 from ..config.cluster import WorkerLostError
 from ..config.plan import Plan
 from ..engine.startup import import_tensorflow, stderr_to, versions
-from ..runs.atomic_files import WriteError, write
+from ..runs.atomic_files import WriteError
 from ..runs.checkpoints import CheckpointMismatchError
 from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder, display_path
 from ..runs.known_secrets import veil_tree
+from ..runs.lock import LockLostError
 from ..runs.provenance import provenance
 from ..runs.signals import Stop
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class StartError(Exception):
-    """A run that could not begin, though its config can be honoured, and why."""
+    """A run that could not begin or had to be left, though its config can be honoured, and why."""
 
 
 def run(plan: Plan, folder: Folder, *, alone: bool = False) -> int:
@@ -58,10 +58,11 @@ def perform(
     """As `run`, with the signals and the progress of whoever asks.
 
     Raises:
-        StartError: when there is nothing to go on from, or not the memory to begin.
+        StartError: when there is nothing to go on from, or not the memory to begin, or when the
+            folder's lock was lost.
     """
     began = perf_counter()
-    with stop:
+    with stop, _while_locked():
         import_tensorflow(folder.tensorflow_log)
         from . import assembly
         from .progress import Progress
@@ -93,6 +94,15 @@ def perform(
                 this.workers.dismiss(code)
     stop.requeue()
     return code
+
+
+@contextmanager
+def _while_locked() -> Iterator[None]:
+    """Leaves a run whose folder another process may be writing to, as it is."""
+    try:
+        yield
+    except LockLostError as lost:
+        raise StartError(str(lost)) from None
 
 
 def trained(this: Assembled, progress: Progress, stop: Stop) -> str:
@@ -130,7 +140,7 @@ def ended(this: Assembled, signal_number: int | None, reason: str, seconds: floa
         print(f"{session.label}{reason}", file=sys.stderr)
     result = veil_tree(_result(this, status, reason, seconds))
     try:
-        write(session.folder.result, json.dumps(result, indent=1) + "\n")
+        session.folder.write_result(result)
     except OSError as error:
         print(f"{session.folder.result} could not be written: {error}", file=sys.stderr)
         return code or FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, overload
 
@@ -186,14 +187,16 @@ class Session:
             self.network.restore(saved.arrays)
             self.tape.restore(about["tape"])
             self.log.go_on(about["record"], saved.step, again=again)
-        except (EOFError, ValueError) as error:  # Refused is one
+            self.step = self.saved = saved.step
+            self.metrics = about["metrics"]
+            self.best = Best(*about["best"]) if about["best"] else None
+            self.standstill = Standstill(*about["standstill"])
+            self.rewinds, self.skipped = about["rewinds"], about["skipped"]
+            self.recall(about["events"])
+        except KeyError as error:
+            raise CheckpointMismatchError(f"it lacks {error}") from None
+        except (EOFError, TypeError, ValueError) as error:  # Refused is one
             raise CheckpointMismatchError(str(error)) from None
-        self.step = self.saved = saved.step
-        self.metrics = about["metrics"]
-        self.best = Best(*about["best"]) if about["best"] else None
-        self.standstill = Standstill(*about["standstill"])
-        self.rewinds, self.skipped = about["rewinds"], about["skipped"]
-        self.recall(about["events"])
 
     def recall(self, seen: int) -> None:
         """Gets ready to repeat what was ordered after the first `seen` events, or elsewhere."""
@@ -246,10 +249,9 @@ class Session:
 
     def close(self) -> None:
         """Waits for what is being written."""
-        self.writer.close()
-        self._say_disk_news()
-        self.log.close()
-        self.events.close()
+        with closing(self.events), closing(self.log):
+            self.writer.close()
+            self._say_disk_news()
 
     def say(self, event: str, text: str, **details: Any) -> None:
         """Prints a line, and records it as an event."""
