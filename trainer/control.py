@@ -89,7 +89,7 @@ def _send(run: Path, orders: Sequence[str], timeout: float) -> int:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / "config.yaml").is_file()
+    return Folder(folder).has_config()
 
 
 def _last_result(run: Path) -> str:

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refused as refused:
         print(refused, file=sys.stderr)
         return REFUSED
+    except OSError as error:
+        print(f"{error.filename or options.run}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
     except ExportError as failed:
         print(failed, file=sys.stderr)
         return FAILED

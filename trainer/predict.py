@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refused as refused:
         print(refused, file=sys.stderr)
         return REFUSED
+    except OSError as error:
+        print(f"{error.filename or options.run}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
 
 
 def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, output: Path) -> int:

@@ -105,7 +105,7 @@ def _with_number(hint: str, value: object) -> str:
     is_number = isinstance(value, (int, float, str)) and not isinstance(value, bool)
     try:
         number = float(value) if is_number else 0.0  # type: ignore[arg-type]
-    except ValueError:
+    except (OverflowError, ValueError):
         return hint
     if not example or others or not 0 < number < inf:
         return hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ MAX_ALIASES = 20
 MAX_VALUES = MAX_BYTES
 """How many values a file may stand for: each alias may double those before it."""
 
+_LINE_BEGIN = re.compile(r"^[\s?:!&-]*", re.MULTILINE)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -41,6 +43,8 @@ def read_bounded(path: Path, *, follow_links: bool = True) -> str:
 
 def _broken_bound(text: str) -> str:
     """The rule that a YAML text breaks, whose values would be many or deep; "" where none."""
+    if "*" not in text and _deepest_possible(text) <= MAX_DEPTH:
+        return ""  # which is told in a tenth of the time
     aliases, values = 0, 0
     opened: list[tuple[str | None, int]] = []
     """The anchors of the mappings and lists around, and how many values came before each."""
@@ -69,6 +73,16 @@ def _broken_bound(text: str) -> str:
         if values > MAX_VALUES:
             return f"must hold at most {MAX_VALUES:,} values, those of aliases counted each time"
     return ""
+
+
+def _deepest_possible(text: str) -> int:
+    """A depth that nothing in a YAML text can exceed.
+
+    A level takes a bracket or a column at the beginning of a line; a list may begin in the column
+    of its mapping.
+    """
+    columns = max(map(len, _LINE_BEGIN.findall(text)), default=0)
+    return 2 * (columns + 1) + text.count("[") + text.count("{")
 
 
 def read_mapping(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..declaration import did_you_mean, refuse
+from ..declaration.plain_files import json_value, read_plain
 from ..moments import Values
+
+MAX_BYTES = 256 * 2**20
+"""How large a file of values may be."""
 
 
 @dataclass(frozen=True, eq=False)  # comparing arrays does not give a single boolean
@@ -45,7 +49,8 @@ def read_table(file: str) -> ValueTable:
     except UnreadableTableError as error:
         raise refuse("file", file, str(error), _HINT) from None
     except Exception as error:  # numpy, csv and json fail in many ways
-        reason = " ".join(str(error).split()) or type(error).__name__
+        why = error.strerror if isinstance(error, OSError) else error
+        reason = " ".join(str(why).split()) or type(error).__name__
         raise refuse("file", file, f"can't be read: {reason}", _HINT) from None
     if not len(table.values):
         raise refuse("file", file, "holds no values", _HINT)
@@ -65,8 +70,8 @@ def _sibling_names(path: Path, limit: int = 20) -> list[str]:
 
 
 def _read_csv(path: Path) -> ValueTable:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row]
+    text = read_plain(path, MAX_BYTES).decode()
+    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     header = [name.strip().lower() for name in rows[0]] if rows else []
     if header in (["step", "value"], ["value"]):
         rows = rows[1:]
@@ -83,7 +88,7 @@ def _read_csv(path: Path) -> ValueTable:
 
 
 def _read_json(path: Path) -> ValueTable:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json_value(read_plain(path, MAX_BYTES))
     if isinstance(content, dict) and set(content) == {"step", "value"}:
         values, steps = _numbers(content["value"]), _numbers(content["step"])
         if len(values) != len(steps):
@@ -93,7 +98,7 @@ def _read_json(path: Path) -> ValueTable:
 
 
 def _read_npy(path: Path) -> ValueTable:
-    array = np.load(path, allow_pickle=False)
+    array = np.load(io.BytesIO(read_plain(path, MAX_BYTES)), allow_pickle=False)
     if array.ndim != 1 or array.dtype.kind not in "fiu":
         raise UnreadableTableError(
             f"must be one row of numbers, and is {array.dtype} of shape {array.shape}"

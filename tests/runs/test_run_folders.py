@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from trainer.runs.run_folders import run_folders
+from trainer.runs.trial import mark_as_trial
 
 NAMES = ("config.yaml", "result.json", "schedule.svg")
 
@@ -70,7 +71,7 @@ def test_only_runs_are_runs(tmp_path: Path, leave: Callable[[Path, Path], None],
     if kind == "a search":
         (tmp_path / "study.journal").touch()
         for path in runs:
-            (path / "trial.json").write_text(json.dumps({"trial": int(path.name)}))
+            mark_as_trial(path, int(path.name), "eval_loss", {})
     leave(tmp_path, runs[1])
     assert run_folders([tmp_path]) == runs
 

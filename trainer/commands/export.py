@@ -8,11 +8,12 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schedules.declaration import Refused, within
+from schedules.declaration.plain_files import json_value, read_plain
 
 from ..config.experiment import Experiment
 from ..data import Split
@@ -21,7 +22,7 @@ from ..engine.startup import import_tensorflow, stderr_to, versions
 from ..models import Model
 from ..models.exports import Export
 from ..models.in_memory import GivenModel
-from ..runs.atomic_files import write
+from ..runs.atomic_files import process_lives, write
 from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder, display_path
 from .restored import Restored
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from ..engine.network import Network
 
+MAX_DESCRIPTION_BYTES = 16 * 2**20
 COMPARED = 256
 """How many test examples the file and the network are compared on."""
 
@@ -69,7 +71,7 @@ def leave(experiment: Experiment, folder: Folder) -> int:
         return DONE
     try:
         print(exported(experiment, folder))
-    except (ExportError, Refused) as failed:
+    except (ExportError, OSError, Refused) as failed:
         print(failed, file=sys.stderr)
         return FAILED
     return DONE
@@ -94,11 +96,13 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
         "state": this.digest(),
         "takes": export.inputs,
     }
-    if path.exists() and description.exists():
-        about = json.loads(description.read_text(encoding="utf-8"))
-        if made_of.items() <= about.items():
-            return Exported(path, about)
+    about = _description(description) if path.exists() else {}
+    if made_of.items() <= about.items() and about.keys() >= {"max_difference", "compared_on"}:
+        return Exported(path, about)
     path.parent.mkdir(exist_ok=True)
+    for left in path.parent.glob(f".*.{path.name}"):
+        if left.name.split(".")[1].isdecimal() and not process_lives(int(left.name.split(".")[1])):
+            _remove(left)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         import_tensorflow(folder.tensorflow_log)
@@ -131,6 +135,15 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     }
     write(description, json.dumps(about, indent=1) + "\n")
     return Exported(path, about)
+
+
+def _description(path: Path) -> dict[str, Any]:
+    """What stands beside an exported file; nothing where that can't be read."""
+    with suppress(OSError, ValueError):
+        about = json_value(read_plain(path, MAX_DESCRIPTION_BYTES, follow_links=False))
+        if isinstance(about, dict):
+            return about
+    return {}
 
 
 def _written(export: Export, this: Restored, data: Split, draft: Path) -> tuple[float, int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.atomic_files import json_objects
+from ..runs.metrics_file import metric_rows, read_lines
 
 if TYPE_CHECKING:
     import keras
@@ -64,8 +64,7 @@ class Outcome:
         return _columns([row for row in self._rows() if "loss" not in row])
 
     def _rows(self) -> list[dict[str, Any]]:
-        metrics = self.folder / "metrics.jsonl"
-        return list(json_objects(metrics.read_bytes())) if metrics.exists() else []
+        return list(metric_rows(read_lines(self.folder / "metrics.jsonl")))
 
 
 def _columns(rows: list[dict[str, Any]]) -> History:

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from schedules.declaration import refuse
-from schedules.declaration.yaml_files import read_bounded
+from schedules.declaration.yaml_files import read_mapping
 
 from ..runs.folder import Folder
 from .allow_code import without_granted_permission
@@ -30,10 +30,10 @@ def rerun_config(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if source is None:
         return DictConfig(without_granted_permission(composed, overrides))
     file = Folder(Path(source)).config
-    if not file.is_file():
+    if not Folder(Path(source)).has_config():
         rule = "is not the folder of a run: it has no config.yaml"
         raise refuse("rerun", source, rule, "rerun=outputs/DAY/TIME")
-    rerun: Any = OmegaConf.to_container(OmegaConf.create(read_bounded(file)), resolve=False)
+    rerun: Any = read_mapping(file, resolve=False, option="rerun", follow_links=False)
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         if key == "experiment":

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from schedules.declaration import ABSENT, did_you_mean, refuse
+from schedules.declaration.plain_files import open_plain
 
 File = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 """A path, relative to the working directory; a run records the absolute path in its config."""
@@ -21,9 +22,12 @@ def reading(path: str, file: Path) -> Iterator[None]:
     """Turns errors of the operating system about `file` into a refusal of the override `path`.
 
     Raises:
-        Refused: when the file is missing, with the name nearest to its own, or is not readable.
+        Refused: when the file is missing, with the name nearest to its own, or is not readable, as
+            no pipe or device is.
     """
     try:
+        if not file.is_dir():
+            open_plain(file).close()
         yield
     except FileNotFoundError:
         raise missing(path, file) from None

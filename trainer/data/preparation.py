@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any, Self
 
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from schedules.declaration import ABSENT, refuse
+from schedules.declaration.plain_files import json_value, read_plain
 
+from ..runs.atomic_files import write
 from .input_preparation import InputPreparation
 from .trees import Tree, map_tree
 
 Names = tuple[str, ...] | None
 """The names of the classes 0, 1, 2 …; None where they have none."""
+MAX_BYTES = 64 * 2**20
+"""How large a preparation may be that is read."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Preparation:
         inputs = map_tree(_fields, self.inputs)
         record = {"inputs": inputs} if several else dict(inputs)
         record |= {"names": self.names, "columns": self.columns}
-        Path(path).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write(Path(path), json.dumps(record, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
@@ -88,7 +93,7 @@ class Preparation:
             Refused: when the file can't be read.
         """
         try:
-            fields = json.loads(Path(path).read_text(encoding="utf-8"))
+            fields = json_value(read_plain(path, MAX_BYTES, follow_links=False))
             names, columns = fields.pop("names"), fields.pop("columns")
             inputs: Tree[InputPreparation] = (
                 {name: _input(one) for name, one in fields["inputs"].items()}
@@ -99,7 +104,8 @@ class Preparation:
             names = map_tree(_immutable, names) if by_name else _immutable(names)
             return cls(inputs, names, _immutable(columns))
         except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-            raise refuse(str(path), ABSENT, f"can't be read: {error}") from None
+            why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+            raise refuse(str(path), ABSENT, f"can't be read: {why}") from None
 
 
 def _fields(one: InputPreparation) -> dict[str, Any]:
@@ -111,7 +117,8 @@ def _fields(one: InputPreparation) -> dict[str, Any]:
 
 
 def _input(fields: dict[str, Any]) -> InputPreparation:
-    return InputPreparation(**{key: _immutable(value) for key, value in fields.items()})
+    known = InputPreparation(**fields)  # refuses other keys
+    return TypeAdapter(InputPreparation).validate_python(vars(known))
 
 
 def _immutable(value: Any) -> Any:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, FiniteFloat
 
 from schedules import Schedule
 from schedules.declaration import Declaration
+from schedules.declaration.plain_files import read_plain
 
 from ..config.experiment import Experiment
 from ..runs.atomic_files import write
@@ -54,8 +55,7 @@ class _Kept(BaseModel):
     def read(cls, file: Path) -> Self | None:
         """What a file has, or None where it is missing or spoilt in whatever way."""
         try:
-            with file.open("rb") as opened:
-                kept = cls.model_validate_json(opened.read(LARGEST))
+            kept = cls.model_validate_json(read_plain(file, LARGEST))
         except (OSError, ValueError):
             return None
         return kept if ALL in kept.rates else None

@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from schedules.declaration.plain_files import read_plain
+
 from ..config.experiment import Experiment
 from ..runs.checkpoints import CheckpointMismatchError, Saved
 from ..runs.folder import Folder
-from .compile_cache import cache_choice, cached_choice
+from .compile_cache import LARGEST, cache_choice, cached_choice
 from .compile_measuring import CompileChoice, Measurable, measure, rate
 from .program import Compiled
 
@@ -81,12 +83,12 @@ def compile_program(
 
 def _kept(folder: Folder) -> CompileChoice | None:
     """The choice of an earlier process on this folder."""
-    if not folder.compile_choice.exists():
-        return None
     try:
         choice: CompileChoice = TypeAdapter(CompileChoice).validate_json(
-            folder.compile_choice.read_bytes()
+            read_plain(folder.compile_choice, LARGEST, follow_links=False)
         )
+    except FileNotFoundError:
+        return None
     except ValidationError as error:
         what = error.errors()[0]["msg"]
         raise CheckpointMismatchError(f"{folder.compile_choice.name} is spoilt: {what}") from None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from schedules.declaration import Flag, refuse
+from schedules.declaration import Flag, Refused, refuse
 
 from ..data import Facts
 from .model import Model
@@ -81,7 +81,9 @@ class KerasFile(Model):
                     rule = f"is damaged: {damaged} does not match its checksum"
                     raise refuse("model.path", self.path, rule, hint)
                 return json.loads(file.read(CONFIG))
-        except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (zipfile.BadZipFile, ValueError, RecursionError) as error:
+            if isinstance(error, Refused):
+                raise
             rule = f"is no .keras file: {error}"
             raise refuse("model.path", self.path, rule, hint) from None
 

@@ -22,10 +22,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from schedules.declaration.plain_files import json_value, read_plain
+
 from .atomic_files import flush_folder
 
 FORMAT = 2
 STATE = "state.npz"
+MAX_MANIFEST_BYTES = 64 * 2**20
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -63,7 +66,7 @@ class CheckpointId(NamedTuple):
     @classmethod
     def parse(cls, name: str) -> CheckpointId | None:
         """Reads the name of a checkpoint's folder; None for any other name."""
-        match = re.fullmatch(r"step-(\d+)(?:-rewind-(\d+))?", name)
+        match = re.fullmatch(r"step-([0-9]{1,18})(?:-rewind-([0-9]{1,18}))?", name)
         return cls(int(match[1]), int(match[2] or 0)) if match else None
 
 
@@ -231,7 +234,9 @@ def read(path: Path) -> Saved:
         DamagedCheckpointError: when the files differ from what the manifest says.
     """
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json_value(
+            read_plain(path / "manifest.json", MAX_MANIFEST_BYTES, follow_links=False)
+        )
         body = manifest["body"]
         if manifest["sha256"] != _digest(body):
             raise DamagedCheckpointError("manifest.json does not match its own checksum")
@@ -239,12 +244,18 @@ def read(path: Path) -> Saved:
             raise DamagedCheckpointError(
                 f"is of format {body['format']}, and this version reads {FORMAT}"
             )
-        if body["files"] != {STATE: _fingerprint((path / STATE).read_bytes())}:
+        size = body["files"][STATE]["bytes"]
+        content = read_plain(path / STATE, size, follow_links=False)
+        if body["files"] != {STATE: _fingerprint(content)}:
             raise DamagedCheckpointError(f"{STATE} does not match its checksum")
         with np.load(path / STATE, allow_pickle=False) as arrays:
             return Saved(body["step"], {name: arrays[name] for name in arrays}, body["about"])
     except DamagedCheckpointError:
         raise
+    except OSError as error:
+        raise DamagedCheckpointError(
+            f"{Path(error.filename or path).name}: {error.strerror}"
+        ) from None
     except Exception as error:
         raise DamagedCheckpointError(f"{type(error).__name__}: {error}") from None
 

@@ -15,13 +15,12 @@ from schedules.declaration import ABSENT, Refused, refuse
 from schedules.declaration.yaml_files import read_bounded, read_mapping
 
 from .atomic_files import remove_drafts, write
+from .known_secrets import holds_secret
 from .lock import Lock
 from .result_file import read_result
 
 # Ten times as fast as the one in Python, where PyYAML was built with it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-from .known_secrets import holds_secret
 
 
 class Folder:
@@ -60,13 +59,13 @@ class Folder:
             raise refuse(str(self.config), ABSENT, "holds no mapping")
         return config
 
-    def resolved_config(self) -> dict[str, Any]:
-        """The values of `config.yaml`, with interpolations resolved.
+    def unresolved_config(self) -> dict[str, Any]:
+        """As `read_config`, with numbers as Hydra reads them.
 
         Raises:
             Refused: when the file can't be read, or holds no mapping.
         """
-        return read_mapping(self.config, option="config.yaml", follow_links=False)
+        return read_mapping(self.config, resolve=False, option="config.yaml", follow_links=False)
 
     def has_config(self) -> bool:
         """Whether there is anything under the name of the config."""

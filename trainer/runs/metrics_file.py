@@ -69,7 +69,7 @@ def read_series(path: Path) -> tuple[dict[str, Points], dict[str, Points]]:
         return _series(_rows(sample)), _series(_rows(evaluated))
     except OSError as error:
         why = str(error.strerror)
-    except ValueError:
+    except (ValueError, OverflowError):
         why = "a line is no row"
     raise refuse(str(path), ABSENT, f"can't be read: {why}")
 
@@ -84,18 +84,26 @@ def _rows(lines: Sequence[bytes]) -> list[dict[str, Any]]:
         rows = json.loads(b"[" + b",".join(lines) + b"]")
     except RecursionError:
         raise ValueError("nests too deep") from None
-    if not all(isinstance(row, dict) and _is_step(row.get("step")) for row in rows):
+    if set(map(type, rows)) - {dict}:
         raise ValueError("is no row")
     return list(rows)
 
 
 def _series(rows: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
+    """The columns of some rows.
+
+    Raises:
+        ValueError, OverflowError: when one has no step, or a number that no float holds.
+    """
     columns: dict[str, tuple[list[int], list[float]]] = {}
     for row in rows:
+        step: Any = row.get("step")
+        if not _is_step(step):
+            raise ValueError("is no row")
         for name, value in row.items():
-            if name not in NOT_MEASURED and value is not None and _is_number(value):
+            if name not in NOT_MEASURED and isinstance(value, (int, float)):
                 steps, values = columns.setdefault(name, ([], []))
-                steps.append(row["step"])
+                steps.append(step)
                 values.append(value)
     return {
         name: (np.array(steps, np.int64), np.array(values, np.float64))

@@ -5,18 +5,24 @@ Trackers copy `config.yaml` and `result.json` to their artifacts, and people cop
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from schedules.declaration import ABSENT, Refused, refuse
+from schedules.declaration.plain_files import json_value, open_plain, read_plain
+from schedules.declaration.yaml_files import MAX_BYTES
+
 from .folder import Folder
 from .study import JOURNAL
-from .trial import TRIAL_FILE
+from .trial import TRIAL_FILE, read_trial
 
 INDEX = "sweep.json"
 """The file in a sweep's folder that maps each job, by a hash of its overrides, to its folder."""
+MAX_INDEX_BYTES = 64 * 2**20
+MAX_FIRST_ROWS_BYTES = 2**16
+"""The bytes of rows among which one with a measured time is looked for."""
 WRITTEN_BY_RUNS = ("metrics.jsonl", ".lock")
 """Files beside `config.yaml` that only a run writes: no tracker copies them."""
 
@@ -44,20 +50,50 @@ def _below(root: Path) -> Iterator[Path]:
         if "config.yaml" in files and set(files).intersection(WRITTEN_BY_RUNS):
             yield folder
             inner.clear()  # a run's folder holds no other runs
-        elif INDEX in files or JOURNAL in files:
-            yield from filter(_has_begun, _jobs(folder))
+        elif jobs := list(_jobs(folder)) if INDEX in files or JOURNAL in files else []:
+            yield from filter(_has_begun, jobs)
             inner.clear()
 
 
 def _jobs(sweep: Path) -> Iterator[Path]:
     """The folders of a sweep's jobs, or of a search's trials."""
-    with suppress(FileNotFoundError, ValueError):
-        index = json.loads((sweep / INDEX).read_text(encoding="utf-8"))
-        yield from (sweep / name for name in index.values())
+    with suppress(Refused):
+        yield from (sweep / name for name in read_index(sweep).values())
     for file in sweep.glob(f"*/{TRIAL_FILE}"):
-        with suppress(ValueError):
-            if str(json.loads(file.read_text(encoding="utf-8"))["trial"]) == file.parent.name:
+        with suppress(Refused):
+            about = read_trial(file.parent)
+            if about and str(about.trial) == file.parent.name:
                 yield file.parent
+
+
+def read_index(sweep: Path) -> dict[str, str]:
+    """The name of each job's folder by a hash of its overrides; empty where no job has one yet.
+
+    Raises:
+        Refused: when the file can't be read, or is no index.
+    """
+    path = sweep / INDEX
+    try:
+        index = json_value(read_plain(path, MAX_INDEX_BYTES, follow_links=False))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        why = str(error.strerror)
+    except ValueError as error:
+        why = str(error)
+    else:
+        if isinstance(index, dict) and all(map(_is_below, index.values())):
+            return index
+        why = "it must map hashes to names of folders below it"
+    hint = "hydra.sweep.dir=… begins another sweep"
+    raise refuse(str(path), ABSENT, f"can't be read: {why}", hint)
+
+
+def _is_below(name: object) -> bool:
+    """Whether it names a folder below that of the index."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _has_begun(path: Path) -> bool:
@@ -68,17 +104,21 @@ def _has_begun(path: Path) -> bool:
 
 def _identity(path: Path) -> Identity | None:
     """What a run and its copies have in common; None where no row tells yet."""
-    with suppress(FileNotFoundError), (path / "metrics.jsonl").open("rb") as rows:
-        for row in rows:
+    with (
+        suppress(OSError),
+        open_plain(path / "metrics.jsonl", follow_links=False) as rows,
+    ):
+        for row in rows.read(MAX_FIRST_ROWS_BYTES).splitlines():
             if b'"updates_per_second"' in row and b'"updates_per_second": null' not in row:
-                return Folder(path).config.read_bytes(), row
+                config = read_plain(Folder(path).config, MAX_BYTES, follow_links=False)
+                return config, row
     return None
 
 
 def _progress(path: Path) -> tuple[int, int, int, Path]:
     """Sorts by the rows that were written, the most first, and then by the path's length."""
     metrics = path / "metrics.jsonl"
-    size = metrics.stat().st_size if metrics.exists() else 0
+    size = metrics.lstat().st_size if metrics.is_file() else 0
     return -size, len(path.parts), len(str(path)), path
 
 

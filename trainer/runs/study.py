@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schedules.declaration import Refused, did_you_mean, refuse
+from schedules.declaration import ABSENT, Refused, did_you_mean, refuse
+from schedules.declaration.plain_files import open_plain
 
 if TYPE_CHECKING:
     import optuna
@@ -78,11 +81,21 @@ def check_pruner(settings: Mapping[str, Any]) -> None:
 def open_study(
     journal: Path, direction: str | None = None, pruner: optuna.pruners.BasePruner | None = None
 ) -> optuna.Study:
-    """The study in a journal; with a `direction`, a new one is made where the journal has none."""
+    """The study in a journal; with a `direction`, a new one is made where the journal has none.
+
+    Raises:
+        Refused: when the journal can't be read.
+    """
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    try:
+        with suppress(FileNotFoundError):
+            open_plain(journal).close()
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    except Exception as error:  # whatever Optuna meets in a line that it has not written
+        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise refuse(str(journal), ABSENT, f"can't be read as a journal: {why}") from None
     sampler = optuna.samplers.RandomSampler()  # replaced by whoever draws
     if direction is None:
         return optuna.load_study(study_name=NAME, storage=storage, sampler=sampler, pruner=pruner)
@@ -110,9 +123,10 @@ def live_trial(study: optuna.Study, record: optuna.trial.FrozenTrial) -> optuna.
 
 def cut_torn_line(journal: Path) -> None:
     """Cuts off a last line that a power cut has torn, since Optuna can't read it."""
-    if journal.exists() and not (content := journal.read_bytes()).endswith(b"\n"):
-        with journal.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+    with suppress(OSError), open_plain(journal) as file:
+        content = file.read()
+        if not content.endswith(b"\n"):
+            os.truncate(journal, content.rfind(b"\n") + 1)
 
 
 def optuna_object(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from ..runs.atomic_files import write
+from schedules.declaration import Refused
+
 from ..runs.folder import Folder
 
 SUBDIR = "hydra.sweep.subdir"
@@ -46,9 +47,24 @@ class SweepJob:
 
     @property
     def status(self) -> str | None:
-        """How its run ended, or None without a result."""
-        result = Folder(self.path).read_result()
-        return result["status"] if result else None
+        """How its run ended, or None without a result that can be read."""
+        result = self.result()
+        return str(result["status"]) if result else None
+
+    def result(self) -> dict[str, Any] | None:
+        """What its run left in `result.json`; None where there is none, or it can't be read."""
+        with suppress(Refused):
+            return Folder(self.path).read_result()
+        return None
+
+    @property
+    def failure(self) -> str:
+        """Why its run failed, or how else it ended."""
+        try:
+            result = Folder(self.path).read_result() or {}
+        except Refused as refused:
+            return str(refused)
+        return str(result.get("reason", result.get("status", "it wrote no result")))
 
     def __str__(self) -> str:
         return f"{self.name or self.path.name}  {self.label}".rstrip()
@@ -100,8 +116,8 @@ def wait_for_owner(job: SweepJob) -> None:
 
 def _result_time(job: SweepJob) -> int | None:
     """When the job's result was written last, or None without a result."""
-    with suppress(FileNotFoundError):
-        return Folder(job.path).result.stat().st_mtime_ns
+    with suppress(OSError):
+        return Folder(job.path).result.lstat().st_mtime_ns
     return None
 
 
@@ -120,8 +136,10 @@ def _record_failure(
 
 def write_failure(job: SweepJob, reason: str) -> None:
     """Writes the result of a job that failed before it could write one."""
-    result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
-    write(Folder(job.path).result, json.dumps(result, indent=1) + "\n")
+    with suppress(OSError):  # the report says what can't be read there
+        Folder(job.path).write_result(
+            {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
+        )
 
 
 def failure_summary(failed: Sequence[SweepJob], total: int) -> str:
@@ -130,8 +148,7 @@ def failure_summary(failed: Sequence[SweepJob], total: int) -> str:
     def lines() -> Iterator[str]:
         yield f"{len(failed)} of {total} jobs failed:"
         for job in failed:
-            result = Folder(job.path).read_result() or {}
-            reason = str(result.get("reason", result.get("status", "it wrote no result")))
+            reason = job.failure
             yield f"  {job}"
             yield "    " + reason.replace("\n", "\n    ")
 

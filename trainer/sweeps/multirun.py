@@ -20,7 +20,7 @@ from ..commands.dry_run import agreed_plan, folder_state
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
 from ..runs.report import refresh
-from ..runs.run_folders import INDEX
+from ..runs.run_folders import INDEX, read_index
 from ..runs.study import JOURNAL
 from .composed import ComposedJob, Composer, collecting
 from .jobs import SUCCESSFUL, SweepError, SweepJob, failure_summary, launch_jobs
@@ -114,8 +114,7 @@ class Multirun:
         The folder is what `hydra.sweep.subdir` says, the one before, or the next number that is
         free.
         """
-        file = self.path / INDEX
-        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        before = read_index(self.path)
         free_numbers = (str(n) for n in count() if not (self.path / str(n)).exists())
         index: dict[str, str] = {}
         jobs = []

@@ -6,10 +6,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from hydra.core.utils import JobReturn, JobStatus
+
+from schedules.declaration.plain_files import open_descriptor, open_plain
 
 from .jobs import JobError
 
@@ -34,7 +38,9 @@ class Place:
         thread_count = str(len(self.cores))
         threads = {"TF_NUM_INTRAOP_THREADS": thread_count, "OMP_NUM_THREADS": thread_count}
         gpu = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
-        with (folder / OUTPUT).open("ab") as output, (folder / ERRORS).open("wb") as errors:
+        output_file, errors_file = (_log(folder / name) for name in (OUTPUT, ERRORS))
+        with output_file as output, errors_file as errors:
+            errors.truncate(0)
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -104,14 +110,20 @@ class Task:
 
     def last_lines(self, count: int = 1, file: str = OUTPUT) -> str:
         """The last lines of one of its log files."""
-        path = self.folder / file
-        if not path.exists():
-            return ""
-        end = path.read_bytes()[-4000:].decode(errors="replace")
-        return "\n".join(end.splitlines()[-count:])
+        with suppress(OSError), open_plain(self.folder / file, follow_links=False) as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - 4000))
+            end = log.read(4000).decode(errors="replace")
+            return "\n".join(end.splitlines()[-count:])
+        return ""
 
     def _failure_reason(self, code: int) -> str:
         """Why the process ended with an exit code other than 0."""
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         return self.last_lines(8, ERRORS) or f"ended with exit code {code}"
+
+
+def _log(path: Path) -> BinaryIO:
+    """A log file to which a job adds, made where it is not there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+    return os.fdopen(open_descriptor(path, flags), "ab")

@@ -10,10 +10,10 @@ from typing import Any
 
 from schedules.declaration.functions import CODE_ERRORS
 
-from ..runs.atomic_files import json_objects
 from ..runs.folder import Folder
 from ..runs.identity import flat
 from ..runs.known_secrets import veil
+from ..runs.metrics_file import metric_rows, read_lines
 from ..runs.provenance import code
 from . import Log, Row, Rows, Tracked, Tracker, TrackerRun
 from .backlog import Act, Backlog
@@ -162,7 +162,7 @@ class TrackerThread:
         if self._earlier_rows_read or not step or not metrics.exists():
             return []
         self._earlier_rows_read = True
-        return [row for row in json_objects(metrics.read_bytes()) if is_before(row, step)]
+        return [row for row in metric_rows(read_lines(metrics)) if is_before(row, step)]
 
     def _is_silent(self) -> bool:
         since = self._busy_since

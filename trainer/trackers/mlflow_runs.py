@@ -5,15 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from schedules.declaration.plain_files import json_value, read_plain
 
 from ..runs.atomic_files import write
 from .tracker import Tracked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+MAX_BYTES = 2**16
+"""How large a file of ids may be."""
 
 
 def create_parent(client: MlflowClient, experiment: str, name: str) -> str:
@@ -41,7 +46,9 @@ def kept_run_id(file: Path, client: MlflowClient, home: Path, create: Callable[[
 
 def read_ids(file: Path) -> dict[str, str]:
     """What a file of this module has: a run's id, and where the store is; empty where none is."""
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    with suppress(FileNotFoundError):
+        return dict(json_value(read_plain(file, MAX_BYTES, follow_links=False)))
+    return {}
 
 
 @contextmanager

@@ -13,12 +13,15 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from schedules.declaration import Flag, refuse
+from schedules.declaration.plain_files import json_value, read_plain
 
 from ..runs.atomic_files import write
 from ..runs.known_secrets import veil
 from .model_files import model_files
 from .rows import Row
 from .tracker import Tracked, Tracker, TrackerRun
+
+MAX_ID_BYTES = 2**16
 
 
 class Wandb(Tracker):
@@ -62,7 +65,9 @@ class Wandb(Tracker):
         import wandb
 
         file = run.folder / f"{run.tracker_name}.json"
-        run_id = json.loads(file.read_text(encoding="utf-8"))["run_id"] if file.exists() else None
+        run_id = None
+        with suppress(FileNotFoundError):
+            run_id = json_value(read_plain(file, MAX_ID_BYTES, follow_links=False))["run_id"]
         wandb_run = wandb.init(
             mode=self.mode,
             project=veil(self.project),

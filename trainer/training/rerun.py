@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from schedules.declaration.plain_files import read_plain
 
 from ..runs.atomic_files import write
 from ..runs.folder import Folder
@@ -14,15 +15,17 @@ from ..runs.identity import is_free
 from ..runs.redaction import same_but_for_secrets
 from .run_config import complete_config
 
+MAX_BYTES = 2**20
 COMPARED = ("steps", "compile", "together", "device", "replicas", "cores", "data_digest", "git")
 """What else the bits of the weights hang on, besides the config and the versions."""
 
 
 def prepare(source: Path, folder: Folder) -> None:
     """Lets the run in `folder` begin with what the one in `source` chose by measuring."""
-    chosen = Folder(source).compile_choice
-    if chosen.exists() and not folder.compile_choice.exists():
-        shutil.copyfile(chosen, folder.compile_choice)
+    if not folder.compile_choice.exists():
+        with suppress(FileNotFoundError):
+            chosen = read_plain(Folder(source).compile_choice, MAX_BYTES, follow_links=False)
+            write(folder.compile_choice, chosen.decode(errors="replace"))
 
 
 def compare(source: Path, folder: Folder) -> str | None:
@@ -40,10 +43,10 @@ def compare(source: Path, folder: Folder) -> str | None:
         for path in old
     ):
         return None
-    same = before["weights_digest"] == now["weights_digest"]
+    same = before.get("weights_digest") == now.get("weights_digest")
     differences = list(_differences(before, now))
     now["rerun"] = {"of": str(source.resolve()), "same": same, "differences": differences}
-    write(folder.result, json.dumps(now, indent=1) + "\n")
+    folder.write_result(now)
     if same:
         return f"the same run as {source}: every bit of the weights is equal"
     lines = differences or ["nothing that was recorded; is an operation not deterministic?"]

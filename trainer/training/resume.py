@@ -49,8 +49,9 @@ def go_on(session: Session, saved: Saved | None) -> None:
         return
     free = ("data", "seed", "compile", "replicas")
     for name, value in session.identity.items():
-        if saved.about[name] != value:
-            differs = f"its {name} is {saved.about[name]}, and this run's is {value}"
+        before = saved.about.get(name)
+        if before != value:
+            differs = f"its {name} is {before}, and this run's is {value}"
             if name not in free:
                 raise CheckpointMismatchError(differs)
             if experiment.resume.policy != "config":

@@ -11,13 +11,13 @@ import yaml
 from omegaconf import OmegaConf
 
 from schedules.declaration import ABSENT, Refused, refuse, yaml_text
-from schedules.declaration.yaml_files import read_mapping
 
 from ..config.experiment import Experiment
 from ..config.hydra import refusing_hydra_errors, to_plain
 from ..config.plan import Plan
 from ..runs.atomic_files import write
 from ..runs.checkpoints import Checkpoints
+from ..runs.events import own_events
 from ..runs.folder import Folder
 from ..runs.identity import flat, is_free
 from ..runs.redaction import KeyPath, same_but_for_secrets, with_placeholders, with_secrets
@@ -50,6 +50,7 @@ def declare(
     Raises:
         Refused: with a table of the differences.
     """
+    own_events(folder.path)  # what can't be repeated is refused before TensorFlow comes in
     if not folder.has_updates():
         folder.compile_choice.unlink(missing_ok=True)  # measured for who knows which config
     agreed = agree(folder, plan, placeholders, with_objects)
@@ -72,7 +73,7 @@ def agree(
     Raises:
         Refused: with a table of the differences.
     """
-    if not folder.has_updates() or not folder.config.exists():
+    if not folder.has_updates() or not folder.has_config():
         return plan
     experiment = plan.experiment
     differences = [
@@ -166,7 +167,7 @@ def _read(folder: Folder, secrets: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Refused: also where a secret is in neither.
     """
-    written = with_secrets(read_mapping(folder.config, resolve=False), secrets)
+    written = with_secrets(folder.unresolved_config(), secrets)
     with refusing_hydra_errors(()):
         return to_plain(OmegaConf.create(written))
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from schedules.declaration import ABSENT, Refused, Whole, refuse
+from schedules.declaration.plain_files import open_plain
 
 from ..files import File, missing, reading, unreadable
 from ..input_preparation import Normalise
@@ -140,7 +141,9 @@ class ImageFiles:
 
     def _image(self, file: Path) -> NDArray[np.uint8]:
         try:
-            return decode_image(file.read_bytes(), self.shape[1:], resize=self._resize)
+            with open_plain(file) as opened:
+                content = opened.read()
+            return decode_image(content, self.shape[1:], resize=self._resize)
         except OSError as error:
             raise unreadable("path", file, error.strerror) from None
         except Refused as refused:

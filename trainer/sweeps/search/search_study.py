@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from schedules.declaration import refuse
 
-from ...runs.folder import Folder
 from ...runs.study import JOURNAL, cut_torn_line, live_trial, make_pruner, open_study
 from ..jobs import SweepJob
 from .settings import Settings, trial_sampler
@@ -87,7 +86,7 @@ class SearchStudy:
             reports = self.trials()[int(job.path.name)].intermediate_values
             for count, reported in reports.items():
                 trial.report(reported, count)
-        result = Folder(job.path).read_result() or {}
+        result = job.result() or {}
         value = result.get("metrics", {}).get(metric)
         worst = inf if self._settings.resolved_direction() == "minimize" else -inf
         match result.get("status"):
