@@ -1,6 +1,10 @@
 """Composable schedules for any training hyperparameter, exact at every boundary."""
 
-from .declaration.gc_pause import gc_paused
+from .interrupt import leave_while_importing
+
+leave_while_importing()
+
+from .declaration.gc_pause import gc_paused  # noqa: E402
 
 with gc_paused():
     from . import kinds  # noqa: F401  # registers every kind

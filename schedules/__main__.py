@@ -43,6 +43,7 @@ with gc_paused(freeze=True):
     from .command_line import add_config_options, message, read_previews
     from .declaration import Refused, did_you_mean, plugins, refuse
     from .declaration.kind import families
+    from .interrupt import exiting_when_interrupted
     from .plots.save import FORMATS, save, write_file
     from .plots.terminal import has_display, plot, shows_colours
 
@@ -57,6 +58,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+@exiting_when_interrupted()
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one command and exits with 0, or with 2 and the reason on stderr."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]

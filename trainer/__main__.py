@@ -19,6 +19,7 @@ with gc_paused(freeze=True):
     from omegaconf import DictConfig
 
     from schedules import Refused
+    from schedules.interrupt import exiting_when_interrupted
 
     from .commands.job import Job
     from .config.conf_folder import CONF
@@ -32,6 +33,7 @@ with gc_paused(freeze=True):
     from .config.hydra_loader import checked_configs
     from .config.secret_values import with_secrets_in_environment
     from .runs.exit_codes import FAILED, REFUSED
+    from .runs.footprint import made_folders, remove_made
     from .runs.known_secrets import know_environment
     from .runs.report import REPORT_SECONDS, refresh
     from .runs.terminal import lenient_streams
@@ -39,6 +41,7 @@ with gc_paused(freeze=True):
     from .sweeps.jobs import JobError, SweepError
 
 
+@exiting_when_interrupted()
 @lenient_streams()
 def main() -> None:
     """Runs Hydra's command line and exits with 0, 1, 2 or 128 + a signal's number."""
@@ -48,6 +51,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     codes: list[int] = []
     main_process = os.getpid()
+    made = made_folders()
 
     def job(config: DictConfig) -> None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -56,6 +60,8 @@ def main() -> None:
             # What a job raises, Hydra announces with words of its own.
             with reporting(codes):
                 codes.append(train(config))
+            if codes[-1] == REFUSED:  # Hydra makes the run folder before it asks us
+                remove_made(Path(HydraConfig.get().runtime.output_dir))
 
     with reporting(codes), refusing_hydra_errors(arguments), checked_configs():
         check_flags(arguments)
@@ -65,6 +71,8 @@ def main() -> None:
             sys.exit()
         hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name="config")(job)()
     code = max(codes, default=0)
+    if code == REFUSED:
+        made.remove_empty()
     if code > 128:  # all is written, and taking TensorFlow down takes seconds that nobody has
         sys.stdout.flush()
         sys.stderr.flush()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schedules.declaration import Refused, refuse
+from schedules.interrupt import exiting_when_interrupted
 
 from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
@@ -26,6 +27,7 @@ Every order but status is written to events.jsonl with its step, and
 """
 
 
+@exiting_when_interrupted()
 @lenient_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Sends orders, waits for the answer, prints it, and returns the exit code.

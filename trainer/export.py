@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schedules.declaration import ABSENT, Refused, did_you_mean, refuse
+from schedules.interrupt import exiting_when_interrupted
 
 from .commands.checks import check_export
 from .commands.export import ExportError, exported
@@ -18,6 +19,7 @@ from .runs.folder import Folder
 from .runs.terminal import lenient_streams
 
 
+@exiting_when_interrupted()
 @lenient_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exports the model of a run and gives the exit code: 0, 1 for a failure, 2 for a refusal."""

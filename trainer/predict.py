@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from schedules.declaration import Refused, refuse
+from schedules.interrupt import exiting_when_interrupted
 
 from .commands.predict import FORMATS, PARTS, _among, _compare, predict
 from .commands.restored import Restored, declared
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     pass
 
 
+@exiting_when_interrupted()
 @lenient_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Predicts, writes it down, prints how good it is; gives the exit code: 0, 1 or 2."""

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from schedules.interrupt import exiting_when_interrupted
+
 from .runs.report import write_report
 from .runs.results import find_runs
 from .runs.terminal import lenient_streams
 
 
+@exiting_when_interrupted()
 @lenient_streams()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes `sweep.csv` and `report.html` about all runs in the given folders."""

@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -24,6 +24,7 @@ from ..data.sources.in_memory import GivenData
 from ..losses.step import GivenStep
 from ..models.in_memory import GivenModel
 from ..runs.folder import Folder
+from ..runs.footprint import Footprint, removed_if_refused
 from ..runs.known_secrets import know_environment, veiled_refusals
 from ..runs.redaction import secret_placeholders
 from ..runs.signals import Interruption
@@ -107,8 +108,13 @@ def train(
         hint = "wait for it, or train in another process"
         raise refuse("train", ABSENT, "a run is under way in this process", hint)
     try:
-        place = _made(folder)
-        with place.locked(), _silence(quiet) as aloud:
+        place = _named(folder)
+        with ExitStack() as held:
+            held.enter_context(removed_if_refused(place.path))
+            footprint = Footprint(place)
+            held.enter_context(place.locked())
+            held.enter_context(footprint.undone_if_refused())
+            aloud = held.enter_context(_silence(quiet))
             experiment = plan.experiment
             plan = declare(place, plan, placeholders, again)
             experiment = plan.experiment
@@ -118,7 +124,7 @@ def train(
                 tell(result, place)
                 _leave(experiment, place, model)
                 return _outcome(experiment, place, None, model)
-            announce(plan, place, warnings)
+            announce(plan, warnings)
             stop = Interruption()
             try:
                 with _undisturbed():
@@ -194,14 +200,13 @@ def _with_objects(
     return complete
 
 
-def _made(folder: str | os.PathLike[str] | None) -> Folder:
-    """The folder, there or made; a new one as the command line names it where none is given."""
+def _named(folder: str | os.PathLike[str] | None) -> Folder:
+    """The folder; a new one as the command line names it where none is given."""
     now = datetime.now()
     name = folder or f"outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}-{secrets.token_hex(3)}"
-    made = Folder(Path(name))
-    made.check_name("folder")
-    made.path.mkdir(parents=True, exist_ok=True)
-    return made
+    named = Folder(Path(name))
+    named.check_name("folder")
+    return named
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +11,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from schedules import Refused
 from schedules.analysis.lint import Finding
 from schedules.declaration import ABSENT, refuse
 from schedules.declaration.functions import refusing_exits
@@ -20,7 +19,7 @@ from ..config.cluster import Cluster
 from ..config.early_stopping import finished
 from ..config.plan import Plan
 from ..runs.folder import Folder
-from ..runs.known_secrets import holds_secret
+from ..runs.footprint import Footprint
 from ..training.follower import follow
 from ..training.rerun import compare, prepare
 from ..training.run import run, tell
@@ -54,19 +53,17 @@ class Job:
         """
         composed = HydraConfig.get()
         path = Path(composed.runtime.output_dir)
-        try:
-            with refusing_exits():
-                plan, placeholders, warnings = checked(config, composed)
-            Folder(path).check_name()
-        except Refused:
-            _remove_if_empty(path)
-            raise
+        with refusing_exits():
+            plan, placeholders, warnings = checked(config, composed)
+        Folder(path).check_name()
         folder, cluster = Folder(path), plan.experiment.device.cluster()
         if cluster:
             check_cluster(cluster, plan, composed)
             if not cluster.leads:
                 return cls(plan, folder, warnings, cluster=cluster)
+        footprint = Footprint(folder)
         held.enter_context(folder.locked())
+        held.enter_context(footprint.undone_if_refused())
         plan = declare(folder, plan, placeholders)
         source = Path(config.rerun) if config.rerun else None
         return cls(plan, folder, warnings, source, cluster, composed.mode == RunMode.RUN)
@@ -87,8 +84,8 @@ class Job:
         return True
 
     def begin(self) -> None:
-        """Says what will happen, and draws it; a rerun starts from what its source measured."""
-        announce(self.plan, self.folder, self.warnings)
+        """Says what will happen; a rerun starts from what its source measured."""
+        announce(self.plan, self.warnings)
         if self.source:
             prepare(self.source, self.folder)
 
@@ -136,12 +133,3 @@ def check_cluster(cluster: Cluster, plan: Plan, composed: Any) -> None:
     if composed.mode != RunMode.MULTIRUN and "${" in str(named):
         rule = "must be given, since all workers have to mean the same folder"
         raise refuse("hydra.run.dir", ABSENT, rule, "hydra.run.dir=runs/first")
-
-
-def _remove_if_empty(path: Path) -> None:
-    """Hydra makes the run folder before it asks us; a refused run leaves none."""
-    with suppress(OSError):  # it holds something, or is not there
-        path.rmdir()
-        for above in path.parents:
-            if holds_secret(str(above)):
-                above.rmdir()
