@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .batch_sizes import BatchSizes
 from .clock import Clock
 from .declaration import refuse, within
 from .moments import Moments, Values
@@ -25,9 +27,20 @@ class Curve:
     array([0.1 , 0.05])
     """
 
-    def __init__(self, schedule: Schedule, clock: Clock, path: Path = ()) -> None:
-        """Checks a schedule and keeps a copy of it; `path` is where the config has it."""
+    def __init__(
+        self,
+        schedule: Schedule,
+        clock: Clock,
+        path: Path = (),
+        batch_sizes: BatchSizes | None = None,
+    ) -> None:
+        """Checks a schedule and keeps a copy of it; `path` is where the config has it.
+
+        With `batch_sizes` the value at a step is that of the examples that were seen by then, for
+        a schedule whose lengths are all in epochs or examples. `clock` has the present batch size.
+        """
         self.path = path
+        self.batch_sizes = batch_sizes
         with within(*path):
             schedule.check(clock)
         self.schedule = schedule.model_copy(deep=True)
@@ -51,10 +64,22 @@ class Curve:
             raise ValueError(f"steps must be whole numbers from 0 on, got {steps!r}")
         # Formulas always see one contiguous row, since numpy rounds the powers and cosines of a
         # scalar differently from those of an array. A value has the same bits in any array.
-        t = Moments.at(np.ascontiguousarray(array.ravel(), dtype=np.int64), self.clock)
+        t = self._moments(np.ascontiguousarray(array.ravel(), dtype=np.int64))
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # lint reports these
             values = self._at(t).reshape(array.shape)
         return values if array.ndim else float(values)
+
+    def marks(self) -> Iterator[tuple[str, Fraction]]:
+        """The named moments where the curve changes its course, in steps."""
+        for label, moment in self.schedule.marks(self.clock):
+            sizes = self.batch_sizes
+            yield label, sizes.updates(moment * sizes.now) if sizes else moment
+
+    def _moments(self, steps: NDArray[np.int64]) -> Moments:
+        """The steps on the clock: a step of it is an update of the present batch size."""
+        if self.batch_sizes is None:
+            return Moments.at(steps, self.clock)
+        return Moments(self.batch_sizes.examples(steps), self.batch_sizes.now, self.clock)
 
     def _at(self, t: Moments) -> Values:
         try:
@@ -70,7 +95,7 @@ class Curve:
         `step` is the number of updates done. Only the part of a sequence that is in force then
         gets the results; without `step` all parts do.
         """
-        t = None if step is None else Moments.at(np.array([step], np.int64), self.clock)
+        t = None if step is None else self._moments(np.array([step], np.int64))
         with within(*self.path):
             self.schedule.observe(metrics, t)
 

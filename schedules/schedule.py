@@ -54,6 +54,8 @@ class Schedule(Kind, family=True):
 
     closed_form: ClassVar[bool] = True
     """Whether the value depends on the step alone."""
+    counts_steps: ClassVar[bool] = False
+    """Whether the value depends on the number of the step itself, not only on shares of lengths."""
 
     @abstractmethod
     def at(self, t: Moments) -> Values:

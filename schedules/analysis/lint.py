@@ -238,7 +238,7 @@ class _CurveLint:
         return Finding(self.name, step, "warning", text, hint)
 
     def _marks(self) -> list[tuple[str, Fraction]]:
-        return list(self.curve.schedule.marks(self.curve.clock))
+        return list(self.curve.marks())
 
 
 def _vanishes(value: float) -> bool:

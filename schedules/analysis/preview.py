@@ -86,7 +86,7 @@ def downsample(curve: Curve, steps: range, columns: int = 900) -> tuple[NDArray[
 
 def _beside_boundaries(curve: Curve, steps: range) -> NDArray[np.int64]:
     """The steps before, at and after each boundary of the schedule, as far as `steps` has them."""
-    moments = [moment for _, moment in curve.schedule.marks(curve.clock)]
+    moments = [moment for _, moment in curve.marks()]
     beside = {step for b in moments for step in (ceil(b) - 1, ceil(b), floor(b) + 1)}
     return np.array(sorted(step for step in beside if step in steps), np.int64)
 
@@ -150,9 +150,7 @@ class Line:
     def of(cls, label: str, curve: Curve, clock: Clock) -> Line:
         steps = horizon(clock)
         marks = tuple(
-            (name, float(moment))
-            for name, moment in curve.schedule.marks(curve.clock)
-            if moment < len(steps)
+            (name, float(moment)) for name, moment in curve.marks() if moment < len(steps)
         )
         label = label or schedule_label(curve.schedule)
         return cls(label, curve, *downsample(curve, steps), marks)

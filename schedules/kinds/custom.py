@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,8 @@ class Custom(CallsFunction, Schedule):
     ...       "kwargs": {"initial_value": 1.0, "middle": 100, "width": 10}})(100)
     0.5
     """
+
+    counts_steps: ClassVar[bool] = True
 
     kind: Literal["custom"] = "custom"
 

@@ -5,7 +5,7 @@ In the formulas v0 is `initial_value` and T is `decay_steps`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -130,6 +130,8 @@ class Noam(Schedule):
     Rises for `warmup_steps`, then falls as the inverse square root. Source: Vaswani et al. 2017,
     "Attention is all you need", section 5.3, whose steps count from 1.
     """
+
+    counts_steps: ClassVar[bool] = True
 
     kind: Literal["noam"] = "noam"
     d_model: Annotated[Whole, Field(gt=0)]

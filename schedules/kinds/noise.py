@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,8 @@ class NoisyLinearCosine(LinearCosine):
     falls below `min_value`, where TF1's falls below 0 with a probability of 15.8 % at step 0.
     """
 
+    counts_steps: ClassVar[bool] = True
+
     kind: Literal["noisy_linear_cosine"] = "noisy_linear_cosine"  # type: ignore[assignment]
     initial_variance: Annotated[Number, Field(ge=0)] = 1.0
     """The variance of the noise at step 0."""
@@ -81,6 +83,8 @@ class Noise(Schedule):
     >>> curve(7) == curve([3, 7])[1].item()
     True
     """
+
+    counts_steps: ClassVar[bool] = True
 
     kind: Literal["noise"] = "noise"
     schedule: Schedule

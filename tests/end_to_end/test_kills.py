@@ -12,7 +12,7 @@ from tests.helpers.networks import Trained
 from tests.helpers.runs import events, result, rows, trained
 from tests.helpers.storm import RECIPES, storm
 from trainer.runs import checkpoints
-from trainer.runs.checkpoints import Saved
+from trainer.runs.checkpoint_files import Saved
 
 
 def test_a_run_that_was_killed_again_and_again_is_the_run_that_was_not(tmp_path: Path) -> None:

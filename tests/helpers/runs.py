@@ -52,6 +52,13 @@ def result(path: Path) -> dict[str, Any]:
     return found
 
 
+def files(path: Path) -> dict[str, bytes]:
+    """Every file in a folder, by its name."""
+    return {
+        str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()
+    }
+
+
 def events(path: Path, event: str) -> list[dict[str, Any]]:
     """The events of one sort that a run has recorded."""
     lines = (path / "events.jsonl").read_text().splitlines()

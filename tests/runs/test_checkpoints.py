@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from trainer.runs import checkpoints as checkpoints_module
+from trainer.runs.checkpoint_files import DamagedCheckpointError, digest, read
 from trainer.runs.checkpoint_writer import CheckpointWriter
-from trainer.runs.checkpoints import CheckpointId, Checkpoints, DamagedCheckpointError, read
+from trainer.runs.checkpoints import CheckpointId, Checkpoints
 
 ARRAYS = {
     "model/dense/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -215,7 +216,7 @@ def test_a_manifest_can_not_lead_to_other_files(tmp_path: Path) -> None:
     file = tmp_path / "step-0000000010" / "manifest.json"
     body = json.loads(file.read_text())["body"]
     body["files"]["../../secret"] = {"bytes": 0, "sha256": ""}
-    file.write_text(json.dumps({"body": body, "sha256": checkpoints_module._digest(body)}))
+    file.write_text(json.dumps({"body": body, "sha256": digest(body)}))
     assert checkpoints.newest()[0] is None
 
 

@@ -21,6 +21,7 @@ class Recorder:
 
     def __init__(self, curve):
         self.curve, self.schedule, self.clock = curve, curve.schedule, curve.clock
+        self.marks = curve.marks
         self.most = 0
 
     def __call__(self, steps):

@@ -229,7 +229,7 @@ def test_a_longer_run_that_would_have_been_another_is_refused_with_the_first_ste
     assert str(refused.value) == (
         "run.length = '40 steps': was 20 steps, and would change values that were applied: "
         "learning_rate was 0.01 at step 6, and would have been 0.1\n"
-        "  hint: give the schedule's lengths in steps or epochs, not in per cent"
+        "  hint: schedule.boundaries=[5] keeps them; resume.policy=config goes on all the same"
     )
 
 

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 from schedules import Refused
 from schedules.analysis.lint import Finding, lint
 from schedules.declaration import ABSENT, Problem, refuse, within
-from schedules.plots.svg import svg
 from schedules.plots.terminal import spark
 
 from ..config.experiment import Experiment
@@ -21,7 +20,6 @@ from ..config.rerun import rerun_config
 from ..config.value_sources import with_file, with_sources
 from ..data.summary import summary
 from ..losses.step import GivenStep
-from ..runs.atomic_files import write
 from ..runs.folder import Folder
 from ..runs.orders import Hold, Order, Release
 from ..runs.redaction import KeyPath, secret_placeholders
@@ -129,12 +127,11 @@ def preface(plan: Plan) -> str:
     return "\n".join([plan.summary(), *summary(plan.experiment.data), *lines])
 
 
-def announce(plan: Plan, folder: Folder, warnings: list[Finding]) -> None:
-    """Says what will happen, and draws it."""
+def announce(plan: Plan, warnings: list[Finding]) -> None:
+    """Says what will happen."""
     print(preface(plan), *warnings, sep="\n")
     for _, name in plan.experiment.code():
         print(f"runs code that the config names: {name}")
-    write(folder.picture, svg(plan.curves, plan.clock))
 
 
 def _rule(finding: Finding) -> str:

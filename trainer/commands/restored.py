@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from schedules.batch_sizes import BatchSizes
 from schedules.declaration import refuse
 
 from ..config.experiment import Experiment
@@ -20,7 +21,8 @@ from ..data.input_preparation import InputPreparation
 from ..data.trees import leaves, named_leaves
 from ..models import Model
 from ..models.exports import Weights
-from ..runs.checkpoints import Checkpoints, Saved
+from ..runs.checkpoint_files import Saved
+from ..runs.checkpoints import Checkpoints
 from ..runs.folder import Folder
 from ..scheduled.fields import driven
 
@@ -110,7 +112,7 @@ class Restored:
         facts = self.experiment.data.facts()
         weights = {weight.path: np.asarray(weight) for weight in self.network().model.weights}
         with dtype_policy("float32"):
-            model = _settled(self.experiment).build(facts, Dials(()))
+            model = _settled(self.experiment, self.saved).build(facts, Dials(()))
         for weight in model.weights:
             weight.assign(weights[weight.path])
         return model
@@ -153,12 +155,13 @@ def _prepared(x: Any, preparation: InputPreparation, of: str) -> Any:
     return scaled(moved(x))
 
 
-def _settled(experiment: Experiment) -> Model:
+def _settled(experiment: Experiment, saved: Saved) -> Model:
     """The model with what a schedule drives at the value that the last update applied."""
     live = driven(experiment.model, "model")
     if not live:
         return experiment.model
-    plan = Plan.of(experiment)
+    sizes = saved.about.get("batch_sizes")
+    plan = Plan.of(experiment, BatchSizes.read(sizes) if sizes else None)
     tree = experiment.model.model_dump(mode="json")
     for name, value in live.items():
         node = tree

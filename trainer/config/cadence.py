@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from schedules.batch_sizes import BatchSizes
+
 
 @dataclass(frozen=True)
 class Cadence:
@@ -18,10 +20,17 @@ class Cadence:
     [3, 5, 8]
     >>> daily.next(5), daily.next(8), daily.last(7)
     (8, 9, 5)
+
+    With `batch_sizes`, `every` is a number of examples, and steps stay steps:
+
+    >>> sizes = BatchSizes(((0, 2), (4, 4)))
+    >>> [s for s in range(1, 10) if Cadence(every=Fraction(6), end=9, batch_sizes=sizes).due(s)]
+    [3, 5, 7, 8, 9]
     """
 
     every: Fraction
     end: int
+    batch_sizes: BatchSizes | None = None
 
     def due(self, step: int) -> bool:
         """Whether it recurs once `step` updates are done."""
@@ -29,25 +38,31 @@ class Cadence:
 
     def within(self, after: int, until: int) -> list[int]:
         """The steps from `after + 1` to `until` that are due."""
-        if self.every <= 1:
+        if self.every <= self._shortest:
             return list(range(after + 1, min(until, self.end) + 1))
         p, q = self.every.as_integer_ratio()
-        first, last = after * q // p + 1, min(until, self.end - 1) * q // p
-        steps = [-(-k * p // q) for k in range(first, last + 1)]
+        first = self._position(after) * q // p + 1
+        last = self._position(min(until, self.end - 1)) * q // p
+        if self.batch_sizes:  # two multiples may fall into one update
+            steps = list(dict.fromkeys(self._step(k * self.every) for k in range(first, last + 1)))
+        else:
+            steps = [-(-k * p // q) for k in range(first, last + 1)]
         return [*steps, self.end] if after < self.end <= until else steps
 
     def next(self, step: int) -> int:
         """The first due step after `step`."""
-        return min(self.end, ceil((step // self.every + 1) * self.every))
+        multiple = (self._position(step) // self.every + 1) * self.every
+        return min(self.end, self._step(multiple))
 
     def last(self, step: int) -> int:
         """The last due step up to `step`, or 0."""
-        return step if step == self.end else ceil(step // self.every * self.every)
+        multiple = self._position(step) // self.every * self.every
+        return step if step == self.end else self._step(multiple)
 
     @property
     def longest(self) -> int:
         """The most steps from one due step to the next."""
-        return min(self.end, ceil(self.every))
+        return min(self.end, ceil(self.every / self._shortest))
 
     def count(self, step: int) -> int:
         """How many multiples have passed by `step`; at the end, one that has only begun counts.
@@ -55,8 +70,22 @@ class Cadence:
         >>> [Cadence(every=Fraction(5, 2), end=9).count(step) for step in (2, 3, 5, 8, 9)]
         [0, 1, 2, 3, 4]
         """
-        has_begun_another = step == self.end and step % self.every > 0
-        return int(step // self.every) + has_begun_another
+        position = self._position(step)
+        has_begun_another = step == self.end and position % self.every > 0
+        return int(position // self.every) + has_begun_another
+
+    @property
+    def _shortest(self) -> int:
+        """The least that an update adds to the position."""
+        return min(size for _, size in self.batch_sizes.since) if self.batch_sizes else 1
+
+    def _position(self, step: int) -> int:
+        """Where `step` updates have come to, in the unit of `every`."""
+        return self.batch_sizes.examples(step) if self.batch_sizes else step
+
+    def _step(self, position: Fraction) -> int:
+        """The first whole step at or after a position."""
+        return ceil(self.batch_sizes.updates(position) if self.batch_sizes else position)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from schedules import Clock, Curve
+from schedules import Clock, Curve, Duration
 from schedules.analysis.preview import Place, Tried
+from schedules.batch_sizes import BatchSizes
 from schedules.declaration import did_you_mean, join_path, refuse, within
 from schedules.kinds.reactive import unknown_direction
 
 from ..scheduled.fields import Bounds, Driven
 from .cadence import Cadence, Either
+from .continued_curve import continued
 from .run_length import RunLength
 
 if TYPE_CHECKING:
@@ -39,22 +41,36 @@ class Plan:
     """Everything that a schedule drives, by its name on the tape, the learning rate first."""
     curves: Mapping[str, Curve]
     """Every scheduled value by name, the learning rate first; to find one it is swept."""
+    config_text: str = ""
+    """What `config.yaml` is to hold once the run goes on; nothing where it stays as it is."""
 
     @classmethod
-    def of(cls, experiment: Experiment) -> Self:
+    def of(cls, experiment: Experiment, batch_sizes: BatchSizes | None = None) -> Self:
         """The plan of an experiment.
+
+        `batch_sizes` are those of a run that went on with another one.
 
         Raises:
             Refused: when the data can't be counted, or the run's clock can't honour a schedule,
                 with its override path.
         """
-        length = RunLength(experiment.data, experiment.run, experiment.device)
+        if batch_sizes and len(batch_sizes.since) == 1:
+            batch_sizes = None
+        length = RunLength(experiment.data, experiment.run, experiment.device, batch_sizes)
         clock, values = length.clock(), experiment.driven()
-        curves = {name: Curve(v.schedule, clock, v.path) for name, v in values.items()}
+        curves = {
+            name: continued(name, v, length) if batch_sizes else Curve(v.schedule, clock, v.path)
+            for name, v in values.items()
+        }
         if experiment.mode == "lr_find":
             with within("lr_find"):
                 curves = experiment.lr_find.curves(curves, clock)
         return cls(experiment, length, clock, length.updates(), values, curves)
+
+    @property
+    def batch_sizes(self) -> BatchSizes:
+        """The batch size of every update."""
+        return self.length.batch_sizes or BatchSizes(((0, self.experiment.data.batch_size),))
 
     @cached_property
     def last_step(self) -> int:
@@ -64,18 +80,23 @@ class Plan:
     @cached_property
     def logging(self) -> Cadence:
         """When an update's row is written."""
-        return Cadence(self.clock.steps(self.experiment.log.every), self.total_steps)
+        return self._cadence(self.experiment.log.every)
 
     @cached_property
     def evaluation(self) -> Cadence:
         """When the test examples are looked at."""
-        return Cadence(self.clock.steps(self.experiment.evaluate.every), self.total_steps)
+        return self._cadence(self.experiment.evaluate.every)
 
     @cached_property
     def saving(self) -> Either:
         """When a checkpoint is due, to be kept for a while or for good."""
-        passing = Cadence(self.clock.steps(self.experiment.checkpoint.every), self.total_steps)
+        passing = self._cadence(self.experiment.checkpoint.every)
         return Either(tuple(filter(None, (passing, self._for_good))))
+
+    def has_row(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row is one that this run writes: of an update, or of an evaluation."""
+        step = row["step"]
+        return self.logging.due(step + 1) if "loss" in row else self.evaluation.due(step)
 
     def keeps_forever(self, step: int) -> bool:
         """Whether the checkpoint of a step is one of `checkpoint.keep_every`."""
@@ -155,7 +176,14 @@ class Plan:
     @cached_property
     def _for_good(self) -> Cadence | None:
         every = self.experiment.checkpoint.keep_every
-        return Cadence(self.clock.steps(every), self.total_steps) if every else None
+        return self._cadence(every) if every else None
+
+    def _cadence(self, every: Duration) -> Cadence:
+        sizes = self.length.batch_sizes
+        examples = self.length.examples(every) if sizes else None
+        if examples is None:
+            return Cadence(self.clock.steps(every), self.total_steps)
+        return Cadence(examples, self.total_steps, sizes)
 
     def _tried(self, name: str) -> Tried | None:
         """How high a value is known to train well; a range test goes where nobody would train."""

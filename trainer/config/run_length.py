@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
 
-from schedules import Clock
+from schedules import Clock, Duration
+from schedules.batch_sizes import BatchSizes
 from schedules.declaration import refuse, within
 
 from ..data import Data
@@ -23,6 +25,8 @@ class RunLength:
     data: Data
     run: Run
     device: Device
+    batch_sizes: BatchSizes | None = None
+    """Those of a run that went on with another one; None where all updates have the same."""
 
     def updates(self) -> int:
         """The updates of the whole run; a last one that is only partly within the length counts."""
@@ -31,7 +35,10 @@ class RunLength:
             raise refuse("run.length", str(self.run.length), "must not be a share of itself", hint)
         units = self._units()
         with within("run", "length"):
-            updates = ceil(units.steps(self.run.length))
+            steps = units.steps(self.run.length)
+            if self.batch_sizes and self.run.length.unit != "steps":
+                steps = self.batch_sizes.updates(self.horizon())
+            updates = ceil(steps)
             if updates > MAX_UPDATES:
                 rule = f"is {updates:.3g} updates, and must not be more than {MAX_UPDATES:.0e}"
                 raise refuse("", str(self.run.length), rule, "run.length='10 epochs'")
@@ -42,12 +49,37 @@ class RunLength:
         if self.run.stop_after is None:
             return self.updates()
         with within("run", "stop_after"):
-            return min(ceil(self.clock().steps(self.run.stop_after)), self.updates())
+            steps = self.clock().steps(self.run.stop_after)
+            examples = self.examples(self.run.stop_after) if self.batch_sizes else None
+            if self.batch_sizes and examples is not None:
+                steps = self.batch_sizes.updates(examples)
+            return min(ceil(steps), self.updates())
 
     def clock(self) -> Clock:
         """The clock that converts every duration of the run to steps."""
         units = self._units()
         return Clock(self.updates(), units.batch_size, units.examples_per_epoch)
+
+    def examples(self, duration: Duration) -> Fraction | None:
+        """How many examples a duration is; None where it is a number of steps or a share of one."""
+        units = self._units()
+        match duration.unit:
+            case "steps":
+                return None
+            case "%":
+                is_steps = self.run.length.unit == "steps"
+                return None if is_steps else duration.amount / 100 * self.horizon()
+            case _:
+                return units.steps(duration) * self.data.batch_size
+
+    def horizon(self) -> int:
+        """The examples of the whole run, as if all of it had the batch size that it began with.
+
+        So the end that schedules see stays where it was, whatever batch size the run goes on with.
+        """
+        size = self.data.batch_size
+        first = self.batch_sizes.first if self.batch_sizes else size
+        return ceil(self._units().steps(self.run.length) * size / first) * first
 
     def check_parts(self, replicas: int) -> None:
         """Refuses a batch that can't be split into equal parts for so many replicas."""

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from schedules.declaration.plain_files import read_plain
 
 from ..config.experiment import Experiment
-from ..runs.checkpoints import CheckpointMismatchError, Saved
+from ..runs.checkpoint_files import Saved
+from ..runs.checkpoints import CheckpointMismatchError
 from ..runs.folder import Folder
 from .compile_cache import LARGEST, cache_choice, cached_choice
 from .compile_measuring import CompileChoice, Measurable, measure, rate

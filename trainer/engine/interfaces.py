@@ -50,6 +50,13 @@ class Trained(Protocol):
     def state(self) -> dict[str, NDArray[Any]]:
         """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
 
+    def check(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Whether `restore` can put back a state.
+
+        Raises:
+            ValueError: when a name, a shape or a type is not what this network has.
+        """
+
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Puts back what `state` gave.
 

@@ -188,6 +188,14 @@ class Network:
         """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
         return {name: _read(variable) for name, variable in self.variables().items()}
 
+    def check(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Whether `restore` can put back a state.
+
+        Raises:
+            ValueError: when a name, a shape or a type is not what this network has.
+        """
+        check_state(state, self.variables())
+
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Puts back what `state` gave.
 

@@ -90,6 +90,9 @@ class ReplicatedNetwork:
     def state(self) -> dict[str, NDArray[Any]]:
         return self.lead.state()
 
+    def check(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.lead.check(state)
+
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         self.spread(state)
         if self.workers and self.workers.leads:

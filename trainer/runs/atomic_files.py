@@ -103,6 +103,11 @@ class Lines:
         content = os.pread(self._descriptor, min(max(length, 0), MAX_READ_BYTES), start)
         return content[: content.rfind(b"\n") + 1]
 
+    def last(self, count: int, *, before: int) -> list[str]:
+        """The last lines before a byte."""
+        lines = os.pread(self._descriptor, before, 0).splitlines(keepends=True)
+        return [line.decode() for line in lines[-count:]]
+
     def cut(self, position: int) -> None:
         """Removes everything after byte `position`.
 

@@ -13,8 +13,6 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,22 +20,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration.plain_files import json_value, read_plain
-
 from .atomic_files import flush_folder
-
-FORMAT = 2
-STATE = "state.npz"
-MAX_MANIFEST_BYTES = 64 * 2**20
-Arrays = dict[str, NDArray[Any]]
+from .checkpoint_files import (
+    FORMAT,
+    STATE,
+    DamagedCheckpointError,
+    Manifest,
+    Saved,
+    check_rows,
+    digest,
+    fingerprint,
+    read,
+    read_manifest,
+)
 
 
 class CheckpointMismatchError(Exception):
     """A checkpoint that was made by another kind of run than the one that is to go on from it."""
-
-
-class DamagedCheckpointError(Exception):
-    """A checkpoint that can't be trusted, and why."""
 
 
 class CheckpointId(NamedTuple):
@@ -75,15 +74,6 @@ class Retention(NamedTuple):
 
     kept: set[CheckpointId]
     removable: set[CheckpointId]
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The content of a checkpoint: arrays by name, and the run's state in JSON."""
-
-    step: int
-    arrays: Arrays
-    about: dict[str, Any]
 
 
 class Checkpoints:
@@ -161,24 +151,61 @@ class Checkpoints:
         return list(remaining.values())
 
     def newest(
-        self, accepts_step: Callable[[int], bool] = lambda step: True, *, set_aside: bool = True
+        self,
+        accepts_step: Callable[[int], bool] = lambda step: True,
+        *,
+        rows: int | None = None,
+        set_aside: bool = True,
     ) -> tuple[Saved | None, list[str]]:
         """The newest whole checkpoint of an accepted step, and what is wrong with newer ones.
 
-        With `set_aside`, damaged checkpoints are renamed. They then no longer count as kept, and
-        the next checkpoint of the same step can take the name. Whoever only reads leaves them.
+        With `rows`, the bytes that `metrics.jsonl` has, a checkpoint that was made after more of
+        them is wrong too. With `set_aside`, wrong checkpoints are renamed. They then no longer
+        count as kept, and the next checkpoint of the same step can take the name. Whoever only
+        reads leaves them.
         """
-        damaged: list[str] = []
+        wrong: list[str] = []
         for path, checkpoint in self._by_path().items():
             if not accepts_step(checkpoint.step):
                 continue
             try:
-                return read(path), damaged
+                saved = read(path)
+                check_rows(saved.about, rows)
+                return saved, wrong
             except DamagedCheckpointError as reason:
-                damaged.append(f"{path.name}: {reason}")
+                wrong.append(f"{path.name}: {reason}")
                 if set_aside:
-                    path.rename(path.with_name(f"damaged-{path.name}-{secrets.token_hex(3)}"))
-        return None, damaged
+                    _set_aside(path)
+        return None, wrong
+
+    def manifest(self, rows: int) -> Manifest | None:
+        """That of the checkpoint which `newest(rows=rows)` most likely gives; no array is read.
+
+        Raises:
+            DamagedCheckpointError: when `metrics.jsonl` has fewer rows than any checkpoint needs.
+        """
+        too_new: DamagedCheckpointError | None = None
+        for path in self._by_path():
+            try:
+                manifest = read_manifest(path)
+            except DamagedCheckpointError:
+                continue
+            try:
+                check_rows(manifest.about, rows)
+            except DamagedCheckpointError as error:
+                too_new = too_new or error
+                continue
+            return manifest
+        if too_new:
+            raise too_new
+        return None
+
+    def set_aside_after(self, saved: Saved | None) -> None:
+        """Renames every checkpoint that is newer than the one that a run goes on from."""
+        last = CheckpointId(saved.step, saved.about["rewinds"]).age_key if saved else (0, -1)
+        for path, checkpoint in self._by_path().items():
+            if checkpoint.age_key > last:
+                _set_aside(path)
 
     def newest_step(self) -> int:
         """The step of the newest checkpoint, by the folder's name alone; 0 if there is none."""
@@ -206,11 +233,11 @@ class Checkpoints:
             body = {
                 "format": FORMAT,
                 "step": step,
-                "files": {STATE: _fingerprint(content.getbuffer())},
+                "files": {STATE: fingerprint(content.getbuffer())},
                 "about": dict(about),
             }
             with (draft / "manifest.json").open("w", encoding="utf-8") as file:
-                json.dump({"body": body, "sha256": _digest(body)}, file, indent=1)
+                json.dump({"body": body, "sha256": digest(body)}, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
             flush_folder(draft)
@@ -227,42 +254,5 @@ class Checkpoints:
         return dict(sorted(checkpoints, key=lambda item: item[1].age_key, reverse=True))
 
 
-def read(path: Path) -> Saved:
-    """Reads the checkpoint in a folder and checks every byte of it.
-
-    Raises:
-        DamagedCheckpointError: when the files differ from what the manifest says.
-    """
-    try:
-        manifest = json_value(
-            read_plain(path / "manifest.json", MAX_MANIFEST_BYTES, follow_links=False)
-        )
-        body = manifest["body"]
-        if manifest["sha256"] != _digest(body):
-            raise DamagedCheckpointError("manifest.json does not match its own checksum")
-        if body["format"] != FORMAT:
-            raise DamagedCheckpointError(
-                f"is of format {body['format']}, and this version reads {FORMAT}"
-            )
-        size = body["files"][STATE]["bytes"]
-        content = read_plain(path / STATE, size, follow_links=False)
-        if body["files"] != {STATE: _fingerprint(content)}:
-            raise DamagedCheckpointError(f"{STATE} does not match its checksum")
-        with np.load(path / STATE, allow_pickle=False) as arrays:
-            return Saved(body["step"], {name: arrays[name] for name in arrays}, body["about"])
-    except DamagedCheckpointError:
-        raise
-    except OSError as error:
-        raise DamagedCheckpointError(
-            f"{Path(error.filename or path).name}: {error.strerror}"
-        ) from None
-    except Exception as error:
-        raise DamagedCheckpointError(f"{type(error).__name__}: {error}") from None
-
-
-def _digest(body: Any) -> str:
-    return sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _fingerprint(content: bytes | memoryview) -> dict[str, int | str]:
-    return {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+def _set_aside(path: Path) -> None:
+    path.rename(path.with_name(f"damaged-{path.name}-{secrets.token_hex(3)}"))

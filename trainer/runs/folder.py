@@ -80,9 +80,12 @@ class Folder:
 
     def has_updates(self) -> bool:
         """Whether an update was made here; if not, the folder is free for any other run."""
+        return self.rows_size() > 0 or any(self.checkpoints.glob("step-*"))
+
+    def rows_size(self) -> int:
+        """How many bytes of rows there are."""
         metrics = self.path / "metrics.jsonl"
-        logged = metrics.exists() and metrics.stat().st_size > 0
-        return logged or any(self.checkpoints.glob("step-*"))
+        return metrics.stat().st_size if metrics.exists() else 0
 
     def read_result(self) -> dict[str, Any] | None:
         """What the last process on this folder left in `result.json`; None if there is none.

@@ -30,9 +30,9 @@ class Footprint:
         self._progress = self._updates()
         self._before: dict[Path, bytes | int] = {}
         for path in folder.path.iterdir():
-            size = path.stat().st_size
-            is_small = path.is_file() and size <= MOST_BYTES and path.name != "metrics.jsonl"
-            self._before[path] = path.read_bytes() if is_small else size
+            size = path.lstat().st_size
+            is_plain = path.is_file() and not path.is_symlink() and path.name != "metrics.jsonl"
+            self._before[path] = path.read_bytes() if is_plain and size <= MOST_BYTES else size
 
     @contextmanager
     def undone_if_refused(self) -> Iterator[None]:
@@ -52,7 +52,7 @@ class Footprint:
             elif isinstance(before, bytes):
                 if path.read_bytes() != before:
                     path.write_bytes(before)
-            elif path.is_file() and path.stat().st_size > before:
+            elif path.is_file() and not path.is_symlink() and path.stat().st_size > before:
                 os.truncate(path, before)
         for path, before in self._before.items():
             if isinstance(before, bytes) and not path.exists():

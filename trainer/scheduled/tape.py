@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from schedules import Curve, Refused
-from schedules.declaration import did_you_mean, refuse, within
+from schedules.declaration import did_you_mean, refuse
 from schedules.moments import Values
 
 from .fields import Bounds
@@ -131,18 +131,25 @@ class Tape:
         curves = {name: c.state() if name in reacting else {} for name, c in self.curves.items()}
         return {"curves": curves, "hands": dict(self._held), "slowdown": self._slowdown}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restores what `state` returned.
+    def restore(self, state: Mapping[str, Any]) -> list[str]:
+        """Restores what `state` returned, on this or another tape.
 
-        Raises:
-            Refused: naming the value whose schedule can't have such a state.
+        Returns the names whose schedule can't have the state that there is, as another kind of
+        schedule made it. What that had observed is left out.
         """
         self._discard_block()
+        anew = []
         for name, curve in self.curves.items():
-            with within(name):
-                curve.restore(state["curves"].get(name, {}))
+            saved = state["curves"].get(name, {})
+            try:
+                deepcopy(curve).restore(saved)
+            except Refused:
+                anew += [name] if saved else []
+            else:
+                curve.restore(saved)
         self._held = {name: value for name, value in state["hands"].items() if name in self.curves}
         self._slowdown = state["slowdown"]
+        return anew
 
     def _read_block(self, step: int, count: int) -> Values:
         """Reads `count` rows, or a whole block where no curve reacts to metrics."""

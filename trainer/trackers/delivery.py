@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from threading import Condition, Thread
 from time import monotonic
@@ -17,7 +17,7 @@ from ..runs.metrics_file import metric_rows, read_lines
 from ..runs.provenance import code
 from . import Log, Row, Rows, Tracked, Tracker, TrackerRun
 from .backlog import Act, Backlog
-from .table import is_before
+from .table import is_before, is_of_update
 
 SHOWN_SECONDS = 5.0
 """How long a reader may have to wait for rows that were written."""
@@ -51,20 +51,29 @@ class TrackerThread:
         self._busy_since: float | None = None
         self._closed = False
         """Whether nothing more is brought: the run has ended, or the tracker has failed."""
-        self._earlier_rows_read = False
-        """Whether the rows from before this process were read. Only the thread uses it."""
+        self._earlier_rows_sent = False
+        """Whether the rows from before this process were sent. Only the thread uses it."""
         self._thread = Thread(target=self._deliver, name=f"log.{run.tracker_name}", daemon=True)
         self._thread.start()
 
-    def go_on(self, step: int) -> None:
-        """Queues that updates from `step` on are about to be made, again or for the first time."""
+    def go_on(self, step: int, kept: Sequence[Row] = ()) -> None:
+        """Queues that updates from `step` on are about to be made, again or for the first time.
+
+        Of rows from `step` on, `kept` are those that stay.
+        """
 
         def act(tracker_run: TrackerRun) -> None:
-            recorded = tracker_run.recorded_updates
-            if missing := [row for row in self._earlier_rows(step) if row["step"] >= recorded]:
-                tracker_run.go_on(recorded)
+            rows = self._rows_before(step)
+            if not self._earlier_rows_sent and (missing := _missing(tracker_run, rows)):
+                tracker_run.go_on(tracker_run.recorded_updates)
                 tracker_run.write(missing)
+            self._earlier_rows_sent = True
             tracker_run.go_on(step)
+            voided = [row for row in rows[-1:] if row["step"] == step]
+            again = [*(voided if tracker_run.voids_evaluation else ()), *kept]
+            evaluated = tracker_run.recorded_evaluation
+            if again and (evaluated is None or evaluated < again[-1]["step"]):
+                tracker_run.write(again)
 
         self._add(act)
 
@@ -156,12 +165,11 @@ class TrackerThread:
     def _idle(self) -> bool:
         return not self._backlog and self._busy_since is None
 
-    def _earlier_rows(self, step: int) -> list[Row]:
-        """The rows of the first `step` updates; none from the second time on."""
+    def _rows_before(self, step: int) -> list[Row]:
+        """The rows of the first `step` updates, and of evaluations up to there."""
         metrics = self._run.folder / "metrics.jsonl"
-        if self._earlier_rows_read or not step or not metrics.exists():
+        if not step or not metrics.exists():
             return []
-        self._earlier_rows_read = True
         return [row for row in metric_rows(read_lines(metrics)) if is_before(row, step)]
 
     def _is_silent(self) -> bool:
@@ -190,10 +198,13 @@ class Trackers:
         runs = (Tracked(folder.path, name, config, code()) for name in log.trackers)
         return cls(map(TrackerThread, log.trackers.values(), runs))
 
-    def go_on(self, step: int) -> None:
-        """Queues that updates from `step` on are about to be made, again or for the first time."""
+    def go_on(self, step: int, kept: Sequence[Row] = ()) -> None:
+        """Queues that updates from `step` on are about to be made, again or for the first time.
+
+        Of rows from `step` on, `kept` are those that stay.
+        """
         for thread in self._threads:
-            thread.go_on(step)
+            thread.go_on(step, kept)
 
     def write(self, rows: Rows) -> None:
         """Queues rows."""
@@ -210,6 +221,13 @@ class Trackers:
         until = monotonic() + patience
         for thread in self._threads:
             thread.close(result, max(0.0, until - monotonic()))
+
+
+def _missing(tracker_run: TrackerRun, rows: Iterable[Row]) -> list[Row]:
+    """Those of the rows that a tracker does not have from before."""
+    recorded, evaluation = tracker_run.recorded_updates, tracker_run.recorded_evaluation
+    unevaluated = recorded if evaluation is None else evaluation + 1
+    return [row for row in rows if row["step"] >= (recorded if is_of_update(row) else unevaluated)]
 
 
 def _writing(rows: Rows) -> Act:

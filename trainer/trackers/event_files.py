@@ -35,6 +35,8 @@ class Board(TrackerRun):
     disk: `metrics.jsonl` has them all.
     """
 
+    voids_evaluation = True
+
     def __init__(self, folder: Path, tracked: Tracked) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder

@@ -49,7 +49,8 @@ class Mlflow(Tracker):
     data set is an input of the run. The jobs of a sweep are children of one run of the sweep's
     name, which has the best values that any of them ended with. A run that goes on keeps its MLflow
     run, whose id is in its folder. MLflow takes nothing back: updates that were made again after a
-    kill or a rewind are there twice, with their times.
+    kill or a rewind are there twice, with their times, and the last evaluation of a run that was
+    made longer stays.
     """
 
     kind: Literal["mlflow"] = "mlflow"
@@ -122,6 +123,8 @@ class _Run(TrackerRun):
         if goes_on:
             losses = client.get_metric_history(run_id, "loss")
             self.recorded_updates = max((loss.step + 1 for loss in losses), default=0)
+            evaluations = client.get_metric_history(run_id, "eval_loss")
+            self.recorded_evaluation = max((loss.step for loss in evaluations), default=-1)
             client.update_run(self._id, status="RUNNING")
         self._write_parameters(run.config)
         for name in ("config.yaml", "schedule.svg"):

@@ -82,5 +82,9 @@ def is_before(row: Mapping[str, Any], step: int) -> bool:
     >>> is_before(update, 5), is_before(update, 6), is_before(evaluation, 5)
     (False, True, True)
     """
-    of_update = row.get("learning_rate") not in (None, "")
-    return int(row["step"]) < step + (not of_update)
+    return int(row["step"]) < step + (not is_of_update(row))
+
+
+def is_of_update(row: Mapping[str, Any]) -> bool:
+    """Whether a row is of an update, and not of the state after one."""
+    return row.get("learning_rate") not in (None, "")

@@ -77,6 +77,14 @@ class TrackerRun(ABC):
 
     Rows are missing where a tracker was switched on late, or a kill came before its turn.
     """
+    recorded_evaluation: int | None = None
+    """The step of the last evaluation that has its row here from before; -1 if none has.
+
+    None where that can't be told: the row of one right after the recorded updates is then written.
+    """
+    voids_evaluation: bool = False
+    """Whether `go_on(step)` voids the evaluation after `step` updates too, which is then written
+    again."""
 
     @abstractmethod
     def go_on(self, step: int) -> None:

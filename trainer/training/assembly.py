@@ -24,6 +24,7 @@ from ..trackers.delivery import Trackers
 from .metrics_log import MetricsLog
 from .profiling import Profiler
 from .resume import Past, go_on
+from .run_config import record
 from .session import Session
 from .setup import Built, RunSetup, loaded
 from .steering import Steering
@@ -105,12 +106,25 @@ def assembled(
 ) -> Assembled:
     """The run, at its newest checkpoint or at the beginning.
 
+    Nothing in the folder is changed before it is known that the run can begin or go on.
+
     Raises:
         Refused: when something waits for a metric that evaluations won't give.
         CheckpointMismatchError: when the checkpoint does not fit the network.
     """
     plan, folder = setup.plan, setup.folder
     experiment = plan.experiment
+    identity = {
+        "optimizer": experiment.optimizer.kind,
+        "data": setup.data.digest,
+        "seed": experiment.run.seed,
+        "compile": choice.compile,
+        "replicas": network.replicas,
+    }
+    plan.check_metrics(network.evaluated)
+    setup.past.check(experiment, network, identity)
+    setup.past.settle()
+    record(folder, plan)
     write(folder.compile_choice, json.dumps(asdict(choice), indent=1) + "\n")
     setup.data.preparation.write(folder.preparation)
     mailbox = Mailbox(folder.path)
@@ -125,18 +139,11 @@ def assembled(
         log=MetricsLog(folder.path, Trackers.started(experiment.log, folder), folder.lock.check),
         events=Events(folder.path, folder.lock.check),
         writer=CheckpointWriter(setup.past.checkpoints),
-        identity={
-            "optimizer": experiment.optimizer.kind,
-            "data": setup.data.digest,
-            "seed": experiment.run.seed,
-            "compile": choice.compile,
-            "replicas": network.replicas,
-        },
+        identity=identity,
         trial=Trial.of(folder.path),
         label=label,
     )
-    plan.check_metrics(network.evaluated)
-    for reason in setup.past.damaged:
+    for reason in setup.past.wrong:
         session.say("damaged", f"left out a damaged checkpoint, {reason}")
     go_on(session, setup.past.saved)
     profiler = Profiler(experiment.run.profile, folder.path)

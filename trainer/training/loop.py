@@ -81,7 +81,7 @@ def _rows(
 ) -> Rows:
     """What updates `steps` applied, and their losses."""
     columns: dict[str, NDArray[Any]] = {"step": steps}
-    columns |= {"epoch": session.epoch(steps), **measured}
+    columns |= {"epoch": session.order.epochs(steps), **measured}
     columns |= zip(session.tape.names, table.T, strict=True)
     return Rows(columns, {"updates_per_second": rate})
 
@@ -97,7 +97,7 @@ def _call(
         dict(zip(session.tape.names, table.T, strict=True)),
         dict(session.metrics),
         session.network.model,
-        session.epoch(session.step),
+        session.order.epochs(session.step),
         rate,
         session.folder.path,
         run.steering.request_stop,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,36 @@ class MetricsLog:
         self._trackers = trackers
         self._before: dict[tuple[int, bool], Row] = {}
 
-    def go_on(self, position: int, step: int, *, again: bool) -> None:
+    def go_on(
+        self,
+        position: int,
+        step: int,
+        *,
+        again: bool,
+        belongs: Callable[[Row], bool] | None = None,
+    ) -> None:
         """Goes on after `position`, where a checkpoint of `step` left it.
 
-        `again` says that the rows which came after are to be made once more, bit for bit.
+        `again` says that the rows which came after are to be made once more, bit for bit. A run
+        that was to end at `step` has a last update and an evaluation there whose rows may not
+        `belong` to one that goes on; they are removed.
 
         Raises:
             EOFError: when the file is shorter than that, so that rows are missing.
         """
         rows = metric_rows(self._lines.read(position)) if again else ()
         self._before = {_subject(row): _lasting(row) for row in rows}
-        self._lines.cut(position)
-        self._trackers.go_on(step)
+        last = self._lines.last(2, before=position) if belongs else []
+        last = [line for line in last if json.loads(line)["step"] >= step - 1]
+        kept = [line for line in last if belongs and belongs(json.loads(line))]
+        if kept == last:
+            self._lines.cut(position)
+            self._trackers.go_on(step)
+            return
+        self._lines.cut(position - sum(len(line.encode()) for line in last))
+        self._lines.add("".join(kept))
+        gone = min(json.loads(line)["step"] for line in last if line not in kept)
+        self._trackers.go_on(min(gone, step), [json.loads(line) for line in kept])
 
     def write(self, rows: Rows) -> list[int]:
         """Adds rows, and gives the steps whose row was another one before a kill.

@@ -13,7 +13,7 @@ from ..runs.atomic_files import write
 from ..runs.folder import Folder
 from ..runs.identity import is_free
 from ..runs.redaction import same_but_for_secrets
-from .run_config import complete_config
+from .folder_config import FolderConfig
 
 MAX_BYTES = 2**20
 COMPARED = ("steps", "compile", "together", "device", "replicas", "cores", "data_digest", "git")
@@ -55,7 +55,7 @@ def compare(source: Path, folder: Folder) -> str | None:
 
 def _bound(folder: Folder) -> dict[str, Any]:
     """What makes a run the run it is."""
-    values = complete_config(folder)
+    values = FolderConfig(folder).complete()
     return {path: value for path, value in values.items() if not is_free(path)}
 
 

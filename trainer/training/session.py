@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..config.early_stopping import Standstill
 from ..config.plan import Plan
 from ..data.feeds.order import ExampleOrder
 from ..engine.interfaces import Trainable, Trained
+from ..runs.checkpoint_files import Saved
 from ..runs.checkpoint_writer import CheckpointWriter
-from ..runs.checkpoints import CheckpointId, CheckpointMismatchError, Saved
+from ..runs.checkpoints import CheckpointId, CheckpointMismatchError
 from ..runs.events import Events
 from ..runs.folder import Folder
 from ..runs.orders import Replay
@@ -75,6 +75,8 @@ class Session:
     """Whether it met something that is not finite, and could not go back."""
     replay: Replay = field(default_factory=Replay)
     """The orders that are to be repeated."""
+    before_end: dict[str, Any] | None = None
+    """What the evaluation at the end of the run has changed, as it was before; None elsewhere."""
 
     @property
     def stands_still(self) -> bool:
@@ -91,14 +93,6 @@ class Session:
             why = f"no gain in {count} evaluations since step {step}, at {best:g}"
             return Ending("ended early", f"ended early: {why}")
         return None
-
-    @overload
-    def epoch(self, step: int) -> float: ...
-    @overload
-    def epoch(self, step: NDArray[np.int64]) -> NDArray[np.float64]: ...
-    def epoch(self, step: int | NDArray[np.int64]) -> float | NDArray[np.float64]:
-        """How many passes over the training examples `step` updates are."""
-        return step * self.order.batch_size / self.order.examples
 
     def write(self, rows: Rows) -> None:
         """Writes rows; says so where one that is made again after a kill differs from before."""
@@ -125,9 +119,13 @@ class Session:
         Returns whether it is the best so far, where `checkpoint.keep_best` wants to know.
         """
         experiment = self.plan.experiment
+        if self.step == self.plan.total_steps:
+            self.before_end = self._observed()
         self.metrics = self.look()
         self.tape.observe(self.metrics, self.step)
-        self.write(Rows.single({"step": self.step, "epoch": self.epoch(self.step), **self.metrics}))
+        self.write(
+            Rows.single({"step": self.step, "epoch": self.order.epochs(self.step), **self.metrics})
+        )
         if self.trial:
             self.trial.report(self.metrics, self.plan.evaluation.count(self.step))
         if stop := experiment.evaluate.stop:
@@ -153,17 +151,18 @@ class Session:
         about = {
             "record": self.log.position(),
             "events": len(self.events.rows),
-            "tape": self.tape.state(),
-            "metrics": self.metrics,
-            "best": self.best,
-            "standstill": self.standstill,
+            **self._observed(),
+            "before_end": self.before_end,
             "rewinds": self.rewinds,
             "skipped": self.skipped,
+            "batch_sizes": self.plan.batch_sizes.since,
             **self.identity,
         }
-        spared = {self.best.step} if self.best else set()
+        bests = [self.best, self.before_end and self.before_end["best"]]
+        spared = {best.step for best in bests if best}
         if self.plan.experiment.run.on_nonfinite == "rewind":
-            spared.add(self.plan.saving.last(self.step))
+            last = self.plan.saving.last(self.step)
+            spared.add(max(last, self.plan.batch_sizes.changed_at))
         self.writer.enqueue(
             CheckpointId(self.step, self.rewinds), state, about, spared, self.log.sync
         )
@@ -182,11 +181,15 @@ class Session:
         Raises:
             CheckpointMismatchError: when this run could not have made it.
         """
-        about = saved.about
+        about, plan = saved.about, self.plan
+        ended = about.get("before_end") is not None and saved.step < plan.total_steps
+        if ended and not plan.evaluation.due(saved.step):
+            about = {**about, **about["before_end"]}
         try:
             self.network.restore(saved.arrays)
-            self.tape.restore(about["tape"])
-            self.log.go_on(about["record"], saved.step, again=again)
+            others = self.tape.restore(about["tape"])
+            belongs = plan.has_row if ended else None
+            self.log.go_on(about["record"], saved.step, again=again, belongs=belongs)
             self.step = self.saved = saved.step
             self.metrics = about["metrics"]
             self.best = Best(*about["best"]) if about["best"] else None
@@ -197,6 +200,18 @@ class Session:
             raise CheckpointMismatchError(f"it lacks {error}") from None
         except (EOFError, TypeError, ValueError) as error:  # Refused is one
             raise CheckpointMismatchError(str(error)) from None
+        for name in others:
+            text = f"{name}: what another schedule had observed is left out"
+            self.say("another schedule", text, name=name)
+
+    def _observed(self) -> dict[str, Any]:
+        """What evaluations have brought about."""
+        return {
+            "tape": self.tape.state(),
+            "metrics": self.metrics,
+            "best": self.best,
+            "standstill": self.standstill,
+        }
 
     def recall(self, seen: int) -> None:
         """Gets ready to repeat what was ordered after the first `seen` events, or elsewhere."""
@@ -222,8 +237,10 @@ class Session:
             hint = "a lower learning rate, warmup=linear or optimizer.global_clipnorm=1.0"
             raise DivergenceError(f"{why}{after}\n  hint: {hint}")
         self.finish_saving()
-        due = self.plan.saving.due
-        saved, _ = self.writer.checkpoints.newest(lambda step: step == 0 or due(step))
+        due, begun = self.plan.saving.due, self.plan.batch_sizes.changed_at
+        saved, _ = self.writer.checkpoints.newest(
+            lambda step: step == begun or (step > begun and due(step))
+        )
         if saved is None:
             raise DivergenceError(f"{why}, and there is no checkpoint to go back to")
         rewinds = self.rewinds + 1

@@ -77,7 +77,12 @@ class RunSetup:
             data,
             device,
             Tape(plan.curves, plan.bounds, plan.total_steps),
-            ExampleOrder(experiment.run.seed, len(data.train), experiment.data.batch_size),
+            ExampleOrder(
+                experiment.run.seed,
+                len(data.train),
+                experiment.data.batch_size,
+                plan.batch_sizes,
+            ),
             past or Past.read(plan, folder),
         )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from schedules.batch_sizes import BatchSizes
 
 MOST_PERMUTED = 10**7
 """The most examples whose permutation is drawn as a whole: 80 MB, in a quarter of a second."""
@@ -19,28 +21,45 @@ for numpy's calls to cost nothing beside the numbers."""
 class ExampleOrder:
     """Epoch after epoch of permutations, each a pure function of `(seed, epoch)`.
 
-    Update t takes the entries `t * B` to `(t + 1) * B - 1`, for batches of B. A batch may reach
-    over the end of an epoch: no example is dropped, every batch has the same shape, and a run
-    continues from any step by that step alone. More than ten million examples are permuted by a
-    cipher, which needs no memory: see `Cipher`.
+    Update t takes the entries `t * B` to `(t + 1) * B - 1`, for batches of B, or where the run went
+    on with another size, the B entries after those that were taken before. A batch may reach over
+    the end of an epoch: no example is dropped, every batch has the same shape, and a run continues
+    from any step by that step and `batch_sizes` alone. More than ten million examples are permuted
+    by a cipher, which needs no memory: see `Cipher`.
 
     >>> row = ExampleOrder(seed=1, examples=5, batch_size=2).indices(0, 5).ravel()
     >>> sorted(row[:5].tolist()), sorted(row[5:].tolist())
     ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     """
 
-    def __init__(self, seed: int, examples: int, batch_size: int) -> None:
+    def __init__(
+        self, seed: int, examples: int, batch_size: int, batch_sizes: BatchSizes | None = None
+    ) -> None:
+        """`batch_sizes` are those of a run whose updates did not all have `batch_size`."""
         self.seed = seed
         self.examples = examples
         self.batch_size = batch_size
+        self._batch_sizes = batch_sizes or BatchSizes(((0, batch_size),))
         ciphers = examples > MOST_PERMUTED
         compute: Callable[[int], NDArray[Any]] = self._ciphered if ciphers else self._permuted
         self._piece = lru_cache(maxsize=2)(compute)
         self._piece_length = CIPHER_PIECE if ciphers else examples
 
+    @overload
+    def epochs(self, step: int) -> float: ...
+    @overload
+    def epochs(self, step: NDArray[np.int64]) -> NDArray[np.float64]: ...
+    def epochs(self, step: int | NDArray[np.int64]) -> float | NDArray[np.float64]:
+        """How many passes over the training examples `step` updates are."""
+        return self._batch_sizes.examples(step) / self.examples
+
     def indices(self, step: int, count: int) -> NDArray[np.int32] | NDArray[np.int64]:
-        """Which examples updates `step` to `step + count - 1` learn from: `[count, batch_size]`."""
-        start, stop = step * self.batch_size, (step + count) * self.batch_size
+        """Which examples updates `step` to `step + count - 1` learn from: `[count, batch_size]`.
+
+        They must all have the present batch size.
+        """
+        start = self._batch_sizes.examples(step)
+        stop = start + count * self.batch_size
         length = self._piece_length
         first, last = start // length, -(-stop // length)
         pieces = [

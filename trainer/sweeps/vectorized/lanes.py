@@ -214,8 +214,11 @@ class LaneNetwork:
     def state(self) -> dict[str, NDArray[Any]]:
         return {name: self._read(name) for name in self._names}
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def check(self, state: Mapping[str, NDArray[Any]]) -> None:
         check_state(state, self.state())
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.check(state)
         for name in self._names:
             self._lanes.assign(self._number, name, state[name])
 
