@@ -69,6 +69,9 @@ def test_trees_files_and_refusals_are_veiled(tmp_path: Path) -> None:
     veil_file(tmp_path / "log")
     veil_file(tmp_path / "missing")
     assert (tmp_path / "log").read_bytes() == b"by *** \xff\n"
+    (tmp_path / "log").write_bytes(b"hunter2\nand hunter2\n")
+    veil_file(tmp_path / "log", start=8)
+    assert (tmp_path / "log").read_bytes() == b"hunter2\nand ***\n"
     with pytest.raises(Refused, match=r"^a = '\*\*\*': is no \*\*\*") as refused, veiled_refusals():
         raise refuse("a", "hunter2", "is no hunter2")
     assert refused.value.problems[0].value == "***"

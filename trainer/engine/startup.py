@@ -59,6 +59,7 @@ def stderr_to(path: Path) -> Iterator[None]:
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
     with os.fdopen(open_descriptor(path, flags), "ab") as file:
+        before = os.fstat(file.fileno()).st_size
         os.dup2(file.fileno(), 2)
     try:
         with _told_where(path, kept):
@@ -67,7 +68,7 @@ def stderr_to(path: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
-        veil_file(path)
+        veil_file(path, before)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 from schedules.declaration import Problem, Refused
+from schedules.declaration.plain_files import open_descriptor
 
 from .secret_names import is_secret, without_logins
 
@@ -111,12 +112,16 @@ def veil_tree(tree: Any) -> Any:
     return tree
 
 
-def veil_file(path: Path) -> None:
-    """Veils what others wrote into a file."""
-    with suppress(OSError):
-        written = path.read_text(encoding="utf-8", errors="surrogateescape")
+def veil_file(path: Path, start: int = 0) -> None:
+    """Veils what others wrote into a file from byte `start` on."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
+    with suppress(OSError), os.fdopen(open_descriptor(path, flags), "r+b") as file:
+        file.seek(start)
+        written = file.read().decode(errors="surrogateescape")
         if (veiled := veil(written)) != written:
-            path.write_text(veiled, encoding="utf-8", errors="surrogateescape")
+            file.seek(start)
+            file.write(veiled.encode(errors="surrogateescape"))
+            file.truncate()
 
 
 @contextmanager
