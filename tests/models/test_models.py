@@ -22,7 +22,7 @@ from trainer.data.feeds.feed import Resident
 from trainer.engine.fit import ending
 from trainer.engine.program import Program
 from trainer.models import Model
-from trainer.models.layer_signatures import FAMILY_BY_LAYER, layer_signature
+from trainer.models.layer_signatures import ALSO_REQUIRED, FAMILY_BY_LAYER, layer_signature
 from trainer.models.transformer import positions
 from trainer.scheduled.dials import Dials
 
@@ -190,7 +190,7 @@ def test_the_arguments_of_a_layer_are_those_that_keras_takes(name: str) -> None:
         for p in theirs.values()
         if p.default is p.empty and p.name != "self" and p.kind == p.POSITIONAL_OR_KEYWORD
     ]
-    assert list(signature.required) == needed
+    assert list(signature.required) == [*needed, *ALSO_REQUIRED.get(name, ())]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def read_labels(
             rule = f"has labels that are no numbers, such as '{train.ravel()[0]}'"
             raise refuse(path, value, rule, override("task", "classification"))
         return Labels(tuple(_targets(part, path, value) for part in parts), None)
-    places = tuple(_places(part, path, value) for part in parts)
+    places = tuple(_places(part, path, value, classes, override) for part in parts)
     if is_text:
         return _named_classes(places, path, value, classes)
     numbers = tuple(_whole_numbers(part, path, value, override) for part in places)
@@ -119,12 +119,21 @@ def _targets(part: NDArray[Any], path: str, value: object) -> NDArray[np.float32
     return targets
 
 
-def _places(part: NDArray[Any], path: str, value: object) -> NDArray[Any]:
-    """The labels of a part without a last axis of 1: a class each, or one at each place."""
-    if part.dtype.kind in "biuf" and marks_classes(part):
+def _places(
+    part: NDArray[Any], path: str, value: object, classes: int | None, override: Override
+) -> NDArray[Any]:
+    """The labels of a part without a last axis of 1: a class each, or one at each place.
+
+    Rows of 0 and 1 are classes at places where `classes` says how many, and is not their width.
+    """
+    is_marked = part.dtype.kind in "biuf" and marks_classes(part)
+    if is_marked and classes in (None, part.shape[1]):
         rule = f"has labels of shape {list(part.shape[1:])}, which mark several classes each"
         several = "data.task=regression loss=binary_cross_entropy if several may be right at a time"
-        raise refuse(path, value, rule, f"labels.argmax(axis=1) takes the likeliest; {several}")
+        hint = f"labels.argmax(axis=1) takes the likeliest; {several}"
+        if part.shape[1] > 2 and ((part == 0) | (part == 1)).all():
+            hint += f"; {override('classes', 2)} if there is one of two classes at each place"
+        raise refuse(path, value, rule, hint)
     return part[..., 0] if part.ndim > 1 and part.shape[-1] == 1 else part
 
 

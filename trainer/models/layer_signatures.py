@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FAMILIES = {
-    "core": ("Dense", "Embedding", "Identity"),
+    "core": ("Dense", "EinsumDense", "Embedding", "Identity", "Masking", "ReversibleEmbedding"),
     "activations": ("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),
     "convolutional": (
         *(f"Conv{n}D" for n in (1, 2, 3)),
@@ -21,30 +21,65 @@ FAMILIES = {
     ),
     "pooling": tuple(
         f"{sort}Pooling{n}D"
-        for sort in ("Average", "Max", "GlobalAverage", "GlobalMax")
+        for sort in (
+            *("Average", "Max", "GlobalAverage", "GlobalMax"),
+            *("AdaptiveAverage", "AdaptiveMax"),
+        )
         for n in (1, 2, 3)
     ),
     "normalization": (
         *("BatchNormalization", "GroupNormalization", "LayerNormalization"),
-        *("RMSNormalization", "UnitNormalization"),
+        *("RMSNormalization", "SpectralNormalization", "UnitNormalization"),
     ),
     "regularization": (
-        *("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
+        *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
         *(f"SpatialDropout{n}D" for n in (1, 2, 3)),
     ),
     "reshaping": (
         *("Flatten", "Permute", "RepeatVector", "Reshape"),
         *(f"{sort}{n}D" for sort in ("Cropping", "UpSampling", "ZeroPadding") for n in (1, 2, 3)),
     ),
-    "rnn": ("GRU", "LSTM", "SimpleRNN"),
-    "preprocessing": ("Rescaling",),
+    "rnn": (
+        *("Bidirectional", "GRU", "LSTM", "SimpleRNN", "TimeDistributed"),
+        *(f"ConvLSTM{n}D" for n in (1, 2, 3)),
+    ),
+    "preprocessing": (
+        *("CategoryEncoding", "Discretization", "MelSpectrogram", "Normalization", "Rescaling"),
+    ),
+    "preprocessing/image_preprocessing": (
+        *("AugMix", "AutoContrast", "CenterCrop", "RandAugment", "Resizing", "Solarization"),
+        *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast"),
+        *("RandomCrop", "RandomElasticTransform", "RandomErasing", "RandomFlip"),
+        *("RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert"),
+        *("RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation"),
+        *("RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom"),
+    ),
 }
 """The layers that a config may list, by their folder in Keras' source.
 
-Each has one input and one output, and takes no code as an argument.
+Each has one input and one output, and takes no code as an argument. Layers that attend or merge
+have several inputs; those that look words up or hash them take text; `RNN` takes cells; CutMix and
+MixUp change labels; STFTSpectrogram needs SciPy; and Equalization of Keras 3.15 fails in a model.
 """
 
 FAMILY_BY_LAYER = {layer: family for family, layers in FAMILIES.items() for layer in layers}
+
+NESTED = {
+    "Bidirectional": ("layer", "backward_layer"),
+    "SpectralNormalization": ("layer",),
+    "TimeDistributed": ("layer",),
+}
+"""The arguments that are layers themselves, by the layer that has them."""
+
+RECURRENT = ("GRU", "LSTM", "SimpleRNN", *(f"ConvLSTM{n}D" for n in (1, 2, 3)))
+"""What a `Bidirectional` may go both ways with."""
+
+ALSO_REQUIRED = {
+    "CategoryEncoding": ("num_tokens",),
+    "Discretization": ("bin_boundaries",),
+    "Normalization": ("mean", "variance"),
+}
+"""Arguments that Keras would else learn from data by `adapt`, which a list does not."""
 
 COMMON_ARGUMENTS = ("name", "trainable")
 """Arguments of every layer; `dtype` is missing, as `run.precision` sets it."""
@@ -85,6 +120,7 @@ def _init_signature(module: ast.Module, layer: str) -> Signature | None:
             required = positional[: len(positional) - len(function.args.defaults)]
             keywords = [a.arg for a in function.args.kwonlyargs]
             arguments = [*positional, *keywords, *COMMON_ARGUMENTS]
+            required += ALSO_REQUIRED.get(layer, ())
             return Signature(_without_excluded(arguments), _without_excluded(required))
     return None
 
