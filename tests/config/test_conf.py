@@ -34,7 +34,6 @@ ASKS = {
 
 NEEDS = {
     "data=huggingface": ("datasets", extras.hub),
-    "data=parquet": ("pyarrow", extras.parquet),
     "data=tfds": ("tensorflow_datasets", extras.tfds),
 }
 """The extras that some of them need, and what makes data for them."""
@@ -53,6 +52,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = folder / "images" / f"class_{label}" / f"{i}.bmp"
         image.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(image)
+    extras.parquet(folder)
     records.write(folder / "a.tfrecord", [{"x": [0.5, 1.5], "label": int(i)} for i in labels])
     return folder
 

@@ -24,7 +24,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_columns_of_parquet_are_inputs_and_labels(here: Path) -> None:
-    pytest.importorskip("pyarrow", reason="an extra")
     extras.parquet(here)
     split = loaded(kind="parquet", path="a.parquet", target="label", test="a.parquet")
     np.testing.assert_array_equal(split.train.inputs, extras.VALUES)
@@ -37,7 +36,6 @@ def test_columns_of_parquet_are_inputs_and_labels(here: Path) -> None:
 
 
 def test_parquet_that_can_not_be_learnt_from_is_refused(here: Path) -> None:
-    pytest.importorskip("pyarrow", reason="an extra")
     words = ["a", "b"] * 50
     holes = [None, *range(99)]
     extras.parquet(here, words=words, holes=holes)
@@ -134,7 +132,6 @@ def test_a_set_of_tensorflow_datasets_is_read(here: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "package"),
     [
-        ({"kind": "parquet", "path": "a", "target": "b"}, "pyarrow"),
         ({"kind": "huggingface", "path": "a"}, "datasets"),
         ({"kind": "tfds", "name": "a"}, "tensorflow_datasets"),
     ],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import lzma
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from schedules import Refused
 from tests.helpers.runs import experiment
 from tests.helpers.splits import refused
 from trainer.config.plan import Plan
@@ -275,14 +279,101 @@ def test_a_table_that_gzip_packed_is_the_same_table(name: str, here: Path) -> No
     assert declared(path=name, target="sort", inputs=["width"]).load().digest == plain.digest
 
 
-def test_a_table_that_memory_does_not_hold_is_refused(
+def test_a_table_that_memory_does_not_hold_waits_in_a_file_that_nobody_sees(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.data.sources.text_files.available_memory", lambda: 100)
-    problem = refused(lambda: declared(target="sort", inputs=["width"]).facts())
-    assert (problem.path, problem.rule) == (
-        "path", "holds more than the free memory of this machine"
-    )  # fmt: skip
+    asked: dict[str, Any] = {"target": "sort", "inputs": ["width", "height"]}
+    kept = declared(**asked).load().digest
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    monkeypatch.setattr("trainer.data.sources.number_rows.available_memory", lambda: 100)
+    data = declared(**asked, keep="stream")
+    assert isinstance(data.contents.raw.train.inputs, np.memmap)  # type: ignore[attr-defined]
+    assert data.load().digest == kept
+    assert not any(path.is_file() for path in (here / "cache").rglob("*"))
+
+
+def test_a_table_that_neither_memory_nor_disk_holds_is_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trainer.data.sources.number_rows.available_memory", lambda: 100)
+    monkeypatch.setattr("trainer.data.sources.number_rows.TemporaryFile", lambda **_: Full(full))
+    problem = refused(lambda: declared(target="price", inputs=["width"]).facts())
+    assert problem.path == "path"
+    assert problem.rule.startswith("holds more than the free memory of this machine")
+
+
+class Full:
+    """A file on a disk that is full."""
+
+    def __init__(self, write: Callable[..., None]) -> None:
+        self.write = write
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_text_in_quotes_is_read_as_the_csv_module_reads_it(packed: bool, here: Path) -> None:
+    names = ['say "so"', "two\nlines", "a,b", '""', "plain"]
+    rows = [(f"{i}.5", names[i % 5]) for i in range(30_000)]
+    with Path("quoted.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("width", "sort"), *rows])
+    if packed:
+        Path("quoted.csv").write_bytes(gzip.compress(Path("quoted.csv").read_bytes()))
+    data = declared(path="quoted.csv", target="sort")
+    part = data.contents.raw.train  # type: ignore[attr-defined]
+    assert [(str(x), y) for (x,), y in zip(part.inputs, part.labels, strict=True)] == rows
+
+
+SPOILT = {
+    "text after a quote": ('1.0,"pear"s', "',' expected after"),
+    "a quote that is not closed": ('1.0,"pear', "unexpected end of data"),
+    "a quote that another line closes": ('1.0,"pear\n1.0,"apple"', "',' expected after"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+@pytest.mark.parametrize("after", [0, 100_000])
+def test_quotes_that_would_swallow_text_are_refused(name: str, after: int, here: Path) -> None:
+    line, why = SPOILT[name]
+    rows = "1.0,pear\n2.0,apple\n"
+    Path("spoilt.csv").write_text("width,sort\n" + rows * after + line + "\n" + rows)
+    problem = refused(lambda: declared(path="spoilt.csv", target="sort").facts())
+    assert problem.path == "path"
+    assert "can't be read" in problem.rule
+    assert why in problem.rule
+
+
+def test_a_quote_within_text_that_is_not_quoted_is_text(here: Path) -> None:
+    Path("inches.csv").write_text('width,sort\n1.5,5" pipe\n2.5,6"\n' * 1 + '1.5,6"\n' * 8)
+    data = declared(path="inches.csv", target="sort").load()
+    assert data.preparation.names == ('5" pipe', '6"')
+
+
+def test_every_column_at_fault_is_told_at_once(here: Path) -> None:
+    Path("many.csv").write_text("a,b,c,y\n1,2,3,4.5\n1,x,3,5.5\n1,2,,6.5\n")
+    with pytest.raises(Refused) as caught:
+        declared(path="many.csv", target="y").facts()
+    told = [(problem.value, problem.rule.partition(" of ")[0]) for problem in caught.value.problems]
+    assert told == [("b", "has 'x' in line 3"), ("c", "has nothing in line 4")]
+
+
+def test_tables_of_very_many_columns_are_read(here: Path) -> None:
+    names = [f"c{i}" for i in range(20_000)]
+    values = RANDOM.normal(size=(6, len(names)))
+    lines = [",".join(map(repr, row)) for row in values.tolist()]
+    Path("wide.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
+    data = declared(path="wide.csv", target="c7")
+    np.testing.assert_array_equal(
+        data.contents.raw.train.inputs,  # type: ignore[attr-defined]
+        np.delete(values, 7, axis=1),
+    )
+
+
+def test_a_config_without_tables_does_without_pyarrow() -> None:
+    code = "import sys, trainer.config.plan; print('pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -130,3 +130,21 @@ def test_streaming_is_measured_beside_memory_in_whatever_size_is_asked(tmp_path)
     assert memory.startswith("| mlp | memory | ")
     assert disk.startswith("| mlp | disk | ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_are_read_beside_pandas_in_whatever_size_is_asked():
+    command = [
+        sys.executable,
+        FILE.parent / "tables.py",
+        "--rows",
+        "50",
+        "--columns",
+        "3",
+        "--rounds",
+        "1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
+    ours = [row for row in rows if row[1] == "ours"]
+    assert [row[0] for row in ours] == ["| table.csv", "| table.csv.gz", "| table.parquet"]
+    assert all(float(row[2]) >= 0 for row in ours)

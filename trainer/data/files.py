@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -74,6 +75,19 @@ def unreadable(path: str, file: Path, error: object) -> Exception:
     """The refusal of a file whose content is not what it should be."""
     message = " ".join(str(error).split())
     return refuse(path, str(file), f"can't be read: {message}" if message else "can't be read")
+
+
+CACHE_FOLDER = "scheduled-training"
+
+
+def cache_folder() -> Path | None:
+    """The user's cache folder, made where it is not there; None where it can't be written to."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / CACHE_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def input_shape(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from schedules.declaration import refuse
 
 from ..labels import Task
 
+if TYPE_CHECKING:
+    import pyarrow
+
 MISSING = frozenset(
     ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
      "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")
@@ -21,17 +26,63 @@ MISSING = frozenset(
 """What pandas reads as a missing value, besides nothing (`pandas._libs.parsers.STR_NA_VALUES`)."""
 
 
-class TextColumn(NamedTuple):
-    """The texts of a column, without the spaces around them, and where each stands."""
+@dataclass(frozen=True)
+class TextColumn:
+    """A column of text; spaces around a text don't count."""
 
     name: str
-    texts: Sequence[str]
-    lines: Sequence[int]
+    chunks: pyarrow.ChunkedArray
     file: Path
+    where: Callable[[int], str]
+    """Says where a row stands in the file."""
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    @cached_property
+    def values(self) -> pyarrow.ChunkedArray:
+        """The texts without spaces around them."""
+        from pyarrow import compute
+
+        return compute.utf8_trim_whitespace(self.chunks)
+
+    @cached_property
+    def encoded(self) -> tuple[list[str], NDArray[np.int32]]:
+        """The different texts, in the order in which they come, and which of them each row has."""
+        encoded = self.values.dictionary_encode().unify_dictionaries()
+        if not encoded.num_chunks:
+            return [], np.zeros(0, np.int32)
+        codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+        return encoded.chunk(0).dictionary.to_pylist(), codes
+
+    @property
+    def texts(self) -> list[str]:
+        """The different texts."""
+        return self.encoded[0]
+
+    def array(self, values: Sequence[Any], dtype: Any = None) -> NDArray[Any]:
+        """An array `[n]` with the value for each row's text, given those of the different ones."""
+        return np.array(values, dtype)[self.encoded[1]]
 
     def place(self, text: str) -> str:
         """Where a text first stands."""
-        return f"in line {self.lines[self.texts.index(text)]}"
+        return f"in {self.where(int((self.encoded[1] == self.texts.index(text)).argmax()))}"
+
+    def fractions(self) -> NDArray[np.float64] | None:
+        """The numbers `[n]`, where all texts are finite numbers and some are no whole ones."""
+        import pyarrow
+
+        try:
+            numbers = self.values.cast(pyarrow.float64()).to_numpy()
+        except pyarrow.ArrowInvalid:
+            return None
+        if not np.isfinite(numbers).all():
+            return None
+        try:
+            self.values.cast(pyarrow.int64())
+        except pyarrow.ArrowInvalid:
+            return np.asarray(numbers)
+        return None
 
 
 def is_number(text: str) -> bool:
@@ -56,21 +107,22 @@ def read_labels(column: TextColumn, task: Task) -> NDArray[Any]:
         Refused: when a label is missing, when some are numbers and others are not, or when a
             number that names a class is spelt in two ways.
     """
-    texts = dict.fromkeys(column.texts)
+    if task != "classification" and (numbers := column.fractions()) is not None:
+        return numbers
+    texts = column.texts
     if "" in texts:
         rule = f"has nothing {column.place('')} of {column.file}, and every example needs a label"
         raise refuse("target", column.name, rule, "leave such rows out of the file, or fill them")
     names = [text for text in texts if not is_number(text) or text in MISSING]
     if task != "classification" and names:
-        _check_names(column, names, list(texts), task)
+        _check_names(column, names, texts, task)
     values = {text: _value(text) for text in texts if is_number(text)}
     is_whole = all(isinstance(value, int) for value in values.values())
     if task == "classification" or (task == "auto" and (is_whole or names)):
         _check_spellings(column, values)
     if names:
-        return np.array(column.texts)
-    dtype = np.int64 if is_whole else np.float64
-    return np.array([values[text] for text in column.texts], dtype)
+        return column.array(texts)
+    return column.array([values[text] for text in texts], np.int64 if is_whole else np.float64)
 
 
 def _check_names(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration import refuse
-from schedules.declaration.packages import import_extra
+from schedules.declaration import Problem, Refused, refuse
 
 from ..files import packed, packer_of, reading, unreadable
 from ..inputs import Key
 from ..raw_data import RawExamples, RawPart
+from .number_rows import NumberRows
 from .tables import Table
+
+BATCH = 8192
+"""The rows that are read at a time."""
 
 
 class Parquet(Table):
-    """Columns of numbers in a Parquet file; needs the extra `parquet`, which is pyarrow.
+    """Columns of numbers in a Parquet file.
 
     Inputs must be numbers or booleans, none of them missing. Labels may be text; they then name
     classes. The schema and the labels are checked before anything begins, inputs when they are
@@ -35,7 +39,8 @@ class Parquet(Table):
         return RawExamples(train, test, tuple(columns), self.names)
 
     def _part(self, path: str, file: Path, columns: list[str] | None) -> tuple[list[str], RawPart]:
-        parquet = import_extra("parquet", "pyarrow.parquet", "parquet")
+        from pyarrow import parquet
+
         with reading(path, file):
             if packer := packer_of(file):
                 raise packed(path, file, packer)
@@ -74,21 +79,36 @@ class ParquetColumns:
         return self.shape[0]
 
     def __getitem__(self, key: Key) -> NDArray[Any]:
+        return np.asarray(self._read()[key])
+
+    def _read(self) -> NDArray[Any]:
+        """All rows: in memory, or mapped from a temporary file."""
         from pyarrow import parquet
 
+        rows = NumberRows("path", self.file, len(self.names), self.dtype)
+        missing: Counter[str] = Counter()
         with reading("path", self.file):
             try:
-                table = parquet.read_table(self.file, columns=self.names)
+                opened = parquet.ParquetFile(self.file)
+                for batch in opened.iter_batches(BATCH, columns=self.names):
+                    column = dict(zip(batch.schema.names, batch.columns, strict=True))
+                    missing.update({name: column[name].null_count for name in self.names})
+                    if not missing.total():
+                        arrays = (column[n].to_numpy(zero_copy_only=False) for n in self.names)
+                        rows.append(len(batch), arrays)
+            except Refused:
+                raise
             except (ValueError, OSError) as error:
                 raise unreadable("path", self.file, error) from None
-        values = np.empty(self.shape, self.dtype)
-        for i, name in enumerate(self.names):
-            if nulls := table[name].null_count:
-                rule = f"has {nulls} missing values in {self.file}, and inputs must be numbers"
-                hint = "leave the column out by data.inputs=[…], or fill it first"
-                raise refuse("inputs", name, rule, hint)
-            values[:, i] = table[name].to_numpy()
-        return np.asarray(values[key])
+        hint = "leave the column out by data.inputs=[…], or fill it first"
+        problems = [
+            Problem("inputs", name, f"has {nulls} missing values in {self.file}", hint)
+            for name, nulls in missing.items()
+            if nulls
+        ]
+        if problems:
+            raise Refused(problems)
+        return rows.array()
 
 
 def _dtype(name: str, arrow_type: Any, file: Path) -> np.dtype[Any]:

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from schedules.declaration import Refused, did_you_mean, refuse
 
-from ..files import packed, packer_of
+from ..files import cache_folder, packed, packer_of
 from .tf_example import features, value_of
 
-CACHE_FOLDER = "scheduled-training"
 CACHE_FORMAT = 1
 
 
@@ -158,15 +157,10 @@ def _corrupt(path: str, file: Path, record: int) -> Refused:
 
 def _cache_file(file: Path, what: str) -> Path | None:
     """The cache's file for `what` is known of a data file; None where the cache is read-only."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(home) / CACHE_FOLDER
+    folder = cache_folder()
+    if folder is None:
+        return None
     name = f"{CACHE_FORMAT} {file} {_stamp(file)} {what}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    if not os.access(folder, os.W_OK):
-        return None
     return folder / f"records-{sha256(name.encode()).hexdigest()[:32]}{Path(what).suffix}"
 
 
