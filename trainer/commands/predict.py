@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +23,8 @@ from ..runs.csv_cells import plain_cell
 from .restored import Restored
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from ..engine.network import Network
 
 
@@ -109,6 +111,8 @@ def _columns(
 
 def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predicted:
     """What the network of a run says of a part of an experiment's data: test, train or all."""
+    import tensorflow as tf
+
     from ..data.feeds.order import ExampleOrder
     from ..data.feeds.select import make_feed
     from ..engine.program import Program
@@ -121,7 +125,9 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     feed = make_feed(experiment.data, split, ExampleOrder(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
     metrics = Program(network, feed, "graph", 1).evaluate()
-    batches = [_predictions(network, batch.inputs) for batch in feed.tests()]
+    predictions = _predictions(network)
+    numbered = ((batch, tf.constant(i)) for i, batch in enumerate(feed.tests()))
+    batches = [map_tree(np.asarray, predictions(batch.inputs, i)) for batch, i in numbered]
     outputs = map_tree(lambda *parts: np.concatenate(parts), *batches)
     named = {f"eval_{name}": value for name, value in metrics.items()}
     labels = map_tree(np.asarray, examples.labels)
@@ -190,9 +196,16 @@ def _listed(names: Sequence[str] | None) -> str:
     return ", ".join(names) if names else "not named"
 
 
-def _predictions(network: Network, inputs: Any) -> Tree[NDArray[np.float32]]:
-    predictions = network.loss.predictions(network.outputs(inputs))
-    return map_tree(lambda x: np.asarray(x, np.float32), predictions)
+def _predictions(network: Network) -> Callable[[Any, tf.Tensor], Tree[tf.Tensor]]:
+    """What the network predicts for a batch of inputs and its number, which draws go by."""
+    import tensorflow as tf
+
+    def predictions(inputs: Any, number: tf.Tensor) -> Tree[tf.Tensor]:
+        with network.draws.keyed("evaluation", number, fused=False):
+            given = network.loss.predictions(network.outputs(inputs))
+            return map_tree(lambda x: tf.cast(x, tf.float32), given)
+
+    return tf.function(predictions, autograph=False, reduce_retracing=True)
 
 
 def _short(value: np.float32) -> str:

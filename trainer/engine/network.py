@@ -23,6 +23,7 @@ from ..losses.loss import Loss
 from ..metrics import Metric, check_evaluation, judge
 from ..optimizers.averages import Average
 from ..scheduled.dials import Dials
+from ..scheduled.draws import Draws
 from .fit import check_fit, shapes_of
 from .forward import Forward
 from .parameter_groups import Groups
@@ -48,6 +49,8 @@ class Network:
     measured: tuple[str, ...] = ()
     """What updates tell besides the loss, by the names of rows."""
     facts: Facts = field(kw_only=True)
+    draws: Draws = field(kw_only=True)
+    """What code that keeps no state of its own draws random numbers by."""
     forward: Forward = field(kw_only=True)
     """The model, its inputs and outputs by the names of the data."""
     is_compared: bool = field(default=True, kw_only=True)
@@ -98,7 +101,8 @@ class Network:
         else:
             loss = loss.for_outputs(shapes, facts)
         part = experiment.data.batch_size // experiment.run.micro_batches
-        parts = loss.check_step(model, facts, dials, part // experiment.device.replicas())
+        draws = Draws(experiment.run.seed, model)
+        parts = loss.check_step(model, facts, dials, draws, part // experiment.device.replicas())
         forward = Forward(model, facts, loss)
         measured = (*loss.part_names(), *parts, *(["penalties"] if forward.penalties() else []))
         groups = Groups(experiment.optimizer, model, dials, stateless=stateless)
@@ -117,6 +121,7 @@ class Network:
             metrics,
             measured=measured,
             facts=facts,
+            draws=draws,
             forward=forward,
             is_compared=shapes is not None,
         )
@@ -147,9 +152,12 @@ class Network:
         with self.evaluating():
             return self.forward.raw(inputs, training=False)
 
-    def judge(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """What evaluations are worked out from, of a batch of test examples."""
-        with self.evaluating():
+    def judge(self, batch: Batch, number: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What evaluations are worked out from, of the batch of test examples with that number.
+
+        What it draws is the same in every evaluation of the batch, and no update's.
+        """
+        with self.evaluating(), self.draws.keyed("evaluation", number, fused=False):
             return judge(self.loss, self.metrics, self.facts, self.forward, batch)
 
     def evaluating(self) -> keras.StatelessScope:

@@ -18,6 +18,7 @@ from ..scheduled.layers import drawing
 from .interfaces import Trained, Updates
 from .matmul import products
 from .network import Network
+from .untold_state import untold_state
 
 Compiled = Literal["graph", "xla"]
 
@@ -70,6 +71,11 @@ class Program:
         return self.network
 
     @property
+    def networks(self) -> Sequence[Network]:
+        """Those that its updates change."""
+        return [self.network]
+
+    @property
     def traces(self) -> int:
         """How often the updates were traced, which is once, whatever schedules do."""
         return int(self._updates.experimental_get_tracing_count())
@@ -102,17 +108,28 @@ class Program:
             )
         return Updates.of(losses, finite, self.network.measured)
 
+    def untold_state(self) -> list[str]:
+        """What updates draw from or write to that no checkpoint has, once they are compiled."""
+        if self._compiled is None:
+            return []
+        held = [
+            variable
+            for network in self.networks
+            for variable in (*network.variables().values(), network.draws.counter)
+        ]
+        return list(dict.fromkeys(untold_state(self._compiled, held)))
+
     def evaluate(self) -> dict[str, float]:
         """The mean loss over all test examples, and every metric of them."""
         tally = Tally(self.network.loss, self.network.metrics)
-        for batch in self._feed.tests():
+        for number, batch in enumerate(self._feed.tests()):
             arrays = batch.distinct()
             shapes = tuple(tuple(array.shape) for array in arrays)
             if shapes not in self._judging:
                 judge = partial(self._judge, batch.map(lambda _: 0))
                 evaluate = tf.function(judge, autograph=False)
-                self._judging[shapes] = evaluate.get_concrete_function(*arrays)
-            tally.add(self._judging[shapes](*arrays), shapes[0][0])
+                self._judging[shapes] = evaluate.get_concrete_function(tf.constant(0), *arrays)
+            tally.add(self._judging[shapes](tf.constant(number), *arrays), shapes[0][0])
         return tally.result()
 
     def _loop(
@@ -216,11 +233,14 @@ class Program:
     ) -> list[tf.Tensor]:
         """The mean loss over a batch, and the gradients of its `scale`-fold, in micro-batches."""
         parts = self._micro_batches
+        first = (self.network.global_step + tf.cast(i, tf.int64)) * parts
         if parts == 1:
-            return self.batch_loss_and_gradients(self._feed.batch(feed_args, i, 0, 1), scale)
+            batch = self._feed.batch(feed_args, i, 0, 1)
+            return self.batch_loss_and_gradients(batch, first, scale)
 
         def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            terms = self.batch_loss_and_gradients(self._feed.batch(feed_args, i, k, parts), scale)
+            batch = self._feed.batch(feed_args, i, k, parts)
+            terms = self.batch_loss_and_gradients(batch, first + tf.cast(k, tf.int64), scale)
             tensors = map(tf.convert_to_tensor, terms)
             return k + 1, [total + x for total, x in zip(sums, tensors, strict=True)]
 
@@ -232,12 +252,18 @@ class Program:
             _, sums = tf.while_loop(lambda k, _: k < parts, add, (k, sums))
         return [total / parts for total in sums]
 
-    def batch_loss_and_gradients(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
-        """The loss of a batch, what is measured of it, and the gradients of its `scale`-fold."""
+    def batch_loss_and_gradients(
+        self, batch: Batch, number: tf.Tensor, scale: tf.Tensor | None
+    ) -> list[tf.Tensor]:
+        """The loss of a batch, what is measured of it, and the gradients of its `scale`-fold.
+
+        `number` counts the micro-batches of all updates.
+        """
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]
         turned = self.turns and self.fused and "CPU" in self.network.global_step.device
-        with drawing(fused=self.fused), products(turned=turned):
+        draws = self.network.draws.keyed("update", number, fused=self.fused)
+        with drawing(fused=self.fused), draws, products(turned=turned):
             loss, parts = self.network.loss.step(self.network.forward, batch, dials)
             scaled = loss if scale is None else loss * scale
         # A step of the user's own may leave some weight out.
@@ -248,9 +274,9 @@ class Program:
             loss = tf.stack([loss, *(parts[name] for name in names)])
         return [loss, *(summed(gradient, dense=dense) for gradient in gradients)]
 
-    def _judge(self, batch: Batch, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _judge(self, batch: Batch, number: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         """The parts of an evaluation for a batch with the names of this one and these arrays."""
-        return self.network.judge(batch.filled(arrays))
+        return self.network.judge(batch.filled(arrays), number)
 
 
 def summed(gradient: tf.Tensor | tf.IndexedSlices, *, dense: bool) -> tf.Tensor | tf.IndexedSlices:

@@ -138,7 +138,8 @@ class Replicas:
                 networks.append(network())
                 self.feeds.append(feed())
         together = isinstance(experiment.device, Several) and experiment.device.synchronized
-        for each in networks:
+        for rank, each in enumerate(networks, first_rank(strategy)):
+            each.draws.place = rank
             share_masks(each.model)
             for layer in _normalizing(each.model):
                 layer.synchronized = together

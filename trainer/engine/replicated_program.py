@@ -17,6 +17,7 @@ from schedules.moments import Values
 
 from ..data.feeds.batch import Batch
 from .interfaces import Trained, Updates
+from .network import Network
 from .program import Compiled, Program, finite
 from .replicas import ONLY_GRAPH, Replicas
 from .workers import UPDATE, UncompilableError
@@ -25,10 +26,12 @@ from .workers import UPDATE, UncompilableError
 class ReplicaProgram(Program):
     """What one replica does by itself."""
 
-    def batch_loss_and_gradients(self, batch: Batch, scale: tf.Tensor | None) -> list[tf.Tensor]:
+    def batch_loss_and_gradients(
+        self, batch: Batch, number: tf.Tensor, scale: tf.Tensor | None
+    ) -> list[tf.Tensor]:
         def dense(batch: Batch) -> list[tf.Tensor]:
             # An embedding's gradient comes in slices.
-            return [tf.convert_to_tensor(x) for x in plain(batch, scale)]
+            return [tf.convert_to_tensor(x) for x in plain(batch, number, scale)]
 
         plain = super().batch_loss_and_gradients
         # It captures what the dials show, and so belongs to the graph around it alone.
@@ -64,6 +67,10 @@ class ReplicatedProgram(Program):
     @property
     def trained(self) -> Trained:
         return self._replicas.network
+
+    @property
+    def networks(self) -> Sequence[Network]:
+        return self._replicas.network.networks
 
     def update(self, table: Values, step: int) -> Updates:
         if self._fused and self._replicas.only_graph:

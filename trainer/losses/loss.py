@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..data.feeds.batch import Batch
     from ..scheduled.dials import Dials
+    from ..scheduled.draws import Draws
 
 Labels = NDArray[np.int32] | NDArray[np.float32]
 Tasks = tuple[Literal["classes", "numbers"], ...]
@@ -154,7 +155,7 @@ class Loss(Kind, family=True):
         return ()
 
     def check_step(
-        self, model: keras.Model, facts: Facts, dials: Dials, batch_size: int
+        self, model: keras.Model, facts: Facts, dials: Dials, draws: Draws, batch_size: int
     ) -> tuple[str, ...]:
         """Checks what a user's function in `step` returns, without any effect on the model.
 

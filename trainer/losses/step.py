@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from ..scheduled.dials import Dials
+    from ..scheduled.draws import Draws
 
 
 class _StepLoss(Loss):
@@ -87,7 +88,7 @@ class _StepLoss(Loss):
         return Measured(tf.reduce_mean(losses), parts)
 
     def check_step(
-        self, model: keras.Model, facts: Facts, dials: Dials, batch_size: int
+        self, model: keras.Model, facts: Facts, dials: Dials, draws: Draws, batch_size: int
     ) -> tuple[str, ...]:
         import tensorflow as tf
 
@@ -99,7 +100,8 @@ class _StepLoss(Loss):
         variables = [weight.value for weight in model.trainable_variables]
 
         def differentiated(*batch: Any) -> tuple[Any, Any, list[Any]]:
-            with tf.GradientTape() as tape, dials.showing(tf.ones([len(dials.names)])):
+            row, drawing = tf.ones([len(dials.names)]), draws.keyed("update", 0, fused=False)
+            with tf.GradientTape() as tape, dials.showing(row), drawing:
                 tape.watch(variables)
                 loss, parts = _loss_and_parts(self.call_function(model, batch, training=True))
             floats = loss.dtype.is_floating

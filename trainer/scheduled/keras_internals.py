@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -122,6 +123,35 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
     """
     variables = model.non_trainable_variables
     return [variable for variable in variables if variable.path.endswith("seed_generator_state")]
+
+
+def random_operations() -> tuple[ModuleType, ModuleType]:
+    """Returns the modules through whose names `tf.random` makes operations that keep a state.
+
+    What is put in the place of one of their functions is what `tf.random`, `tf.image` and `tf.nn`
+    call. Functions of `tf.raw_ops` are others.
+
+    No public way: TensorFlow has one seed for all operations of a graph, and a kernel's state can
+    be neither read nor set.
+    Read: TensorFlow 2.21.0, `python/ops/random_ops.py`, `python/ops/stateful_random_ops.py`.
+    """
+    from tensorflow.python.ops import gen_random_ops, gen_stateful_random_ops
+
+    return gen_random_ops, gen_stateful_random_ops
+
+
+def written_variables(function: Any) -> list[tf.Variable]:
+    """Returns the variables that a traced function, or one within it, may assign.
+
+    No public way: a `ConcreteFunction` lists its variables, whether they are read or assigned.
+    Read: TensorFlow 2.21.0, `python/framework/auto_control_deps_utils.py`.
+    """
+    from tensorflow.python.framework import auto_control_deps_utils as dependencies
+
+    read = dependencies.get_read_only_resource_input_indices_graph(function.graph)
+    written = {id(x) for i, x in enumerate(function.graph.inputs) if i not in read}
+    outer = {id(captured) for captured, x in function.graph.captures if id(x) in written}
+    return [variable for variable in function.graph.variables if id(variable.handle) in outer]
 
 
 def replace_call(layer: keras.layers.Layer, call: Callable[..., tf.Tensor]) -> None:

@@ -71,6 +71,9 @@ def begin(plan: Plan, folder: Folder, *, alone: bool = False) -> Assembled:
         choice, program = compile_program(choice, experiment, device, built.program, setup.ask)
     pace = Pace(setup.longest, adapts=experiment.run.steps_per_call == "auto")
     run = assembled(setup, built.network, program, choice, pace, workers=built.workers)
+    if untold := program.untold_state():
+        few = "; ".join(untold[:3]) + (f"; and {len(untold) - 3} more" if len(untold) > 3 else "")
+        run.session.say("not exact", f"going on can't promise the same bits: {few}")
     if choice.threads and choice.threads != threads_in_use():
         now = f"an operation takes {threads_in_use()} threads in this process"
         text = f"{now}, and {choice.threads} before"

@@ -78,6 +78,7 @@ class VectorizedProgram:
         self.value_count = len(network.dials.names)
         """How many scheduled values a row has."""
         self._feed = feed
+        network.draws.is_shared = True
         self._program = _NetworkProgram(network, feed, compiled, longest, micro_batches)
         self._update_all = tf.function(
             self._traced_updates, jit_compile=compiled == "xla", autograph=False
@@ -207,7 +208,9 @@ class VectorizedProgram:
 
         def evaluate_network(state: State) -> dict[str, tf.Tensor]:
             with self._in_place(state):
-                parts: dict[str, tf.Tensor] = self._program._judge(self._structure, *arrays)
+                parts: dict[str, tf.Tensor] = self._program._judge(
+                    self._structure, tf.constant(0), *arrays
+                )
                 return parts
 
         variables = {name: state[name] for name in self._variables()}
