@@ -205,7 +205,10 @@ def _predictions(network: Network) -> Callable[[Any, tf.Tensor], Tree[tf.Tensor]
             given = network.loss.predictions(network.outputs(inputs))
             return map_tree(lambda x: tf.cast(x, tf.float32), given)
 
-    return tf.function(predictions, autograph=False, reduce_retracing=True)
+    traced: Callable[[Any, tf.Tensor], Tree[tf.Tensor]] = tf.function(
+        predictions, autograph=False, reduce_retracing=True
+    )
+    return traced
 
 
 def _short(value: np.float32) -> str:

@@ -150,8 +150,9 @@ def _install() -> None:
     @wraps(keep)
     def following(generator: keras.random.SeedGenerator, ordered: bool = True) -> tf.Tensor:
         stream = _STREAM.get()
-        kept = stream is None or stream.keeps(generator)
-        return keep(generator, ordered) if kept else stream.seed()
+        if stream is None or stream.keeps(generator):
+            return keep(generator, ordered)
+        return stream.seed()
 
     keras.random.SeedGenerator.next = following
 
