@@ -405,8 +405,9 @@ def test_a_dataset_of_a_length_is_as_good_as_arrays(tmp_path):
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (np.zeros((4, 2)), "is ndarray, and must be arrays or a tf.data.Dataset"),
-        ((1, 2, 3), "is 3 things"),
+        (object(), "is object, which is no array of numbers"),
+        ((1, 2, 3), "is int in the place of an array"),
+        ((np.zeros((4, 2)), None, None, None), "is 4 things"),
         ((np.zeros((4, 2)), np.zeros(3, int)), "has 4 inputs and 3 labels"),
         (([[1.0], [2.0, 3.0]], [0, 1]), "is what is no array"),
         ((np.zeros((4, 2)), np.zeros(4, int)), "one class only"),
