@@ -9,6 +9,7 @@ from pathlib import Path
 
 from schedules.interrupt import exiting_when_interrupted
 
+from .runs.kept_readings import kept_readings
 from .runs.report import write_report
 from .runs.results import find_runs
 from .runs.terminal import lenient_streams
@@ -23,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: the first DIR")
     options = parser.parse_args(arguments)
     missing = [str(folder) for folder in options.folders if not folder.is_dir()]
-    if missing or not (runs := find_runs(options.folders)):
+    with kept_readings() as kept:
+        runs = [] if missing else find_runs(options.folders, kept)
+    if not runs:
         print(f"no run in {', '.join(missing or map(str, options.folders))}", file=sys.stderr)
         sys.exit(2)
     print(write_report(runs, options.output or options.folders[0]))

@@ -14,6 +14,8 @@ from pydantic import AfterValidator
 from schedules.declaration import ABSENT, did_you_mean, refuse
 from schedules.declaration.plain_files import open_plain
 
+from ..runs import user_cache
+
 File = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 """A path, relative to the working directory; a run records the absolute path in its config."""
 
@@ -77,12 +79,9 @@ def unreadable(path: str, file: Path, error: object) -> Exception:
     return refuse(path, str(file), f"can't be read: {message}" if message else "can't be read")
 
 
-CACHE_FOLDER = "scheduled-training"
-
-
 def cache_folder() -> Path | None:
     """The user's cache folder, made where it is not there; None where it can't be written to."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / CACHE_FOLDER
+    folder = user_cache.cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

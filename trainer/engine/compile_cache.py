@@ -26,6 +26,7 @@ from schedules.declaration.plain_files import read_plain
 from ..config.experiment import Experiment
 from ..runs.atomic_files import write
 from ..runs.provenance import processor, usable_cores
+from ..runs.user_cache import cache_folder
 from .compile_measuring import CompileChoice
 from .machine import THREADS
 from .program import Compiled
@@ -63,11 +64,7 @@ class _Kept(BaseModel):
 
 def folder() -> Path:
     """The folder with the choices."""
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # a user without a home, as in a container: nothing is kept
-        cache = Path(os.devnull)
-    return cache / "scheduled-training" / "compiled"
+    return cache_folder() / "compiled"
 
 
 def cached_choice(

@@ -182,22 +182,31 @@ def _curves(
 
 def _curve(setting: int, label: str, series: Sequence[Points], averaged: bool) -> Curve | None:
     """The curve over the runs that reached each step, or each bin of steps; None without values."""
-    width = max((int(steps[-1]) for steps, _ in series), default=0) // BINS + 1 if averaged else 1
-    by_bin: dict[int, list[float]] = {}
-    for steps, values in series:
-        bins = steps // width
-        for bin_index in np.unique(bins):
-            in_bin = values[bins == bin_index]
-            value = float(in_bin.mean()) if averaged else float(in_bin[0])
-            if np.isfinite(value):
-                by_bin.setdefault(int(bin_index), []).append(value)
-    if not by_bin:
+    if not series:
         return None
-    starts = np.array(sorted(by_bin)) * float(width)
-    runs = [by_bin[bin_index] for bin_index in sorted(by_bin)]
-    mean = np.array([np.mean(values) for values in runs])
-    low, high = np.array([min(values) for values in runs]), np.array([max(v) for v in runs])
-    return Curve(setting, label, starts, mean, low, high)
+    width = max(int(steps[-1]) for steps, _ in series) // BINS + 1 if averaged else 1
+    by_run = [_binned(steps // width, values, averaged) for steps, values in series]
+    bins, values = (np.concatenate(parts) for parts in zip(*by_run, strict=True))
+    finite = np.isfinite(values)
+    if not finite.any():
+        return None
+    bins, values = bins[finite], values[finite]
+    order = np.argsort(bins, kind="stable")
+    bins, firsts, counts = np.unique(bins[order], return_index=True, return_counts=True)
+    mean = np.add.reduceat(values[order], firsts) / counts
+    low, high = (f.reduceat(values[order], firsts) for f in (np.minimum, np.maximum))
+    return Curve(setting, label, bins * float(width), mean, low, high)
+
+
+def _binned(
+    bins: NDArray[np.int64], values: Values, averaged: bool
+) -> tuple[NDArray[np.int64], Values]:
+    """The bins of one run with the mean of the values in each, or with the first of them."""
+    order = np.argsort(bins, kind="stable")
+    bins, firsts, counts = np.unique(bins[order], return_index=True, return_counts=True)
+    if not averaged:
+        return bins, values[order][firsts]
+    return bins, np.add.reduceat(values[order], firsts) / counts
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

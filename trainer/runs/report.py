@@ -19,6 +19,7 @@ from .atomic_files import remove_drafts, write
 from .charts import charts, swatch
 from .csv_cells import plain_row
 from .html_table import Cell, body_row, head_row, mean_cell, measured_cell, table_html, value_cell
+from .kept_readings import kept_readings
 from .results import (
     BROKEN,
     SEED,
@@ -42,7 +43,9 @@ def refresh(folder: Path, every: float = 0.0) -> Path:
     report = folder / "report.html"
     if every and report.exists() and time.time() - report.stat().st_mtime < every:
         return report
-    return write_report(find_runs([folder]), folder)
+    with kept_readings() as kept:
+        runs = find_runs([folder], kept)
+    return write_report(runs, folder)
 
 
 def write_report(runs: Sequence[Run], folder: Path) -> Path:
@@ -57,7 +60,8 @@ def write_report(runs: Sequence[Run], folder: Path) -> Path:
 def sweep_csv(runs: Sequence[Run], folder: Path) -> str:
     """A CSV table with one row a run: its folder, the values that vary, how it ended."""
     text = io.StringIO()
-    rows = [plain_row(_csv_row(run, varied_paths(runs), folder)) for run in runs]
+    paths = varied_paths(runs)
+    rows = [plain_row(_csv_row(run, paths, folder)) for run in runs]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,11 +16,14 @@ from schedules.declaration import Refused
 
 from .folder import Folder
 from .identity import flat
+from .kept_readings import KeptReadings
 from .metrics_file import Points, read_series
 from .run_folders import run_folders
 
 T = TypeVar("T")
 
+READ_FILES = ("config.yaml", "result.json", "metrics.jsonl")
+"""The files of a run's folder that its row and curves are made from."""
 SEED = "run.seed"
 BROKEN = ("failed", "unreadable")
 """The statuses of runs whose numbers count for nothing."""
@@ -44,21 +48,17 @@ class Run:
     """Why the run failed, or which of its files can't be read."""
 
     @classmethod
-    def read(cls, path: Path) -> Run:
+    def read(cls, path: Path, kept: KeptReadings | None = None) -> Run:
         """Reads a folder that a run may be writing to; it may hold anything."""
-        folder, damage = Folder(path), list[Refused]()
-
-        def readable(read: Callable[[], T]) -> T | None:
-            try:
-                return read()
-            except Refused as refused:
-                damage.append(refused)
-                return None
-
-        config = readable(lambda: flat(folder.read_config()) if folder.has_config() else {}) or {}
-        result = readable(folder.read_result) or {}
-        updates, evaluations = readable(lambda: read_series(path / "metrics.jsonl")) or ({}, {})
-        status = "unreadable" if damage else _status(folder, result, updates)
+        reading = (kept or KeptReadings()).reading("run", path, READ_FILES)
+        damage: list[Refused] = []
+        content = _unpacked(reading.value)
+        if content is None:
+            content, damage = _read(Folder(path))
+            if not damage:
+                reading.keep(_packed(*content))
+        config, result, updates, evaluations = content
+        status = "unreadable" if damage else _status(Folder(path), result, updates)
         failure = result.get("reason", "") if status == "failed" else ""
         reason = "\n".join(str(refused) for refused in damage) or failure
         return cls(path, config, result, updates, evaluations, status, reason)
@@ -103,9 +103,13 @@ class Setting:
         return np.array([value for value in values if value is not None])
 
 
-def find_runs(folders: Iterable[Path]) -> list[Run]:
-    """The runs in these folders and below them; `run_folders` tells them from copies."""
-    return [Run.read(path) for path in run_folders(folders)]
+def find_runs(folders: Iterable[Path], kept: KeptReadings | None = None) -> list[Run]:
+    """The runs in these folders and below them; `run_folders` tells them from copies.
+
+    Of runs whose files are as they were, what is `kept` suffices.
+    """
+    kept = kept or KeptReadings()
+    return [Run.read(path, kept) for path in run_folders(folders, kept)]
 
 
 def varied_paths(runs: Sequence[Run]) -> list[str]:
@@ -117,15 +121,16 @@ def varied_paths(runs: Sequence[Run]) -> list[str]:
     configs = [run.config for run in runs if run.config]
     paths = {path: None for config in configs for path in config}
 
-    def kinds(config: Mapping[str, Any], path: str) -> tuple[Any, ...]:
-        parts = path.split(".")[:-1]
-        above = (".".join([*parts[:n], "kind"]) for n in range(1, len(parts) + 1))
-        return tuple(config.get(kind) for kind in above if kind != path)
-
     def differs(path: str) -> bool:
+        texts = [repr(config.get(path)) for config in configs]
+        if len(set(texts)) == 1:
+            return False
+        parts = path.split(".")[:-1]
+        above = [".".join([*parts[:n], "kind"]) for n in range(1, len(parts) + 1)]
+        kinds = [kind for kind in above if kind != path]
         values: dict[Any, set[str]] = {}
-        for config in configs:
-            values.setdefault(kinds(config, path), set()).add(repr(config.get(path)))
+        for config, text in zip(configs, texts, strict=True):
+            values.setdefault(tuple(map(config.get, kinds)), set()).add(text)
         return any(len(of_kind) > 1 for of_kind in values.values())
 
     return [path for path in paths if differs(path)]
@@ -161,8 +166,67 @@ def format_value(value: Any) -> str:
 
 
 def _status(folder: Folder, result: Mapping[str, Any], updates: Mapping[str, Points]) -> str:
-    if folder.owner() and not folder.has_new_result():
+    if not folder.has_new_result() and folder.owner():
         return "running"
     if result:
         return str(result["status"])
     return "unfinished" if updates else "waiting"
+
+
+Content = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Points], Mapping[str, Points]]
+"""A run's config, result, updates and evaluations."""
+
+
+def _read(folder: Folder) -> tuple[Content, list[Refused]]:
+    """What a run's files hold, as far as they can be read, and what is wrong with the others."""
+    damage: list[Refused] = []
+
+    def readable(read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except Refused as refused:
+            damage.append(refused)
+            return None
+
+    config = readable(lambda: flat(folder.read_config()) if folder.has_config() else {})
+    result = readable(folder.read_result)
+    series = readable(lambda: read_series(folder.path / "metrics.jsonl"))
+    return (config or {}, result or {}, *(series or ({}, {}))), damage
+
+
+def _packed(
+    config: Mapping[str, Any],
+    result: Mapping[str, Any],
+    updates: Mapping[str, Points],
+    evaluations: Mapping[str, Points],
+) -> dict[str, Any]:
+    """What was read of a run, as JSON has it; arrays are the bytes in memory, in base 64."""
+
+    def series(points: Mapping[str, Points]) -> dict[str, list[str]]:
+        return {
+            name: [b64encode(part.tobytes()).decode() for part in pair]
+            for name, pair in points.items()
+        }
+
+    return {
+        "config": config,
+        "result": result,
+        "updates": series(updates),
+        "evaluations": series(evaluations),
+    }
+
+
+def _unpacked(value: Mapping[str, Any]) -> Content | None:
+    """What `_packed` was made of; None where it is something else."""
+
+    def series(packed: Mapping[str, list[str]]) -> dict[str, Points]:
+        return {
+            name: (np.frombuffer(b64decode(steps), np.int64), np.frombuffer(b64decode(values)))
+            for name, (steps, values) in packed.items()
+        }
+
+    try:
+        updates, evaluations = series(value["updates"]), series(value["evaluations"])
+        return dict(value["config"]), dict(value["result"]), updates, evaluations
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 from schedules.declaration import ABSENT, Refused, refuse
@@ -15,6 +16,7 @@ from schedules.declaration.plain_files import json_value, open_plain, read_plain
 from schedules.declaration.yaml_files import MAX_BYTES
 
 from .folder import Folder
+from .kept_readings import KeptReadings
 from .study import JOURNAL
 from .trial import TRIAL_FILE, read_trial
 
@@ -26,44 +28,52 @@ MAX_FIRST_ROWS_BYTES = 2**16
 WRITTEN_BY_RUNS = ("metrics.jsonl", ".lock")
 """Files beside `config.yaml` that only a run writes: no tracker copies them."""
 
-Identity = tuple[bytes, bytes]
-"""A run's config, and its first row that has a measured time: no two runs have the same."""
 
-
-def run_folders(roots: Iterable[Path]) -> list[Path]:
+def run_folders(roots: Iterable[Path], kept: KeptReadings | None = None) -> list[Path]:
     """The folders of the runs in these folders and below them, in the order of their names.
 
     Of a sweep these are the folders of its jobs or trials, whatever else is in its folder.
     Elsewhere it is every folder that a run has written to; of a run and its copies, the one with
     the most rows, or else the one with the shortest path.
     """
-    paths = {path for root in roots for path in _below(root)}
+    kept = kept or KeptReadings()
+    paths = {path for root in roots for path in _below(root, kept)}
     runs: dict[object, Path] = {}
     for path in sorted(paths, key=_progress):
-        runs.setdefault(_identity(path) or path, path)
+        runs.setdefault(_identity(path, kept) or path, path)
     return sorted(runs.values(), key=_number_order)
 
 
-def _below(root: Path) -> Iterator[Path]:
+def _below(root: Path, kept: KeptReadings) -> Iterator[Path]:
     for above, inner, files in os.walk(root):
         folder = Path(above)
         if "config.yaml" in files and set(files).intersection(WRITTEN_BY_RUNS):
             yield folder
             inner.clear()  # a run's folder holds no other runs
-        elif jobs := list(_jobs(folder)) if INDEX in files or JOURNAL in files else []:
+        elif jobs := list(_jobs(folder, kept)) if INDEX in files or JOURNAL in files else []:
             yield from filter(_has_begun, jobs)
             inner.clear()
 
 
-def _jobs(sweep: Path) -> Iterator[Path]:
+def _jobs(sweep: Path, kept: KeptReadings) -> Iterator[Path]:
     """The folders of a sweep's jobs, or of a search's trials."""
     with suppress(Refused):
         yield from (sweep / name for name in read_index(sweep).values())
     for file in sweep.glob(f"*/{TRIAL_FILE}"):
-        with suppress(Refused):
-            about = read_trial(file.parent)
-            if about and str(about.trial) == file.parent.name:
-                yield file.parent
+        if _trial_number(file.parent, kept) == file.parent.name:
+            yield file.parent
+
+
+def _trial_number(path: Path, kept: KeptReadings) -> str:
+    """The number of the trial in a folder; "" where its file can't be read."""
+    reading = kept.reading("trial", path, [TRIAL_FILE])
+    if reading.value:
+        return str(reading.value.get("number"))
+    with suppress(Refused):
+        if about := read_trial(path):
+            reading.keep({"number": about.trial})
+            return str(about.trial)
+    return ""
 
 
 def read_index(sweep: Path) -> dict[str, str]:
@@ -102,8 +112,15 @@ def _has_begun(path: Path) -> bool:
     return folder.config.exists() or folder.result.exists()
 
 
-def _identity(path: Path) -> Identity | None:
-    """What a run and its copies have in common; None where no row tells yet."""
+def _identity(path: Path, kept: KeptReadings) -> str | None:
+    """What a run and its copies have in common; None where no row tells yet.
+
+    It is a digest of the config and of the first row that has a measured time: no two runs have
+    the same ones.
+    """
+    reading = kept.reading("identity", path, ["config.yaml", "metrics.jsonl"])
+    if digest := reading.value.get("digest"):
+        return str(digest)
     with (
         suppress(OSError),
         open_plain(path / "metrics.jsonl", follow_links=False) as rows,
@@ -111,7 +128,9 @@ def _identity(path: Path) -> Identity | None:
         for row in rows.read(MAX_FIRST_ROWS_BYTES).splitlines():
             if b'"updates_per_second"' in row and b'"updates_per_second": null' not in row:
                 config = read_plain(Folder(path).config, MAX_BYTES, follow_links=False)
-                return config, row
+                digest = sha256(sha256(config).digest() + row).hexdigest()
+                reading.keep({"digest": digest})
+                return digest
     return None
 
 
