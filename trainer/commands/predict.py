@@ -124,10 +124,12 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     split = Split(data.train, examples, data.preparation)
     feed = make_feed(experiment.data, split, ExampleOrder(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
-    metrics = Program(network, feed, "graph", 1).evaluate()
-    predictions = _predictions(network)
-    numbered = ((batch, tf.constant(i)) for i, batch in enumerate(feed.tests()))
-    batches = [map_tree(np.asarray, predictions(batch.inputs, i)) for batch, i in numbered]
+    program, predictions = Program(network, feed, "graph", 1), _predictions(network)
+    metrics = program.evaluate()
+    batches = []
+    for number, (batch, real) in enumerate(program.tests()):
+        given = predictions(batch.inputs, tf.constant(number))
+        batches.append(map_tree(lambda x: np.asarray(x)[:real], given))  # noqa: B023  # called here
     outputs = map_tree(lambda *parts: np.concatenate(parts), *batches)
     named = {f"eval_{name}": value for name, value in metrics.items()}
     labels = map_tree(np.asarray, examples.labels)

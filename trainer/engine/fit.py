@@ -22,7 +22,7 @@ from .forward import by_order, called_with_zeros, named
 
 
 def check_fit(
-    model: keras.Model, kind: str, facts: Facts, loss: Loss
+    model: keras.Model, kind: str, facts: Facts, loss: Loss, batch_size: int
 ) -> Tree[tuple[int | None, ...]] | None:
     """Checks a network of that kind, before anything is compiled.
 
@@ -34,7 +34,7 @@ def check_fit(
     """
     _check_inputs(model, kind, facts)
     compares = loss.compared is not None
-    shapes = _output_shapes(model, kind, facts, compares=compares)
+    shapes = _output_shapes(model, kind, facts, batch_size, compares=compares)
     if shapes is not None:
         _check_end(model, loss.compared)
     if not model.trainable_variables:
@@ -45,6 +45,37 @@ def check_fit(
             rule = f"has {many} variables called {path}, which no checkpoint could tell apart"
             raise refuse("model", kind, rule, "give its layers names of their own")
     return shapes
+
+
+def has_fixed_batch(
+    model: keras.Model, kind: str, facts: Facts, batch_size: int, together: int
+) -> bool:
+    """Whether a network takes batches of one size alone, as `keras.Input(batch_shape=…)` says.
+
+    `batch_size` is that of a micro-batch on one device, of which `together` are an update's.
+
+    Raises:
+        Refused: when that size is another one.
+    """
+    inputs, outputs = (structure(model, what) for what in ("inputs", "outputs"))
+    if outputs is None:
+        return not _takes(model, facts, batch_size + 1)
+    tensors = (*tf.nest.flatten(inputs), *tf.nest.flatten(outputs))
+    sizes = {tensor.shape[0] for tensor in tensors if len(tensor.shape)} - {None}
+    for size in sizes - {batch_size}:
+        rule = f"takes batches of {size}, and it would get {batch_size} examples at a time"
+        raise refuse("model", kind, rule, f"data.batch_size={size * together}")
+    return bool(sizes)
+
+
+def _takes(model: keras.Model, facts: Facts, count: int) -> bool:
+    """Whether a model, traced without running it, gives outputs for so many examples."""
+    try:
+        traced = tf.function(lambda: called_with_zeros(model, facts, count), autograph=False)
+        outputs = tf.nest.flatten(traced.get_concrete_function().structured_outputs)
+    except CODE_ERRORS:  # whatever its layers raise
+        return False
+    return all(x.shape.rank in (None, 0) or x.shape[0] in (None, count) for x in outputs)
 
 
 def shapes_of(facts: Facts) -> str:
@@ -106,7 +137,7 @@ def _table(taken: Mapping[str, Any], offered: Mapping[str, tuple[int, ...]]) -> 
 
 
 def _output_shapes(
-    model: keras.Model, kind: str, facts: Facts, *, compares: bool
+    model: keras.Model, kind: str, facts: Facts, batch_size: int, *, compares: bool
 ) -> Tree[tuple[int | None, ...]] | None:
     """The shape of the output for each label, checked.
 
@@ -114,7 +145,7 @@ def _output_shapes(
         Refused: when a loss `compares` outputs and labels, and these can't be compared.
     """
     symbolic = structure(model, "outputs")
-    given = _tried(model, kind, facts) if symbolic is None else symbolic
+    given = _tried(model, kind, facts, batch_size) if symbolic is None else symbolic
     outputs = named(given, getattr(model, "output_names", []))
     labels = dict(named_leaves(facts.labels))
     several = isinstance(facts.labels, Mapping)
@@ -180,10 +211,10 @@ def _symbolic(model: keras.Model, what: str) -> list[Any] | None:
     return list(tf.nest.flatten(tensors)) if tensors is not None else None
 
 
-def _tried(model: keras.Model, kind: str, facts: Facts) -> Any:
-    """The outputs of a model for two inputs of zeros."""
+def _tried(model: keras.Model, kind: str, facts: Facts, batch_size: int) -> Any:
+    """The outputs of a model for a batch of zeros."""
     try:
-        return called_with_zeros(model, facts)
+        return called_with_zeros(model, facts, batch_size)
     except CODE_ERRORS as error:  # whatever its layers raise
         rule = f"can't take inputs of shape {shapes_of(facts)}: {error}"
         raise refuse("model", kind, rule) from None

@@ -92,11 +92,11 @@ class Forward:
         return [tf.cast(penalty, tf.float32) for penalty in self.model.losses]
 
 
-def called_with_zeros(model: keras.Model, facts: Facts) -> Any:
-    """What a model returns for two examples of zeros, or of empty text."""
+def called_with_zeros(model: keras.Model, facts: Facts, count: int) -> Any:
+    """What a model returns for so many examples of zeros, or of empty text."""
 
     def zeros(feature: Feature) -> tf.Tensor:
-        shape = [2, *feature.shape]
+        shape = [count, *feature.shape]
         return tf.fill(shape, "") if feature.dtype == "string" else tf.zeros(shape, feature.dtype)
 
     inputs = map_tree(zeros, facts.inputs)

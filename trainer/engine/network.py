@@ -24,7 +24,7 @@ from ..metrics import Metric, check_evaluation, judge
 from ..optimizers.averages import Average
 from ..scheduled.dials import Dials
 from ..scheduled.draws import Draws
-from .fit import check_fit, shapes_of
+from .fit import check_fit, has_fixed_batch, shapes_of
 from .forward import Forward
 from .parameter_groups import Groups
 from .precision import Scaling, dtype_policy
@@ -49,6 +49,8 @@ class Network:
     measured: tuple[str, ...] = ()
     """What updates tell besides the loss, by the names of rows."""
     facts: Facts = field(kw_only=True)
+    evaluation_size: int | None = field(default=None, kw_only=True)
+    """How many test examples it takes at a time, where it can't take any number."""
     draws: Draws = field(kw_only=True)
     """What code that keeps no state of its own draws random numbers by."""
     forward: Forward = field(kw_only=True)
@@ -82,13 +84,15 @@ class Network:
             loss = loss.for_data(facts)
         metrics = experiment.metrics.for_data(facts)
         check_evaluation(loss, metrics, facts)
+        together = experiment.run.micro_batches * experiment.device.replicas()
+        each = experiment.data.batch_size // together
         try:
             with dtype_policy(experiment.run.precision):
                 model = experiment.model.build(facts, dials)
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras refuses sizes below 0 only
                     raise ValueError(f"{weight.path} would have no entries")
-            shapes = check_fit(model, experiment.model.kind, facts, loss)
+            shapes = check_fit(model, experiment.model.kind, facts, loss, each)
         except Refused:
             raise
         except ValueError as error:  # what Keras says of shapes that don't fit
@@ -100,9 +104,9 @@ class Network:
             metrics, loss = experiment.metrics.without_outputs(), loss.without_outputs()
         else:
             loss = loss.for_outputs(shapes, facts)
-        part = experiment.data.batch_size // experiment.run.micro_batches
+        is_fixed = has_fixed_batch(model, experiment.model.kind, facts, each, together)
         draws = Draws(experiment.run.seed, model)
-        parts = loss.check_step(model, facts, dials, draws, part // experiment.device.replicas())
+        parts = loss.check_step(model, facts, dials, draws, each)
         forward = Forward(model, facts, loss)
         measured = (*loss.part_names(), *parts, *(["penalties"] if forward.penalties() else []))
         groups = Groups(experiment.optimizer, model, dials, stateless=stateless)
@@ -121,6 +125,7 @@ class Network:
             metrics,
             measured=measured,
             facts=facts,
+            evaluation_size=each if is_fixed or loss.compared is None else None,
             draws=draws,
             forward=forward,
             is_compared=shapes is not None,
@@ -152,13 +157,14 @@ class Network:
         with self.evaluating():
             return self.forward.raw(inputs, training=False)
 
-    def judge(self, batch: Batch, number: tf.Tensor) -> dict[str, tf.Tensor]:
+    def judge(self, batch: Batch, real: int, number: tf.Tensor) -> dict[str, tf.Tensor]:
         """What evaluations are worked out from, of the batch of test examples with that number.
 
-        What it draws is the same in every evaluation of the batch, and no update's.
+        Only the first `real` ones count. What it draws is the same in every evaluation of the
+        batch, and no update's.
         """
         with self.evaluating(), self.draws.keyed("evaluation", number, fused=False):
-            return judge(self.loss, self.metrics, self.facts, self.forward, batch)
+            return judge(self.loss, self.metrics, self.facts, self.forward, batch, real)
 
     def evaluating(self) -> keras.StatelessScope:
         """A scope with the averaged weights, where there are any, that leaves no trace.

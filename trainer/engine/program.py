@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
+from schedules.declaration import ABSENT, Refused, refuse
+from schedules.declaration.functions import CODE_ERRORS
 from schedules.moments import Values
 
 from ..data.feeds.batch import Batch
 from ..data.feeds.feed import Feed
+from ..data.feeds.filled import Filled, filled
 from ..metrics import Tally
 from ..scheduled.layers import drawing
 from .interfaces import Trained, Updates
@@ -122,15 +127,35 @@ class Program:
     def evaluate(self) -> dict[str, float]:
         """The mean loss over all test examples, and every metric of them."""
         tally = Tally(self.network.loss, self.network.metrics)
-        for number, batch in enumerate(self._feed.tests()):
-            arrays = batch.distinct()
-            shapes = tuple(tuple(array.shape) for array in arrays)
-            if shapes not in self._judging:
-                judge = partial(self._judge, batch.map(lambda _: 0))
-                evaluate = tf.function(judge, autograph=False)
-                self._judging[shapes] = evaluate.get_concrete_function(tf.constant(0), *arrays)
-            tally.add(self._judging[shapes](tf.constant(number), *arrays), shapes[0][0])
+        for number, (batch, real) in enumerate(self.tests()):
+            with refusing_errors(self.network, batch):
+                parts = self._judged(batch, real)(tf.constant(number), *batch.distinct())
+            tally.add(parts, real)
         return tally.result()
+
+    def tests(self) -> Iterator[Filled]:
+        """All test examples, in batches that the network takes."""
+        return filled(self._feed.tests(), self.network.evaluation_size)
+
+    def prepare_evaluation(self) -> None:
+        """Traces an evaluation of the first test examples.
+
+        Raises:
+            Refused: when the network, or the step, can't be evaluated so.
+        """
+        for batch, real in islice(self.tests(), 1):
+            with refusing_errors(self.network, batch):
+                self._judged(batch, real)
+
+    def _judged(self, batch: Batch, real: int) -> Any:
+        """What evaluates batches of this shape, given the number of one and its arrays."""
+        arrays = batch.distinct()
+        key = (real, *(tuple(array.shape) for array in arrays))
+        if key not in self._judging:
+            judge = partial(self._judge, batch.map(lambda _: 0), real)
+            evaluate = tf.function(judge, autograph=False)
+            self._judging[key] = evaluate.get_concrete_function(tf.constant(0), *arrays)
+        return self._judging[key]
 
     def _loop(
         self, rows: tf.Tensor, feed_args: Any, count: tf.Tensor
@@ -274,9 +299,31 @@ class Program:
             loss = tf.stack([loss, *(parts[name] for name in names)])
         return [loss, *(summed(gradient, dense=dense) for gradient in gradients)]
 
-    def _judge(self, batch: Batch, number: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _judge(
+        self, batch: Batch, real: int, number: tf.Tensor, *arrays: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """The parts of an evaluation for a batch with the names of this one and these arrays."""
-        return self.network.judge(batch.filled(arrays), number)
+        return self.network.judge(batch.filled(arrays), real, number)
+
+
+@contextmanager
+def refusing_errors(network: Network, batch: Batch) -> Iterator[None]:
+    """Takes what a network or a step raises in an evaluation for a refusal of it.
+
+    Raises:
+        Refused: with what was raised, and of which shape the batch was.
+    """
+    try:
+        yield
+    except (Refused, tf.errors.ResourceExhaustedError):
+        raise
+    except CODE_ERRORS as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        shapes = " and ".join(str(list(x.shape)) for x in batch.distinct())
+        rule = f"can't be evaluated: {type(error).__name__}: {lines[-1] if lines else ''}"
+        hint = f"it was given test examples of shape {shapes}"
+        what = "model" if network.loss.compared is not None else "loss"
+        raise refuse(what, ABSENT, rule, hint) from error
 
 
 def summed(gradient: tf.Tensor | tf.IndexedSlices, *, dense: bool) -> tf.Tensor | tf.IndexedSlices:

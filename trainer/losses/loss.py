@@ -183,12 +183,16 @@ class Loss(Kind, family=True):
         """The loss that compares outputs with labels; None where a step does as it likes."""
         return self
 
-    def judged(self, forward: Forward, outputs: Outputs | None, batch: Batch) -> dict[str, Any]:
+    def judged(
+        self, forward: Forward, outputs: Outputs | None, batch: Batch, real: int
+    ) -> dict[str, Any]:
         """The sums of a batch of test examples, from which those of all `from_sums` makes the loss.
 
-        `outputs` are those of the network, None where nothing asks for them.
+        Only the first `real` examples count. `outputs` are those of the network for them, None
+        where nothing asks for them.
         """
         assert outputs is not None
+        batch = batch.rows(slice(0, real)) if real < batch.size else batch
         return self.sums(outputs, batch.labels, batch.weights)
 
     def sums(

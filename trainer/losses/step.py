@@ -18,7 +18,7 @@ from schedules.declaration.functions import CODE_ERRORS, CallsFunction
 from ..data import Facts
 from ..data.facts import Feature
 from ..data.feeds.batch import Batch
-from ..data.trees import Tree, leaves
+from ..data.trees import Tree
 from .auto import Auto
 from .loss import Forward, Loss, Measured, Outputs
 
@@ -143,16 +143,20 @@ class _StepLoss(Loss):
             raise TypeError("a step makes outputs of its own")
         return self.evaluated.evaluation(outputs, labels)
 
-    def judged(self, forward: Forward, outputs: Outputs | None, batch: Batch) -> dict[str, Any]:
+    def judged(
+        self, forward: Forward, outputs: Outputs | None, batch: Batch, real: int
+    ) -> dict[str, Any]:
         import tensorflow as tf
 
         if self.evaluated is not None:
-            return self.evaluated.judged(forward, outputs, batch)
+            return self.evaluated.judged(forward, outputs, batch, real)
         returned = self.call_function(forward.model, batch.arrays(), training=False)
         losses, parts = _loss_and_parts(returned)
-        count = tf.cast(batch_length(batch), tf.float32)
-        sums = {name: value * count for name, value in parts.items()}
-        return {"sum": tf.reduce_mean(losses) * count, "count": count, **sums}
+        # A number for the whole batch is that of each of its examples, as far as one can tell.
+        sums = {name: value * real for name, value in parts.items()}
+        own = losses[:real] if losses.shape.rank else losses
+        count = tf.constant(real, tf.float32)
+        return {"sum": tf.reduce_mean(own) * count, "count": count, **sums}
 
     def from_sums(self, sums: Mapping[str, float]) -> dict[str, float]:
         if self.evaluated is not None:
@@ -179,13 +183,6 @@ def _loss_and_parts(returned: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     return loss, {name: tf.cast(value, tf.float32) for name, value in parts.items()}
 
 
-def batch_length(batch: Batch) -> Any:
-    """How many examples a batch has."""
-    import tensorflow as tf
-
-    return tf.shape(leaves(batch.labels)[0])[0]
-
-
 def knows_training(function: Callable[..., Any]) -> bool:
     """Whether a function can be told that it evaluates: it takes `training`."""
     try:
@@ -207,7 +204,11 @@ class Step(CallsFunction, _StepLoss):
     `tf.add_n(model.losses)`.
 
     Evaluations call the same function on the test examples, with `training=False` if it takes
-    that, and change nothing of the network; or they have another loss, `evaluated`.
+    that, and change nothing of the network; or they have another loss, `evaluated`. It is called
+    with batches of one size alone, that of an update's micro-batch: the last of the test examples
+    are filled up with some of them over again. Of a loss for each example those don't count, so
+    that `eval_loss` is the exact mean; a number for a batch counts as often as the batch has
+    examples of its own.
     """
 
     kind: Literal["step"] = "step"

@@ -26,19 +26,33 @@ LOSS = "loss"
 
 
 def judge(
-    loss: Loss, metrics: Mapping[str, Metric], facts: Facts, forward: Forward, batch: Batch
+    loss: Loss,
+    metrics: Mapping[str, Metric],
+    facts: Facts,
+    forward: Forward,
+    batch: Batch,
+    real: int,
 ) -> dict[str, tf.Tensor]:
     """The parts of the loss and of each metric for a batch, computed within TensorFlow.
+
+    Only the first `real` examples count.
 
     Raises:
         Refused: when a user's function raises, or returns no number for each example.
     """
     asked = loss.compared is not None or metrics
     outputs = forward(batch.inputs, training=False) if asked else None
+    if outputs is not None and real < batch.size:
+        values, masks = (
+            map_tree(lambda x: None if x is None else x[:real], tree) for tree in outputs
+        )
+        outputs = Outputs(values, masks)
     with within("loss"):
-        sums = {f"{LOSS}/{n}": value for n, value in loss.judged(forward, outputs, batch).items()}
+        judged = loss.judged(forward, outputs, batch, real)
+    sums = {f"{LOSS}/{name}": value for name, value in judged.items()}
     if outputs is None:
         return sums
+    batch = batch.rows(slice(0, real)) if real < batch.size else batch
     return sums | parts(loss, metrics, facts, outputs, batch.labels, batch.weights)
 
 

@@ -61,7 +61,8 @@ class Python(CallsFunction, Model):
                 except CODE_ERRORS as error:  # whatever the user's layers raise
                     listed = " and ".join(str(list(one.shape)) for one in leaves(facts.inputs))
                     rule = f"can't take inputs of shape {listed}: {error}"
-                    raise refuse("call", self.call, rule) from None
+                    hint = "call it once in the function, with a batch as it will get them"
+                    raise refuse("call", self.call, rule, hint) from None
         rename(model)
         return model
 

@@ -46,6 +46,26 @@ class Batch(NamedTuple):
         weights = None if self.weights is None else function(self.weights)
         return Batch(inputs, own_labels, weights)
 
+    @property
+    def size(self) -> int:
+        """How many examples there are."""
+        return int(leaves(self.inputs)[0].shape[0])
+
+    def rows(self, which: Any) -> Batch:
+        """Some of its examples: a slice, or their numbers."""
+        import tensorflow as tf
+
+        if isinstance(which, slice):
+            return self.map(lambda array: array[which])
+        return self.map(lambda array: tf.gather(array, which))
+
+    def followed_by(self, other: Batch) -> Batch:
+        """Its examples, and then those of another."""
+        import tensorflow as tf
+
+        following = iter(other.distinct())
+        return self.map(lambda array: tf.concat([array, next(following)], 0))
+
     def filled(self, arrays: Iterable[Any]) -> Batch:
         """The same with other arrays, in the order of `distinct`."""
         following = iter(arrays)

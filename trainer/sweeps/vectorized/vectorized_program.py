@@ -83,9 +83,7 @@ class VectorizedProgram:
         self._update_all = tf.function(
             self._traced_updates, jit_compile=compiled == "xla", autograph=False
         )
-        self._evaluate_all = tf.function(
-            self._traced_evaluation, reduce_retracing=True, autograph=False
-        )
+        self._evaluate_all = tf.function(self._traced_evaluation, autograph=False)
 
     @property
     def trained(self) -> Network:
@@ -137,13 +135,13 @@ class VectorizedProgram:
         """Each network's mean loss and metrics over all test examples."""
         network = self.network
         tallies = [Tally(network.loss, network.metrics) for _ in range(self.size)]
-        for batch in self._feed.tests():
+        for batch, real in self._program.tests():
             arrays = batch.distinct()
             self._structure = batch.map(lambda _: 0)
-            tensors = self._evaluate_all(state, arrays)
+            tensors = self._evaluate_all(state, arrays, real)
             parts = {name: np.asarray(tensor) for name, tensor in tensors.items()}
             for i, tally in enumerate(tallies):
-                tally.add({name: part[i] for name, part in parts.items()}, len(arrays[0]))
+                tally.add({name: part[i] for name, part in parts.items()}, real)
         return [tally.result() for tally in tallies]
 
     def _traced_updates(
@@ -203,13 +201,15 @@ class VectorizedProgram:
         )
         return state, losses.stack(), finite.stack(), made
 
-    def _traced_evaluation(self, state: State, arrays: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _traced_evaluation(
+        self, state: State, arrays: Sequence[tf.Tensor], real: int
+    ) -> dict[str, tf.Tensor]:
         """The parts of a tally for a batch of test examples, each `[networks, ...]`."""
 
         def evaluate_network(state: State) -> dict[str, tf.Tensor]:
             with self._in_place(state):
                 parts: dict[str, tf.Tensor] = self._program._judge(
-                    self._structure, tf.constant(0), *arrays
+                    self._structure, real, tf.constant(0), *arrays
                 )
                 return parts
 
