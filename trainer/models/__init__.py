@@ -11,7 +11,10 @@ from . import (  # noqa: F401  # each registers its kinds
     keras_file,
     layer_list,
     python,
+    recurrent,
+    text,
     transformer,
+    unet,
 )
 from .model import Model
 

@@ -30,7 +30,8 @@ UNLISTED = {
             *("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"),
             *("AdditiveAttention", "Attention", "GroupQueryAttention", "MultiHeadAttention"),
         ),
-        f"it takes several inputs, and a list has no branches; {CODE}, and model=vit attends",
+        f"it takes several inputs, and a list has no branches; {CODE}, and model=vit and model=text"
+        " attend",
     ),
 }
 """What to do in the place of layers that one may well look for."""

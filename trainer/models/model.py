@@ -75,6 +75,15 @@ class ImageModel(Model):
 
     def check(self, facts: Facts) -> None:
         super().check(facts)
+        self.check_images(facts)
+
+    def check_images(self, facts: Facts) -> None:
+        """Checks whether the data has one input, an image.
+
+        Raises:
+            Refused: when it has another one, or several.
+        """
+        self.check_single_input(facts)
         if len(facts.shape) != 3:
             shape = list(facts.shape)
             rule = (
