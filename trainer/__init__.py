@@ -1,7 +1,7 @@
 """Trains what a config declares.
 
-In a program: `from trainer import Experiment, train`. Importing this imports nothing else; what it
-names is imported on use, and TensorFlow once there is something to train.
+In a program: `from trainer import Experiment, sweep, train`. Importing this imports nothing else;
+what it names is imported on use, and TensorFlow once there is something to train.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from .commands.api import train
     from .commands.outcome import Outcome
     from .config.experiment import Experiment
+    from .sweeps.api import sweep
     from .training.call import Call
 
-__all__ = ["Call", "Experiment", "Outcome", "Refused", "train"]
+__all__ = ["Call", "Experiment", "Outcome", "Refused", "sweep", "train"]
 
 _HOMES = {
     "Call": "trainer.training.call",
     "Experiment": "trainer.config.experiment",
     "Outcome": "trainer.commands.outcome",
     "Refused": "schedules",
+    "sweep": "trainer.sweeps.api",
     "train": "trainer.commands.api",
 }
 

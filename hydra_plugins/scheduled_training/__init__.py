@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.utils import JobReturn
@@ -17,6 +18,11 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from trainer.sweeps.multirun import Multirun
+    from trainer.sweeps.objects import Objects
+    from trainer.sweeps.search import search
 
 
 class PluginConfFolders(SearchPathPlugin):
@@ -35,6 +41,9 @@ class PluginConfFolders(SearchPathPlugin):
 class LauncherSweeper(Sweeper):
     """The base class of our sweepers: makes the launcher, if its package is installed."""
 
+    params: dict[str, Any]
+    """What an experiment file leaves open."""
+
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
@@ -52,47 +61,48 @@ class LauncherSweeper(Sweeper):
             raise refuse("hydra/launcher", name, rule, hint)
         # Ray, of whatever launcher, may report its use to its makers otherwise.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        self._launcher = plugins.instantiate_launcher(
+        self.job_launcher: Launcher = plugins.instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+
+    @abstractmethod
+    def jobs_with(self, objects: Objects) -> Multirun | search.Search:
+        """What runs the jobs, with what a program gives for them."""
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        from trainer.sweeps.objects import NO_OBJECTS
+
+        return self.jobs_with(NO_OBJECTS).run(arguments, self.params, self.job_launcher)
+
+    def lines(self, arguments: list[str]) -> list[str]:
+        """What would be done."""
+        from trainer.sweeps.objects import NO_OBJECTS
+
+        return self.jobs_with(NO_OBJECTS).lines(arguments, self.params)
 
 
 class Grid(LauncherSweeper):
     """Runs every combination of the listed values; see `trainer.sweeps.multirun`."""
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
-        self._params = dict(params or {})
+        self.params = dict(params or {})
 
-    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+    def jobs_with(self, objects: Objects) -> Multirun:
         from trainer.sweeps.multirun import Multirun
 
-        return Multirun(self._config, self._loader).run(arguments, self._params, self._launcher)
-
-    def lines(self, arguments: list[str]) -> list[str]:
-        """What the sweep would do."""
-        from trainer.sweeps.multirun import Multirun
-
-        return Multirun(self._config, self._loader).lines(arguments, self._params)
+        return Multirun(self._config, self._loader, objects)
 
 
 class Search(LauncherSweeper):
     """Optuna chooses values from the results of earlier trials; see `trainer.sweeps.search`."""
 
     def __init__(self, params: Mapping[str, Any] | None = None, **settings: Any) -> None:
-        self._params, self._settings = dict(params or {}), settings
+        self.params, self._settings = dict(params or {}), settings
 
-    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+    def jobs_with(self, objects: Objects) -> search.Search:
         from trainer.sweeps.search import search
 
-        trials = search.Search(self._config, self._loader, self._settings)
-        return trials.run(arguments, self._params, self._launcher)
-
-    def lines(self, arguments: list[str]) -> list[str]:
-        """What the search would do."""
-        from trainer.sweeps.search import search
-
-        trials = search.Search(self._config, self._loader, self._settings)
-        return trials.lines(arguments, self._params)
+        return search.Search(self._config, self._loader, self._settings, objects)
 
 
 class Local(Launcher):

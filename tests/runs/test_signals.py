@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.runs import SMALL, result
-from trainer.runs.signals import requeue_job
+from trainer.runs.signals import Interruption, Stop, in_a_program, process_stop, requeue_job
 
 PROMPT = 2.0
 """How soon a job on the default settings must be gone."""
@@ -120,3 +120,10 @@ def test_without_scontrol_there_is_nothing_to_ask(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     assert requeue_job() == "no SLURM job to queue again"
+
+
+def test_a_stop_made_for_a_program_never_ends_its_process() -> None:
+    assert type(process_stop()) is Stop
+    with in_a_program():
+        assert type(process_stop()) is Interruption
+    assert type(process_stop()) is Stop

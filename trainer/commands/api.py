@@ -20,9 +20,6 @@ from schedules.declaration import ABSENT, refuse
 from ..config.early_stopping import finished
 from ..config.experiment import Experiment
 from ..config.plan import Plan
-from ..data.sources.in_memory import GivenData
-from ..losses.step import GivenStep
-from ..models.in_memory import GivenModel
 from ..runs.folder import Folder
 from ..runs.footprint import Footprint, removed_if_refused
 from ..runs.known_secrets import know_environment, veiled_refusals
@@ -32,8 +29,9 @@ from ..runs.terminal import LenientStream
 from ..training.run import StartError, perform, tell
 from ..training.run_config import declare
 from .callback import Callback, Watch
-from .checks import announce, look_over
+from .checks import Checked, announce, look_over
 from .export import leave
+from .given import Given
 from .outcome import Outcome
 from .restored import Restored
 
@@ -82,6 +80,24 @@ def train(
             run is under way in this process. A refused config leaves no folder behind.
         OSError: when the folder can't be made or written to.
     """
+    check_for_program(experiment)
+    know_environment()
+    given = Given.of(model, data, loss)
+    placeholders = experiment.placeholders or secret_placeholders(
+        experiment.model_dump(mode="json")
+    )
+    plan = Plan.of(given.completed(experiment))
+    checked = Checked(plan, placeholders, look_over(plan))
+    with sole_training("train"):
+        return trained(checked, _named(folder), given, callback, quiet=quiet)
+
+
+def check_for_program(experiment: Experiment) -> None:
+    """Whether an experiment is a run that a program can have.
+
+    Raises:
+        Refused: with the command for any other.
+    """
     if experiment.mode != "train":
         hint = f"python -m trainer mode={experiment.mode}, in a terminal"
         raise refuse("mode", experiment.mode, "is for the command line", hint)
@@ -89,57 +105,61 @@ def train(
         hint = "python -m trainer device=multi_worker, once for each worker"
         raise refuse("device", "multi_worker", "is for the command line", hint)
 
-    def again(declared: Experiment) -> Experiment:
-        """The folder's own experiment, with the objects that its run was given."""
-        complete = _with_objects(declared, model, data, loss)
-        if complete.model_dump() != declared.model_dump():
-            rule = "goes on with what the folder's run was given, and this is something else"
-            hint = "give the same model, data and loss again, or resume.policy=config"
-            raise refuse("resume.policy", "checkpoint", rule, hint)
-        return complete
 
-    know_environment()
-    placeholders = experiment.placeholders or secret_placeholders(
-        experiment.model_dump(mode="json")
-    )
-    plan = Plan.of(_with_objects(experiment, model, data, loss))
-    warnings = look_over(plan)
+@contextmanager
+def sole_training(door: str) -> Iterator[None]:
+    """Lets no other thread of this process train within the block; `door` is what was called.
+
+    Raises:
+        Refused: when another one does.
+    """
     if not _TRAINING.acquire(blocking=False):
         hint = "wait for it, or train in another process"
-        raise refuse("train", ABSENT, "a run is under way in this process", hint)
+        raise refuse(door, ABSENT, "a run is under way in this process", hint)
     try:
-        place = _named(folder)
-        with ExitStack() as held:
-            held.enter_context(removed_if_refused(place.path))
-            footprint = Footprint(place)
-            held.enter_context(place.locked())
-            held.enter_context(footprint.undone_if_refused())
-            aloud = held.enter_context(_silence(quiet))
-            experiment = plan.experiment
-            plan = declare(place, plan, placeholders, again)
-            experiment = plan.experiment
-            watch = Watch(plan.total_steps, callback, aloud)
-            result = place.read_result()
-            if result and finished(result, plan.total_steps, experiment.evaluate.stop):
-                tell(result, place)
-                _leave(experiment, place, model)
-                return _outcome(experiment, place, None, model)
-            announce(plan, warnings)
-            stop = Interruption()
-            try:
-                with _undisturbed():
-                    perform(plan, place, stop, watch.of)
-                if watch.raised:
-                    raise watch.raised
-            except StartError as error:
-                print(error, file=sys.stderr)
-                return _outcome(experiment, place, None, model, str(error))
-            _leave(experiment, place, model)
+        yield
     finally:
         _TRAINING.release()
+
+
+def trained(
+    checked: Checked,
+    folder: Folder,
+    given: Given,
+    callback: Callback | None = None,
+    *,
+    quiet: bool = False,
+) -> Outcome:
+    """Trains what `checked` has, which is completed by `given`, as `train` does."""
+    model = given.model
+    with ExitStack() as held:
+        held.enter_context(removed_if_refused(folder.path))
+        footprint = Footprint(folder)
+        held.enter_context(folder.locked())
+        held.enter_context(footprint.undone_if_refused())
+        aloud = held.enter_context(silence(quiet))
+        plan = declare(folder, checked.plan, checked.placeholders, given.completed_again)
+        experiment = plan.experiment
+        watch = Watch(plan.total_steps, callback, aloud)
+        result = folder.read_result()
+        if result and finished(result, plan.total_steps, experiment.evaluate.stop):
+            tell(result, folder)
+            _leave(experiment, folder, model)
+            return _outcome(experiment, folder, None, model)
+        announce(plan, checked.warnings)
+        stop = Interruption()
+        try:
+            with undisturbed():
+                perform(plan, folder, stop, watch.of)
+            if watch.raised:
+                raise watch.raised
+        except StartError as error:
+            print(error, file=sys.stderr)
+            return _outcome(experiment, folder, None, model, str(error))
+        _leave(experiment, folder, model)
     if stop.received is not None:
         signal.raise_signal(stop.received)  # for whoever handles it now
-    return _outcome(experiment, place, watch.model, model)
+    return _outcome(experiment, folder, watch.model, model)
 
 
 def _outcome(
@@ -157,7 +177,7 @@ def _outcome(
     if reason:
         result = {"status": "failed", "reason": reason, "steps": 0, "metrics": {}}
     if live is not None and experiment.optimizer.averages and result["status"] != "failed":
-        live.set_weights(_saved(experiment, folder).get_weights())  # it trained at another point
+        live.set_weights(saved(experiment, folder).get_weights())  # it trained at another point
     if live is not None and original is not None and live is not original:
         original.set_weights(live.get_weights())  # what was trained is a copy on another device
         live = original
@@ -168,36 +188,8 @@ def _outcome(
         result["metrics"],
         result.get("reason", ""),
         result,
-        lambda: _saved(experiment, folder) if live is None else live,
+        lambda: saved(experiment, folder) if live is None else live,
     )
-
-
-def _with_objects(
-    experiment: Experiment,
-    model: keras.Model | None,
-    data: Any,
-    loss: Callable[..., Any] | None,
-) -> Experiment:
-    """The experiment with what a program gives in the place of what is declared."""
-    parts: dict[str, Any] = {}
-    if data is not None:
-        before = experiment.data
-        if not isinstance(before, GivenData):
-            before = GivenData(batch_size=before.batch_size)
-        parts["data"] = before.of(data)
-    if model is not None:
-        parts["model"] = GivenModel.from_model(model)
-        if (policy := model.dtype_policy.name) != experiment.run.precision:
-            rule = f"is not that of the given model, which is {policy}"
-            raise refuse("run.precision", experiment.run.precision, rule, f"run.precision={policy}")
-    if loss is not None:
-        parts["loss"] = GivenStep.from_function(loss, experiment.loss)
-    if not parts:
-        return experiment
-    fields = {name: getattr(experiment, name) for name in type(experiment).model_fields}
-    complete = type(experiment).declared({**fields, **parts})
-    complete.placeholders.update(experiment.placeholders)
-    return complete
 
 
 def _named(folder: str | os.PathLike[str] | None) -> Folder:
@@ -210,7 +202,7 @@ def _named(folder: str | os.PathLike[str] | None) -> Folder:
 
 
 @contextmanager
-def _silence(quiet: bool) -> Iterator[TextIO]:
+def silence(quiet: bool) -> Iterator[TextIO]:
     """Keeps quiet where that is wanted, and secrets everywhere; gives where printing goes."""
     aloud: Any = LenientStream(sys.stdout)
     errors: Any = LenientStream(sys.stderr)
@@ -219,7 +211,7 @@ def _silence(quiet: bool) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Lets TensorFlow not take the programs of several runs for one that is traced too often."""
     log = logging.getLogger("tensorflow")
     before = log.level
@@ -243,7 +235,7 @@ def _leave(experiment: Experiment, folder: Folder, model: keras.Model | None) ->
             variable.assign(value)
 
 
-def _saved(experiment: Experiment, folder: Folder) -> keras.Model:
+def saved(experiment: Experiment, folder: Folder) -> keras.Model:
     """The network of a run as its newest checkpoint has it.
 
     Raises:

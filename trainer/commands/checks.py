@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,8 +36,19 @@ class Checked(NamedTuple):
     warnings: list[Finding]
 
 
-def checked(config: DictConfig, hydra: Any) -> Checked:
+def declared_alone(experiment: Experiment) -> Experiment:
+    """The experiment as it is: no program gives it objects."""
+    return experiment
+
+
+def checked(
+    config: DictConfig,
+    hydra: Any,
+    completed: Callable[[Experiment], Experiment] = declared_alone,
+) -> Checked:
     """Validates a composed config; `hydra` is what Hydra knows of it.
+
+    `completed` puts what a program gives in the place of what is declared.
 
     Raises:
         Refused: each problem with the override, or the file and line, that it comes from.
@@ -48,7 +60,7 @@ def checked(config: DictConfig, hydra: Any) -> Checked:
         with refusing_hydra_errors(overrides):
             values = to_plain(config)
         placeholders = secret_placeholders(OmegaConf.to_container(config, resolve=False), values)
-        plan = Plan.of(Experiment.declared(values))
+        plan = Plan.of(completed(Experiment.declared(values)))
         return Checked(plan, placeholders, look_over(plan))
     except Refused as refused:
         if source is not None:

@@ -112,6 +112,17 @@ class Experiment(Declaration):
 
         return cls.composed(*from_file(path), *asked, config_dir=config_dir)
 
+    def with_parts(self, parts: Mapping[str, Any]) -> Self:
+        """The same with other declarations in the place of some, checked as a whole.
+
+        Raises:
+            Refused: when they contradict the rest.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        complete = type(self).declared({**fields, **parts})
+        complete.placeholders.update(self.placeholders)
+        return complete
+
     @model_validator(mode="before")
     @classmethod
     def _metrics_know_their_direction(cls, config: Any) -> Any:

@@ -105,7 +105,7 @@ def _merge_mappings(mappings: Iterable[Mapping[str, Any]]) -> tuple[list[str], d
                 options[key] = value
                 tree.pop(key, None)
                 continue
-            nested: Any = _to_yaml_value(key, value)
+            nested: Any = to_yaml_value(key, value)
             for part in reversed(key.split(".")):
                 nested = {part: nested}
             tree = _merge(tree, nested)
@@ -124,21 +124,21 @@ def _merge(base: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _to_yaml_value(path: str, value: Any) -> Any:
+def to_yaml_value(path: str, value: Any) -> Any:
     """Converts a value to numbers, words, lists and mappings, as YAML has them."""
     match value:
         case None | bool() | int() | float() | str():
             return value
+        case range():
+            return list(value)
         case np.generic() | np.ndarray():
             return value.tolist()
         case Path():
             return str(value)
         case Mapping():
-            return {
-                str(key): _to_yaml_value(f"{path}.{key}", inner) for key, inner in value.items()
-            }
+            return {str(key): to_yaml_value(f"{path}.{key}", inner) for key, inner in value.items()}
         case list() | tuple():
-            return [_to_yaml_value(f"{path}.{i}", inner) for i, inner in enumerate(value)]
+            return [to_yaml_value(f"{path}.{i}", inner) for i, inner in enumerate(value)]
         case _ if hasattr(value, "model_dump"):
             return value.model_dump(mode="json")
     rule = f"is a {type(value).__name__}, which no config can hold"

@@ -28,10 +28,12 @@ from .rerun import rerun_config
 
 @contextmanager
 def application(flags: argparse.Namespace) -> Iterator[Hydra]:
-    """Hydra with the search path of a command line.
+    """Hydra with the search path of a command line; a program's own Hydra waits meanwhile.
 
     Read: hydra-core 1.3.8, `_run_hydra` of `_internal/utils.py`, which composes only to run.
     """
+    own, own_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()
     version.setbase(VERSION_BASE)
     main = str(Path(__file__).resolve().parents[1] / "__main__.py")
     path = create_automatic_config_search_path(main, None, flags.config_path or str(CONF))
@@ -44,7 +46,7 @@ def application(flags: argparse.Namespace) -> Iterator[Hydra]:
     try:
         yield Hydra.create_main_hydra2("trainer", path)
     finally:
-        GlobalHydra.instance().clear()
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = own, own_config
 
 
 def composed(hydra: Hydra, flags: argparse.Namespace) -> DictConfig:

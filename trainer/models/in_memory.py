@@ -66,6 +66,16 @@ class GivenModel(Model):
         declared._model = model
         return declared
 
+    @classmethod
+    def to_be_built(cls, function: object) -> Self:
+        """The declaration of a model that `function` builds once its run begins.
+
+        It tells nothing of the architecture, and stands where a config is only checked.
+        """
+        declared = cls()
+        declared._model = function
+        return declared
+
     def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import tensorflow as tf
 

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
@@ -98,6 +100,24 @@ class Interruption(Stop):
         if self.received is not None or not self.worth_saving:
             raise KeyboardInterrupt
         self.received = number
+
+
+_OF_A_PROGRAM = ContextVar("_OF_A_PROGRAM", default=False)
+
+
+@contextmanager
+def in_a_program() -> Iterator[None]:
+    """Has `process_stop` leave the process alone within the block: it is not ours to end."""
+    token = _OF_A_PROGRAM.set(True)
+    try:
+        yield
+    finally:
+        _OF_A_PROGRAM.reset(token)
+
+
+def process_stop() -> Stop:
+    """The stop that suits this process: an `Interruption` where a program called us."""
+    return Interruption() if _OF_A_PROGRAM.get() else Stop()
 
 
 def requeue_job() -> str:

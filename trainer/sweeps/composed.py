@@ -19,6 +19,7 @@ from ..config.hydra_sources import hydra_overrides
 from ..config.sweep_words import MAX_JOBS, too_many
 from .axes import combination_count, parse_axes, path_of, values
 from .grid import combinations, distinguishing_overrides, params_overrides
+from .objects import NO_OBJECTS, Objects
 
 NUMBERED = "${hydra.job.num}"
 """The `hydra.sweep.subdir` where nothing else is said: a job's folder is its number."""
@@ -40,13 +41,15 @@ class ComposedJob(NamedTuple):
 class Composer:
     """Composes the jobs of the sweep that `config` declares."""
 
-    def __init__(self, config: DictConfig, loader: ConfigLoader) -> None:
-        """Takes the config that all jobs have in common.
+    def __init__(
+        self, config: DictConfig, loader: ConfigLoader, objects: Objects = NO_OBJECTS
+    ) -> None:
+        """Takes the config that all jobs have in common, and what a program gives for them.
 
         Raises:
             Refused: when it names the folder of a single run.
         """
-        self._config, self._loader = config, loader
+        self._config, self._loader, self._objects = config, loader, objects
         for override in hydra_overrides(config, "hydra.run.dir="):
             key, _, value = override.partition("=")
             rule = "is the folder of a single run, and a sweep makes many"
@@ -101,7 +104,8 @@ class Composer:
             rule = f"would be dropped: the file of one option among several varies {dropped[0]}"
             raise refuse("hydra.sweeper.params", ABSENT, rule, "sweep over that option by itself")
         experiment_keys = [str(key) for key in composed if key != "hydra"]
-        return checked(OmegaConf.masked_copy(composed, experiment_keys), composed.hydra)
+        task = OmegaConf.masked_copy(composed, experiment_keys)
+        return checked(task, composed.hydra, self._objects.completed)
 
     def _combinations(
         self, arguments: Sequence[str], params: Mapping[str, Any]

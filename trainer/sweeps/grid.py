@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -72,6 +72,18 @@ def _element(value: Any) -> str:
     """A number, a list or a mapping in Hydra's grammar of overrides."""
     plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return str(Override._get_value_element_as_str(plain))
+
+
+def typed_overrides(overrides: Sequence[str]) -> Iterator[str]:
+    """The overrides as a user types them; `normalize_overrides` turns these into `overrides` again.
+
+    One that only removes a value (`~key`, `key=null`) is left out if another one sets that key.
+    """
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        removes = override.startswith("~") or value == "null"
+        if not (removes and any(o.startswith(f"++{key}=") for o in overrides if o != override)):
+            yield override.lstrip("+") if override.startswith("++") else override
 
 
 def distinguishing_overrides(combined: Sequence[Sequence[str]]) -> list[str]:

@@ -23,7 +23,7 @@ from schedules.declaration import refuse
 from ..config.hydra_sources import hydra_overrides, search_path_arguments
 from ..runs.provenance import usable_cores
 from ..runs.report import REPORT_SECONDS, refresh
-from ..runs.signals import Stop
+from ..runs.signals import process_stop
 from .grid import distinguishing_overrides
 from .jobs import SUBDIR, quoted
 from .processes import Place, Task
@@ -86,7 +86,7 @@ class Machine:
         waiting, free = list(tasks), list(self.places)
         running: list[Task] = []
         interrupted = False
-        with Stop() as stop, JobDisplay(tasks) as display:
+        with process_stop() as stop, JobDisplay(tasks) as display:
             stop.worth_saving = True
             while running or (waiting and not interrupted):
                 if stop.received is not None and not interrupted:

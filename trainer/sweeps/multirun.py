@@ -24,14 +24,19 @@ from ..runs.run_folders import INDEX, read_index
 from ..runs.study import JOURNAL
 from .composed import ComposedJob, Composer, collecting
 from .jobs import SUCCESSFUL, SweepError, SweepJob, failure_summary, launch_jobs
+from .objects import NO_OBJECTS, Objects
 
 
 class Multirun:
     """The jobs of one sweep folder; the same command goes on with them."""
 
-    def __init__(self, config: DictConfig, loader: ConfigLoader) -> None:
-        self._config, self._loader = config, loader
+    def __init__(
+        self, config: DictConfig, loader: ConfigLoader, objects: Objects = NO_OBJECTS
+    ) -> None:
+        self._config, self._loader, self._objects = config, loader, objects
         self.path = Path(str(config.hydra.sweep.dir))
+        self.jobs: Sequence[SweepJob] = ()
+        """The jobs of `run`, once they are known."""
 
     def run(
         self, arguments: Sequence[str], params: Mapping[str, Any], launcher: Launcher
@@ -44,6 +49,7 @@ class Multirun:
             SweepError: at the end, naming every job that failed, and why.
         """
         composed = self._composed(arguments, params)
+        self._objects.check(composed[0].checked.plan.experiment, len(composed))
         self.path.mkdir(parents=True, exist_ok=True)
         with Folder(self.path).locked("hydra.sweep.dir"):
             return self._run_unfinished(composed, launcher)
@@ -76,7 +82,7 @@ class Multirun:
             Refused: when one can't be honoured, or the folder is that of a search.
         """
         setup_globals()
-        composed = Composer(self._config, self._loader).jobs(arguments, params)
+        composed = Composer(self._config, self._loader, self._objects).jobs(arguments, params)
         Folder(self.path).check_name("hydra.sweep.dir")
         if (self.path / JOURNAL).exists():
             rule = "holds a search, and would hold a sweep besides"
@@ -88,10 +94,16 @@ class Multirun:
     ) -> Sequence[JobReturn]:
         """Runs the jobs that are not done, and writes the report before and after."""
         jobs, index = self._jobs(composed)
+        problems: dict[str, Problem] = {}
+        for job, valid in zip(jobs, (job.checked for job in composed), strict=True):
+            with collecting(problems, job.label):
+                self._objects.check_begun(valid, Folder(job.path))
+        if problems:
+            raise Refused(problems.values())
         for job in jobs:
             job.path.mkdir(parents=True, exist_ok=True)
         write(self.path / INDEX, json.dumps(index, indent=1) + "\n")
-        jobs = list(dict.fromkeys(jobs))
+        self.jobs = jobs = list(dict.fromkeys(jobs))
         unfinished = [job for job in jobs if job.status != "done"]
         done_count = len(jobs) - len(unfinished)
         done = f", {done_count} of them done already" if done_count else ""

@@ -22,7 +22,7 @@ from ..runs.folder import Folder, display_path
 from ..runs.known_secrets import veil_tree
 from ..runs.lock import LockLostError
 from ..runs.provenance import provenance
-from ..runs.signals import Stop
+from ..runs.signals import Stop, process_stop
 
 if TYPE_CHECKING:
     from .assembly import Assembled
@@ -41,7 +41,7 @@ def run(plan: Plan, folder: Folder, *, alone: bool = False) -> int:
     TensorFlow for good in the way that suits it.
     """
     try:
-        return perform(plan, folder, Stop(), alone=alone)
+        return perform(plan, folder, process_stop(), alone=alone)
     except StartError as error:
         print(error, file=sys.stderr)
         return FAILED

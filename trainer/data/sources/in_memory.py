@@ -49,16 +49,28 @@ class GivenData(RawData):
             Refused: when `data` is not a pair of inputs and labels, or two such pairs.
         """
         raw = Converter("data", ABSENT, "is", HINT).convert(data)
-        if self.held_out and raw.test:
-            rule = "is not needed, since test examples are given"
-            raise refuse("data.held_out", ABSENT, rule, "leave out one of the two")
         digest = sha256()
         for name, array in _named_arrays(raw):
             digest.update(f"{name}{array.dtype}{array.shape}".encode())
             plain = array.astype(str) if array.dtype.hasobject else array
             digest.update(np.ascontiguousarray(plain).tobytes())
+        return self._of_arrays(raw, digest.hexdigest())
+
+    def with_arrays_of(self, other: GivenData) -> Self:
+        """A copy with the same settings, for the arrays of another one, which are not read again.
+
+        Raises:
+            Refused: when the settings hold out what is given.
+        """
+        assert other._raw is not None, "declared, and never given"
+        return self._of_arrays(other._raw, other.digest)
+
+    def _of_arrays(self, raw: RawExamples, digest: str | None) -> Self:
+        if self.held_out and raw.test:
+            rule = "is not needed, since test examples are given"
+            raise refuse("data.held_out", ABSENT, rule, "leave out one of the two")
         settings = {name: getattr(self, name) for name in type(self).model_fields}
-        declared = type(self).declared({**settings, "digest": digest.hexdigest()})
+        declared = type(self).declared({**settings, "digest": digest})
         declared._raw = raw
         return declared
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from schedules.declaration import Refused, did_you_mean, refuse, within
+from schedules.declaration import Problem, Refused, did_you_mean, refuse, within
 
+from ...config.experiment import Experiment
 from ...config.hydra import refusing_hydra_errors
 from ...config.hydra_sources import search_path_arguments
 from ...runs.atomic_files import write
@@ -27,8 +28,8 @@ from ...runs.report import refresh
 from ...runs.run_folders import INDEX
 from ...runs.study import JOURNAL, check_pruner, require_optuna
 from ...runs.trial import mark_as_trial
-from ..composed import NUMBERED, Composer
-from ..grid import params_overrides
+from ..composed import NUMBERED, Composer, collecting
+from ..grid import params_overrides, typed_overrides
 from ..jobs import (
     SUCCESSFUL,
     SweepError,
@@ -38,6 +39,7 @@ from ..jobs import (
     wait_for_owner,
     write_failure,
 )
+from ..objects import NO_OBJECTS, Objects
 from .search_study import VALUES_ATTRIBUTE, SearchStudy
 from .settings import Settings, trial_sampler
 from .space import Space
@@ -55,10 +57,14 @@ class Search:
     """The trials of one sweep folder; the same command goes on with them."""
 
     def __init__(
-        self, config: DictConfig, loader: ConfigLoader, settings: Mapping[str, Any]
+        self,
+        config: DictConfig,
+        loader: ConfigLoader,
+        settings: Mapping[str, Any],
+        objects: Objects = NO_OBJECTS,
     ) -> None:
-        self._config, self._loader = config, loader
-        self._composer = Composer(config, loader)
+        self._config, self._loader, self._objects = config, loader, objects
+        self._composer = Composer(config, loader, objects)
         self.path = Path(str(config.hydra.sweep.dir))
         with within("hydra", "sweeper"):
             self._settings = Settings.declared(settings)
@@ -81,6 +87,7 @@ class Search:
         job_returns: list[JobReturn] = []
         with Folder(self.path).locked("hydra.sweep.dir"):
             self._study = SearchStudy(self.path, settings, self._space)
+            self._check_begun()
             ended_count = sum(trial.state.is_finished() for trial in self._study.trials())
             ended = f", {min(ended_count, total)} of them ended already" if ended_count else ""
             print(f"{total} trials{ended}, in {self.path}", flush=True)
@@ -123,8 +130,9 @@ class Search:
             self._space = self._space.enumerated()
             total = min(total, int(self._space.size))
         self._check_settings()
-        self._check_proposals()
+        proposed = self._check_proposals()
         self._check_folder()
+        self._objects.check(proposed, total)
         return total
 
     def _check_settings(self) -> None:
@@ -137,8 +145,8 @@ class Search:
         check_pruner(settings.pruner)
         trial_sampler(settings.sampler, settings.seed, 0)
 
-    def _check_proposals(self) -> None:
-        """Validates random proposals until one can be honoured.
+    def _check_proposals(self) -> Experiment:
+        """Validates random proposals until one can be honoured, and gives that one.
 
         Raises:
             Refused: with the problems of the first, when none can.
@@ -156,19 +164,36 @@ class Search:
         assert first_refusal
         raise first_refusal
 
-    def _check_proposal(self, overrides: Sequence[str]) -> None:
-        """Validates a proposal.
+    def _check_proposal(self, overrides: Sequence[str]) -> Experiment:
+        """Validates a proposal, and gives the experiment that it declares.
 
         Raises:
             Refused: when it can't be honoured, or its evaluations would not have the metric.
         """
         metric = self._settings.metric
         composed = self._composer.compose(overrides)
-        evaluated = self._composer.check(composed, overrides).plan.evaluated
+        plan = self._composer.check(composed, overrides).plan
+        evaluated = plan.evaluated
         if metric not in evaluated:
             rule = f"is not among what is evaluated: {', '.join(evaluated)}"
             hint = did_you_mean(metric, evaluated)
             raise refuse("hydra.sweeper.metric", metric, rule, hint)
+        return plan.experiment
+
+    def _check_begun(self) -> None:
+        """Whether the trials that have begun were given what these are given.
+
+        Raises:
+            Refused: when not, with each.
+        """
+        problems: dict[str, Problem] = {}
+        for job in self.jobs if self._objects.names else ():
+            with collecting(problems, job.label):
+                composed = self._composer.compose(job.overrides)
+                valid = self._composer.check(composed, job.overrides)
+                self._objects.check_begun(valid, Folder(job.path))
+        if problems:
+            raise Refused(problems.values())
 
     def _check_folder(self) -> None:
         """Refuses a folder that holds runs of something else, or is named after a secret."""
@@ -179,6 +204,14 @@ class Search:
             rule = "holds a sweep that is no search"
             hint = "hydra.sweep.dir=… begins another"
             raise refuse("hydra.sweep.dir", str(self.path), rule, hint)
+
+    @property
+    def jobs(self) -> list[SweepJob]:
+        """The runs of all trials that the folder holds."""
+        return list(dict.fromkeys(map(self._study.job, self._drawn_trials())))
+
+    def _drawn_trials(self) -> list[optuna.trial.FrozenTrial]:
+        return [t for t in self._study.trials() if VALUES_ATTRIBUTE in t.user_attrs]
 
     def _run_batch(
         self, batch: Sequence[optuna.trial.Trial], launcher: Launcher
@@ -230,7 +263,7 @@ class Search:
 
     def _command(self, trial: optuna.trial.FrozenTrial) -> str:
         """A command that trains what a trial did."""
-        overrides = list(_as_typed(self._study.job(trial).overrides))
+        overrides = list(typed_overrides(self._study.job(trial).overrides))
         if any(override.startswith("experiment=") for override in overrides):
             overrides.append("hydra.mode=RUN")  # the experiment file may set MULTIRUN
         return shlex.join(
@@ -243,8 +276,7 @@ class Search:
         Raises:
             SweepError: when no trial measured the metric.
         """
-        trials = [trial for trial in self._study.trials() if VALUES_ATTRIBUTE in trial.user_attrs]
-        jobs = list(dict.fromkeys(map(self._study.job, trials)))
+        trials, jobs = self._drawn_trials(), self.jobs
         statuses = Counter(job.status or "unfinished" for job in jobs)
         failed = [job for job in jobs if job.status == "failed"]
         best = self._study.best()
@@ -270,15 +302,3 @@ def _parallel_jobs(launcher: Launcher, config: DictConfig) -> int:
         or 1
     )
     return int(count) if int(count) > 0 else len(usable_cores())
-
-
-def _as_typed(overrides: Sequence[str]) -> Iterator[str]:
-    """The overrides as a user types them; `normalize_overrides` turns these into `overrides` again.
-
-    One that only removes a value (`~key`, `key=null`) is left out if another one sets that key.
-    """
-    for override in overrides:
-        key, _, value = override.lstrip("+~").partition("=")
-        removes = override.startswith("~") or value == "null"
-        if not (removes and any(o.startswith(f"++{key}=") for o in overrides if o != override)):
-            yield override.lstrip("+") if override.startswith("++") else override

@@ -27,7 +27,7 @@ from ...engine.startup import stderr_to
 from ...runs.checkpoints import CheckpointMismatchError
 from ...runs.exit_codes import FAILED
 from ...runs.provenance import usable_cores
-from ...runs.signals import Stop
+from ...runs.signals import Stop, process_stop
 from ...training.assembly import Assembled, TooLarge, assembled
 from ...training.progress import Joint
 from ...training.run import ended, trained
@@ -83,7 +83,7 @@ def train_group(entries: Sequence[Entry], watch: Callable[[], object]) -> Iterat
         NotVectorizableError: before anything was trained, when no program can be made for all.
     """
     began = perf_counter()
-    with Stop() as stop:
+    with process_stop() as stop:
         choice, lanes = _build_lanes_or_refuse(entries)
         running: list[tuple[Lane, Assembled]] = []
         for lane in lanes:
