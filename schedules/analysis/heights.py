@@ -10,7 +10,7 @@ from ..curve import Curve
 from ..declaration import Refused
 from ..kinds.sequences import Wrapped
 from ..schedule import Schedule
-from .preview import chunks, horizon
+from .preview import horizon, seen_chunks
 
 PEAK_TOLERANCE = 0.06
 """How far, relatively, a peak may be from the height: overrides are rounded to two digits."""
@@ -24,8 +24,8 @@ HEIGHT_FIELDS = {
 
 
 def peak(curve: Curve) -> float:
-    """The greatest value over the whole run."""
-    return max(float(values.max()) for _, values in chunks(curve, horizon(curve.clock)))
+    """The greatest value over the whole run, by its `seen_steps`."""
+    return max(float(values.max()) for _, values in seen_chunks(curve, horizon(curve.clock)))
 
 
 def overrides_for_peak(curve: Curve, height: float) -> str:

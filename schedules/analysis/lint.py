@@ -20,7 +20,7 @@ from ..declaration.scalars import GREATEST
 from .fixes import TIME_CONSTANTS, FixHints
 from .heights import overrides_for_peak
 from .plateaus import idle_plateaus
-from .preview import Place, horizon
+from .preview import SEEN, Place, horizon
 from .scan import CurveScan, Occurrences, applied, scan
 
 MOMENTUM_NAMES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
@@ -51,7 +51,8 @@ def lint(
 ) -> list[Finding]:
     """What is wrong with the curves of a run; what can't train comes first.
 
-    Every step is looked at, a bounded number at a time. A schedule that reacts is judged by its
+    The steps that are looked at are the `seen_steps`: all, except of a run of more than a million.
+    A schedule that reacts is judged by its
     values before it has observed anything. A curve without a place is a setting of the optimizer.
 
     >>> from schedules import load
@@ -128,7 +129,8 @@ class _CurveLint:
             yield self._refused(self.scan.negative, text, hint)
         elif self.scan.zero.count:
             zeros = self.scan.zero
-            others = f" and {count_text(zeros.count - 1)} more" if zeros.count > 1 else ""
+            about = "about " if len(self.steps) > SEEN else ""
+            others = f" and {about}{count_text(zeros.count - 1)} more" if zeros.count > 1 else ""
             text = f"is {_applied_text(zeros.value)}{others}: such updates change nothing"
             hint = self.fixes.change(_vanishes, self.scan.high / 100)
             yield self._warning(zeros.step, text, hint)

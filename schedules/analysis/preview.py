@@ -23,6 +23,8 @@ from ..schedule import WHOLE, Path, Schedule
 
 CHUNK = 1 << 16
 """Steps evaluated at once: enough to be fast, few enough that a run of any length fits."""
+SEEN = 16 * CHUNK
+"""A longer run than this is judged by as many of its steps, one of each equal part."""
 
 
 def horizon(clock: Clock) -> range:
@@ -59,27 +61,58 @@ def chunks(curve: Curve, steps: range) -> Iterator[tuple[range, Values]]:
         yield part, curve(np.arange(part.start, part.stop, part.step))
 
 
+def seen_steps(curve: Curve, steps: range) -> NDArray[np.int64]:
+    """The steps by which a run is judged and drawn: all, or of a long one about `SEEN`.
+
+    Of a long run these are the first and the last, those beside each boundary of the schedule, and
+    one of each equal part. It is drawn at random, the same one each time, since equal distances
+    might go with a period of the schedule.
+    """
+    if len(steps) <= SEEN:
+        return np.arange(steps.start, steps.stop, steps.step)
+    drawn = _one_of_each_part(len(steps), SEEN)
+    inner = steps.start + steps.step * np.concatenate([[0], drawn, [len(steps) - 1]])
+    # `numpy.unique` takes a hundred times as long as a sort does.
+    seen: NDArray[np.int64] = np.sort(np.concatenate([inner, _beside_boundaries(curve, steps)]))
+    return np.compress(np.append(True, np.diff(seen) > 0), seen)
+
+
+def seen_chunks(curve: Curve, steps: range) -> Iterator[tuple[NDArray[np.int64], Values]]:
+    """The `seen_steps` and their values, a bounded number at a time."""
+    seen = seen_steps(curve, steps)
+    for start in range(0, len(seen), CHUNK):
+        part = seen[start : start + CHUNK]
+        yield part, curve(part)
+
+
+def _one_of_each_part(count: int, parts: int) -> NDArray[np.int64]:
+    """An index below `count` out of each of so many parts, which are equal but for one index."""
+    edges = np.arange(parts + 1)
+    edges = edges * (count // parts) + edges * (count % parts) // parts
+    return np.random.default_rng(0).integers(edges[:-1], edges[1:])
+
+
 def downsample(curve: Curve, steps: range, columns: int = 900) -> tuple[NDArray[np.int64], Values]:
-    """The steps, and their values, that suffice to draw all `steps` on so many columns of pixels.
+    """The steps, and their values, that suffice to draw `seen_steps` on so many columns of pixels.
 
     Each column keeps its first, lowest, highest and last value (Jugel et al., "M4", VLDB 2014), so
     no spike and no stair is lost. Both sides of each boundary of the schedule are kept as well.
     """
-    width = ceil(len(steps) / columns)
+    seen = seen_steps(curve, steps)
+    width = ceil(len(seen) / columns)
     if width < 4:
-        all_steps = np.arange(steps.start, steps.stop, steps.step)
-        return all_steps, curve(all_steps)
+        return seen, curve(seen)
     selected = [_beside_boundaries(curve, steps)]
     stride = max(1, CHUNK // width) * width
-    for start in range(0, len(steps), stride):
-        part = steps[start : start + stride]
-        values = curve(np.arange(part.start, part.stop, part.step))
+    for start in range(0, len(seen), stride):
+        part = seen[start : start + stride]
+        values = curve(part)
         rows = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
         firsts = width * np.arange(len(rows))
         lowest, highest = firsts + rows.argmin(1), firsts + rows.argmax(1)
         lasts = firsts + width - 1
         indices = np.concatenate([firsts, lowest, highest, lasts]).clip(max=len(part) - 1)
-        selected.append(part.start + part.step * indices)
+        selected.append(part[indices])
     selected_steps = np.unique(np.concatenate(selected))
     return selected_steps, curve(selected_steps)
 

@@ -1,7 +1,8 @@
-"""One pass over all values of a curve: its range, and where something is wrong with a value."""
+"""One pass over the values of a curve: its range, and where something is wrong with a value."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, nan
 
@@ -11,23 +12,44 @@ from numpy.typing import NDArray
 from ..curve import Curve
 from ..declaration.scalars import LEAST
 from ..moments import Values
-from .preview import Limits, chunks
+from .preview import SEEN, Limits, seen_chunks
+
+Condition = Callable[[Values], NDArray[np.bool_]]
 
 
 @dataclass
 class Occurrences:
-    """The steps at which a condition holds: their number, and the first with its value."""
+    """The steps at which a condition holds: their number, and the first with its value.
+
+    In a run of more than `SEEN` steps the number is an estimate.
+    """
 
     count: int = 0
     step: int = 0
     value: float = nan
+    last_without: int = -1
+    """The last step before the first, of those that were looked at; -1 where there is none."""
 
-    def add(self, steps: range, values: Values, holds: NDArray[np.bool_]) -> None:
+    def add(self, steps: NDArray[np.int64], values: Values, holds: NDArray[np.bool_]) -> None:
         """Counts the steps at which the condition `holds`; later calls have later steps."""
         indices = np.flatnonzero(holds)
-        if indices.size and not self.count:
-            self.step, self.value = steps[int(indices[0])], float(values[indices[0]])
+        if not self.count:
+            first = int(indices[0]) if indices.size else len(steps)
+            if first:
+                self.last_without = int(steps[first - 1])
+            if indices.size:
+                self.step, self.value = int(steps[first]), float(values[first])
         self.count += indices.size
+
+    def find_first(self, curve: Curve, condition: Condition) -> None:
+        """Goes back to where the condition begins to hold, among steps not looked at so far."""
+        while self.count and self.last_without < self.step - 1:
+            middle = (self.last_without + self.step) // 2
+            values = curve(np.array([middle]))
+            if condition(values)[0]:
+                self.step, self.value = middle, float(values[0])
+            else:
+                self.last_without = middle
 
 
 @dataclass
@@ -59,22 +81,27 @@ def applied(values: Values) -> NDArray[np.float32]:
 
 
 def scan(curve: Curve, steps: range, limits: Limits | None) -> CurveScan:
-    """Scans the values of `curve` at all `steps`, a bounded number at a time."""
+    """Scans the values of `curve` at the `seen_steps` of a run, a bounded number at a time."""
     result = CurveScan()
-    for part, values in chunks(curve, steps):
+    conditions: list[tuple[Occurrences, Condition]] = [
+        (result.not_finite, lambda values: ~np.isfinite(applied(values))),
+        (result.negative, lambda values: values < 0),
+        (result.at_least_one, lambda values: applied(values) >= 1),
+    ]
+    if limits:
+        conditions.append((result.outside_limits, lambda values: ~limits.admit(applied(values))))
+    for part, values in seen_chunks(curve, steps):
         rounded = applied(values)
         result.low = min(result.low, float(np.fmin.reduce(values)))
         result.high = max(result.high, float(np.fmax.reduce(values)))
         result.vanishes &= not rounded.any()
-        result.not_finite.add(part, values, ~np.isfinite(rounded))
-        result.negative.add(part, values, values < 0)
-        result.at_least_one.add(part, values, rounded >= 1)
-        if limits:
-            result.outside_limits.add(part, values, ~limits.admit(rounded))
-        zero = rounded == 0
-        if part[0] == 0:
-            zero[0] = False
-        if part[-1] == steps[-1]:
-            zero[-1] = False
-        result.zero.add(part, values, zero)
+        for occurrences, condition in conditions:
+            occurrences.add(part, values, condition(values))
+        inside = (part != steps[0]) & (part != steps[-1])
+        result.zero.add(part, values, inside & (rounded == 0))
+    if len(steps) > SEEN:
+        result.zero.last_without = max(result.zero.last_without, steps[0])
+        for occurrences, condition in [*conditions, (result.zero, lambda v: applied(v) == 0)]:
+            occurrences.find_first(curve, condition)
+            occurrences.count = occurrences.count * len(steps) // SEEN
     return result

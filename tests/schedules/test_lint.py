@@ -214,3 +214,14 @@ def test_one_bad_step_is_found_wherever_it_is(step):
     clock = Clock(4 * CHUNK)
     findings = found({"kind": "table", "values": values.tolist()}, clock=clock)
     assert [(finding.severity, finding.step) for finding in findings] == [("refused", step)]
+
+
+def test_where_something_begins_is_found_to_the_step_in_a_long_run():
+    clock = Clock(10**9)
+    assert [
+        (finding.severity, finding.step) for finding in found(linear(0.1, -0.1), clock=clock)
+    ] == [("refused", 5 * 10**8 + 1)]
+    low = {"kind": "piecewise_constant", "boundaries": [123_456_789], "values": [0.1, 0.0]}
+    [severity, step, text, _] = told(low, clock=clock)[0]
+    assert (severity, step) == ("warning", 123_456_790)
+    assert "and about 876,5" in text

@@ -6,14 +6,17 @@ import pytest
 from schedules import Clock, Refused, load
 from schedules.analysis.preview import (
     CHUNK,
+    SEEN,
     Preview,
     chunks,
     downsample,
     horizon,
     lengths,
     panels,
+    seen_steps,
     span,
 )
+from schedules.analysis.scan import scan
 
 
 class Recorder:
@@ -22,10 +25,11 @@ class Recorder:
     def __init__(self, curve):
         self.curve, self.schedule, self.clock = curve, curve.schedule, curve.clock
         self.marks = curve.marks
-        self.most = 0
+        self.most = self.count = 0
 
     def __call__(self, steps):
-        self.most = max(self.most, len(steps))
+        self.most = max(self.most, np.size(steps))
+        self.count += np.size(steps)
         return self.curve(steps)
 
 
@@ -73,6 +77,35 @@ def test_no_more_is_evaluated_at_once_than_a_chunk():
         pass
     downsample(curve, range(10 * CHUNK + 7))
     assert curve.most <= CHUNK
+
+
+@pytest.mark.parametrize("look", [downsample, lambda curve, steps: scan(curve, steps, None)])
+def test_a_longer_run_takes_no_more_to_look_at(look):
+    counts = []
+    for total in (SEEN, 50 * SEEN, 10**15):
+        curve = Recorder(load({"kind": "cosine", "initial_value": 0.1}, Clock(total)))
+        look(curve, range(total))
+        assert curve.most <= CHUNK
+        counts.append(curve.count)
+    assert max(counts) <= counts[0] * 1.01
+
+
+@pytest.mark.parametrize("total", [SEEN, SEEN + 1, 3 * SEEN - 1, 10**9, 10**15])
+def test_the_steps_that_are_looked_at_are_in_order_and_leave_no_part_out(total):
+    steps = seen_steps(load({"kind": "cosine", "initial_value": 0.1}, Clock(total)), range(total))
+    assert (steps[0], steps[-1]) == (0, total - 1)
+    assert steps.dtype == np.int64
+    assert np.diff(steps).min() >= 1
+    assert np.diff(steps).max() <= 2 * -(-total // SEEN)
+    assert SEEN <= len(steps) + 2 <= SEEN + 6
+
+
+@pytest.mark.parametrize("period", [953, 2 * 10**9 // SEEN, 10**6])
+def test_no_period_goes_with_the_steps_of_a_long_run(period):
+    teeth = {"kind": "cyclic", "base_value": 0.0, "max_value": 1.0, "step_size_up": period}
+    curve = load(teeth, Clock(10**9))
+    _, values = downsample(curve, range(10**9))
+    assert (values.min(), values.max()) == pytest.approx((0.0, 1.0), abs=1e-3)
 
 
 def test_chunks_cover_every_step_once():
