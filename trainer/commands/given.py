@@ -13,6 +13,7 @@ from ..data.sources.in_memory import GivenData
 from ..losses.auto import Auto
 from ..losses.step import GivenStep
 from ..models.in_memory import GivenModel
+from .compiled_model import check_given_model
 
 if TYPE_CHECKING:
     import keras
@@ -67,7 +68,10 @@ class Given:
                 raise refuse("run.precision", experiment.run.precision, rule, hint)
         if self.loss is not None:
             parts["loss"] = GivenStep.from_function(self.loss, experiment.loss)
-        return experiment.with_parts(parts) if parts else experiment
+        complete = experiment.with_parts(parts) if parts else experiment
+        if self.model is not None:
+            check_given_model(self.model, complete, has_step=complete.loss.measures_unknown)
+        return complete
 
     def completed_again(self, declared: Experiment) -> Experiment:
         """The experiment of a folder's own config, with the objects that its run was given.
