@@ -14,7 +14,9 @@ from schedules import Refused
 from tests.helpers.runs import experiment, result, rows, trained
 from trainer.data import Data, Examples, Preparation, Split
 from trainer.data.augment import Augment
+from trainer.data.facts import Facts, Feature
 from trainer.data.feeds.augmentation import Augmented, augment_batch, mix32, random_numbers
+from trainer.data.feeds.batch import Batch
 from trainer.data.feeds.feed import Resident
 from trainer.data.feeds.order import ExampleOrder
 
@@ -38,7 +40,14 @@ def drawn(**numbers: Any) -> Any:
 def done(numbers: Any = None, **asked: Any) -> Any:
     (name,) = asked
     draw = drawn(**{name: 0.5 if numbers is None else numbers})
-    return augment_batch(tf.constant(IMAGES), Augment(**asked), draw).numpy()
+    return varied(IMAGES, Augment(**asked), draw)[0]
+
+
+def varied(images: Any, augment: Augment, draw: Any, labels: Any = None) -> tuple[Any, Any]:
+    """The images of a batch and its labels, varied; without labels, those are the images."""
+    own_labels = None if labels is None else tf.constant(labels)
+    batch = augment_batch(Batch(tf.constant(images), own_labels), augment, draw)
+    return np.asarray(batch.inputs), np.asarray(batch.labels)
 
 
 def test_flips_mirror_the_images_that_were_drawn() -> None:
@@ -67,12 +76,10 @@ def test_crops_shift_by_whole_pixels_and_fill_with_zeros() -> None:
 def test_quarter_turns_are_exact_and_small_ones_are_those_of_keras() -> None:
     square = IMAGES[:, :, :8]
     for number, quarters in ((1.0, -1), (0.0, 1), (0.5, 0)):
-        found = augment_batch(
-            tf.constant(square), Augment(rotate=90.0), drawn(rotate=number)
-        ).numpy()
+        found, _ = varied(square, Augment(rotate=90.0), drawn(rotate=number))
         expected = np.rot90(square, quarters, axes=(1, 2))
         np.testing.assert_allclose(found, expected, atol=1e-5)
-    found = augment_batch(tf.constant(square), Augment(rotate=12.0), drawn(rotate=1.0)).numpy()
+    found, _ = varied(square, Augment(rotate=12.0), drawn(rotate=1.0))
     c, s, m = np.cos(np.deg2rad(12)), np.sin(np.deg2rad(12)), 3.5
     lookup = np.float32([c, s, m * (1 - c - s), -s, c, m * (1 - c + s), 0, 0])
     theirs = keras.ops.image.affine_transform(square, np.tile(lookup, (6, 1)))
@@ -113,6 +120,87 @@ def test_cutout_blanks_a_square_that_the_edge_may_cut() -> None:
         expected = image.copy()
         expected[max(0, int(y) - 1) : int(y) + 2, max(0, int(x) - 1) : int(x) + 2] = 0
         np.testing.assert_array_equal(result_, expected)
+
+
+MOVES = {"flip": "both", "rotate": 20.0, "crop": 2}
+COLOURS = {"contrast": 0.5, "brightness": 0.3, "noise": 0.1, "cutout": 3}
+CLASSES = RANDOM.integers(1, 5, IMAGES.shape[:3]).astype(np.int32)
+
+
+def numbers_of(name: str) -> Any:
+    return drawn(**{name: RANDOM.random(6) if name == "rotate" else RANDOM.random((6, 2))})
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_what_moves_pixels_moves_those_of_labels_with_places_alike(name: str) -> None:
+    """An image that is its own mask, as numbers, as a further axis, and given back."""
+    augment, draw = Augment(**{name: MOVES[name]}), numbers_of(name)
+    moved, given_back = varied(IMAGES, augment, draw)
+    assert not np.array_equal(moved, IMAGES)
+    np.testing.assert_array_equal(given_back, moved)
+    for label in (IMAGES, IMAGES[..., 0]):
+        np.testing.assert_array_equal(
+            varied(IMAGES, augment, draw, label)[1], moved if label.ndim == 4 else moved[..., 0]
+        )
+    if name != "rotate":
+        images = CLASSES[..., None].astype(np.float32)
+        np.testing.assert_array_equal(
+            *(np.squeeze(x) for x in varied(images, augment, draw, CLASSES))
+        )
+
+
+def test_masks_turn_to_the_class_of_the_nearest_pixel() -> None:
+    square = CLASSES[:, :, :8]
+    images = square[..., None].astype(np.float32)
+    _, found = varied(images, Augment(rotate=12.0), drawn(rotate=1.0), square)
+    c, s, m = np.cos(np.deg2rad(12)), np.sin(np.deg2rad(12)), 3.5
+    lookup = np.float32([c, s, m * (1 - c - s), -s, c, m * (1 - c + s), 0, 0])
+    theirs = keras.ops.image.affine_transform(
+        images, np.tile(lookup, (6, 1)), interpolation="nearest"
+    )
+    assert found.dtype == np.int32
+    assert set(np.unique(found)) <= {0, 1, 2, 3, 4}
+    np.testing.assert_array_equal(found[:, 2:-2, 2:-2], np.asarray(theirs)[:, 2:-2, 2:-2, 0])
+    for number, quarters in ((1.0, -1), (0.0, 1)):
+        _, found = varied(images, Augment(rotate=90.0), drawn(rotate=number), square)
+        np.testing.assert_array_equal(found, np.rot90(square, quarters, axes=(1, 2)))
+
+
+@pytest.mark.parametrize("name", COLOURS)
+def test_what_changes_numbers_is_of_inputs_alone(name: str) -> None:
+    """So a network that gives its inputs back learns to take the noise off."""
+    numbers = RANDOM.random((6, 2)) if name == "cutout" else 0.9
+    augment = Augment(**{name: COLOURS[name]})
+    for labels in (None, IMAGES, CLASSES):
+        inputs, found = varied(IMAGES, augment, drawn(**{name: numbers}), labels)
+        assert not np.array_equal(inputs, IMAGES)
+        np.testing.assert_array_equal(found, IMAGES if labels is None else labels)
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 3), (6, 4, 5), (6, 10, 8)])
+def test_labels_without_the_places_of_the_image_stay(shape: tuple[int, ...]) -> None:
+    labels = RANDOM.normal(size=shape).astype(np.float32)
+    _, found = varied(IMAGES, Augment(flip="both"), drawn(flip=0.1), labels)
+    np.testing.assert_array_equal(found, labels)
+
+
+def test_parts_of_a_batch_vary_their_masks_as_the_whole_does() -> None:
+    examples = Examples(IMAGES, CLASSES)
+    preparation = Preparation.of(IMAGES.shape[1:])
+    resident = Resident(Split(examples, examples, preparation), ExampleOrder(1, 6, 6))
+    feed = Augmented(resident, Augment(**MOVES, **COLOURS))
+    whole = feed.batch(feed.args(8, 1, 1), 0, 0, 1).labels
+    parts = [feed.batch(feed.args(8, 1, 1), 0, part, 3).labels for part in range(3)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert not np.array_equal(whole, CLASSES[resident.order.indices(8, 1)[0]])
+
+
+def test_labels_of_other_places_than_the_image_are_refused_before_it_moves() -> None:
+    facts = Facts(6, Feature((8, 10, 2)), Feature((4, 5), "int32", 3))
+    Augment(noise=0.1, cutout=2).check(facts)
+    Augment(flip="both").check(Facts(6, Feature((8, 10, 2)), Feature((8, 10), "int32", 3)))
+    with pytest.raises(Refused, match=r"crop = 1: moves the pixels of .* 8x10.*4x5 places"):
+        Augment(crop=1).check(facts)
 
 
 def augmented(batch_size: int = 6, seed: int = 1) -> Augmented:

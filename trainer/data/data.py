@@ -30,7 +30,7 @@ class Data(Kind, family=True):
     """
 
     augment: Augment = Augment()
-    """How training inputs are varied; by default they are not."""
+    """How training examples are varied; by default they are not."""
 
     @abstractmethod
     def facts(self) -> Facts:

@@ -9,6 +9,7 @@ from typing import Self
 import tensorflow as tf
 
 from ..augment import Augment
+from ..trees import map_tree
 from .batch import Batch
 from .feed import Feed, FeedArgs
 from .order import ExampleOrder
@@ -24,7 +25,7 @@ LOW_32_BITS = 0xFFFFFFFF
 
 
 class Augmented(Feed):
-    """Another feed, its training inputs varied by random numbers of seed, step and place."""
+    """Another feed, its training examples varied by random numbers of seed, step and place."""
 
     def __init__(self, feed: Feed, augment: Augment) -> None:
         super().__init__(feed.order)
@@ -56,8 +57,7 @@ class Augmented(Feed):
             key = mix32(batch_key + (AUGMENTATIONS.index(name) + 1) * GOLDEN)
             return random_numbers(key, places, shape, normal=normal)
 
-        inputs = augment_batch(batch.inputs, self._augment, draw)
-        return batch._replace(inputs=inputs, own_labels=batch.labels)
+        return augment_batch(batch, self._augment, draw)
 
     def tests(self) -> Iterator[Batch]:
         return self._feed.tests()
@@ -89,15 +89,44 @@ def mix32(x: tf.Tensor | int) -> tf.Tensor:
     return x
 
 
-def augment_batch(inputs: tf.Tensor, augment: Augment, draw: Draw) -> tf.Tensor:
-    """The inputs `[n, ...]` of a batch, each varied by random numbers of its own."""
+def augment_batch(batch: Batch, augment: Augment, draw: Draw) -> Batch:
+    """A batch with one input `[n, ...]`, each example varied by random numbers of its own.
+
+    What moves pixels moves those of labels with the places of the image by the same numbers; labels
+    that are the inputs are those before any other change.
+    """
+    inputs = _moved(batch.inputs, augment, draw)
+    labels = map_tree(
+        lambda label: _moved(label, augment, draw) if _has_places(label, batch.inputs) else label,
+        batch.labels,
+    )
+    return batch._replace(inputs=_recoloured(inputs, augment, draw), own_labels=labels)
+
+
+def _has_places(label: tf.Tensor, images: tf.Tensor) -> bool:
+    """Whether a label has something at each place of an image."""
+    return len(images.shape) == 4 and tuple(label.shape[1:3]) == tuple(images.shape[1:3])
+
+
+def _moved(images: tf.Tensor, augment: Augment, draw: Draw) -> tf.Tensor:
+    """Images `[n, height, width, ...]`, or what is at their places, with the pixels moved.
+
+    Whole numbers name classes, and are those of the nearest pixel.
+    """
+    if len(images.shape) == 3 and augment.moves:
+        return _moved(images[..., None], augment, draw)[..., 0]
     if augment.flip:
-        inputs = _flip(inputs, augment.flip, draw("flip", 2))
+        images = _flip(images, augment.flip, draw("flip", 2))
     if augment.rotate is not None:
         angles = (2 * draw("rotate") - 1) * (augment.rotate * pi / 180)
-        inputs = _rotate(inputs, angles)
+        images = _rotate(images, angles)
     if augment.crop is not None:
-        inputs = _shift(inputs, augment.crop, draw("crop", 2))
+        images = _shift(images, augment.crop, draw("crop", 2))
+    return images
+
+
+def _recoloured(inputs: tf.Tensor, augment: Augment, draw: Draw) -> tf.Tensor:
+    """Inputs whose numbers are changed where they are."""
     if augment.contrast is not None:
         factor = 1 + augment.contrast * (2 * draw("contrast", 1, 1, 1) - 1)
         mean = tf.reduce_mean(inputs, axis=(1, 2), keepdims=True)
@@ -131,27 +160,35 @@ def _shift(images: tf.Tensor, limit: int, numbers: tf.Tensor) -> tf.Tensor:
 
 
 def _rotate(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
-    """Turns each image about its centre: a pixel is interpolated where it comes from."""
+    """Turns each image about its centre: a pixel is interpolated where it comes from.
+
+    Of whole numbers, which name classes, the nearest one is taken.
+    """
     _, height, width, channels = images.shape
     y = tf.range(height, dtype=tf.float32)[:, None] - (height - 1) / 2
     x = tf.range(width, dtype=tf.float32)[None, :] - (width - 1) / 2
     sine, cosine = tf.sin(angles)[:, None, None], tf.cos(angles)[:, None, None]
     from_y = cosine * y - sine * x + (height - 1) / 2
     from_x = sine * y + cosine * x + (width - 1) / 2
-    top, left = tf.floor(from_y), tf.floor(from_x)
     # Pixels from beyond the edge come from a frame of zeros.
     framed = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
     pixels = tf.reshape(framed, [-1, (height + 2) * (width + 2), channels])
+
+    def pixel(y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        at_y = tf.clip_by_value(y + 1, 0.0, height + 1.0)
+        at_x = tf.clip_by_value(x + 1, 0.0, width + 1.0)
+        place = tf.cast(at_y * (width + 2) + at_x, tf.int32)
+        flat = tf.reshape(place, [-1, height * width])
+        return tf.reshape(tf.gather(pixels, flat, batch_dims=1), tf.shape(images))
+
+    if images.dtype.is_integer:
+        return pixel(tf.floor(from_y + 0.5), tf.floor(from_x + 0.5))
+    top, left = tf.floor(from_y), tf.floor(from_x)
     rotated = tf.zeros_like(images)
     for down in (0.0, 1.0):
         for right in (0.0, 1.0):
-            at_y = tf.clip_by_value(top + down + 1, 0.0, height + 1.0)
-            at_x = tf.clip_by_value(left + right + 1, 0.0, width + 1.0)
             weight = (1 - tf.abs(from_y - (top + down))) * (1 - tf.abs(from_x - (left + right)))
-            place = tf.cast(at_y * (width + 2) + at_x, tf.int32)
-            flat = tf.reshape(place, [-1, height * width])
-            neighbour = tf.reshape(tf.gather(pixels, flat, batch_dims=1), tf.shape(images))
-            rotated += weight[..., None] * neighbour
+            rotated += weight[..., None] * pixel(top + down, left + right)
     return rotated
 
 
