@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,8 @@ from schedules.declaration.plain_files import json_value, read_plain
 
 from ..config.experiment import Experiment
 from ..data import Split
+from ..data.column import Prepared
+from ..data.input_preparation import InputPreparation
 from ..data.trees import Tree, leaves, map_tree
 from ..engine.startup import import_tensorflow, stderr_to, versions
 from ..models import Model
@@ -127,7 +130,7 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
             lambda one: {"shape": [None, *one.outputs], "are": _meaning(one.classes)}, facts.labels
         ),
         "preparation": map_tree(
-            lambda one: {"shift": list(one.shift), "scale": list(one.scale)},
+            _prepared,
             this.preparation.inputs,
         ),
         "classes": map_tree(lambda names: list(names or []) or None, this.preparation.names),
@@ -135,6 +138,15 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     }
     write(description, json.dumps(about, indent=1) + "\n")
     return Exported(path, about)
+
+
+def _prepared(one: Prepared) -> dict[str, Any]:
+    """How an input is prepared, for people who do it elsewhere."""
+    if isinstance(one, InputPreparation):
+        filled = {} if one.fill is None else {"fill": list(one.fill)}
+        return {**filled, "shift": list(one.shift), "scale": list(one.scale)}
+    fields: dict[str, Any] = asdict(one)
+    return fields
 
 
 def _description(path: Path) -> dict[str, Any]:

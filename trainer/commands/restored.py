@@ -17,8 +17,9 @@ from ..config.experiment import Experiment
 from ..config.hydra import compose
 from ..config.plan import Plan
 from ..data import Preparation
+from ..data.column import Prepared
 from ..data.input_preparation import InputPreparation
-from ..data.trees import leaves, named_leaves
+from ..data.trees import named_leaves
 from ..models import Model
 from ..models.exports import Weights
 from ..runs.checkpoint_files import Saved
@@ -124,17 +125,33 @@ class Restored:
         from ..engine.forward import Forward
 
         model, facts = self.model(), self.experiment.data.facts()
-        if not any(one.changes for one in leaves(self.preparation.inputs)):
+        leaves: dict[str, Any] = dict(named_leaves(self.preparation.inputs))
+        steps = {name: self._layers(name, one) for name, one in leaves.items()}
+        if not any(one.changes for one in steps.values()):
             return model
         forward = Forward(model, facts, self.experiment.loss)
         inputs, prepared = {}, {}
-        for name, one in named_leaves(self.preparation.inputs):
+        for name, one in steps.items():
             inputs[name] = keras.Input(one.shape, name=name or "inputs", dtype=one.dtype)
             prepared[name] = _prepared(inputs[name], one, f"{name}_" if name else "")
         single = not isinstance(facts.inputs, Mapping)
         taken, given = (tree[""] if single else tree for tree in (inputs, prepared))
         outputs = model(forward.arranged(given))
         return keras.Model(taken, outputs, name=f"prepared_{model.name}")
+
+    @staticmethod
+    def _layers(name: str, one: Prepared) -> InputPreparation:
+        """The preparation of an input, which layers can do.
+
+        Raises:
+            Refused: when they can't.
+        """
+        if isinstance(one, InputPreparation) and one.fill is None:
+            return one
+        what = one.kind if one.kind != "number" else "numbers, some missing,"
+        rule = f"can't have the {what} of {name or 'its inputs'} prepared in the model"
+        hint = "export.inputs=prepared; Preparation.read(…).apply(raw) prepares them"
+        raise refuse("export.inputs", "raw", rule, hint)
 
 
 def _prepared(x: Any, preparation: InputPreparation, of: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -46,11 +47,18 @@ class InputPreparation:
     """The divisor: one number, or one for each entry of the last axis."""
     dtype: Literal["float32", "int32", "string"] = "float32"
     """The type that the network gets; the formula is for float32 alone."""
+    fill: tuple[float | None, ...] | None = None
+    """What takes the place of NaN, for each entry of the last axis; None where none may be."""
+    kind: Literal["number"] = "number"
+
+    @property
+    def classes(self) -> None:
+        """How many ids there are: it is not known."""
 
     @property
     def changes(self) -> bool:
         """Whether the formula does anything."""
-        return set(self.shift) != {0.0} or set(self.scale) != {1.0}
+        return set(self.shift) != {0.0} or set(self.scale) != {1.0} or self.fill is not None
 
     def apply(self, raw: NDArray[Any], path: str = "inputs") -> NDArray[Any]:
         """The input of the network for `raw`, an array `[n, ...]`; `path` names it in refusals.
@@ -70,6 +78,9 @@ class InputPreparation:
             return _ids(raw, path).reshape(len(raw), *self.shape)
         wide = np.result_type(raw.dtype, np.float32)
         values = raw.reshape(len(raw), *self.shape).astype(wide)
+        if self.fill is not None:
+            fill = [np.nan if one is None else one for one in self.fill]
+            values = np.where(np.isnan(values), np.asarray(fill, wide), values)
         values -= np.asarray(self.shift, wide)
         values /= np.asarray(self.scale, wide)
         return values.astype(np.float32, copy=False)
@@ -109,19 +120,25 @@ def fit_input(
         return InputPreparation(shape, dtype="string")
     if dtype == "int32":
         return InputPreparation(shape, dtype="int32")
-    if normalise == "none":
-        return InputPreparation(shape)
-    if normalise == "pixels":
-        return InputPreparation(shape, scale=(255.0,))
-    low, high, total, squares = _moments(inputs, shape[-1])
+    shift, scale = moments(normalise, inputs, shape[-1])
+    return InputPreparation(shape, shift, scale)
+
+
+def moments(
+    normalise: Normalise, inputs: Inputs, features: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The shift and the scale for training inputs with so many features along their last axis."""
+    if normalise in ("none", "pixels"):
+        return (0.0,), (1.0 if normalise == "none" else 255.0,)
+    low, high, total, squares = _moments(inputs, features)
     if normalise == "scale":
-        return _preparation(shape, low, high - low)
-    rows = len(inputs) * int(np.prod(shape[:-1], dtype=np.int64))
+        return _divisible(low, high - low)
+    rows = math.prod(inputs.shape) // features
     # `total` and `squares` are sums of rows less the first row, which loses fewer digits.
     mean = total / rows
     variance = np.maximum(squares / rows - mean**2, 0)
-    first = inputs[:1].reshape(-1, shape[-1])[0].astype(np.float64)
-    return _preparation(shape, first + mean, np.where(high > low, np.sqrt(variance), 0))
+    first = inputs[:1].reshape(-1, features)[0].astype(np.float64)
+    return _divisible(first + mean, np.where(high > low, np.sqrt(variance), 0))
 
 
 def pieces(inputs: Inputs) -> Iterator[NDArray[Any]]:
@@ -145,9 +162,9 @@ def _moments(inputs: Inputs, features: int) -> tuple[NDArray[np.float64], ...]:
     return low, high, total, squares
 
 
-def _preparation(
-    shape: tuple[int, ...], shift: NDArray[np.float64], scale: NDArray[np.float64]
-) -> InputPreparation:
-    """`(x - shift) / scale`, where a scale of 0 counts as 1."""
+def _divisible(
+    shift: NDArray[np.float64], scale: NDArray[np.float64]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Shift and scale, where a scale of 0 counts as 1."""
     scale = np.where(scale > 0, scale, 1.0)
-    return InputPreparation(shape, tuple(shift.tolist()), tuple(scale.tolist()))
+    return tuple(shift.tolist()), tuple(scale.tolist())

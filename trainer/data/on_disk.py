@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .input_preparation import InputPreparation
+from .column import Prepared
 from .inputs import Inputs, Key
 
 MEMORY_SHARE = 4
@@ -22,7 +22,7 @@ class Stored:
     They read like the array `[n, ...]` that the preparation of all of them returns.
     """
 
-    def __init__(self, raw: Inputs, preparation: InputPreparation) -> None:
+    def __init__(self, raw: Inputs, preparation: Prepared) -> None:
         self.raw = raw
         self.preparation = preparation
         self.shape = (len(raw), *preparation.shape)
@@ -65,6 +65,6 @@ def _lines(file: Path) -> list[str]:
         return []
 
 
-def raw_inputs(inputs: Any) -> tuple[Inputs, InputPreparation | None]:
+def raw_inputs(inputs: Any) -> tuple[Inputs, Prepared | None]:
     """The inputs as they are stored, and the preparation that they still need, if any."""
     return (inputs.raw, inputs.preparation) if isinstance(inputs, Stored) else (inputs, None)

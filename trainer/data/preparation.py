@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from schedules.declaration import ABSENT, refuse
+from schedules.declaration import ABSENT, did_you_mean, refuse
 from schedules.declaration.plain_files import json_value, read_plain
 
 from ..runs.atomic_files import write
+from .column import Prepared
+from .column_preparation import CategoryPreparation, DatePreparation, TextPreparation
 from .input_preparation import InputPreparation
 from .trees import Tree, map_tree
 
@@ -22,6 +26,17 @@ Names = tuple[str, ...] | None
 """The names of the classes 0, 1, 2 …; None where they have none."""
 MAX_BYTES = 64 * 2**20
 """How large a preparation may be that is read."""
+
+NUMBERS = "numbers"
+"""The input that the columns of numbers make together, where there are others."""
+
+KINDS: dict[str, Any] = {
+    "number": InputPreparation,
+    "category": CategoryPreparation,
+    "text": TextPreparation,
+    "date": DatePreparation,
+}
+"""The preparation of an input by its kind."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +49,7 @@ class Preparation:
         prepared = Preparation.read(folder / "preparation.json").apply(raw)
     """
 
-    inputs: Tree[InputPreparation]
+    inputs: Tree[Prepared]
     """How the input is prepared, or each by its name."""
     names: Tree[Names] = None
     """The names of the classes, where they are not 0, 1, 2 …; or those of each label by its
@@ -57,17 +72,42 @@ class Preparation:
     def apply(self, raw: Tree[NDArray[Any]]) -> Tree[NDArray[Any]]:
         """The inputs of the network for raw ones: an array `[n, ...]`, or several by name.
 
+        The columns of a table may also be given one by one, by their names in any order, with
+        others among them.
+
         Raises:
             Refused: when one is missing, of another shape, or of another type.
         """
+        raw = self._gathered(raw)
         if not isinstance(self.inputs, Mapping):
-            assert not isinstance(raw, Mapping)
+            if isinstance(raw, Mapping):
+                raise refuse("inputs", ABSENT, f"must be one array, not {', '.join(raw)}")
             return self.inputs.apply(raw)
         if not isinstance(raw, Mapping) or (missing := sorted(self.inputs.keys() - raw.keys())):
             absent = ", ".join(missing) if isinstance(raw, Mapping) else "names"
             rule = f"must be arrays by name, and lack {absent}"
             raise refuse("inputs", ABSENT, rule, f"known: {', '.join(self.inputs)}")
         return {n: one.apply(raw[n], f"inputs.{n}") for n, one in self.inputs.items()}
+
+    def _gathered(self, raw: Tree[NDArray[Any]]) -> Tree[NDArray[Any]]:
+        """The same with the columns of numbers together, where they come one by one."""
+        if not isinstance(raw, Mapping) or self.columns is None or NUMBERS in raw:
+            return raw
+        if missing := [name for name in self.columns if name not in raw]:
+            rule = f"must have all columns, and lack {', '.join(missing[:8])}"
+            raise refuse("inputs", ABSENT, rule, did_you_mean(missing[0], raw))
+        columns = [np.asarray(raw[name]).reshape(-1) for name in self.columns]
+        for name, column in zip(self.columns, columns, strict=True):
+            if column.dtype.kind not in "biuf":
+                rule = f"is {column.dtype}, and must be numbers"
+                raise refuse(f"inputs.{name}", ABSENT, rule)
+        lengths = {len(column) for column in columns}
+        if len(lengths) > 1:
+            listed = " and ".join(map(str, sorted(lengths)))
+            raise refuse("inputs", ABSENT, f"must be columns of one length, not of {listed}")
+        if not isinstance(self.inputs, Mapping):
+            return np.asarray(np.stack(columns, axis=1))
+        return {**raw, NUMBERS: np.stack(columns, axis=1)} if columns else raw
 
     def undo(self, prepared: Tree[NDArray[Any]]) -> Tree[NDArray[Any]]:
         """Raw inputs from prepared ones, as far as float32 could hold them."""
@@ -95,7 +135,7 @@ class Preparation:
         try:
             fields = json_value(read_plain(path, MAX_BYTES, follow_links=False))
             names, columns = fields.pop("names"), fields.pop("columns")
-            inputs: Tree[InputPreparation] = (
+            inputs: Tree[Prepared] = (
                 {name: _input(one) for name, one in fields["inputs"].items()}
                 if "inputs" in fields
                 else _input(fields)
@@ -108,17 +148,24 @@ class Preparation:
             raise refuse(str(path), ABSENT, f"can't be read: {why}") from None
 
 
-def _fields(one: InputPreparation) -> dict[str, Any]:
-    """The fields of an input's preparation; the usual type is left out."""
+def _fields(one: Prepared) -> dict[str, Any]:
+    """The fields of an input's preparation; what is usual is left out."""
     fields = asdict(one)
-    if one.dtype == "float32":
-        del fields["dtype"]
+    if isinstance(one, InputPreparation):
+        del fields["kind"]
+        if one.dtype == "float32":
+            del fields["dtype"]
+        if one.fill is None:
+            del fields["fill"]
     return fields
 
 
-def _input(fields: dict[str, Any]) -> InputPreparation:
-    known = InputPreparation(**fields)  # refuses other keys
-    return TypeAdapter(InputPreparation).validate_python(vars(known))
+def _input(fields: dict[str, Any]) -> Prepared:
+    kind = KINDS[fields.get("kind", "number")]
+    known = kind(**fields)  # refuses other keys
+    names = {field.name for field in dataclasses.fields(kind)}
+    made: Prepared = TypeAdapter(kind).validate_python({n: getattr(known, n) for n in names})
+    return made
 
 
 def _immutable(value: Any) -> Any:

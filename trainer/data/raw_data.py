@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple
@@ -14,17 +14,21 @@ from pydantic import Field
 
 from schedules.declaration import ABSENT, Problem, Whole, refuse
 
+from .column import Prepared
 from .data import Data
 from .examples import Examples, Split
 from .facts import Facts, Feature
 from .files import input_shape
-from .held_out import HeldOut
-from .input_preparation import InputPreparation, Normalise, fit_input
+from .held_out import HeldOut, RowIndex
+from .input_preparation import Normalise, fit_input
 from .inputs import Inputs, Subset
 from .labels import Labels, Task, read_labels
 from .on_disk import Stored
 from .preparation import Preparation
 from .trees import Tree, leaves, map_tree, named_leaves
+
+Learner = Callable[[NDArray[Any]], Prepared]
+"""Makes a preparation of the training part's values."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class RawExamples(NamedTuple):
     """The names of an input's entries, where the data has them."""
     names: tuple[str, ...] | None = None
     """The names of the classes 0, 1, 2 …, where the data has them."""
+    learners: Mapping[str, Learner] = {}
+    """What prepares an input by what it learns of the training part, by the input's name."""
 
     @property
     def parts(self) -> list[RawPart]:
@@ -66,6 +72,10 @@ class Contents(NamedTuple):
     labels: Tree[Labels] | None
     """None where the inputs themselves are to be given back."""
     facts: Facts
+    learnt: Mapping[str, Prepared]
+    """The preparations that were learnt."""
+    row_indices: tuple[RowIndex, RowIndex] | None
+    """Which examples train and which are held out; None where there are tests."""
 
 
 class RawData(Data):
@@ -110,21 +120,37 @@ class RawData(Data):
         return None if labels is None else map_tree(lambda one: one.parts[0], labels)
 
     def load(self) -> Split:
-        raw, labels, facts = self.contents
+        return self.prepared()
+
+    def prepared(self, preparation: Preparation | None = None) -> Split:
+        """The examples, prepared by a `preparation` that another run has learnt, or by their own.
+
+        Raises:
+            Refused: when the inputs are not what that is for.
+        """
+        raw, labels, facts, learnt, row_indices = self.contents
         streams = self.streams(sum(len(part) for part in raw.parts) * facts.input_size)
         parts = [_Part.of(raw.parts[i], labels, i, streams=streams) for i in range(len(raw.parts))]
-        if raw.test is None:
-            row_indices = (self.held_out or HeldOut()).parts(len(parts[0]), _stratifies(labels))
+        if row_indices is not None:
             parts = [parts[0].rows(row_index) for row_index in row_indices]
-        fitted: Tree[InputPreparation] = map_tree(
-            lambda x, feature: fit_input(self.normalise, x, feature.shape, feature.dtype),
-            parts[0].inputs,
-            facts.inputs,
-        )
         names = None if labels is None else map_tree(lambda one: one.names, labels)
-        preparation = Preparation(fitted, names, raw.columns)
-        train, test = (part.prepared(preparation, streams=streams) for part in parts)
-        return Split(train, test, preparation)
+        fitted: Tree[Prepared] = (
+            preparation.inputs
+            if preparation is not None
+            else map_tree(
+                lambda name, x, feature: (
+                    learnt[name]
+                    if name in learnt
+                    else fit_input(self.normalise, x, feature.shape, feature.dtype)
+                ),
+                _names_of(parts[0].inputs),
+                parts[0].inputs,
+                facts.inputs,
+            )
+        )
+        made = Preparation(fitted, names, raw.columns)
+        train, test = (part.prepared(made, streams=streams) for part in parts)
+        return Split(train, test, made)
 
     def has_test_part(self) -> bool:
         """Whether the data has test examples of its own."""
@@ -148,24 +174,38 @@ class RawData(Data):
         raw = self.read()
         for name, part in zip(("train", "test"), raw.parts, strict=False):
             _check_part(name, part, raw.train)
-        inputs = map_tree(self._input, _paths("inputs", raw.train.inputs), raw.train.inputs)
-        labels: Tree[Labels] | None = None
-        features: Tree[Feature] = inputs
-        if raw.train.labels is not None:
-            labels = self._labels(raw)
-            features = map_tree(lambda one: one.feature, labels)
-        elif unfit := [name for name, one in named_leaves(inputs) if one.dtype != "float32"]:
-            rule = f"has no labels, and the input {unfit[0]} is nothing to give back"
-            raise refuse("labels", ABSENT, rule, "bring labels, or inputs that are numbers")
+        labels = None if raw.train.labels is None else self._labels(raw)
         examples = len(raw.train)
+        row_indices = None
         if raw.test is None:
-            count = (self.held_out or HeldOut()).count(examples)
+            row_indices = (self.held_out or HeldOut()).parts(examples, _stratifies(labels))
+            count = len(row_indices[1])
             if not 0 < count < examples:
                 rule = f"would hold out {count} of {examples} examples"
                 raise refuse("held_out.fraction", ABSENT, rule, "bring more, or another share")
             examples -= count
+        trains = slice(None) if row_indices is None else row_indices[0]
+        arrays = dict(named_leaves(raw.train.inputs))
+        learnt = {name: learn(arrays[name][trains]) for name, learn in raw.learners.items()}
+        inputs = map_tree(
+            lambda name, path, x: (
+                Feature(learnt[name].shape, learnt[name].dtype, learnt[name].classes)
+                if name in learnt
+                else self._input(path, x)
+            ),
+            _names_of(raw.train.inputs),
+            _paths("inputs", raw.train.inputs),
+            raw.train.inputs,
+        )
+        features: Tree[Feature] = inputs
+        if labels is not None:
+            features = map_tree(lambda one: one.feature, labels)
+        elif unfit := [name for name, one in named_leaves(inputs) if one.dtype != "float32"]:
+            rule = f"has no labels, and the input {unfit[0]} is nothing to give back"
+            raise refuse("labels", ABSENT, rule, "bring labels, or inputs that are numbers")
         weighted = raw.train.weights is not None
-        return Contents(raw, labels, Facts(examples, inputs, features, weighted))
+        facts = Facts(examples, inputs, features, weighted)
+        return Contents(raw, labels, facts, learnt, row_indices)
 
     def _labels(self, raw: RawExamples) -> Tree[Labels]:
         """The labels of all parts, each as a loss takes it."""
@@ -257,6 +297,11 @@ def _stratifies(labels: Tree[Labels] | None) -> NDArray[np.int32] | None:
 def _paths(path: str, tree: Tree[Any]) -> Tree[str]:
     """The path of each leaf."""
     return {name: f"{path}.{name}" for name in tree} if isinstance(tree, Mapping) else path
+
+
+def _names_of(tree: Tree[Any]) -> Tree[str]:
+    """The name of each leaf."""
+    return {name: name for name in tree} if isinstance(tree, Mapping) else ""
 
 
 def _loaded(inputs: Inputs, *, streams: bool) -> Inputs:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .column_preparation import CategoryPreparation, DatePreparation, TextPreparation
 from .data import Data
 from .facts import Facts, Feature
 from .held_out import HeldOut
+from .preparation import NUMBERS
 from .raw_data import Contents, RawData
 
 NAMES_SHOWN = 8
@@ -28,7 +30,9 @@ def summary(data: Data) -> list[str]:
     if isinstance(data, RawData) and data.known_labels() is not None:
         contents = data.contents
         columns = _listed(contents.raw.columns or ())
-        inputs += f": {columns}" if columns else ""
+        inputs += f": {columns}" if columns and not isinstance(facts.inputs, Mapping) else ""
+        if contents.learnt.keys() - {""}:
+            inputs = _columns(contents)
         labels, examples = _labels_of(data, contents), _examples(data, contents)
     lines = [f"inputs    {inputs}", f"labels    {labels}", f"examples  {examples}"]
     return [*lines, "weights   of each example"] if facts.weighted else lines
@@ -38,6 +42,20 @@ def _inputs(facts: Facts) -> str:
     if not isinstance(facts.inputs, Mapping):
         return f"{list(facts.shape)}"
     return _listed([f"{name} {list(feature.shape)}" for name, feature in facts.inputs.items()])
+
+
+def _columns(contents: Contents) -> str:
+    """What each column of a table is taken for."""
+    numbers = _listed(contents.raw.columns or ())
+    words = [f"{NUMBERS} {numbers}"] if numbers else []
+    for name, one in contents.learnt.items():
+        if isinstance(one, CategoryPreparation):
+            words.append(f"{name} a category of {len(one.vocabulary):,}")
+        elif isinstance(one, TextPreparation):
+            words.append(f"{name} text of {len(one.vocabulary):,} words")
+        elif isinstance(one, DatePreparation):
+            words.append(f"{name} a date")
+    return "; ".join(words)
 
 
 def _labels_of(data: RawData, contents: Contents) -> str:

@@ -12,6 +12,7 @@ from . import (  # noqa: F401  # each registers its kinds
     layer_list,
     python,
     recurrent,
+    tabular,
     text,
     transformer,
     unet,

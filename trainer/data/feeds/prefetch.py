@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..column import Prepared
 from ..examples import Examples
 from ..finite import check_finite
 from ..input_preparation import InputPreparation
@@ -32,11 +33,15 @@ class ArrayReader:
         raw, preparation = raw_inputs(array)
         self._raw: Inputs = raw
         self._checks_finite = preparation is not None and raw.dtype.kind == "f"
-        on_host = preparation is not None and not _suits_device(raw.dtype, preparation)
-        self._host_preparation = preparation if on_host else None
-        """The host prepares inputs whose preparation needs float64, ids and text."""
-        self.preparation: InputPreparation | None = None if on_host else preparation
+        self.preparation: InputPreparation | None = None
         """What is left for the device to do."""
+        self._host_preparation: Prepared | None = None
+        """The host prepares what has to be filled or needs float64, ids and text."""
+        if isinstance(preparation, InputPreparation) and _suits_device(raw.dtype, preparation):
+            self.preparation = preparation
+        else:
+            self._host_preparation = preparation
+        on_host = self._host_preparation is not None
         if on_host:
             self.shape, self.dtype = tuple(array.shape[1:]), array.dtype
         else:
@@ -73,7 +78,7 @@ class ArrayReader:
 
 def _suits_device(dtype: np.dtype[Any], preparation: InputPreparation) -> bool:
     """Whether the device can do a preparation with the bits of numpy."""
-    if preparation.dtype != "float32":
+    if preparation.dtype != "float32" or preparation.fill is not None:
         return False
     return np.result_type(dtype, np.float32) == np.float32
 

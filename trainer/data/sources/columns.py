@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration import refuse
+from schedules.declaration import Problem, refuse
 
+from ..column import LearntColumn
 from ..labels import Task
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def is_number(text: str) -> bool:
     return text.isascii() and "_" not in text
 
 
-def read_labels(column: TextColumn, task: Task) -> NDArray[Any]:
+def read_labels(column: TextColumn, task: Task, path: str = "target") -> NDArray[Any]:
     """A column of labels `[n]`: whole numbers or numbers, where all of them are; else text.
 
     Raises:
@@ -112,21 +113,35 @@ def read_labels(column: TextColumn, task: Task) -> NDArray[Any]:
     texts = column.texts
     if "" in texts:
         rule = f"has nothing {column.place('')} of {column.file}, and every example needs a label"
-        raise refuse("target", column.name, rule, "leave such rows out of the file, or fill them")
+        raise refuse(path, column.name, rule, "leave such rows out of the file, or fill them")
     names = [text for text in texts if not is_number(text) or text in MISSING]
     if task != "classification" and names:
-        _check_names(column, names, texts, task)
+        _check_names(column, names, texts, task, path)
     values = {text: _value(text) for text in texts if is_number(text)}
     is_whole = all(isinstance(value, int) for value in values.values())
     if task == "classification" or (task == "auto" and (is_whole or names)):
-        _check_spellings(column, values)
+        _check_spellings(column, values, path)
     if names:
         return column.array(texts)
     return column.array([values[text] for text in texts], np.int64 if is_whole else np.float64)
 
 
+def read_weights(column: TextColumn) -> NDArray[np.float64]:
+    """A column of weights `[n]`.
+
+    Raises:
+        Refused: when one is no number from 0 on.
+    """
+    for text in column.texts:
+        if not is_number(text) or not 0 <= float(text) < np.inf:
+            cell = f"'{text}'" if text else "nothing"
+            rule = f"has {cell} {column.place(text)} of {column.file}"
+            raise refuse("weights", column.name, rule, "weights are numbers from 0 on")
+    return column.array([float(text) for text in column.texts], np.float64)
+
+
 def _check_names(
-    column: TextColumn, names: Sequence[str], texts: Sequence[str], task: Task
+    column: TextColumn, names: Sequence[str], texts: Sequence[str], task: Task, path: str
 ) -> None:
     """Refuses a column whose texts are not all names, unless the config says that they are."""
     missing = next((text for text in names if text in MISSING), None)
@@ -144,10 +159,10 @@ def _check_names(
         return
     if task == "regression":
         hint = "mend what is no number, or leave such rows out of the file"
-    raise refuse("target", column.name, rule, hint)
+    raise refuse(path, column.name, rule, hint)
 
 
-def _check_spellings(column: TextColumn, values: dict[str, int | float]) -> None:
+def _check_spellings(column: TextColumn, values: dict[str, int | float], path: str) -> None:
     """Refuses two texts for one number: one class to some readers, and two classes to others."""
     first: dict[int | float, str] = {}
     for text, value in values.items():
@@ -157,7 +172,7 @@ def _check_spellings(column: TextColumn, values: dict[str, int | float]) -> None
                 f"has '{other}' {column.place(other)} and '{text}' {column.place(text)} of "
                 f"{column.file}: one class or two"
             )
-            raise refuse("target", column.name, rule, "spell a number one way in the whole column")
+            raise refuse(path, column.name, rule, "spell a number one way in the whole column")
 
 
 def _value(text: str) -> int | float:
@@ -167,6 +182,30 @@ def _value(text: str) -> int | float:
     except ValueError:
         return float(text)
     return whole if -(2**63) <= whole < 2**63 else float(text)
+
+
+def faults(declared: LearntColumn, column: TextColumn) -> Iterator[Problem]:
+    """Yields the first cell of a column that is not what is declared of it, if there is one."""
+    for text in column.texts:
+        if why := declared.fault(text):
+            cell = f"'{text}'" if text else "nothing"
+            rule = f"has {cell} {column.place(text)} of {column.file}, {why}"
+            hint = "mend the file"
+            if declared.kind == "category":
+                hint = f"{column_override(column.name)}={{kind: category, missing: unknown}}"
+            elif text and declared.kind == "date":
+                hint = "mend the file; format: '%d.%m.%Y' beside kind: date says another form"
+            yield Problem("inputs", column.name, rule, hint)
+            return
+
+
+def column_override(name: str) -> str:
+    """The override that declares a column, up to its `=`."""
+    return (
+        f"data.columns.{name}"
+        if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)
+        else "data.columns.…"
+    )
 
 
 def counts_rows(cells: NDArray[np.float64]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import numpy as np
 
 from schedules.declaration import Problem, Refused, refuse
 
+from ..column_preparation import ISO
 from ..files import reading, unreadable
-from .columns import MISSING, is_number
+from .columns import MISSING, column_override, is_number
 from .text_files import text_lines
 
 FAULTS_SHOWN = 8
@@ -93,7 +95,15 @@ class CsvFaults:
             return Problem("inputs", name, rule, hint)
         cell = f"'{text}'" if text.strip() else "nothing"
         rule = f"has {cell} in line {line} of {self.file}, and inputs must be numbers"
-        hint = "leave the column out by data.inputs=[…], or turn it into numbers first"
+        declares = column_override(name)
+        if not text.strip() or text in MISSING:
+            declared = f"{declares}={{kind: number, missing: mean}} fills it"
+        elif re.fullmatch(ISO, text.strip(), re.ASCII):
+            declared = f"{declares}={{kind: date}} takes dates"
+        else:
+            kind = "text" if len(text.split()) > 3 else "category"
+            declared = f"{declares}={{kind: {kind}}} learns from it"
+        hint = f"{declared}; or leave the column out by data.inputs=[…], or write numbers"
         return Problem("inputs", name, rule, hint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +15,9 @@ from schedules.declaration import Problem, Refused, refuse
 from ..files import packed, packer_of, reading, unreadable
 from ..inputs import Key
 from ..raw_data import RawExamples, RawPart
-from .number_rows import NumberRows
-from .tables import Table
+from .columns import TextColumn, column_override
+from .number_rows import FLOAT64, NumberRows
+from .tables import Layout, Table
 
 BATCH = 8192
 """The rows that are read at a time."""
@@ -32,36 +34,53 @@ class Parquet(Table):
     kind: Literal["parquet"] = "parquet"
 
     def read(self) -> RawExamples:
-        columns, train = self._part("path", self.path, None)
-        if self.test is None:
-            return RawExamples(train, None, tuple(columns), self.names)
-        test = self._part("test", self.test, columns)[1]
-        return RawExamples(train, test, tuple(columns), self.names)
+        parts = [self._part("path", self.path)]
+        if self.test is not None:
+            parts.append(self._part("test", self.test))
+        return self.examples(parts)
 
-    def _part(self, path: str, file: Path, columns: list[str] | None) -> tuple[list[str], RawPart]:
-        from pyarrow import parquet
+    def _part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
+        import pyarrow
+        from pyarrow import compute, parquet
 
         with reading(path, file):
             if packer := packer_of(file):
                 raise packed(path, file, packer)
             try:
                 opened = parquet.ParquetFile(file)
+                schema = opened.schema_arrow
+                layout = self.layout(file, schema.names)
+                types = dict(zip(schema.names, schema.types, strict=True))
+                dtypes = [_dtype(name, types[name], file) for name in layout.numbers]
+                table = opened.read(layout.texts)
+            except Refused:
+                raise
             except ValueError as error:  # ArrowInvalid is one
                 raise unreadable(path, file, error) from None
-            schema = opened.schema_arrow
-            columns = self.columns(path, file, schema.names) if columns is None else columns
-            for name in columns:
-                if name not in schema.names:
-                    raise refuse(path, str(file), f"has no column {name}, as the training file has")
-            dtypes = [_dtype(name, schema.field(name).type, file) for name in columns]
-            labels = opened.read(list(self.targets))
-        for name in self.targets:
-            if nulls := labels[name].null_count:
-                raise refuse("target", name, f"has {nulls} missing values in {file}")
-        targets = [labels[name].to_numpy() for name in self.targets]
-        inputs = ParquetColumns(file, columns, opened.metadata.num_rows, np.result_type(*dtypes))
-        several = len(targets) > 1
-        return columns, RawPart(inputs, np.stack(targets, axis=1) if several else targets[0])
+        field = self.labels_override[0]
+        for name in layout.labels:
+            if nulls := table[name].null_count:
+                raise refuse(field, name, f"has {nulls} missing values in {file}")
+        texts = {
+            name: TextColumn(
+                name,
+                compute.fill_null(table[name].cast(pyarrow.string()), ""),
+                file,
+                lambda row: f"row {row}",
+            )
+            for name in layout.texts
+            if name not in layout.labels
+        }
+        labels = [table[name].to_numpy() for name in layout.labels]
+        dtype = (
+            np.result_type(*dtypes, *([np.float64] if layout.may_lack else []))
+            if dtypes
+            else FLOAT64
+        )
+        numbers = ParquetColumns(
+            file, [*layout.numbers], opened.metadata.num_rows, dtype, layout.may_lack
+        )
+        return layout, self.part(layout, numbers, texts, labels)
 
 
 class ParquetColumns:
@@ -69,7 +88,15 @@ class ParquetColumns:
 
     reads_whole = True
 
-    def __init__(self, file: Path, names: list[str], rows: int, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        names: list[str],
+        rows: int,
+        dtype: np.dtype[Any],
+        may_lack: Sequence[str] = (),
+    ) -> None:
+        self._may_lack = frozenset(may_lack)
         self.file = file
         self.names = names
         self.shape = (rows, len(names))
@@ -92,7 +119,9 @@ class ParquetColumns:
                 opened = parquet.ParquetFile(self.file)
                 for batch in opened.iter_batches(BATCH, columns=self.names):
                     column = dict(zip(batch.schema.names, batch.columns, strict=True))
-                    missing.update({name: column[name].null_count for name in self.names})
+                    missing.update(
+                        {n: column[n].null_count for n in self.names if n not in self._may_lack}
+                    )
                     if not missing.total():
                         arrays = (column[n].to_numpy(zero_copy_only=False) for n in self.names)
                         rows.append(len(batch), arrays)
@@ -100,9 +129,14 @@ class ParquetColumns:
                 raise
             except (ValueError, OSError) as error:
                 raise unreadable("path", self.file, error) from None
-        hint = "leave the column out by data.inputs=[…], or fill it first"
+        hint = "{}={{kind: number, missing: mean}} fills them; data.inputs=[…] leaves it out"
         problems = [
-            Problem("inputs", name, f"has {nulls} missing values in {self.file}", hint)
+            Problem(
+                "inputs",
+                name,
+                f"has {nulls} missing values in {self.file}",
+                hint.format(column_override(name)),
+            )
             for name, nulls in missing.items()
             if nulls
         ]

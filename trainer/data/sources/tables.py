@@ -4,22 +4,53 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from schedules.declaration import ABSENT, Problem, did_you_mean, refuse
+from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 
+from ..column import PLAIN_NUMBER, Column, Ignore, LearntColumn, NumberColumn, learn_numbers
 from ..files import File
-from ..raw_data import RawData, RawExamples, RawPart
-from .columns import counts_rows, is_unnamed, read_labels
+from ..inputs import Inputs
+from ..preparation import NUMBERS
+from ..raw_data import Learner, RawData, RawExamples, RawPart
+from ..trees import Tree
+from .columns import TextColumn, counts_rows, faults, is_unnamed, read_labels, read_weights
 from .csv_file import CsvFile
 
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Layout(NamedTuple):
+    """Which columns of a table are what."""
+
+    numbers: Mapping[str, NumberColumn | None]
+    """Those that make an array of numbers together, with what is declared of each."""
+    learnt: Mapping[str, LearntColumn]
+    """Those that are an input each."""
+    labels: tuple[str, ...]
+    weights: str | None
+
+    @property
+    def inputs(self) -> list[str]:
+        """All columns that make an input."""
+        return [*self.numbers, *self.learnt]
+
+    @property
+    def texts(self) -> list[str]:
+        """The columns that are read as text."""
+        return [*self.learnt, *self.labels, *([self.weights] if self.weights else [])]
+
+    @property
+    def may_lack(self) -> list[str]:
+        """The columns of numbers in which some may be missing."""
+        return [n for n, one in self.numbers.items() if one is not None and one.missing != "refuse"]
 
 
 class Table(RawData):
@@ -29,49 +60,83 @@ class Table(RawData):
     """The file."""
     test: File | None = None
     """Another file with the test examples, in the same columns; null to hold some out."""
-    target: str | Columns
-    """The column of labels, or several columns of numbers to predict."""
+    target: str | Columns | None = None
+    """The column of labels, or several columns of numbers to predict together."""
+    targets: Columns | None = None
+    """Several columns in place of `target`, each a label by its name: classes or a number."""
     inputs: Columns | None = None
     """The columns that make an input; null for all the others."""
+    weights: str | None = None
+    """The column that says what each example counts for, from 0 on."""
+    columns: Mapping[str, Column] = {}
+    """What columns hold that are no plain numbers: `data.columns.NAME={kind: category}`."""
 
     @property
     def labels_override(self) -> tuple[str, object]:
-        return "target", self.target if isinstance(self.target, str) else list(self.target)
+        if self.targets:
+            return "targets", list(self.targets)
+        return "target", list(self.target) if isinstance(self.target, tuple) else self.target
 
     @property
-    def targets(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:
         """The columns of labels."""
+        if self.targets or self.target is None:
+            return self.targets or ()
         return (self.target,) if isinstance(self.target, str) else self.target
 
     @property
     def names(self) -> tuple[str, ...] | None:
         """The names of the classes where each has a column, which marks it by 1."""
-        return self.targets if len(self.targets) > 1 else None
+        return None if self.targets or len(self.labels) < 2 else self.labels
 
     def has_test_part(self) -> bool:
         return self.test is not None
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()
-        if overlap := sorted(set(self.inputs or ()) & set(self.targets)):
-            yield Problem(
-                "inputs", list(self.inputs or ()), f"must not have the target {overlap[0]}"
-            )
+        if self.target is None and self.targets is None:
+            hint = "data.target=COLUMN, or data.targets=[COLUMN,COLUMN] for several labels"
+            yield Problem("target", ABSENT, "is required", hint)
+        if self.target is not None and self.targets is not None:
+            rule = "is not needed, since data.targets names the labels"
+            yield Problem("target", self.labels_override[1], rule, "leave out one of the two")
+        listed = list(self.inputs or ())
+        if overlap := sorted(set(listed) & set(self.labels)):
+            yield Problem("inputs", listed, f"must not have the target {overlap[0]}")
+        if self.weights is not None and self.weights in (*listed, *self.labels):
+            rule = "is an input or a label too, and says what examples count for"
+            yield Problem("weights", self.weights, rule, "leave it out of data.inputs and targets")
+        for name in self.columns:
+            if name in (*self.labels, self.weights):
+                rule = "is no input, and data.columns is for inputs"
+                yield Problem(f"columns.{name}", ABSENT, rule, "data.task is for labels")
+            elif listed and name not in listed:
+                rule = "is not among data.inputs"
+                yield Problem(f"columns.{name}", ABSENT, rule, "leave it out, or name it there")
 
-    def columns(self, path: str, file: Path, header: Sequence[str]) -> list[str]:
-        """The columns of a file with this `header` that make an input.
+    def layout(self, file: Path, header: Sequence[str]) -> Layout:
+        """Which columns of a file with this `header` are what.
 
         Raises:
-            Refused: when one is missing, or none is left.
+            Refused: when one is missing, or none is left for inputs.
         """
-        inputs = self.inputs or tuple(name for name in header if name not in self.targets)
+        ignored = {name for name, column in self.columns.items() if isinstance(column, Ignore)}
+        others = {*self.labels, self.weights, *ignored}
+        inputs = self.inputs or tuple(name for name in header if name not in others)
+        inputs = tuple(name for name in inputs if name not in ignored)
         if self.inputs is None and any(map(is_unnamed, inputs)):
             place = next(i for i, name in enumerate(header, start=1) if is_unnamed(name))
             rule = f"would have column {place} of {file}, without a name, as row numbers are kept"
             named = [name for name in inputs if not is_unnamed(name)]
             raise refuse("inputs", ABSENT, rule, self.inputs_hint(named))
         count = Counter(header)
-        for field, names in (("target", self.targets), ("inputs", inputs)):
+        weights = (self.weights,) if self.weights else ()
+        for field, names in (
+            ("target" if self.targets is None else "targets", self.labels),
+            ("inputs", inputs),
+            ("weights", weights),
+            ("columns", tuple(self.columns)),
+        ):
             for name in names:
                 if name not in count:
                     hint = did_you_mean(name, header)
@@ -79,8 +144,54 @@ class Table(RawData):
                 if count[name] > 1:
                     raise refuse(field, name, f"is more than one column of {file}", "rename them")
         if not inputs:
-            raise refuse("target", list(self.targets), f"leaves no column of {file} for inputs")
-        return list(inputs)
+            field, value = self.labels_override
+            raise refuse(field, value, f"leaves no column of {file} for inputs")
+        learnt = {
+            name: column
+            for name in inputs
+            if isinstance(column := self.columns.get(name), LearntColumn)
+        }
+        numbers = {
+            name: column if isinstance(column := self.columns.get(name), NumberColumn) else None
+            for name in inputs
+            if name not in learnt
+        }
+        return Layout(numbers, learnt, self.labels, self.weights)
+
+    def examples(self, parts: Sequence[tuple[Layout, RawPart]]) -> RawExamples:
+        """The raw examples of the training file, and of a test file where there is one."""
+        layout, train = parts[0]
+        test = None
+        if len(parts) > 1:
+            test_layout, test = parts[1]
+            if test_layout.inputs != layout.inputs:
+                listed, test_listed = ", ".join(layout.inputs), ", ".join(test_layout.inputs)
+                rule = f"has the columns {test_listed}, and the training file {listed}"
+                raise refuse("test", str(self.test), rule, "data.inputs=[…] names those of both")
+        learners: dict[str, Learner] = {
+            name: partial(column.learn, name=name) for name, column in layout.learnt.items()
+        }
+        if any(column is not None for column in layout.numbers.values()):
+            columns = [(n, column or PLAIN_NUMBER) for n, column in layout.numbers.items()]
+            leaf = NUMBERS if layout.learnt else ""
+            learners[leaf] = partial(learn_numbers, columns, self.normalise)
+        return RawExamples(train, test, tuple(layout.numbers), self.names, learners)
+
+    def part(
+        self, layout: Layout, numbers: Inputs, texts: Mapping[str, TextColumn], labels: Any
+    ) -> RawPart:
+        """A part of the examples from its columns; `labels` are those of each label's column."""
+        problems = [p for name, one in layout.learnt.items() for p in faults(one, texts[name])]
+        if problems:
+            raise Refused(problems)
+        inputs: Tree[Inputs] = numbers
+        if layout.learnt:
+            named = {name: texts[name].array(texts[name].texts, object) for name in layout.learnt}
+            inputs = {NUMBERS: numbers, **named} if layout.numbers else named
+        several = dict(zip(layout.labels, labels, strict=True)) if self.targets else None
+        row = np.stack(labels, axis=1) if len(labels) > 1 and not several else None
+        weights = None if layout.weights is None else read_weights(texts[layout.weights])
+        return RawPart(inputs, several or (labels[0] if row is None else row), weights)
 
     def inputs_hint(self, names: Sequence[str]) -> str:
         """The override that takes these columns for inputs."""
@@ -102,24 +213,20 @@ class Csv(Table):
     """What stands between two values."""
 
     def read(self) -> RawExamples:
-        columns, train = self._part("path", self.path)
-        if self.test is None:
-            return RawExamples(train, None, tuple(columns), self.names)
-        test_columns, test = self._part("test", self.test)
-        if test_columns != columns:
-            listed, test_listed = ", ".join(columns), ", ".join(test_columns)
-            rule = f"has the columns {test_listed}, and the training file {listed}"
-            raise refuse("test", str(self.test), rule, "data.inputs=[…] names those of both")
-        return RawExamples(train, test, tuple(columns), self.names)
+        parts = [self._part("path", self.path)]
+        if self.test is not None:
+            parts.append(self._part("test", self.test))
+        return self.examples(parts)
 
-    def _part(self, path: str, file: Path) -> tuple[list[str], RawPart]:
+    def _part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
         opened = CsvFile.opened(path, file, self.delimiter)
-        columns = self.columns(path, file, opened.header)
-        cells, texts = opened.read(columns, self.targets)
+        layout = self.layout(file, opened.header)
+        cells, texts = opened.read([*layout.numbers], layout.texts, layout.may_lack)
         if path == "path" and self.inputs is None:
-            self._check_row_numbers(columns, cells, file)
-        labels = [read_labels(texts[name], self.task) for name in self.targets]
-        return columns, RawPart(cells, np.stack(labels, axis=1) if len(labels) > 1 else labels[0])
+            self._check_row_numbers([*layout.numbers], cells, file)
+        field = self.labels_override[0]
+        labels = [read_labels(texts[name], self.task, field) for name in layout.labels]
+        return layout, self.part(layout, cells, texts, labels)
 
     def _check_row_numbers(
         self, columns: Sequence[str], cells: NDArray[np.float64], file: Path
