@@ -54,7 +54,7 @@ def test_what_was_declared_or_is_remembered_is_what_a_run_would_use(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(
         "trainer.engine.compile_measuring.measure",
-        lambda build, ask: (CompileChoice("graph", {"graph": "9"}), None),
+        lambda build, ask, device: (CompileChoice("graph", {"graph": "9"}), None),
     )
     auto = experiment("run.compile=auto")
     compile_cache.cache_choice(auto, "/CPU:0", CompileChoice("xla", {}))

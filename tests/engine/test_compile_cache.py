@@ -29,7 +29,7 @@ def measurements(monkeypatch: pytest.MonkeyPatch) -> list[CompileChoice]:
     """How often was measured; it is for the graph each time, whatever the machine would say."""
     found: list[CompileChoice] = []
 
-    def measured(build, ask):
+    def measured(build, ask, device):
         found.append(CompileChoice("graph", {"graph": "2 updates/s", "xla": "1 updates/s"}))
         program = build("graph")
         ask(program, 0)

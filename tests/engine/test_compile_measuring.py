@@ -1,11 +1,13 @@
 """How many updates a call makes: long enough to cost nothing, and never past what is due."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.helpers.runs import result, trained
-from trainer.engine.compile_measuring import CALL_SECONDS, Pace
+from trainer.engine import compile_measuring
+from trainer.engine.compile_measuring import CALL_SECONDS, Pace, measure
 from trainer.engine.program import Program
 
 
@@ -58,3 +60,98 @@ def test_calls_end_where_something_is_due_and_share_one_program(
     assert len({end - begin for begin, end in made}) > 3
     (program,) = programs
     assert program.traces == 1
+
+
+class Made:
+    """A program of made-up operations, that is as fast as it is told to be."""
+
+    longest = 8
+
+    def __init__(self, way: str, operations: set[str], clock: list[float]) -> None:
+        self.way, self._operations, self._clock = way, operations, clock
+        self.calls: list[int] = []
+        self.trained: Any = self
+
+    def operations(self) -> set[str]:
+        return self._operations
+
+    def state(self) -> None:
+        """It has none."""
+
+    def restore(self, before: None) -> None:
+        """It has none."""
+
+
+def chosen(
+    monkeypatch: pytest.MonkeyPatch, operations: set[str], device: str, rates: dict[str, float]
+) -> tuple[Any, dict[str, Made]]:
+    """What is chosen among programs of made-up rates, on a clock that they alone move."""
+    clock, built = [0.0], {}
+
+    def build(way: str) -> Made:
+        built[way] = Made(way, operations, clock)
+        return built[way]
+
+    def ask(program: Made, count: int) -> None:
+        program.calls.append(count)
+        clock[0] += count / rates[program.way]
+
+    monkeypatch.setattr(compile_measuring, "perf_counter", lambda: clock[0])
+    choice, program = measure(build, ask, device)
+    assert program is built[choice.compile]
+    return choice, built
+
+
+@pytest.mark.parametrize("gradient", sorted(compile_measuring.CONVOLUTIONS))
+def test_what_is_known_to_lose_is_not_even_built(
+    gradient: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = {"graph": 2.0, "xla": 1000.0}
+    choice, built = chosen(monkeypatch, {"MatMul", gradient}, "/CPU:0", rates)
+    assert (choice.compile, set(built)) == ("graph", {"graph"})
+    reason = f"not tried: on a CPU its loops are slow at convolutions ({gradient})"
+    assert choice.why == {"graph": "2 updates/s", "xla": reason}
+    assert capsys.readouterr().out == "run.compile=auto: measuring graph\n"
+
+
+@pytest.mark.parametrize(
+    ("operations", "device"),
+    [({"Conv2DBackpropInput"}, "/GPU:0"), ({"MatMul", "Conv2D", "Conv2DBackpropFilter"}, "/CPU:0")],
+)
+@pytest.mark.parametrize("faster", ["graph", "xla"])
+def test_whatever_may_win_is_measured_and_the_terminal_says_what(
+    operations: set[str],
+    device: str,
+    faster: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rates = {"graph": 2.0, "xla": 2.0, faster: 500.0}
+    choice, _ = chosen(monkeypatch, operations, device, rates)
+    assert choice.compile == faster
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["graph", "xla"]
+
+
+def test_a_way_that_is_slow_is_asked_for_a_single_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, built = chosen(monkeypatch, set(), "/CPU:0", {"graph": 5000.0, "xla": 0.13})
+    assert built["xla"].calls == [0, 1]
+
+
+@pytest.mark.parametrize(("model", "ways"), [("cnn", 1), ("mlp", 2)])
+def test_a_network_of_convolutions_begins_in_the_graph_by_its_operations(
+    model: str, ways: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    init = Program.__init__
+
+    def noting(self, network, feed, compiled, *more, **others):
+        built.append(compiled)
+        init(self, network, feed, compiled, *more, **others)
+
+    monkeypatch.setattr(Program, "__init__", noting)
+    small = ("model.filters=[2, 2]", "model.hidden=[4]") if model == "cnn" else ()
+    asked = (f"model={model}", *small, "run.compile=auto", "run.compile_cache=false")
+    trained(tmp_path, *asked, "run.length=2")
+    assert len(built) == ways
+    measured = result(tmp_path)["compile_measured"]
+    assert measured["xla"].startswith("not tried: on a CPU") == (ways == 1)

@@ -118,7 +118,7 @@ def compiling(plan: Plan, folder: Folder) -> list[str]:
     settle(experiment)
     setup = RunSetup.of(plan, folder, loaded(experiment), device)
     with tf.device(device):
-        choice, _ = measure(setup.built(strategy).program, setup.ask)
+        choice, _ = measure(setup.built(strategy).program, setup.ask, device)
     lines = [f"{way}: {why}" for way, why in choice.why.items()]
     if experiment.run.compile != "auto":
         return [*lines, f"a run would use {experiment.run.compile}, as declared"]

@@ -67,7 +67,10 @@ class Run(Declaration):
     such as batch normalization, see its parts.
     """
     compile: Literal["auto", "graph", "xla"] = "auto"
-    """How the loop is compiled; `auto` measures both on the actual model."""
+    """How the loop is compiled; `auto` measures both on the actual model.
+
+    On a CPU it leaves XLA out where there are convolutions behind the first layer.
+    """
     compile_cache: Flag = True
     """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
     threads: Annotated[

@@ -72,7 +72,7 @@ def compile_program(
     measured, too.
     """
     if choice is None:
-        choice, program = measure(build, ask)
+        choice, program = measure(build, ask, device)
         return cache_choice(experiment, device, choice, together), program
     program = build(choice.compile)
     ask(program, 0)  # compiles, so that the first updates are as fast as the rest

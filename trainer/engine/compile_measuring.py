@@ -1,12 +1,13 @@
 """How to compile the loop, chosen by measuring, and how many updates to ask for at a time.
 
 XLA on a CPU is several times faster than a plain graph on dense layers and a hundred times slower
-on convolutions inside a loop, so no rule of thumb will do.
+on convolutions inside a loop. The latter is seen in the operations of the graph, and not tried: a
+network of many would take half a minute to compile. For all else no rule of thumb will do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
@@ -17,6 +18,14 @@ from .interfaces import Trained
 from .program import Compiled
 
 TRIAL_SECONDS = 0.15
+CONVOLUTIONS = {
+    *("Conv2DBackpropInput", "Conv3DBackpropInputV2", "DepthwiseConv2dNativeBackpropInput"),
+}
+"""Operations that a loop of XLA on a CPU is slow at, by those of their gradients.
+
+A convolution of the examples themselves has no gradient for its input: one at the entry of a
+network, as that into patches, may be outweighed by what follows, and is measured.
+"""
 CALL_SECONDS = 0.2
 """How long a call should take: the host's share is then lost in it, and a stop is still prompt."""
 
@@ -50,22 +59,30 @@ class Measurable(Protocol):
     def trained(self) -> Trained:
         """What its updates change, and measuring puts back."""
 
+    def operations(self) -> set[str]:
+        """The kinds of TensorFlow's operations in what was compiled, as far as they are known."""
+
 
 P = TypeVar("P", bound=Measurable)
 
 
 def measure(
-    build: Callable[[Compiled], P], ask: Callable[[P, int], Any]
+    build: Callable[[Compiled], P], ask: Callable[[P, int], Any], device: str
 ) -> tuple[CompileChoice, P]:
     """Tries both ways on the actual network, leaves its weights as they were, gives the faster.
 
-    `ask(program, count)` makes that many updates.
+    `ask(program, count)` makes that many updates. XLA is left out where it is known to lose on the
+    device. What is being tried is printed, since compiling may take long.
     """
     programs: dict[Compiled, P] = {}
     rates: dict[Compiled, float] = {}
     why: dict[str, str] = {}
     ways: tuple[Compiled, ...] = ("graph", "xla")
     for way in ways:
+        if way == "xla" and (reason := known_to_lose(programs["graph"].operations(), device)):
+            why[way] = f"not tried: {reason}"
+            continue
+        print(f"run.compile=auto: measuring {way}", flush=True)
         programs[way] = build(way)
         try:
             rates[way] = rate(programs[way], ask)
@@ -77,6 +94,20 @@ def measure(
             why[way] = f"cannot: {error.message.splitlines()[0]}"
     best = max(rates, key=rates.__getitem__)
     return CompileChoice(best, why, rate=rates[best]), programs[best]
+
+
+def known_to_lose(operations: Iterable[str], device: str) -> str:
+    """Why XLA is slower than a graph of these operations, as was measured; "" where it may win.
+
+    >>> known_to_lose({"Conv2DBackpropInput", "MatMul"}, "/CPU:0")
+    'on a CPU its loops are slow at convolutions (Conv2DBackpropInput)'
+    >>> known_to_lose({"Conv2DBackpropInput", "MatMul"}, "/GPU:0")
+    ''
+    """
+    found = sorted(CONVOLUTIONS.intersection(operations))
+    if "CPU" not in device or not found:
+        return ""
+    return f"on a CPU its loops are slow at convolutions ({', '.join(found)})"
 
 
 def rate(program: P, ask: Callable[[P, int], Any]) -> float:

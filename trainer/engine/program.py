@@ -23,7 +23,7 @@ from ..scheduled.layers import drawing
 from .interfaces import Trained, Updates
 from .matmul import products
 from .network import Network
-from .untold_state import untold_state
+from .untold_state import operations, untold_state
 
 Compiled = Literal["graph", "xla"]
 
@@ -123,6 +123,10 @@ class Program:
             for variable in (*network.variables().values(), network.draws.counter)
         ]
         return list(dict.fromkeys(untold_state(self._compiled, held)))
+
+    def operations(self) -> set[str]:
+        """The kinds of TensorFlow's operations in its updates; none before it is compiled."""
+        return operations(self._compiled) if self._compiled else set()
 
     def evaluate(self) -> dict[str, float]:
         """The mean loss over all test examples, and every metric of them."""

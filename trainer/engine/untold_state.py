@@ -32,9 +32,7 @@ def untold_state(function: Any, known: Iterable[Any]) -> Iterator[str]:
 
     It looks into all loops, branches and functions within it.
     """
-    graph = function.graph.as_graph_def()
-    nodes = [*graph.node, *(node for one in graph.library.function for node in one.node_def)]
-    for node in nodes:
+    for node in _nodes(function):
         if node.op in RANDOM:
             yield f"{_place(node.name)} draws by {node.op}, whose state no checkpoint has"
         elif node.op in PYTHON:
@@ -43,6 +41,18 @@ def untold_state(function: Any, known: Iterable[Any]) -> Iterator[str]:
     for variable in written_variables(function):
         if id(variable) not in held:
             yield f"the variable {variable.name} is assigned, and is not one of the model's"
+
+
+def operations(function: Any) -> set[str]:
+    """The kinds of the operations in a traced function, and in all functions within it."""
+    return {node.op for node in _nodes(function)}
+
+
+def _nodes(function: Any) -> Iterator[Any]:
+    graph = function.graph.as_graph_def()
+    yield from graph.node
+    for inner in graph.library.function:
+        yield from inner.node_def
 
 
 def _plain(variable: Any) -> tf.Variable:

@@ -90,6 +90,10 @@ class VectorizedProgram:
         """The network, for measuring to put back; updates leave its variables alone."""
         return self.network
 
+    def operations(self) -> set[str]:
+        """None that says which way is faster: convolutions of many networks are other ones."""
+        return set()
+
     @property
     def traces(self) -> int:
         """How often the updates were traced, which is once."""
