@@ -94,6 +94,7 @@ def test_numbers_are_all_that_may_be_scheduled_and_is_there() -> None:
         ("run.precision=mixed_float16", "mixed_float16"),
         ("run.profile={calls: 3}", "run.profile"),
         ("device=mirrored", "several devices"),
+        ("init_from=elsewhere", "init_from"),
         ("optimizer.groups={first:{paths:['dense_1/*'],frozen_until:5}}", "group first is frozen"),
     ],
 )

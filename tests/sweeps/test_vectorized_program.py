@@ -122,6 +122,11 @@ def test_every_optimizer_does_to_a_network_what_it_does_to_it_alone(kind: str) -
                 *("data.augment={flip:horizontal,noise:0.1}", "run.micro_batches=2", "run.seed=4"),
             ),
         ),
+        # A layer that never trains.
+        (
+            ("model.frozen=['dense_1']", "optimizer=adam", "run.seed=3"),
+            ("model.frozen=['dense_1']", "optimizer=adam", "run.seed=4"),
+        ),
         # A norm over all variables of one network, and not of its neighbour.
         (
             ("optimizer.layer_decay=0.5", "optimizer.global_clipnorm=0.01"),

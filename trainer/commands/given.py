@@ -61,7 +61,7 @@ class Given:
                 before = GivenData(batch_size=before.batch_size)
             parts["data"] = before.with_arrays_of(self.data)
         if self.model is not None:
-            parts["model"] = GivenModel.from_model(self.model)
+            parts["model"] = GivenModel.from_model(self.model, experiment.model.frozen)
             if (policy := self.model.dtype_policy.name) != experiment.run.precision:
                 rule = f"is not that of the given model, which is {policy}"
                 hint = f"run.precision={policy}"

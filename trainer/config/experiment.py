@@ -17,6 +17,7 @@ from ..losses import Auto, Loss
 from ..metrics import Metrics
 from ..models import Model
 from ..models.exports import Export
+from ..models.initial_weights import InitialWeights
 from ..optimizers import Optimizer
 from ..optimizers.averages import Ema
 from ..runs.known_secrets import veiled_refusals
@@ -54,6 +55,8 @@ class Experiment(Declaration):
     metrics: Metrics = Field(default_factory=lambda: Metrics.declared({}))
     """What evaluations tell besides the loss, and besides what they always do."""
     model: Model
+    init_from: InitialWeights | None = None
+    """Weights to begin with, of another run or a file; null for those that the model declares."""
     data: Data
     device: Device
     run: Run = Run()

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from schedules.moments import Values
 
+from .initial_weights import Beginning
+
 
 class Updates(NamedTuple):
     """What came of the updates of one call, each with an entry."""
@@ -31,6 +33,13 @@ class Updates(NamedTuple):
             return cls(losses, finite)
         return cls(losses[:, 0], finite, dict(zip(measured, losses.T[1:], strict=True)))
 
+    @classmethod
+    def joined(cls, stretches: Sequence[Updates]) -> Self:
+        """The updates of one stretch after another."""
+        losses, finite, measured = zip(*stretches, strict=True)
+        together = {name: np.concatenate([each[name] for each in measured]) for name in measured[0]}
+        return cls(np.concatenate(losses), np.concatenate(finite), together)
+
 
 class Trained(Protocol):
     """A network as the loop around its updates sees it."""
@@ -38,6 +47,10 @@ class Trained(Protocol):
     @property
     def model(self) -> keras.Model:
         """The model, to be looked at."""
+
+    @property
+    def begun(self) -> Beginning | None:
+        """What of its weights it has from another run or program."""
 
     @property
     def replicas(self) -> int:

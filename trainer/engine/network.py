@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Self
@@ -26,8 +27,11 @@ from ..scheduled.dials import Dials
 from ..scheduled.draws import Draws
 from .fit import check_fit, has_fixed_batch, shapes_of
 from .forward import Forward
+from .freezing import frozen_weights, resting
+from .initial_weights import Beginning, begin
 from .parameter_groups import Groups
 from .precision import Scaling, dtype_policy
+from .weight_names import WeightNames
 
 
 @dataclass
@@ -57,6 +61,11 @@ class Network:
     """The model, its inputs and outputs by the names of the data."""
     is_compared: bool = field(default=True, kw_only=True)
     """Whether outputs are compared with labels; a step of the user's own may do as it likes."""
+    begun: Beginning | None = field(default=None, kw_only=True)
+    """What of its weights it has from elsewhere."""
+    frozen: Sequence[keras.Variable] = field(default=(), kw_only=True)
+    """The weights that never train, as `model.frozen` says, with those that keep what inputs were.
+    """
 
     @classmethod
     def declared(
@@ -66,8 +75,11 @@ class Network:
         labels: Tree[Any] | None = None,
         *,
         stateless: bool = False,
+        begins: bool = False,
     ) -> Self:
         """The network of an experiment as it is before its first update.
+
+        Where it `begins` a run, it has the weights that `init_from` declares.
 
         `names` are those of the tape; `labels`, those that train, may be left out where the loss
         asks for nothing of them. The weights are drawn from Keras' global seed. `stateless`
@@ -92,7 +104,12 @@ class Network:
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras refuses sizes below 0 only
                     raise ValueError(f"{weight.path} would have no entries")
-            shapes = check_fit(model, experiment.model.kind, facts, loss, each)
+            begun = None
+            if begins and experiment.init_from:
+                begun = begin(model, experiment.init_from)
+            frozen = frozen_weights(WeightNames(model), experiment.model.frozen)
+            with resting(model, frozen):
+                shapes = check_fit(model, experiment.model.kind, facts, loss, each)
         except Refused:
             raise
         except ValueError as error:  # what Keras says of shapes that don't fit
@@ -106,12 +123,14 @@ class Network:
             loss = loss.for_outputs(shapes, facts)
         is_fixed = has_fixed_batch(model, experiment.model.kind, facts, each, together)
         draws = Draws(experiment.run.seed, model)
-        parts = loss.check_step(model, facts, dials, draws, each)
         forward = Forward(model, facts, loss)
-        measured = (*loss.part_names(), *parts, *(["penalties"] if forward.penalties() else []))
-        groups = Groups(experiment.optimizer, model, dials, stateless=stateless)
-        ema = experiment.ema
-        average = Average(ema, model.trainable_variables, dials) if ema else None
+        with resting(model, frozen):
+            parts = loss.check_step(model, facts, dials, draws, each)
+            penalties = ["penalties"] if forward.penalties() else []
+            groups = Groups(experiment.optimizer, model, dials, stateless=stateless)
+            ema = experiment.ema
+            average = Average(ema, model.trainable_variables, dials) if ema else None
+        measured = (*loss.part_names(), *parts, *penalties)
         step = tf.Variable(0, dtype=tf.int64, name="global_step")
         scaling = Scaling() if experiment.run.precision == "mixed_float16" else None
         return cls(
@@ -129,7 +148,27 @@ class Network:
             draws=draws,
             forward=forward,
             is_compared=shapes is not None,
+            frozen=frozen,
+            begun=begun,
         )
+
+    def __post_init__(self) -> None:
+        model = self.model
+        with resting(model, self.frozen):
+            self.trainable: list[keras.Variable] = list(model.trainable_variables)
+            """The weights that train, at once or when their group thaws."""
+        still = {id(weight) for weight in (*self.trainable, *self.frozen)}
+        self.kept = [variable for variable in model.variables if id(variable) not in still]
+        """What training moves without an optimizer: states of random numbers, means of inputs."""
+        weights = {id(weight) for weight in model.weights}
+        self.statistics = [variable for variable in self.kept if id(variable) in weights]
+        """Those of them that are weights."""
+
+    @contextmanager
+    def training(self, frozen: Collection[str] = ()) -> Iterator[None]:
+        """Within the block the model has those weights train that do while groups are `frozen`."""
+        with resting(self.model, [*self.frozen, *self.groups.resting(frozen)]):
+            yield
 
     @property
     def replicas(self) -> int:
@@ -175,8 +214,7 @@ class Network:
         variables = self.model.variables
         values = {id(v): v.value for v in variables}
         if (averages := self.averages()) is not None:
-            trainable = self.model.trainable_variables
-            values |= {id(v): x for v, x in zip(trainable, averages, strict=True)}
+            values |= {id(v): x for v, x in zip(self.trainable, averages, strict=True)}
         # Not `stateless_call`, which a model can't follow whose `call` knows no `training`.
         pairs = [(variable, values[id(variable)]) for variable in variables]
         return keras.StatelessScope(state_mapping=pairs, collect_losses=True)
@@ -194,7 +232,7 @@ class Network:
         """Puts the averages in the place of the weights, for a network that trains no more."""
         averages = self.averages()
         if averages is not None:
-            for weight, average in zip(self.model.trainable_variables, averages, strict=True):
+            for weight, average in zip(self.trainable, averages, strict=True):
                 weight.assign(average)
         self.settled = True
 
@@ -230,7 +268,7 @@ class Network:
         averages = self.averages()
         if averages is None:
             return None
-        paths = (weight.path for weight in self.model.trainable_variables)
+        paths = (weight.path for weight in self.trainable)
         return fingerprint(dict(zip(paths, averages, strict=True)))
 
     def variables(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from schedules.declaration import float32_fault, refuse, within
 
-from ..optimizers import Group, Optimizer, matches, slots
+from ..optimizers import Group, Optimizer, slots
 from ..scheduled.dials import Dial, Dials
+from .weight_names import WeightNames
 
 Rate = Callable[[], tf.Tensor]
 
@@ -24,19 +25,8 @@ class ParameterGroup:
     name: str
     weights: list[keras.Variable]
     optimizer: keras.optimizers.Optimizer
-    frozen: Dial | None
-
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One update, unless the weights are frozen."""
-
-        def update() -> tf.Tensor:
-            self.optimizer.apply(gradients, self.weights)
-            return tf.constant(True)
-
-        if self.frozen is None:
-            update()
-        else:
-            tf.cond(self.frozen() > 0, lambda: tf.constant(False), update)
+    thaws: bool
+    """Whether the weights are frozen at first."""
 
 
 class Groups:
@@ -57,6 +47,7 @@ class Groups:
             Refused: when a glob matches no weight, or none that an earlier group has left.
         """
         self.stateless = stateless
+        names = WeightNames(model)
         self._averages = declared.averages
         self._weights = list(model.trainable_variables)
         # Keras clips what one optimizer has; with several, the norm is over all of them.
@@ -64,7 +55,8 @@ class Groups:
         if declared.groups or declared.layer_decay:
             self._limit = dials.live("global_clipnorm", declared.global_clipnorm)
             declared = declared.model_copy(update={"global_clipnorm": None})
-        group_of = _group_of(declared, [weight.path for weight in self._weights])
+        group_of = _group_of(declared, names, [weight.path for weight in self._weights])
+        self._resting = _resting(declared, names, group_of)
         self._groups = [
             _group(group, layer, share, weights, declared, dials, stateless)
             for layer, share, held in _layers(declared, model)
@@ -72,24 +64,37 @@ class Groups:
             if (weights := [weight for weight in held if group_of[weight.path] == group])
         ]
 
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One update of every weight, by its gradient, within `dials.showing(row)`."""
-        by_path = dict(zip((weight.path for weight in self._weights), gradients, strict=True))
+    def apply(
+        self, gradients: Sequence[tf.Tensor], weights: Sequence[keras.Variable] | None = None
+    ) -> None:
+        """One update of some `weights`, or all, by their gradients, within `dials.showing(row)`.
+
+        A group that has none of them is not updated, nor is its count of updates.
+        """
+        weights = self._weights if weights is None else weights
+        by_path = dict(zip((weight.path for weight in weights), gradients, strict=True))
         if self._limit is not None:
-            for group in self._groups:
-                if group.frozen is not None:
-                    for path in (weight.path for weight in group.weights):
-                        by_path[path] = (1 - group.frozen()) * tf.convert_to_tensor(by_path[path])
             clipped, _ = tf.clip_by_global_norm(
                 list(by_path.values()), tf.convert_to_tensor(self._limit, tf.float32)
             )
             by_path = dict(zip(by_path, clipped, strict=True))
         for group in self._groups:
-            group.apply([by_path[weight.path] for weight in group.weights])
+            # A group is whole or not there.
+            if group.weights[0].path in by_path:
+                own = [by_path[weight.path] for weight in group.weights]
+                group.optimizer.apply(own, group.weights)
+
+    def frozen_at_first(self) -> tuple[str, ...]:
+        """The groups that thaw, by the names under which they are declared."""
+        return tuple(self._resting)
+
+    def resting(self, frozen: Collection[str]) -> list[keras.Variable]:
+        """The weights of the groups that are `frozen`, with those that keep what inputs were."""
+        return [weight for name in frozen for weight in self._resting[name]]
 
     def applied(self) -> list[keras.Variable]:
         """The count of updates of each optimizer whose weights are never frozen."""
-        return [group.optimizer.iterations for group in self._groups if group.frozen is None]
+        return [group.optimizer.iterations for group in self._groups if not group.thaws]
 
     def averages(self) -> list[tf.Tensor] | None:
         """What is learnt, in the order of the weights, where that is averages that a rule keeps."""
@@ -111,7 +116,7 @@ class Groups:
         }
 
 
-def _group_of(declared: Optimizer, paths: Sequence[str]) -> dict[str, str]:
+def _group_of(declared: Optimizer, names: WeightNames, paths: Sequence[str]) -> dict[str, str]:
     """The name of each weight's group, by the weight's path: the first group with a glob for it.
 
     Weights that no group has are in the group without a name.
@@ -120,16 +125,36 @@ def _group_of(declared: Optimizer, paths: Sequence[str]) -> dict[str, str]:
     group_of: dict[str, str] = {}
     for name, group in declared.groups.items():
         for glob in group.globs(name):
-            if not any(matches(glob, path) for path in left):
-                taken = [path for path in group_of if matches(glob, path)]
+            if not any(names.matches(glob, path) for path in left):
+                taken = [path for path in group_of if names.matches(glob, path)]
                 owners = ", ".join(dict.fromkeys(group_of[path] for path in taken))
                 rule = f"means only weights that {owners} has" if taken else "means no weight"
                 with within("optimizer", "groups", name):
-                    hint = f"the weights are {', '.join(paths)}"
+                    hint = names.some(paths)
                     raise refuse("paths" if group.paths else "", glob, rule, hint)
-            group_of |= {path: name for path in left if matches(glob, path)}
+            group_of |= {path: name for path in left if names.matches(glob, path)}
             left = [path for path in left if path not in group_of]
     return group_of | dict.fromkeys(left, "")
+
+
+def _resting(
+    declared: Optimizer, names: WeightNames, group_of: Mapping[str, str]
+) -> dict[str, list[keras.Variable]]:
+    """What rests while a group is frozen, by the names of those that are at first.
+
+    A weight that no optimizer changes, such as a running mean, is of the first group that means it.
+    """
+
+    def name_of(path: str) -> str | None:
+        if path in group_of:
+            return group_of[path]
+        groups = declared.groups.items()
+        meaning = (n for n, g in groups if any(names.matches(x, path) for x in g.globs(n)))
+        return next(meaning, None)
+
+    frozen = [name for name, group in declared.groups.items() if group.frozen_until]
+    owners = [(weight, name_of(weight.path)) for weight in names.weights] if frozen else []
+    return {name: [weight for weight, own in owners if own == name] for name in frozen}
 
 
 def _layers(
@@ -175,8 +200,8 @@ def _group(
     live["learning_rate"] = _rate(group, settings, share, dials)
     optimizer = own.build(live, stateless=True) if stateless else own.build(live)
     optimizer.build(weights)
-    frozen = dials[f"groups.{group}.frozen"] if settings.frozen_until else None
-    return ParameterGroup(_joined(group, layer), weights, optimizer, frozen)
+    thaws = settings.frozen_until is not None
+    return ParameterGroup(_joined(group, layer), weights, optimizer, thaws)
 
 
 def _joined(*names: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
@@ -26,13 +26,17 @@ from .network import Network
 from .untold_state import operations, untold_state
 
 Compiled = Literal["graph", "xla"]
+Frozen = tuple[str, ...]
+"""The groups of weights that are frozen in a stretch of updates."""
 
 
 class Program:
     """Trains and evaluates one network on the examples of one feed.
 
     `longest` is the most updates one call can make. It is a shape; the number actually asked for
-    is not, so that one compilation serves every call. An update whose loss or gradients are not
+    is not, so that one compilation serves every call. Where groups of weights are frozen for a
+    while there is one for each such stretch: in it nothing is worked out for weights that rest, and
+    a call that spans a thaw becomes two. An update whose loss or gradients are not
     finite ends the call, or with `skips` leaves weights, slots and averages as they were.
     """
 
@@ -61,13 +65,13 @@ class Program:
         self._xla = compiled == "xla"
         self.fused = self._xla
         """Whether XLA compiles what is differentiated, if not all."""
-        signature = [
-            tf.TensorSpec([longest, self._values], tf.float32),
-            feed.signature(longest if self._xla else None),
-            tf.TensorSpec([], tf.int32),
-        ]
-        self._updates = tf.function(self._loop, signature, jit_compile=self._xla, autograph=False)
-        self._compiled: Any = None
+        names = network.dials.names
+        self._thawing = {
+            group: names.index(f"groups.{group}.frozen")
+            for group in network.groups.frozen_at_first()
+        }
+        self._updates: dict[Frozen, Any] = {}
+        self._compiled: dict[Frozen, Any] = {}
         self._judging: dict[Any, Any] = {}
 
     @property
@@ -82,25 +86,47 @@ class Program:
 
     @property
     def traces(self) -> int:
-        """How often the updates were traced, which is once, whatever schedules do."""
-        return int(self._updates.experimental_get_tracing_count())
+        """How often the updates were traced, which is once a stretch, whatever schedules do."""
+        return sum(int(each.experimental_get_tracing_count()) for each in self._updates.values())
 
-    def update(self, table: Values, step: int) -> Updates:
+    def update(self, table: Values, step: int, count: int | None = None) -> Updates:
         """Makes one update a row of the tape, from `step` on, up to one that is not finite.
 
-        `table` is `[K, values]` and is rounded here, once, to float32.
+        `table` is `[K, values]` and is rounded here, once, to float32. Of its rows the first
+        `count` are used, or all; with 0 of them the program for the first row is compiled.
 
         Raises:
             RuntimeError: when the program did not advance by what it says it did.
         """
+        rows = table if count is None else table[:count]
+        if not len(rows):
+            return self._made(rows, step, self._frozen(table[0]) if len(table) else ())
+        made: list[Updates] = []
+        first = 0
+        while first < len(rows):
+            frozen, end = self._frozen(rows[first]), first + 1
+            while end < len(rows) and self._thawing and self._frozen(rows[end]) == frozen:
+                end += 1
+            end = end if self._thawing else len(rows)
+            made.append(self._made(rows[first:end], step + first, frozen))
+            ended = len(made[-1].losses) < end - first or not made[-1].finite.all()
+            if ended and not self._skips:
+                break
+            first = end
+        return made[0] if len(made) == 1 else Updates.joined(made)
+
+    def _frozen(self, row: Values) -> Frozen:
+        """The groups that a row of the tape has frozen."""
+        return tuple(group for group, place in self._thawing.items() if row[place] > 0)
+
+    def _made(self, table: Values, step: int, frozen: Frozen) -> Updates:
+        """Makes updates in all of which the same groups are frozen."""
         count = len(table)
         rows = np.zeros((self.longest, self._values), np.float32)
         rows[:count] = table
         # A shape is part of what XLA compiles.
         feed_args = self._feed.args(step, count, self.longest if self._xla else count)
-        if self._compiled is None:  # called so, it costs a third of what `tf.function` does
-            self._compiled = self._updates.get_concrete_function()
-        outputs = self._compiled(tf.constant(rows), feed_args, tf.constant(count, tf.int32))
+        outputs = self._program(frozen)(tf.constant(rows), feed_args, tf.constant(count, tf.int32))
         (before, after, *optimizer_steps), losses, finite = map(np.asarray, outputs)
         done = int(after - before)
         losses, finite = losses[:done], finite[:done]
@@ -115,14 +141,37 @@ class Program:
 
     def untold_state(self) -> list[str]:
         """What updates draw from or write to that no checkpoint has, once they are compiled."""
-        if self._compiled is None:
-            return []
         held = [
             variable
             for network in self.networks
             for variable in (*network.variables().values(), network.draws.counter)
         ]
-        return list(dict.fromkeys(untold_state(self._compiled, held)))
+        found = [name for each in self._compiled.values() for name in untold_state(each, held)]
+        return list(dict.fromkeys(found))
+
+    def _program(self, frozen: Frozen) -> Any:
+        """The compiled updates of a stretch, traced when they are first asked for."""
+        if frozen not in self._compiled:
+            signature = [
+                tf.TensorSpec([self.longest, self._values], tf.float32),
+                self._feed.signature(self.longest if self._xla else None),
+                tf.TensorSpec([], tf.int32),
+            ]
+
+            def loop(*args: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+                with self.training(frozen):
+                    return self._loop(*args)
+
+            self._updates[frozen] = tf.function(
+                loop, signature, jit_compile=self._xla, autograph=False
+            )
+            # Called so, it costs a third of what `tf.function` does.
+            self._compiled[frozen] = self._updates[frozen].get_concrete_function()
+        return self._compiled[frozen]
+
+    def training(self, frozen: Frozen) -> AbstractContextManager[None]:
+        """Within it the weights that train are those that do while these groups are frozen."""
+        return self.network.training(frozen)
 
     def operations(self) -> set[str]:
         """The kinds of TensorFlow's operations in its updates; none before it is compiled."""
@@ -196,7 +245,7 @@ class Program:
     def input_statistics(self) -> list[tf.Tensor]:
         """The values that a model keeps of its inputs, such as their mean."""
         # What Keras calls the value of a weight is the variable, which is read when it is used.
-        return [tf.identity(w.value) for w in self.network.model.non_trainable_weights]
+        return [tf.identity(w.value) for w in self.network.statistics]
 
     def finish_update(
         self, loss_and_gradients: Sequence[tf.Tensor], sound: tf.Tensor, before: Sequence[tf.Tensor]
@@ -208,13 +257,14 @@ class Program:
         loss, *gradients = loss_and_gradients
 
         def apply() -> tf.Tensor:
-            self.network.groups.apply(gradients)
+            trained = self.network.model.trainable_variables
+            self.network.groups.apply(gradients, trained)
             if self.network.average:
-                self.network.average.update()
+                self.network.average.update(trained)
             return sound
 
         def skip() -> tf.Tensor:
-            for weight, value in zip(self.network.model.non_trainable_weights, before, strict=True):
+            for weight, value in zip(self.network.statistics, before, strict=True):
                 weight.assign(value)
             return sound
 
@@ -238,7 +288,7 @@ class Program:
 
     def restore_point(self) -> Callable[[], None]:
         """A function that puts random states and input statistics back to what they are now."""
-        others = self.network.model.non_trainable_variables
+        others = self.network.kept
         before = [tf.identity(variable.value) for variable in others]
 
         def undo() -> None:
@@ -254,7 +304,7 @@ class Program:
 
     @property
     def shapes(self) -> list[tf.TensorShape]:
-        """The shapes of all gradients."""
+        """The shapes of all gradients, within `training`."""
         return [weight.shape for weight in self.network.model.trainable_variables]
 
     def loss_and_gradients(
@@ -300,7 +350,8 @@ class Program:
         gradients = tf.gradients(scaled, weights, unconnected_gradients=unused)
         dense = self.dense or self.fused  # XLA wants to know how many ids differ: a shape
         if names := self.network.measured:
-            loss = tf.stack([loss, *(parts[name] for name in names)])
+            # Frozen weights have no penalties.
+            loss = tf.stack([loss, *(parts.get(name, tf.zeros(())) for name in names)])
         return [loss, *(summed(gradient, dense=dense) for gradient in gradients)]
 
     def _judge(

@@ -22,6 +22,7 @@ from ..data.feeds.batch import Batch
 from ..data.feeds.feed import Feed, FeedArgs
 from ..scheduled.keras_internals import all_layers, seed_states
 from ..scheduled.layers import share_masks, shares_masks
+from .initial_weights import Beginning
 from .network import Network
 from .workers import RESTORE, Workers, first_rank
 
@@ -78,6 +79,10 @@ class ReplicatedNetwork:
     @property
     def model(self) -> keras.Model:
         return self.lead.model
+
+    @property
+    def begun(self) -> Beginning | None:
+        return self.lead.begun
 
     @property
     def replicas(self) -> int:

@@ -7,7 +7,8 @@ bit on devices of one kind. (Keras' optimizers clip the gradients of each replic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from schedules.moments import Values
 from ..data.feeds.batch import Batch
 from .interfaces import Trained, Updates
 from .network import Network
-from .program import Compiled, Program, finite
+from .program import Compiled, Frozen, Program, finite
 from .replicas import ONLY_GRAPH, Replicas
 from .workers import UPDATE, UncompilableError
 
@@ -72,22 +73,30 @@ class ReplicatedProgram(Program):
     def networks(self) -> Sequence[Network]:
         return self._replicas.network.networks
 
-    def update(self, table: Values, step: int) -> Updates:
+    def update(self, table: Values, step: int, count: int | None = None) -> Updates:
         if self._fused and self._replicas.only_graph:
             raise tf.errors.UnimplementedError(None, None, ONLY_GRAPH)
         if not (workers := self._replicas.network.workers):
-            return super().update(table, step)
+            return super().update(table, step, count)
         if workers.leads:
-            workers.say(UPDATE, step, len(table), int(self._fused))
+            made = len(table) if count is None else count
+            workers.say(UPDATE, step, made, int(self._fused))
             rows = np.zeros((self.longest, self._values))
             rows[: len(table)] = table
             workers.add(rows)
         if self._fused and not self._tried:
-            self._try(step)
+            self._try(step, self._frozen(table[0]) if len(table) else ())
         with workers.together():
-            return super().update(table, step)
+            return super().update(table, step, count)
 
-    def _try(self, step: int) -> None:
+    @contextmanager
+    def training(self, frozen: Frozen) -> Iterator[None]:
+        with ExitStack() as stack:
+            for part in self._parts:
+                stack.enter_context(part.network.training(frozen))
+            yield
+
+    def _try(self, step: int, frozen: Frozen) -> None:
         """Compiles one replica alone: workers that wait for each other would not get over a fault.
 
         Raises:
@@ -97,7 +106,7 @@ class ReplicatedProgram(Program):
         before = part.network.state()
 
         def learn(row: tf.Tensor) -> list[tf.Tensor]:
-            with part.network.dials.showing(row):
+            with part.network.training(frozen), part.network.dials.showing(row):
                 return part.loss_and_gradients(feed_args, tf.constant(0))
 
         try:
@@ -172,7 +181,7 @@ class ReplicatedProgram(Program):
             message = [*own, *(now[j] - was[j] for j in kept)]
             total = context.all_reduce(tf.distribute.ReduceOp.SUM, list(map(tf.identity, message)))
             mean = [x / tf.cast(self._replicas.count, x.dtype) for x in total]
-            weights = part.network.model.non_trainable_weights
+            weights = part.network.statistics
             for j, moved in zip(kept, mean[len(own) :], strict=True):
                 weights[j].assign(was[j] + moved)
             return mean[: len(own)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -41,8 +42,8 @@ class GivenModel(Model):
     _model: Any = PrivateAttr(default=None)
 
     @classmethod
-    def from_model(cls, model: keras.Model) -> Self:
-        """The declaration of a model.
+    def from_model(cls, model: keras.Model, frozen: Sequence[str] = ()) -> Self:
+        """The declaration of a model, of which the weights that some globs mean are `frozen`.
 
         Raises:
             Refused: when `model` is no model of Keras, or is not built.
@@ -61,6 +62,7 @@ class GivenModel(Model):
                 "name": type(model).__qualname__,
                 "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_variables),
                 "digest": _architecture(model),
+                "frozen": tuple(frozen),
             }
         )
         declared._model = model

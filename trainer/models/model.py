@@ -33,6 +33,16 @@ class Model(Kind, family=True):
     find weights by their paths.
     """
 
+    kind: str
+    frozen: tuple[str, ...] = ()
+    """Globs over weights or layers, such as `base/*`, that never train.
+
+    They are found by their paths or, within a nested model, by its name and what follows. No
+    gradient is computed for them, they have no slots and no average, and a batch normalization
+    whose weights are frozen uses its running statistics and leaves them, as Keras has it with
+    `layer.trainable = False`. The model's own flags are as before once a run has been traced.
+    """
+
     def check(self, facts: Facts) -> None:
         """Checks whether the network can be built for such data, without importing TensorFlow.
 

@@ -44,10 +44,14 @@ class Average:
             for path, start in starts.items()
         }
 
-    def update(self) -> None:
-        """Updates the averages with the current weights, within `dials.showing(row)`."""
+    def update(self, weights: Sequence[keras.Variable] | None = None) -> None:
+        """Updates the averages of some weights, or all, within `dials.showing(row)`.
+
+        The average of a weight that has not moved yet is that weight.
+        """
         momentum = self._momentum
-        for w, a in zip(self._weights, self.variables.values(), strict=True):
+        for w in self._weights if weights is None else weights:
+            a = self.variables[w.path]
             a.assign(momentum * a.value + (1 - momentum) * w.value)
 
     def values(self) -> list[tf.Tensor]:

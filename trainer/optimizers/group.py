@@ -20,12 +20,15 @@ class Group(Declaration):
     """Some of the weights, with settings of the optimizer that differ from those of the rest.
 
     Globs over the paths of weights (`model/dense_1/kernel`), with or without the model's own name,
-    choose the weights; `*` reaches over slashes. A weight belongs to the first group with a glob
-    that matches, in the order of writing, and to the rest where no glob matches.
+    or with the name of the network that they are nested in (`base/conv/kernel`), choose the
+    weights; `*` reaches over slashes. A weight belongs to the first group with a glob that matches,
+    in the order of writing, and to the rest where no glob matches.
 
     The group's learning rate is the experiment's, with warmup and cooldown, times a factor; or a
-    rate of its own. Until `frozen_until` neither its weights nor their slots change, its gradients
-    don't count for `global_clipnorm`, and its optimizer's count of updates stays at 0.
+    rate of its own. Until `frozen_until` neither its weights nor their slots change, no gradients
+    are computed for it, and its optimizer's count of updates stays at 0. A layer all of whose
+    weights are frozen is at rest: a batch normalization uses its running statistics and leaves
+    them, as Keras has it with `layer.trainable = False`.
     """
 
     model_config = ConfigDict(extra="allow")

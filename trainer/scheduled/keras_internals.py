@@ -114,6 +114,26 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers())
 
 
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Returns the layers right within a layer, those within these not among them.
+
+    No public way: as with `all_layers`; a layer that is no model has no public list at all.
+    Read: Keras 3.13.0 and 3.15.1, `src/layers/layer.py`.
+    """
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def class_stem(layer: keras.layers.Layer) -> str:
+    """Returns what Keras names a layer of this class when nobody does, without the number.
+
+    No public way: the same word is a part of the names within saved files.
+    Read: Keras 3.13.0 and 3.15.1, `src/utils/naming.py`, `src/saving/saving_lib.py`.
+    """
+    from keras.src.utils.naming import to_snake_case
+
+    return str(to_snake_case(type(layer).__name__))
+
+
 def seed_states(model: keras.Model) -> list[keras.Variable]:
     """Returns the states of a model's random generators: `[seed, how often it was drawn from]`.
 

@@ -149,6 +149,8 @@ def assembled(
     )
     for reason in setup.past.wrong:
         session.say("damaged", f"left out a damaged checkpoint, {reason}")
+    if network.begun and setup.past.saved is None:
+        session.say("init_from", network.begun.table(), **network.begun.details())
     go_on(session, setup.past.saved)
     profiler = Profiler(experiment.run.profile, folder.path)
     steering = Steering(session, mailbox, pace)

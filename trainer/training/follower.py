@@ -58,5 +58,5 @@ def _obey(plan: Plan, folder: Folder, stop: Stop) -> int:
             programs[way] = built.program(way)
         table = workers.add(np.zeros((longest, len(network.lead.dials.names))))
         with suppress(UncompilableError):  # the first worker finds that too
-            programs[way].update(table[: message.second], message.first)
+            programs[way].update(table, message.first, message.second)
     return message.first

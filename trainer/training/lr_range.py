@@ -45,7 +45,7 @@ def sweep(plan: Plan) -> Reading:
     def network() -> Network:
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(experiment.run.seed)
-        return Network.declared(experiment, tape.names, data.train.labels)
+        return Network.declared(experiment, tape.names, data.train.labels, begins=True)
 
     def feed() -> Feed:
         return make_feed(experiment.data, data, order)

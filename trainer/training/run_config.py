@@ -110,6 +110,8 @@ def _agreed(
     Later is once the checkpoint has been found to fit.
     """
     if not folder.has_updates():
+        if plan.experiment.init_from:
+            plan.experiment.init_from.check()
         return plan, "now"
     past = newest_manifest(folder)
     if not folder.has_config():

@@ -105,7 +105,12 @@ class RunSetup:
         """
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(self.plan.experiment.run.seed)
-        return Network.declared(self.plan.experiment, self.tape.names, self.data.train.labels)
+        return Network.declared(
+            self.plan.experiment,
+            self.tape.names,
+            self.data.train.labels,
+            begins=self.past.saved is None,
+        )
 
     def built(self, strategy: tf.distribute.Strategy | None) -> Built:
         """The network on its device, or on those of a strategy.
@@ -136,5 +141,6 @@ class RunSetup:
         return Built(replicas.network, build, workers)
 
     def ask(self, program: Program, count: int) -> None:
-        """Makes the first `count` updates."""
-        program.update(self.tape.read(0, count), 0)
+        """Makes the first `count` updates; compiles those that the run goes on with for 0."""
+        step = self.past.saved.step if self.past.saved and not count else 0
+        program.update(self.tape.read(step, max(count, 1)), step, count)

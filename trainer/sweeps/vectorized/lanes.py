@@ -198,6 +198,7 @@ class LaneNetwork:
     """One lane's network, as the loop of its run reads and restores it."""
 
     replicas = 1
+    begun = None
 
     def __init__(self, lanes: Lanes, number: int, network: Network) -> None:
         """`network` has the names of the variables; the values of its own are not used."""

@@ -47,6 +47,10 @@ class _NetworkProgram(Program):
     unrolled = True  # a value that a loop puts in a variable's place would stay in the loop
     dense = True  # how many ids differ, which is a shape, is another number in each network
 
+    def _update(self, row: tf.Tensor, feed_args: Any, i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with self.training(()):
+            return super()._update(row, feed_args, i)
+
 
 class VectorizedProgram:
     """Trains and evaluates `size` networks like `network`, whose own variables it leaves alone.
