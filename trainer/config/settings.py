@@ -69,7 +69,7 @@ class Run(Declaration):
     compile: Literal["auto", "graph", "xla"] = "auto"
     """How the loop is compiled; `auto` measures both on the actual model.
 
-    On a CPU it leaves XLA out where there are convolutions behind the first layer.
+    On a CPU it leaves XLA out where there are convolutions in nine layers or more.
     """
     compile_cache: Flag = True
     """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""

@@ -1,13 +1,15 @@
 """How to compile the loop, chosen by measuring, and how many updates to ask for at a time.
 
-XLA on a CPU is several times faster than a plain graph on dense layers and a hundred times slower
-on convolutions inside a loop. The latter is seen in the operations of the graph, and not tried: a
-network of many would take half a minute to compile. For all else no rule of thumb will do.
+XLA on a CPU is several times faster than a plain graph on dense layers and up to a hundred times
+slower on convolutions inside a loop. Many of them are seen in the graph, and then XLA is not tried:
+it would take half a minute to compile. For all else, a few small convolutions among it, no rule of
+thumb will do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
@@ -23,9 +25,11 @@ CONVOLUTIONS = {
 }
 """Operations that a loop of XLA on a CPU is slow at, by those of their gradients.
 
-A convolution of the examples themselves has no gradient for its input: one at the entry of a
-network, as that into patches, may be outweighed by what follows, and is measured.
+A convolution of the examples themselves, as that into patches, has no gradient for its input.
 """
+MANY = 8
+"""From how many of them on XLA is not tried on a CPU; a network of two or three small ones may well
+be faster with it, and takes seconds to compile."""
 CALL_SECONDS = 0.2
 """How long a call should take: the host's share is then lost in it, and a stop is still prompt."""
 
@@ -59,8 +63,8 @@ class Measurable(Protocol):
     def trained(self) -> Trained:
         """What its updates change, and measuring puts back."""
 
-    def operations(self) -> set[str]:
-        """The kinds of TensorFlow's operations in what was compiled, as far as they are known."""
+    def operations(self) -> Counter[str]:
+        """TensorFlow's operations in what was compiled, by kind, as far as they are known."""
 
 
 P = TypeVar("P", bound=Measurable)
@@ -96,18 +100,18 @@ def measure(
     return CompileChoice(best, why, rate=rates[best]), programs[best]
 
 
-def known_to_lose(operations: Iterable[str], device: str) -> str:
+def known_to_lose(operations: Mapping[str, int], device: str) -> str:
     """Why XLA is slower than a graph of these operations, as was measured; "" where it may win.
 
-    >>> known_to_lose({"Conv2DBackpropInput", "MatMul"}, "/CPU:0")
-    'on a CPU its loops are slow at convolutions (Conv2DBackpropInput)'
-    >>> known_to_lose({"Conv2DBackpropInput", "MatMul"}, "/GPU:0")
+    >>> known_to_lose({"Conv2DBackpropInput": 51, "MatMul": 3}, "/CPU:0")
+    'on a CPU its loops are slow at convolutions, and 51 are in the way of gradients'
+    >>> known_to_lose({"Conv2DBackpropInput": 51, "MatMul": 3}, "/GPU:0")
     ''
     """
-    found = sorted(CONVOLUTIONS.intersection(operations))
-    if "CPU" not in device or not found:
+    count = sum(operations.get(kind, 0) for kind in CONVOLUTIONS)
+    if "CPU" not in device or count < MANY:
         return ""
-    return f"on a CPU its loops are slow at convolutions ({', '.join(found)})"
+    return f"on a CPU its loops are slow at convolutions, and {count} are in the way of gradients"
 
 
 def rate(program: P, ask: Callable[[P, int], Any]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -173,9 +174,9 @@ class Program:
         """Within it the weights that train are those that do while these groups are frozen."""
         return self.network.training(frozen)
 
-    def operations(self) -> set[str]:
-        """The kinds of TensorFlow's operations in its updates; none before it is compiled."""
-        return operations(self._compiled) if self._compiled else set()
+    def operations(self) -> Counter[str]:
+        """TensorFlow's operations in its updates, by kind; none before it is compiled."""
+        return operations(self._compiled) if self._compiled else Counter()
 
     def evaluate(self) -> dict[str, float]:
         """The mean loss over all test examples, and every metric of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -43,9 +44,9 @@ def untold_state(function: Any, known: Iterable[Any]) -> Iterator[str]:
             yield f"the variable {variable.name} is assigned, and is not one of the model's"
 
 
-def operations(function: Any) -> set[str]:
-    """The kinds of the operations in a traced function, and in all functions within it."""
-    return {node.op for node in _nodes(function)}
+def operations(function: Any) -> Counter[str]:
+    """How many operations of each kind are in a traced function and in all functions within it."""
+    return Counter(node.op for node in _nodes(function))
 
 
 def _nodes(function: Any) -> Iterator[Any]:

@@ -9,6 +9,7 @@ time, and none is left out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -94,9 +95,9 @@ class VectorizedProgram:
         """The network, for measuring to put back; updates leave its variables alone."""
         return self.network
 
-    def operations(self) -> set[str]:
+    def operations(self) -> Counter[str]:
         """None that says which way is faster: convolutions of many networks are other ones."""
-        return set()
+        return Counter()
 
     @property
     def traces(self) -> int:
