@@ -357,6 +357,10 @@ def datasets() -> Any:
     return dataset().take(8), dataset().skip(8)
 
 
+def batches() -> Any:
+    return dataset().take(8).batch(5), dataset().skip(8).batch(2, drop_remainder=True)
+
+
 def lists(numbers: int = 3) -> Any:
     return [[float(i)] * numbers for i in range(12)], ["a", "b"] * 6
 
@@ -375,7 +379,7 @@ def wrong(what: str) -> Any:
         "endless": dataset().repeat(),
         "unknown": dataset().filter(lambda x, y: y > 0),
         "none": dataset().take(0),
-        "batches": dataset().batch(5),
+        "ragged batches": dataset().map(lambda x, y: (tf.ensure_shape(x[:y], [None, 7, 3]), y)),
         "a lie": dataset().take(3).apply(tf.data.experimental.assert_cardinality(5)),
     }[what]
 
@@ -391,7 +395,7 @@ def call(name: str, **more: Any) -> Data:
 def test_functions_return_arrays_datasets_or_pairs_of_them(here: Path) -> None:
     for name in ("arrays", "dataset"):
         assert call(name, normalise="pixels").facts() == Facts.of(10, (5, 7, 3), 2, 1)
-    for name in ("parts", "datasets"):
+    for name in ("parts", "datasets", "batches"):
         data = call(name)
         assert data.facts().examples == 8
         np.testing.assert_array_equal(data.load().test.inputs, IMAGES[8:])
@@ -406,17 +410,17 @@ def test_functions_return_arrays_datasets_or_pairs_of_them(here: Path) -> None:
     [
         ("nothing", "returned NoneType", "return (inputs, labels)"),
         ("four", "returned 4 things", "return (inputs, labels)"),
-        ("a generator", "returned generator", "return (inputs, labels)"),
+        ("a generator", "a generator, which can be gone through only once", "the function that"),
         ("ragged", "returned what is no array", "one shape"),
         ("objects", "which is no array of numbers", ""),
         ("one number", "returned float in the place of an array", ""),
         ("lengths", "has 12 inputs and 5 labels", "give each input one label"),
         ("empty", "has no examples", ""),
-        ("endless", "returned a dataset that never ends", "dataset.take(n)"),
-        ("unknown", "does not know how long it is", "assert_cardinality(n)"),
+        ("endless", "of which none can be held out", "return (stream, (test_inputs, test_labels))"),
+        ("unknown", "of which none can be held out", "return (stream, (test_inputs, test_labels))"),
         ("none", "returned a dataset of no examples", ""),
-        ("batches", "no fixed shape: (None, 5, 7, 3) and (None,)", "dataset.unbatch()"),
-        ("a lie", "returned a dataset that fails after 3 examples", ""),
+        ("ragged batches", "no fixed shape: (None, 7, 3) and ()", "padded_batch to one length"),
+        ("a lie", "returned a dataset that fails after 0 examples or more", ""),
     ],
 )
 def test_what_a_function_returns_is_refused_where_it_is_no_data(

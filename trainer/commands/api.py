@@ -61,11 +61,11 @@ def train(
     `model` is a network of Keras in place of the declared one, and is trained in place. `data` is
     `(inputs, labels)`, `(inputs, labels, weights)`, or inputs alone that are to be given back, in
     place of the declared data, whose batch size stays; or two of these, of which the second one is
-    evaluated by. Inputs and labels are arrays, or dicts or lists of them, and a `tf.data.Dataset`
-    of a known length may stand for them. `loss(model, (inputs, labels))` is a training step: what
-    it returns, for the batch or for each example, is made small, as `loss=step` tells; evaluations
-    call it too, unless another loss is declared. The config tells all three from others by their
-    digests.
+    evaluated by. Inputs and labels are arrays, or dicts or lists of them. A `tf.data.Dataset` may
+    stand for them, and in the place of what trains a function that makes a generator.
+    `loss(model, (inputs, labels))` is a training step: what it returns, for the batch or for each
+    example, is made small, as `loss=step` tells; evaluations call it too, unless another loss is
+    declared. The config tells all three from others by their digests.
 
     `callback` is called after each call into TensorFlow; with `Call.stop` it may end the run. What
     it raises ends it too, and comes out here. With `quiet` nothing is printed but what it prints;

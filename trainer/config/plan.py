@@ -58,6 +58,8 @@ class Plan:
             batch_sizes = None
         length = RunLength(experiment.data, experiment.run, experiment.device, batch_sizes)
         clock, values = length.clock(), experiment.driven()
+        for path, every in _periods(experiment).items():
+            length.check_unit(path, every)
         curves = {
             name: continued(name, v, length) if batch_sizes else Curve(v.schedule, clock, v.path)
             for name, v in values.items()
@@ -191,3 +193,16 @@ class Plan:
         if optimizer.tried is None or name != "learning_rate" or self.experiment.mode != "train":
             return None
         return Tried(optimizer.kind, optimizer.tried, optimizer.steady)
+
+
+def _periods(experiment: Experiment) -> dict[str, Duration]:
+    """How often things are due, by the overrides that declare it."""
+    checkpoint = experiment.checkpoint
+    periods = {
+        "log.every": experiment.log.every,
+        "evaluate.every": experiment.evaluate.every,
+        "checkpoint.every": checkpoint.every,
+    }
+    if checkpoint.keep_every is not None:
+        periods["checkpoint.keep_every"] = checkpoint.keep_every
+    return periods

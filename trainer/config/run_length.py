@@ -34,6 +34,7 @@ class RunLength:
             hint = "run.length='10 epochs'"
             raise refuse("run.length", str(self.run.length), "must not be a share of itself", hint)
         units = self._units()
+        self.check_unit("run.length", self.run.length)
         with within("run", "length"):
             steps = units.steps(self.run.length)
             if self.batch_sizes and self.run.length.unit != "steps":
@@ -48,6 +49,7 @@ class RunLength:
         """The step at which a process stops: the end, or `run.stop_after` if that comes first."""
         if self.run.stop_after is None:
             return self.updates()
+        self.check_unit("run.stop_after", self.run.stop_after)
         with within("run", "stop_after"):
             steps = self.clock().steps(self.run.stop_after)
             examples = self.examples(self.run.stop_after) if self.batch_sizes else None
@@ -81,6 +83,13 @@ class RunLength:
         first = self.batch_sizes.first if self.batch_sizes else size
         return ceil(self._units().steps(self.run.length) * size / first) * first
 
+    def check_unit(self, path: str, length: Duration) -> None:
+        """Refuses epochs where nothing says how many examples one has."""
+        if length.unit == "epochs" and self.data.facts().examples is None:
+            rule = "is in epochs, and the data does not know how many examples one has"
+            hint = f"{path}='1000 steps' or '60000 examples'; or data.epoch=60000"
+            raise refuse(path, str(length), rule, hint)
+
     def check_parts(self, replicas: int) -> None:
         """Refuses a batch that can't be split into equal parts for so many replicas."""
         batch, micro = self.data.batch_size, self.run.micro_batches
@@ -88,7 +97,8 @@ class RunLength:
         if batch % parts:
             each = f"{replicas} replicas" + (f" times {micro} micro-batches" if micro > 1 else "")
             below = batch // parts * parts
-            fitting = [n for n in (below, below + parts) if 0 < n <= self.data.facts().examples]
+            most = self.data.facts().examples or below + parts
+            fitting = [n for n in (below, below + parts) if 0 < n <= most]
             hint = " or ".join(f"data.batch_size={n}" for n in fitting)
             raise refuse("data.batch_size", batch, f"must be a multiple of {parts}: {each}", hint)
 
@@ -98,7 +108,7 @@ class RunLength:
             with within("augment"):
                 self.data.augment.check(facts)
         examples = facts.examples
-        if batch > examples:
+        if examples is not None and batch > examples:
             rule = f"must not exceed the {examples} training examples"
             raise refuse("data.batch_size", batch, rule, f"data.batch_size={examples}")
         if batch % self.run.micro_batches:

@@ -43,7 +43,7 @@ class Data(Kind, family=True):
     def known_labels(self) -> Tree[Any] | None:
         """The labels as a loss takes them, where they are known before loading.
 
-        They are those that train, and where some are held out those as well.
+        They are those that train, and where some are held out those as well; of a stream, none.
         """
         return None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from .input_preparation import pieces
 from .on_disk import Stored
 from .preparation import Preparation
 from .trees import Tree, leaves, named_leaves
+
+if TYPE_CHECKING:
+    from .streams.streamed import Streamed
 
 DIGEST_ALL_BYTES = 2**30
 """Up to this many bytes of inputs, a fingerprint covers all of them."""
@@ -99,6 +102,9 @@ class Split:
     test: Examples
     preparation: Preparation
     """How the raw inputs became these."""
+    stream: Streamed | None = None
+    """What gives the examples that train, where they come one after another; `train` then has the
+    first few."""
 
     def check(self, facts: Facts) -> None:
         """Checks that the examples agree with `facts` and can be learnt from.
@@ -116,7 +122,8 @@ class Split:
 
         The fingerprint covers all labels and all prepared inputs. Of inputs that take more than a
         gigabyte it covers 4,096, evenly spaced, and a change of a few others goes unnoticed. Dates
-        of files don't count: a copy is the same data.
+        of files don't count: a copy is the same data. Of a stream it covers the first examples and
+        the tests.
         """
         digest = sha256()
         for examples in (self.train, self.test):

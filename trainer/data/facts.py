@@ -49,8 +49,9 @@ class Feature(NamedTuple):
 class Facts:
     """The sizes of a data set that a model, a loss and a clock need before it is loaded."""
 
-    examples: int
-    """How many training examples there are: one epoch of the clock."""
+    examples: int | None
+    """How many training examples there are: one epoch of the clock. None for a stream of which that
+    is not known."""
     inputs: Tree[Feature]
     """What an example has for the network: one array, or several by name."""
     labels: Tree[Feature]

@@ -44,6 +44,44 @@ class Labels:
         dtype = "float32" if self.classes is None else "int32"
         return Feature(tuple(self.parts[0].shape[1:]), dtype, self.classes)
 
+    def alike(self, part: NDArray[Any], path: str, value: object = ABSENT) -> NDArray[Any]:
+        """Other labels of the same sort, in the same form: those of a stream, a few at a time.
+
+        Raises:
+            Refused: when they are of another sort, or name a class that is not known.
+        """
+        numbers: NDArray[Any] = self._numbers(part, path, value)
+        if numbers.shape[1:] != self.parts[0].shape[1:]:
+            shape, known = list(numbers.shape[1:]), list(self.parts[0].shape[1:])
+            raise refuse(path, value, f"gives labels of shape {shape}, and gave {known} before")
+        return numbers
+
+    def _numbers(self, part: NDArray[Any], path: str, value: object) -> NDArray[Any]:
+        if self.classes is None:
+            return _targets(part, path, value)
+        marked = not self.feature.shape and part.ndim == 2 and part.shape[1] == self.classes > 1
+        if marked and is_one_hot(part):
+            return np.asarray(part.argmax(axis=1), np.int32)
+        is_column = part.ndim == len(self.feature.shape) + 2 and part.shape[-1] == 1
+        places = part[..., 0] if is_column else part
+        if self.names is not None and places.dtype.kind in "OSU":
+            text = _text(places)
+            numbers = np.searchsorted(self.names, text)
+            known = np.array(self.names)[np.minimum(numbers, len(self.names) - 1)] == text
+            if not known.all():
+                rule = f"gives the class '{text[~known].ravel()[0]}', which no test example has"
+                raise refuse(path, value, rule, f"known: {', '.join(self.names)}")
+            return numbers.astype(np.int32)
+        if places.dtype.kind not in "biuf":
+            raise refuse(path, value, f"gives labels of type {part.dtype}")
+        whole = _whole_numbers(places, path, value, "data.{}={}".format)
+        outside = (whole < 0) | (whole >= self.classes)
+        if outside.any():
+            rule = f"gives the label {whole[outside].ravel()[0]}, outside 0 to {self.classes - 1}"
+            hint = "data.classes says how many there are, where the tests don't have all"
+            raise refuse(path, value, rule, hint)
+        return whole.astype(np.int32)
+
 
 def read_labels(
     parts: Sequence[NDArray[Any]],
@@ -232,7 +270,7 @@ def _named_classes(
     parts: tuple[NDArray[Any], ...], path: str, value: object, classes: int | None
 ) -> Labels:
     """Labels that are texts, numbered in alphabetical order."""
-    texts = [np.char.decode(x, "utf-8") if x.dtype.kind == "S" else x.astype(str) for x in parts]
+    texts = [_text(part) for part in parts]
     names = np.unique(texts[0])
     if len(names) == 1:
         raise refuse(path, value, f"has one class only: every label is '{names[0]}'")
@@ -245,3 +283,7 @@ def _named_classes(
             raise refuse(path, value, rule, f"known: {', '.join(names)}")
     numbers = tuple(np.searchsorted(names, text).astype(np.int32) for text in texts)
     return Labels(numbers, len(names), tuple(names.tolist()))
+
+
+def _text(part: NDArray[Any]) -> NDArray[Any]:
+    return np.char.decode(part, "utf-8") if part.dtype.kind == "S" else part.astype(str)

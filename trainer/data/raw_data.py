@@ -25,25 +25,12 @@ from .inputs import Inputs, Subset
 from .labels import Labels, Task, read_labels
 from .on_disk import Stored
 from .preparation import Preparation
+from .raw_part import RawPart as RawPart  # read by whoever reads raw data
+from .streams.streamed import RawStream, Streamed
 from .trees import Tree, leaves, map_tree, named_leaves
 
 Learner = Callable[[NDArray[Any]], Prepared]
 """Makes a preparation of the training part's values."""
-
-
-@dataclass(frozen=True)
-class RawPart:
-    """Raw inputs and their labels, as the data has them."""
-
-    inputs: Tree[Inputs]
-    """One array, or several by name."""
-    labels: Tree[NDArray[Any]] | None
-    """One array, or several by name; None where the inputs themselves are to be given back."""
-    weights: NDArray[Any] | None = None
-    """What each example counts for, where the data says so."""
-
-    def __len__(self) -> int:
-        return len(leaves(self.inputs)[0])
 
 
 class RawExamples(NamedTuple):
@@ -58,6 +45,8 @@ class RawExamples(NamedTuple):
     """The names of the classes 0, 1, 2 …, where the data has them."""
     learners: Mapping[str, Learner] = {}
     """What prepares an input by what it learns of the training part, by the input's name."""
+    stream: RawStream | None = None
+    """What gives the examples to train, of which `train` then has the first few."""
 
     @property
     def parts(self) -> list[RawPart]:
@@ -94,6 +83,9 @@ class RawData(Data):
     """How inputs are brought to a size to train on; worked out on the training part alone."""
     held_out: HeldOut | None = None
     """What is held out to evaluate by; null for a fifth, or for none if there are tests."""
+    epoch: Annotated[Whole, Field(ge=1)] | None = None
+    """How many examples of a stream are an epoch; null for as many as a pass has, if that is
+    known."""
 
     @abstractmethod
     def read(self) -> RawExamples:
@@ -117,7 +109,10 @@ class RawData(Data):
 
     def known_labels(self) -> Tree[NDArray[Any]] | None:
         labels = self.contents.labels
-        return None if labels is None else map_tree(lambda one: one.parts[0], labels)
+        if labels is None:
+            return None
+        known = slice(0) if self.contents.raw.stream else slice(None)
+        return map_tree(lambda one: one.parts[0][known], labels)
 
     def load(self) -> Split:
         return self.prepared()
@@ -129,6 +124,8 @@ class RawData(Data):
             Refused: when the inputs are not what that is for.
         """
         raw, labels, facts, learnt, row_indices = self.contents
+        if raw.stream is not None:
+            return self._load_stream(raw.stream, preparation)
         streams = self.streams(sum(len(part) for part in raw.parts) * facts.input_size)
         parts = [_Part.of(raw.parts[i], labels, i, streams=streams) for i in range(len(raw.parts))]
         if row_indices is not None:
@@ -151,6 +148,25 @@ class RawData(Data):
         made = Preparation(fitted, names, raw.columns)
         train, test = (part.prepared(made, streams=streams) for part in parts)
         return Split(train, test, made)
+
+    def _load_stream(self, stream: RawStream, preparation: Preparation | None) -> Split:
+        """The first examples of a stream, the stream, and the tests."""
+        raw, labels, facts, *_ = self.contents
+        if preparation is None:
+            fitted: Tree[Prepared] = map_tree(
+                lambda x, feature: fit_input(self.normalise, x, feature.shape, feature.dtype),
+                raw.train.inputs,
+                facts.inputs,
+            )
+            names = None if labels is None else map_tree(lambda one: one.names, labels)
+            preparation = Preparation(fitted, names, raw.columns)
+        streamed = Streamed(stream, facts, labels, preparation)
+        assert raw.test is not None
+        test = _Part.of(raw.test, labels, 1, streams=False).prepared(preparation, streams=False)
+        sample = _Part.of(raw.train, labels, 0, streams=False)
+        if sample.labels is not None:  # without those of the tests, which were looked at together
+            sample = replace(sample, labels=map_tree(lambda y: y[: len(raw.train)], sample.labels))
+        return Split(sample.prepared(preparation, streams=False), test, preparation, streamed)
 
     def has_test_part(self) -> bool:
         """Whether the data has test examples of its own."""
@@ -175,6 +191,11 @@ class RawData(Data):
         for name, part in zip(("train", "test"), raw.parts, strict=False):
             _check_part(name, part, raw.train)
         labels = None if raw.train.labels is None else self._labels(raw)
+        if raw.stream is not None:
+            self._check_stream(raw.stream)
+        elif self.epoch is not None:
+            rule = "is for examples that come one after another, and these are counted"
+            raise refuse("epoch", self.epoch, rule, "leave it out")
         examples = len(raw.train)
         row_indices = None
         if raw.test is None:
@@ -204,13 +225,26 @@ class RawData(Data):
             rule = f"has no labels, and the input {unfit[0]} is nothing to give back"
             raise refuse("labels", ABSENT, rule, "bring labels, or inputs that are numbers")
         weighted = raw.train.weights is not None
-        facts = Facts(examples, inputs, features, weighted)
+        epoch = examples if raw.stream is None else self.epoch or raw.stream.source.examples
+        facts = Facts(epoch, inputs, features, weighted)
         return Contents(raw, labels, facts, learnt, row_indices)
+
+    def _check_stream(self, stream: RawStream) -> None:
+        """Refuses settings that only hold for examples that are there as a whole."""
+        what = f"is worked out on all examples that train, and {stream.source.what} gives some"
+        if self.normalise in ("scale", "standardise"):
+            hint = self.override("normalise", "none")
+            raise refuse("normalise", self.normalise, what, f"{hint}, and do it in the pipeline")
+        if self.keep == "device":
+            rule = f"is for examples that end, and {stream.source.what} is read as it goes"
+            raise refuse("keep", self.keep, rule, self.override("keep", "auto"))
 
     def _labels(self, raw: RawExamples) -> Tree[Labels]:
         """The labels of all parts, each as a loss takes it."""
         path, value = self.labels_override
         trees = [part.labels for part in raw.parts if part.labels is not None]
+        if raw.stream is not None:  # whose first examples hardly have all classes
+            trees[0] = map_tree(_joined_labels, trees[0], trees[1])
         if not isinstance(trees[0], Mapping):
             classes = self.classes
             if classes is None and raw.names and self.task != "regression":
@@ -292,6 +326,19 @@ def _stratifies(labels: Tree[Labels] | None) -> NDArray[np.int32] | None:
     if labels.classes is None or labels.parts[0].ndim > 1:
         return None
     return labels.parts[0].astype(np.int32)
+
+
+def _joined_labels(first: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """The labels of a stream's first examples and those of the tests.
+
+    Raises:
+        Refused: when they are of different shapes.
+    """
+    if first.shape[1:] != others.shape[1:]:
+        shape, test_shape = list(first.shape[1:]), list(others.shape[1:])
+        rule = f"has labels of shape {shape}, and test has {test_shape}"
+        raise refuse("train", ABSENT, rule, "give both the same shape")
+    return np.concatenate([first, others])
 
 
 def _paths(path: str, tree: Tree[Any]) -> Tree[str]:

@@ -26,7 +26,7 @@ def summary(data: Data) -> list[str]:
     """
     facts = data.facts()
     inputs, labels = _inputs(facts), _labels(facts)
-    examples = f"{facts.examples:,} to train"
+    examples = f"{facts.examples:,} to train" if facts.examples else "of a number not known"
     if isinstance(data, RawData) and data.known_labels() is not None:
         contents = data.contents
         columns = _listed(contents.raw.columns or ())
@@ -98,11 +98,16 @@ def _label(
 
 
 def _examples(data: RawData, contents: Contents) -> str:
-    train = f"{contents.facts.examples:,} to train"
+    stream, examples = contents.raw.stream, contents.facts.examples
+    if stream is not None and contents.raw.test is not None:
+        tests = f"{len(contents.raw.test):,} of its own to test"
+        return f"from {stream.source.described()}; {tests}"
+    assert examples is not None
+    train = f"{examples:,} to train"
     if contents.raw.test is not None:
         return f"{train}, {len(contents.raw.test):,} of its own to test"
     held_out = data.held_out or HeldOut()
-    count = len(contents.raw.train) - contents.facts.examples
+    count = len(contents.raw.train) - examples
     return f"{train}, {count:,} held out: {held_out.fraction:g} of all, by seed {held_out.seed}"
 
 

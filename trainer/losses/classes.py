@@ -95,6 +95,9 @@ class ClassLoss(Loss):
     def for_labels(self, labels: Any, facts: Facts) -> Loss:
         if self.class_weights != "balanced" or facts.classes is None:
             return self
+        if not labels.size:
+            rule = "can't be worked out for a stream, whose labels are not known before they train"
+            raise refuse("class_weights", "balanced", rule, "loss.class_weights={0: 2.0}")
         counts = np.bincount(labels.astype(np.int64).ravel(), minlength=facts.classes)
         if not counts.all():
             rule = f"can't be worked out: class {counts.argmin()} has no example that trains"

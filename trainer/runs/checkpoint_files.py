@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from schedules.declaration.plain_files import json_value, open_plain, read_plain
 
 FORMAT = 2
 STATE = "state.npz"
+STREAM = "stream/"
+"""What the names of arrays begin with that tell a place in a stream of examples."""
 MAX_MANIFEST_BYTES = 64 * 2**20
 Arrays = dict[str, NDArray[Any]]
 
@@ -32,7 +34,10 @@ class Saved:
 
     step: int
     arrays: Arrays
+    """Those of the network."""
     about: dict[str, Any]
+    stream: Arrays = field(default_factory=dict)
+    """The place in a stream of examples, where they come from one."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,13 @@ def read(path: Path) -> Saved:
         if body["files"] != {STATE: fingerprint(content)}:
             raise DamagedCheckpointError(f"{STATE} does not match its checksum")
         with np.load(path / STATE, allow_pickle=False) as arrays:
-            return Saved(body["step"], {name: arrays[name] for name in arrays}, body["about"])
+            network = {name: arrays[name] for name in arrays if not name.startswith(STREAM)}
+            stream = {
+                name.removeprefix(STREAM): arrays[name]
+                for name in arrays
+                if name.startswith(STREAM)
+            }
+            return Saved(body["step"], network, body["about"], stream)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -140,6 +140,7 @@ def assembled(
         program=program,
         tape=setup.tape,
         order=setup.order,
+        stream=setup.stream,
         log=MetricsLog(folder.path, Trackers.started(experiment.log, folder), folder.lock.check),
         events=Events(folder.path, folder.lock.check),
         writer=CheckpointWriter(setup.past.checkpoints),

@@ -31,7 +31,8 @@ class Call:
     model: keras.Model
     """The network as it is now, to be looked at; what changes its weights is no run any more."""
     epoch: float
-    """How many passes over the training examples the run has made by now."""
+    """How many passes over the training examples the run has made by now; NaN for a stream of which
+    it is not known how long one is."""
     updates_per_second: float
     folder: Path
     """The folder of the run that made it."""

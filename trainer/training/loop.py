@@ -80,8 +80,7 @@ def _rows(
     rate: float,
 ) -> Rows:
     """What updates `steps` applied, and their losses."""
-    columns: dict[str, NDArray[Any]] = {"step": steps}
-    columns |= {"epoch": session.order.epochs(steps), **measured}
+    columns: dict[str, NDArray[Any]] = {**session.place(steps), **measured}
     columns |= zip(session.tape.names, table.T, strict=True)
     return Rows(columns, {"updates_per_second": rate})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -49,7 +50,7 @@ class Progress:
         """Shows the last update of a call into TensorFlow, and how fast it goes."""
         step = call.steps.stop
         parts = [
-            f"epoch {call.epoch:.1f}",
+            *([] if isnan(call.epoch) else [f"epoch {call.epoch:.1f}"]),
             f"loss {call.losses[-1]:.4g}",
             f"learning_rate {call.applied['learning_rate'][-1]:.4g}",
             *(f"{name} {value:.4g}" for name, value in call.metrics.items()),

@@ -11,8 +11,9 @@ import numpy as np
 from ..config.early_stopping import Standstill
 from ..config.plan import Plan
 from ..data.feeds.order import ExampleOrder
+from ..data.feeds.stream_reader import StreamReader
 from ..engine.interfaces import Trainable, Trained
-from ..runs.checkpoint_files import Saved
+from ..runs.checkpoint_files import STREAM, Saved
 from ..runs.checkpoint_writer import CheckpointWriter
 from ..runs.checkpoints import CheckpointId, CheckpointMismatchError
 from ..runs.events import Events
@@ -57,6 +58,8 @@ class Session:
     writer: CheckpointWriter
     identity: dict[str, Any]
     """What a checkpoint must have in common with the run that goes on from it."""
+    stream: StreamReader | None = None
+    """What reads its examples, where they come one after another."""
     trial: Trial | None = None
     """What it tells the search that it is a part of."""
     label: str = ""
@@ -94,6 +97,10 @@ class Session:
             return Ending("ended early", f"ended early: {why}")
         return None
 
+    def place(self, step: Any) -> dict[str, Any]:
+        """What rows say of where they stand: the step, and the epoch where epochs are known."""
+        return {"step": step, **({"epoch": self.order.epochs(step)} if self.order.examples else {})}
+
     def write(self, rows: Rows) -> None:
         """Writes rows; says so where one that is made again after a kill differs from before."""
         if departed := self.log.write(rows):
@@ -123,9 +130,7 @@ class Session:
             self.before_end = self._observed()
         self.metrics = self.look()
         self.tape.observe(self.metrics, self.step)
-        self.write(
-            Rows.single({"step": self.step, "epoch": self.order.epochs(self.step), **self.metrics})
-        )
+        self.write(Rows.single({**self.place(self.step), **self.metrics}))
         if self.trial:
             self.trial.report(self.metrics, self.plan.evaluation.count(self.step))
         if stop := experiment.evaluate.stop:
@@ -163,8 +168,10 @@ class Session:
         if self.plan.experiment.run.on_nonfinite == "rewind":
             last = self.plan.saving.last(self.step)
             spared.add(max(last, self.plan.batch_sizes.changed_at))
+        position = self.stream.position(self.step) if self.stream else {}
+        arrays = {**state, **{f"{STREAM}{name}": array for name, array in position.items()}}
         self.writer.enqueue(
-            CheckpointId(self.step, self.rewinds), state, about, spared, self.log.sync
+            CheckpointId(self.step, self.rewinds), arrays, about, spared, self.log.sync
         )
         self._say_disk_news()
         self.saved = self.step
@@ -187,6 +194,8 @@ class Session:
             about = {**about, **about["before_end"]}
         try:
             self.network.restore(saved.arrays)
+            if self.stream:
+                self.stream.restore(saved.stream)
             others = self.tape.restore(about["tape"])
             belongs = plan.has_row if ended else None
             self.log.go_on(about["record"], saved.step, again=again, belongs=belongs)
@@ -267,6 +276,8 @@ class Session:
     def close(self) -> None:
         """Waits for what is being written."""
         with closing(self.events), closing(self.log):
+            if self.stream:
+                self.stream.close()
             self.writer.close()
             self._say_disk_news()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import keras
@@ -18,6 +18,7 @@ from ..data import Split
 from ..data.feeds.feed import Feed
 from ..data.feeds.order import ExampleOrder
 from ..data.feeds.select import make_feed, max_updates_per_call
+from ..data.feeds.stream_reader import StreamReader
 from ..engine.interfaces import Trained
 from ..engine.network import Network
 from ..engine.program import Compiled, Program
@@ -79,12 +80,17 @@ class RunSetup:
             Tape(plan.curves, plan.bounds, plan.total_steps),
             ExampleOrder(
                 experiment.run.seed,
-                len(data.train),
+                experiment.data.facts().examples if data.stream else len(data.train),
                 experiment.data.batch_size,
                 plan.batch_sizes,
             ),
             past or Past.read(plan, folder),
         )
+
+    @cached_property
+    def stream(self) -> StreamReader | None:
+        """What reads the examples, where they come one after another."""
+        return StreamReader(self.data.stream, self.order) if self.data.stream else None
 
     @property
     def longest(self) -> int:
@@ -121,7 +127,7 @@ class RunSetup:
         experiment = self.plan.experiment
 
         def feed() -> Feed:
-            return make_feed(experiment.data, self.data, self.order)
+            return make_feed(experiment.data, self.data, self.order, self.stream)
 
         if strategy is None:
             network, examples, run = self.network(), feed(), experiment.run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import nan
 from typing import Any, overload
 
 import numpy as np
@@ -33,25 +34,39 @@ class ExampleOrder:
     """
 
     def __init__(
-        self, seed: int, examples: int, batch_size: int, batch_sizes: BatchSizes | None = None
+        self,
+        seed: int,
+        examples: int | None,
+        batch_size: int,
+        batch_sizes: BatchSizes | None = None,
     ) -> None:
-        """`batch_sizes` are those of a run whose updates did not all have `batch_size`."""
+        """`batch_sizes` are those of a run whose updates did not all have `batch_size`.
+
+        A stream has an order of its own; of one whose length is not known, `examples` is None.
+        """
         self.seed = seed
         self.examples = examples
         self.batch_size = batch_size
         self._batch_sizes = batch_sizes or BatchSizes(((0, batch_size),))
-        ciphers = examples > MOST_PERMUTED
+        self._length = examples or 1
+        ciphers = self._length > MOST_PERMUTED
         compute: Callable[[int], NDArray[Any]] = self._ciphered if ciphers else self._permuted
         self._piece = lru_cache(maxsize=2)(compute)
-        self._piece_length = CIPHER_PIECE if ciphers else examples
+        self._piece_length = CIPHER_PIECE if ciphers else self._length
 
     @overload
     def epochs(self, step: int) -> float: ...
     @overload
     def epochs(self, step: NDArray[np.int64]) -> NDArray[np.float64]: ...
     def epochs(self, step: int | NDArray[np.int64]) -> float | NDArray[np.float64]:
-        """How many passes over the training examples `step` updates are."""
-        return self._batch_sizes.examples(step) / self.examples
+        """How many passes over the training examples `step` updates are; NaN where that is not
+        known.
+        """
+        return self._batch_sizes.examples(step) / (self.examples or nan)
+
+    def first_example(self, step: int) -> int:
+        """How many examples all updates before `step` take."""
+        return self._batch_sizes.examples(step)
 
     def indices(self, step: int, count: int) -> NDArray[np.int32] | NDArray[np.int64]:
         """Which examples updates `step` to `step + count - 1` learn from: `[count, batch_size]`.
@@ -72,16 +87,16 @@ class ExampleOrder:
     def _permuted(self, epoch: int) -> NDArray[np.int32]:
         """The permutation of an epoch."""
         random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
-        return random.permutation(self.examples).astype(np.int32)
+        return random.permutation(self._length).astype(np.int32)
 
     def _ciphered(self, piece: int) -> NDArray[np.int64]:
         """The entries `piece * CIPHER_PIECE` and after, which may span several epochs."""
         start, stop = piece * CIPHER_PIECE, (piece + 1) * CIPHER_PIECE
         entries = []
-        for epoch in range(start // self.examples, -(-stop // self.examples)):
-            before = epoch * self.examples
-            places = np.arange(max(start, before), min(stop, before + self.examples)) - before
-            entries.append(Cipher(self.seed, epoch, self.examples)(places))
+        for epoch in range(start // self._length, -(-stop // self._length)):
+            before = epoch * self._length
+            places = np.arange(max(start, before), min(stop, before + self._length)) - before
+            entries.append(Cipher(self.seed, epoch, self._length)(places))
         return np.concatenate(entries)
 
 

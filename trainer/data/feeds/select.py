@@ -8,11 +8,22 @@ from ..trees import leaves
 from .augmentation import Augmented
 from .feed import Feed, Resident
 from .order import ExampleOrder
+from .stream_reader import StreamReader
+from .streamed import Streamed
 from .streaming import Streaming, batches_per_call
 
 
-def make_feed(declared: Data, data: Split, order: ExampleOrder) -> Feed:
-    """The feed that `data.keep` declares, or that the examples were loaded for."""
+def make_feed(
+    declared: Data, data: Split, order: ExampleOrder, reader: StreamReader | None = None
+) -> Feed:
+    """The feed that `data.keep` declares, or that the examples were loaded for.
+
+    A stream is read by the `reader`, or by one of the feed's own.
+    """
+    if data.stream is not None:
+        reader = reader or StreamReader(data.stream, order)
+        feed: Feed = Streamed(data, order, reader)
+        return Augmented(feed, declared.augment) if declared.augment else feed
     feed = Streaming(data, order) if streams(declared, data) else Resident(data, order)
     return Augmented(feed, declared.augment) if declared.augment else feed
 
@@ -26,5 +37,7 @@ def max_updates_per_call(declared: Data, data: Split, longest: int) -> int:
 
 def streams(declared: Data, data: Split) -> bool:
     """Whether loaded examples are streamed: they were left on disk, or `data.keep` declares it."""
+    if data.stream is not None:
+        return True
     stored = any(isinstance(array, Stored) for array in leaves(data.train.inputs))
     return stored or declared.streams()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedules.declaration import Refused, refuse
-from schedules.declaration.functions import CODE_ERRORS
+from schedules.declaration.functions import CODE_ERRORS, raised
 
+from ..on_disk import fits_in_memory
 from ..raw_data import RawExamples, RawPart
-from ..trees import Tree
+from ..streams.source import Source
+from ..streams.sources import stream_source
+from ..streams.streamed import RawStream, alone, map_arrays
+from ..trees import Tree, leaves
+
+READ_AT_ONCE = 256
+"""How many single examples of a dataset are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +41,62 @@ class Converter:
     verb: str
     hint: str
     """What to bring instead."""
+    stream_hint: str = "data=(stream, (test_inputs, test_labels))"
+    """How a stream is brought."""
 
     def convert(self, data: Any) -> RawExamples:
         """The raw examples of one part, or of two: `(train, test)`.
 
         A part is `inputs`, `(inputs, labels)` or `(inputs, labels, weights)`, whose inputs and
         labels are arrays, or dicts or lists of them; or a `tf.data.Dataset` of single examples of
-        such a structure. Without labels the inputs are to be given back.
+        such a structure. Without labels the inputs are to be given back. What trains may also be a
+        stream, as `stream_source` knows them; then there are two parts.
 
         Raises:
             Refused: when the object is none of these.
         """
-        if isinstance(data, (tuple, list)) and len(data) == 2 and all(map(_is_part, data)):
+        is_pair = isinstance(data, (tuple, list)) and len(data) == 2
+        source = self._source(data[0] if is_pair else data)
+        if source is not None:
+            if not is_pair:
+                rule = f"{self.verb} {source.what}, of which none can be held out to evaluate by"
+                raise self._refuse(rule, self.stream_hint)
+            return self._stream(source, self._part(data[1]))
+        if is_pair and all(map(_is_part, data)):
             train, test = map(self._part, data)
             return RawExamples(train, test)
         return RawExamples(self._part(data), None)
+
+    def _source(self, data: Any) -> Source | None:
+        """What a stream comes from; None for what is read into memory."""
+        if _is_dataset(data) and _fits_memory(data):
+            return None
+        try:
+            return stream_source(data)
+        except ValueError as error:
+            rule, _, hint = str(error).partition(" / ")
+            raise self._refuse(f"{self.verb} {rule}", hint) from None
+
+    def _stream(self, source: Source, test: RawPart) -> RawExamples:
+        """A stream, whose items are batches where they have as many axes as the tests."""
+        try:
+            item = source.open(0, 0).next()
+        except StopIteration:
+            raise self._refuse(f"{self.verb} {source.what} that gives nothing") from None
+        except CODE_ERRORS as error:
+            raise self._refuse(f"{self.verb} {source.what} that fails: {raised(error)}") from None
+        part = self._part(map_arrays(alone, item))
+        shapes = [leaves(one.inputs)[0].shape[1:] for one in (part, test)]
+        is_single = len(shapes[0]) == len(shapes[1])
+        if not is_single and len(shapes[0]) != len(shapes[1]) + 1:
+            rule = f"{self.verb} {source.what} of inputs of shape {list(shapes[0])}"
+            hint = f"examples of shape {list(shapes[1])}, or batches of them"
+            raise self._refuse(f"{rule}, and test has {list(shapes[1])}", hint)
+        raw = RawStream(source, is_single, self._part, self.path, self.value)
+        sample = raw.part(item)
+        if is_single and (groups := source.in_groups()) is not None:
+            raw = RawStream(groups, False, self._part, self.path, self.value)
+        return RawExamples(sample, test, stream=raw)
 
     def _part(self, data: Any) -> RawPart:
         if _is_dataset(data):
@@ -95,44 +144,39 @@ class Converter:
         """All examples of a dataset, as arrays; the dataset is read once."""
         import tensorflow as tf
 
+        from ..streams.tf_dataset import array_of, is_in_batches
+
         length, spec = int(dataset.cardinality()), dataset.element_spec
         if length == -1:
             hint = "dataset.take(n); epochs are the trainer's to make"
             raise self._refuse(f"{self.verb} a dataset that never ends", hint)
-        if length == -2:
-            rule = f"{self.verb} a dataset that does not know how long it is"
-            hint = "dataset.apply(tf.data.experimental.assert_cardinality(n))"
-            raise self._refuse(rule, hint)
         if length == 0:
             raise self._refuse(f"{self.verb} a dataset of no examples")
-        flat = tf.nest.flatten(spec)
-        shapes = [getattr(component, "shape", None) for component in flat]
+        in_batches = is_in_batches(dataset)
+        shapes = [getattr(one, "shape", None) for one in tf.nest.flatten(spec)]
+        shapes = [shape[1:] if shape is not None and in_batches else shape for shape in shapes]
         if not all(shape is not None and shape.is_fully_defined() for shape in shapes):
             listed = " and ".join(map(str, shapes))
             rule = f"{self.verb} a dataset whose examples have no fixed shape: {listed}"
-            raise self._refuse(rule, "dataset.unbatch(), if these are batches")
-        arrays = [
-            np.empty([length, *component.shape], component.dtype.as_numpy_dtype)
-            for component in flat
-        ]
-        count = 0
+            raise self._refuse(rule, "tf.ensure_shape in a map, or padded_batch to one length")
+        pieces: list[list[NDArray[Any]]] = []
+        items: Any = dataset if in_batches else dataset.batch(READ_AT_ONCE)
         try:
-            for count, example in enumerate(dataset.as_numpy_iterator(), start=1):
-                if count <= length:
-                    for array, value in zip(arrays, tf.nest.flatten(example), strict=True):
-                        array[count - 1] = value
+            for item in items:
+                pieces.append([array_of(tensor) for tensor in tf.nest.flatten(item)])
         except CODE_ERRORS as error:  # whatever the user's pipeline raises
+            count = sum(len(arrays[0]) for arrays in pieces)
             message = str(error).splitlines()[0]
-            rule = f"{self.verb} a dataset that fails after {count} examples: {message}"
+            rule = f"{self.verb} a dataset that fails after {count} examples or more: {message}"
             raise self._refuse(rule) from None
-        if count != length:
+        if not pieces:
+            raise self._refuse(f"{self.verb} a dataset of no examples")
+        count = sum(len(arrays[0]) for arrays in pieces)
+        if not in_batches and length > 0 and count != length:
             rule = f"{self.verb} a dataset of {count} examples that says it has {length}"
             raise self._refuse(rule)
-        texts = [
-            np.char.decode(array.astype(bytes), "utf-8") if array.dtype == object else array
-            for array in arrays
-        ]
-        return self._part(tf.nest.pack_sequence_as(spec, texts))
+        columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
+        return self._part(tf.nest.pack_sequence_as(spec, columns))
 
     def _refuse(self, rule: str, hint: str = "") -> Refused:
         return refuse(self.path, self.value, rule, hint)
@@ -158,3 +202,21 @@ def _is_dataset(data: Any) -> bool:
     """Whether an object is a `tf.data.Dataset`; false where nobody has imported TensorFlow."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and isinstance(data, tensorflow.data.Dataset)
+
+
+def _fits_memory(dataset: Any) -> bool:
+    """Whether a dataset is read into memory: it ends, is the same in every pass, and is small."""
+    import tensorflow as tf
+
+    from ..streams.seeding import Pipeline
+
+    length = int(dataset.cardinality())
+    if length < 0 or Pipeline(dataset).varies:
+        return False
+    shapes: list[Any] = [
+        getattr(spec, "shape", None) for spec in tf.nest.flatten(dataset.element_spec)
+    ]
+    if not all(shape is not None and shape.rank is not None for shape in shapes):
+        return True  # and is refused for it
+    sizes = [math.prod(size or 1 for size in shape) for shape in shapes]
+    return fits_in_memory(length * sum(sizes))

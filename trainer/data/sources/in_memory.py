@@ -34,7 +34,7 @@ class GivenData(RawData):
 
     Settings such as `normalise` and `held_out` are declared as for any data, under
     `data={kind: given, …}`. Test examples are given as a second pair, or held out. In the place of
-    a pair there may be a `tf.data.Dataset` of single examples that knows its length.
+    a pair there may be a `tf.data.Dataset`, and in that of the first one a stream.
     """
 
     kind: Literal["given"] = "given"

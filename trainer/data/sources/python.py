@@ -14,6 +14,7 @@ from ...runs.redaction import secret_placeholders, with_placeholders
 from ..raw_data import RawData, RawExamples
 from .conversion import Converter
 
+STREAM_HINT = "return (stream, (test_inputs, test_labels))"
 HINT = "return (inputs, labels), or ((inputs, labels), (test_inputs, test_labels))"
 
 
@@ -21,9 +22,10 @@ class Python(CallsFunction, RawData):
     """What the function `call` returns for `kwargs`: arrays, or `tf.data.Dataset`s of a length.
 
     The function returns `(inputs, labels)`, of which a share is held out, or a pair of these, to
-    train and to test. A `tf.data.Dataset` of single examples `(input, label)` may stand for either
-    pair; the dataset is read once, into memory, and must know its length. The function is called
-    once a process, before anything else happens, also by previews. Every call must return the same.
+    train and to test. A `tf.data.Dataset` may stand for either pair, and a stream for the first: a
+    pipeline of `tf.data` that is random, endless or large, or a function that makes a generator.
+    The function is called once a process, before anything else happens, also by previews. Every
+    call must return the same.
     """
 
     kind: Literal["python"] = "python"
@@ -39,7 +41,7 @@ class Python(CallsFunction, RawData):
             raise
         except CODE_ERRORS as error:  # whatever the user's function raises
             raise refuse("call", self.call, raised(error), _arguments(self.kwargs)) from None
-        return Converter("call", self.call, "returned", HINT).convert(returned)
+        return Converter("call", self.call, "returned", HINT, STREAM_HINT).convert(returned)
 
 
 def _arguments(kwargs: Mapping[str, Any]) -> str:

@@ -1,0 +1,33 @@
+"""Which objects of other libraries, and of Python, are streams."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from .source import Source
+
+
+def stream_source(data: Any) -> Source | None:
+    """What a stream comes from; None for an object that is no stream.
+
+    Libraries are recognised where somebody has imported them, and not imported.
+
+    Raises:
+        ValueError: for what can be gone through once, saying so, with a hint after " / ".
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and isinstance(data, tensorflow.data.Dataset):
+        from .tf_dataset import DatasetSource
+
+        return DatasetSource(data)
+    if inspect.isgenerator(data) or (isinstance(data, Iterator) and not hasattr(data, "shape")):
+        rule = f"a {type(data).__name__}, which can be gone through only once"
+        raise ValueError(f"{rule} / bring the function that makes it, in its place")
+    if inspect.isfunction(data) or inspect.ismethod(data):
+        from .functions import FunctionSource
+
+        return FunctionSource(data)
+    return None
