@@ -175,8 +175,9 @@ class Program:
         return self.network.training(frozen)
 
     def operations(self) -> Counter[str]:
-        """TensorFlow's operations in its updates, by kind; none before it is compiled."""
-        return operations(self._compiled) if self._compiled else Counter()
+        """TensorFlow's operations in its first stretch, by kind; none before it is compiled."""
+        first = next(iter(self._compiled.values()), None)
+        return operations(first) if first else Counter()
 
     def evaluate(self) -> dict[str, float]:
         """The mean loss over all test examples, and every metric of them."""
