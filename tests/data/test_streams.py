@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -47,6 +50,25 @@ def in_batches() -> Iterator[Any]:
         yield X[start : start + 7], Y[start : start + 7]
 
 
+class Batches(keras.utils.PyDataset):
+    """Batches that are shuffled after every pass, as keras.io teaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._random = np.random.default_rng(3)
+        self._order = np.arange(N)
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, i: int) -> Any:
+        rows = self._order[i * 7 : (i + 1) * 7]
+        return X[rows], Y[rows]
+
+    def on_epoch_end(self) -> None:
+        self._random.shuffle(self._order)
+
+
 STREAMS: dict[str, Callable[[], Any]] = {
     "random map": lambda: plain().map(noisy),
     "random map, batched": lambda: plain().shuffle(N).batch(6).map(noisy),
@@ -60,6 +82,7 @@ STREAMS: dict[str, Callable[[], Any]] = {
         .filter(lambda x, y: y < 5)
     ),
     "cache after a random map": lambda: plain().map(noisy).cache().shuffle(N),
+    "PyDataset": Batches,
     "function": lambda: shuffled_anew,
     "function of batches": lambda: in_batches,
 }
@@ -150,12 +173,67 @@ def test_what_is_cached_after_a_random_map_is_drawn_once() -> None:
     assert passes[0] == passes[1] == passes[3]
 
 
+def test_a_pydataset_does_between_passes_what_it_does_in_fit() -> None:
+    this = Batches()
+    rows = np.concatenate(taken(reader(this), 0, 12)[::2])
+    np.testing.assert_array_equal(rows[:N], X)
+    this.on_epoch_end()
+    np.testing.assert_array_equal(rows[N : N + 46], X[this._order][:46])
+
+
+class _Counting:
+    """An iterator with a state, as grain's are."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
+    def __next__(self) -> Any:
+        self.at += 1
+        if self.at > N:
+            raise StopIteration
+        return X[self.at - 1], Y[self.at - 1]
+
+    def get_state(self) -> dict[str, Any]:
+        return {"at": np.int64(self.at)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.at = state["at"]
+
+
+class _IterDataset:
+    def __iter__(self) -> Any:
+        return _Counting()
+
+
+class _MapDataset:
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, i: int) -> Any:
+        return X[i % N] + i // N, Y[i % N]
+
+
+@pytest.mark.parametrize("kind", [_IterDataset, _MapDataset])
+def test_grain_goes_on_by_its_state_or_by_numbers(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grain = SimpleNamespace(MapDataset=_MapDataset, IterDataset=_IterDataset)
+    monkeypatch.setitem(sys.modules, "grain", grain)
+    whole = taken(reader(kind()), 0, UPDATES)
+    first, second = reader(kind()), reader(kind())
+    head = taken(first, 0, 9)
+    second.restore(first.position(9))
+    assert same(whole, head + taken(second, 9, UPDATES))
+
+
 def test_another_seed_draws_other_numbers() -> None:
     one, other = (taken(reader(STREAMS["random map"](), seed), 0, 2) for seed in (1, 2))
     assert not same(one, other)
 
 
-@pytest.mark.parametrize("name", [name for name in STREAMS if "function" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in STREAMS if "unction" not in name and name != "PyDataset"]
+)
 def test_seeds_of_the_process_change_nothing(name: str) -> None:
     """A run sets them, and a pipeline that is made after it in the same process would differ."""
     whole = taken(reader(STREAMS[name]()), 0, 6)
@@ -294,6 +372,7 @@ def test_an_epoch_is_for_streams_alone() -> None:
         (plain().map(noisy).filter(lambda x, y: y < 5), None),
         (plain().map(noisy).repeat(), None),
         (in_batches, None),
+        (Batches(), N),
     ],
 )
 def test_the_length_of_a_pass_is_known_where_it_can_be(stream: Any, examples: int | None) -> None:

@@ -23,6 +23,20 @@ def stream_source(data: Any) -> Source | None:
         from .tf_dataset import DatasetSource
 
         return DatasetSource(data)
+    keras = sys.modules.get("keras")
+    if keras is not None and isinstance(data, keras.utils.PyDataset):
+        from .indexed import PyDatasetSource
+
+        return PyDatasetSource(data)
+    grain = sys.modules.get("grain")
+    if grain is not None and isinstance(data, grain.MapDataset):
+        from .indexed import MapDatasetSource
+
+        return MapDatasetSource(data)
+    if grain is not None and isinstance(data, grain.IterDataset):
+        from .grain import IterDatasetSource
+
+        return IterDatasetSource(data)
     if inspect.isgenerator(data) or (isinstance(data, Iterator) and not hasattr(data, "shape")):
         rule = f"a {type(data).__name__}, which can be gone through only once"
         raise ValueError(f"{rule} / bring the function that makes it, in its place")
