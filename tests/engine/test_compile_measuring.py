@@ -45,10 +45,10 @@ def test_calls_end_where_something_is_due_and_share_one_program(
     programs: set[Program] = set()
     update = Program.update
 
-    def noting(self, table, step):
+    def noting(self, table, step, count=None):
         programs.add(self)
-        calls.append((step, step + len(table)))
-        return update(self, table, step)
+        calls.append((step, step + (len(table) if count is None else count)))
+        return update(self, table, step, count)
 
     monkeypatch.setattr(Program, "update", noting)
     asked = ("run.length=300", "evaluate.every=70", "checkpoint.every=45", "log.every=16")
@@ -67,6 +67,7 @@ class Made:
     """A program of made-up operations, that is as fast as it is told to be."""
 
     longest = 8
+    made_whole = ""
 
     def __init__(self, way: str, operations: dict[str, int]) -> None:
         self.way, self._operations = way, operations

@@ -66,6 +66,10 @@ class Measurable(Protocol):
     def operations(self) -> Counter[str]:
         """TensorFlow's operations in what was compiled, by kind, as far as they are known."""
 
+    @property
+    def made_whole(self) -> str:
+        """The tables whose gradients XLA would make whole, at a cost that needs no measuring."""
+
 
 P = TypeVar("P", bound=Measurable)
 
@@ -83,6 +87,9 @@ def measure(
     why: dict[str, str] = {}
     ways: tuple[Compiled, ...] = ("graph", "xla")
     for way in ways:
+        if way == "xla" and (tables := programs["graph"].made_whole):
+            why[way] = f"not tried: it makes the gradient of {tables} whole"
+            continue
         if way == "xla" and (reason := known_to_lose(programs["graph"].operations(), device)):
             why[way] = f"not tried: {reason}"
             continue

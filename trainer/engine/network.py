@@ -31,6 +31,7 @@ from .freezing import frozen_weights, resting
 from .initial_weights import Beginning, begin
 from .parameter_groups import Groups
 from .precision import Scaling, dtype_policy
+from .row_updates import looking_up
 from .weight_names import WeightNames
 
 
@@ -167,7 +168,8 @@ class Network:
     @contextmanager
     def training(self, frozen: Collection[str] = ()) -> Iterator[None]:
         """Within the block the model has those weights train that do while groups are `frozen`."""
-        with resting(self.model, [*self.frozen, *self.groups.resting(frozen)]):
+        resting_weights = [*self.frozen, *self.groups.resting(frozen)]
+        with resting(self.model, resting_weights), looking_up(self.model):
             yield
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,7 @@ from schedules.declaration import float32_fault, refuse, within
 
 from ..optimizers import Group, Optimizer, slots
 from ..scheduled.dials import Dial, Dials
+from .row_updates import apply_by_rows
 from .weight_names import WeightNames
 
 Rate = Callable[[], tf.Tensor]
@@ -27,6 +28,23 @@ class ParameterGroup:
     optimizer: keras.optimizers.Optimizer
     thaws: bool
     """Whether the weights are frozen at first."""
+    rows: Literal["all", "same", "lazy"]
+    """Which rows of a table an update touches; see `Optimizer.touches`."""
+
+    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices]) -> None:
+        """One update by the gradients of the weights."""
+        pairs = list(zip(self.weights, gradients, strict=True))
+        if any(self.is_by_rows(*pair) for pair in pairs):
+            # What has a constraint is made whole, which Keras then puts on all of it.
+            suited = [x if self.is_by_rows(w, x) else tf.convert_to_tensor(x) for w, x in pairs]
+            apply_by_rows(self.optimizer, suited, self.weights)
+        else:
+            self.optimizer.apply(gradients, self.weights)
+
+    def is_by_rows(self, weight: keras.Variable, gradient: tf.Tensor | tf.IndexedSlices) -> bool:
+        """Whether an update touches only the rows of a weight that its gradient has."""
+        has_rows = isinstance(gradient, tf.IndexedSlices) and weight.constraint is None
+        return has_rows and self.rows != "all"
 
 
 class Groups:
@@ -81,8 +99,30 @@ class Groups:
         for group in self._groups:
             # A group is whole or not there.
             if group.weights[0].path in by_path:
-                own = [by_path[weight.path] for weight in group.weights]
-                group.optimizer.apply(own, group.weights)
+                group.apply([by_path[weight.path] for weight in group.weights])
+
+    def lazy_rows(
+        self,
+        gradients: Sequence[tf.Tensor | tf.IndexedSlices],
+        weights: Sequence[keras.Variable],
+    ) -> dict[str, tf.Tensor]:
+        """The rows that lazy rules touch of their tables, by the tables' paths."""
+        by_rows = self.by_rows(gradients, weights)
+        lazy = {w.path for group in self._groups if group.rows == "lazy" for w in group.weights}
+        return {weight.path: ids for weight, ids in by_rows if weight.path in lazy}
+
+    def by_rows(
+        self,
+        gradients: Sequence[tf.Tensor | tf.IndexedSlices],
+        weights: Sequence[keras.Variable],
+    ) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """The tables of which only rows are updated, each with the ids of these rows."""
+        group_of = {weight.path: group for group in self._groups for weight in group.weights}
+        return [
+            (weight, gradient.indices)
+            for weight, gradient in zip(weights, gradients, strict=True)
+            if group_of[weight.path].is_by_rows(weight, gradient)
+        ]
 
     def frozen_at_first(self) -> tuple[str, ...]:
         """The groups that thaw, by the names under which they are declared."""
@@ -201,7 +241,7 @@ def _group(
     optimizer = own.build(live, stateless=True) if stateless else own.build(live)
     optimizer.build(weights)
     thaws = settings.frozen_until is not None
-    return ParameterGroup(_joined(group, layer), weights, optimizer, thaws)
+    return ParameterGroup(_joined(group, layer), weights, optimizer, thaws, own.touches())
 
 
 def _joined(*names: str) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -27,6 +28,10 @@ from .network import Network
 from .untold_state import operations, untold_state
 
 Compiled = Literal["graph", "xla"]
+LARGE = 8
+"""How many times as many rows as a batch has ids make a table a large one."""
+IDS = 4096
+"""How many ids a batch is taken to have where its shape does not tell."""
 Frozen = tuple[str, ...]
 """The groups of weights that are frozen in a stretch of updates."""
 
@@ -74,6 +79,7 @@ class Program:
         self._updates: dict[Frozen, Any] = {}
         self._compiled: dict[Frozen, Any] = {}
         self._judging: dict[Any, Any] = {}
+        self._large: set[str] = set()
 
     @property
     def trained(self) -> Trained:
@@ -170,6 +176,14 @@ class Program:
             self._compiled[frozen] = self._updates[frozen].get_concrete_function()
         return self._compiled[frozen]
 
+    @property
+    def made_whole(self) -> str:
+        """The tables whose gradients XLA would make whole, once updates have been traced.
+
+        They have many more rows than a batch has ids, and only these rows are updated.
+        """
+        return ", ".join(sorted(self._large))
+
     def training(self, frozen: Frozen) -> AbstractContextManager[None]:
         """Within it the weights that train are those that do while these groups are frozen."""
         return self.network.training(frozen)
@@ -260,9 +274,10 @@ class Program:
 
         def apply() -> tf.Tensor:
             trained = self.network.model.trainable_variables
-            self.network.groups.apply(gradients, trained)
-            if self.network.average:
-                self.network.average.update(trained)
+            groups, average = self.network.groups, self.network.average
+            groups.apply(gradients, trained)
+            if average:
+                average.update(trained, groups.lazy_rows(gradients, trained))
             return sound
 
         def skip() -> tf.Tensor:
@@ -354,6 +369,9 @@ class Program:
         if names := self.network.measured:
             # Frozen weights have no penalties.
             loss = tf.stack([loss, *(parts.get(name, tf.zeros(())) for name in names)])
+        if not dense:
+            by_rows = self.network.groups.by_rows(gradients, model.trainable_variables)
+            self._large |= {weight.path for weight, ids in by_rows if _is_large(weight, ids)}
         return [loss, *(summed(gradient, dense=dense) for gradient in gradients)]
 
     def _judge(
@@ -408,7 +426,7 @@ def finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor], *, xla: bool) -> tf.
     """
     loss = loss if loss.shape.rank == 0 else loss[0]  # what is measured besides may be as it likes
     if not xla:
-        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)])
+        return tf.reduce_all([_all_finite(x) for x in (loss, *gradients)])
     sums = []
     for x in map(tf.convert_to_tensor, gradients):
         if x.shape.rank > 1:
@@ -416,3 +434,14 @@ def finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor], *, xla: bool) -> tf.
             x = tf.linalg.matvec(table, tf.fill(table.shape[:1], 0 * loss), transpose_a=True)
         sums.append(tf.reshape(x, [-1]))
     return tf.reduce_all(tf.math.is_finite(tf.concat([[loss], *sums], 0)))
+
+
+def _is_large(table: keras.Variable, ids: tf.Tensor) -> bool:
+    """Whether a table has many more rows than a batch looks up."""
+    return bool(table.shape[0] > LARGE * (ids.shape[0] or IDS))
+
+
+def _all_finite(x: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
+    """Whether all numbers are finite; of a table, those of the rows that have a gradient."""
+    values = x.values if isinstance(x, tf.IndexedSlices) else x
+    return tf.reduce_all(tf.math.is_finite(values))

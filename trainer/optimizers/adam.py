@@ -38,6 +38,7 @@ class Adam(_Moments):
     corrected root, which makes epsilon count for more while t is small.
     """
 
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.001
 
     kind: Literal["adam"] = "adam"
@@ -51,6 +52,7 @@ class AdamW(_Moments):
     Source: Loshchilov and Hutter 2017, arXiv 1711.05101; torch's default decay is 0.01.
     """
 
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.001
 
     kind: Literal["adamw"] = "adamw"
@@ -67,6 +69,7 @@ class Adamax(_Moments):
     Source: Kingma and Ba 2014, section 7.1, which has no epsilon; torch adds its own to |g|.
     """
 
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.002
 
     kind: Literal["adamax"] = "adamax"
@@ -82,6 +85,7 @@ class Nadam(_Moments):
     Source: Dozat 2016. torch's `NAdam` warms momentum up as `0.96**(0.004 * t)`, so far slower.
     """
 
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.001
 
     kind: Literal["nadam"] = "nadam"

@@ -22,6 +22,7 @@ class Adagrad(Optimizer):
     starts from 0 and adds its epsilon to the root.
     """
 
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.1
 
     kind: Literal["adagrad"] = "adagrad"
@@ -29,6 +30,9 @@ class Adagrad(Optimizer):
     """The value that n starts from."""
     epsilon: Strength = 1e-7
     """Keeps the root away from 0."""
+
+    def rests_without_gradient(self) -> bool:
+        return True
 
 
 class Adadelta(Optimizer):
@@ -42,6 +46,7 @@ class Adadelta(Optimizer):
     1e-6, and its rho 0.9.
     """
 
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 1.0
 
     kind: Literal["adadelta"] = "adadelta"
@@ -64,6 +69,7 @@ class RMSprop(Optimizer):
     0, and the step NaN, where large gradients hardly change: raise epsilon then.
     """
 
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.001
 
     kind: Literal["rmsprop"] = "rmsprop"
@@ -90,6 +96,7 @@ class Ftrl(Optimizer):
 
     rate_bounds: ClassVar[Bounds] = Bounds(gt=0)
     steady: ClassVar[bool] = True
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.1
 
     kind: Literal["ftrl"] = "ftrl"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 from schedules.declaration import Declaration
@@ -44,14 +45,26 @@ class Average:
             for path, start in starts.items()
         }
 
-    def update(self, weights: Sequence[keras.Variable] | None = None) -> None:
+    def update(
+        self,
+        weights: Sequence[keras.Variable] | None = None,
+        rows: Mapping[str, tf.Tensor] = MappingProxyType({}),
+    ) -> None:
         """Updates the averages of some weights, or all, within `dials.showing(row)`.
 
-        The average of a weight that has not moved yet is that weight.
+        The average of a weight that has not moved yet is that weight. Of the weights whose paths
+        are in `rows`, only these rows are averaged.
         """
+        import tensorflow as tf
+
         momentum = self._momentum
         for w in self._weights if weights is None else weights:
             a = self.variables[w.path]
+            if (ids := rows.get(w.path)) is not None:
+                before, now = tf.gather(a.value, ids), tf.gather(w.value, ids)
+                mean = momentum * before + (1 - momentum) * now
+                a.value.scatter_update(tf.IndexedSlices(mean, ids))
+                continue
             a.assign(momentum * a.value + (1 - momentum) * w.value)
 
     def values(self) -> list[tf.Tensor]:

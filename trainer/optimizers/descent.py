@@ -17,6 +17,7 @@ class SGD(Optimizer):
     `MomentumOptimizer` and `momentum` here it has not; both agree only while the rate stays.
     """
 
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.1
 
     kind: Literal["sgd"] = "sgd"
@@ -24,6 +25,9 @@ class SGD(Optimizer):
     """The share of the last step that is added to the next."""
     nesterov: Flag = False
     """Whether to look ahead along the velocity."""
+
+    def rests_without_gradient(self) -> bool:
+        return self.momentum == 0.0
 
 
 class Momentum(Optimizer):
@@ -34,6 +38,7 @@ class Momentum(Optimizer):
     """
 
     rules: ClassVar[str] = "trainer.optimizers.keras_rules"
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.01
 
     kind: Literal["momentum"] = "momentum"
@@ -49,6 +54,7 @@ class Nesterov(Optimizer):
     """
 
     rules: ClassVar[str] = "trainer.optimizers.keras_rules"
+    by_rows: ClassVar[bool] = True
     tried: ClassVar[float | None] = 0.01
 
     kind: Literal["nesterov"] = "nesterov"

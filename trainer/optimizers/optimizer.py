@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -51,6 +51,15 @@ class Optimizer(Kind, family=True):
     kind: before its step an update takes `lr * weight_decay * w` off each weight. The learning rate
     scales the decay, as in torch's `AdamW` and unlike the paper (arXiv 1711.05101); torch's other
     optimizers add `weight_decay * w` to the gradient instead.
+
+    A table of which a batch looks up some rows, as an embedding is, has a gradient of these rows.
+    `sgd` without momentum and `adagrad`, without weight decay, touch no other row of it. Every
+    other rule moves rows that a batch leaves out as well: momentum carries them on, means decay.
+    So it does with `sparse: exact`, at the cost of the whole table. With `sparse: lazy` rows, their
+    slots and their averages only move when they are looked up, and decay as if no update had come
+    between: that is torch's `SparseAdam`, `tfa.optimizers.LazyAdam`, and what TensorFlow 1 does for
+    `MomentumOptimizer`, `RMSPropOptimizer`, `AdadeltaOptimizer` and `FtrlOptimizer`. Corrections of
+    a bias go by the updates of the run, not of the row, as in all of them.
     """
 
     key_hints: ClassVar[Mapping[str, str]] = {
@@ -69,7 +78,12 @@ class Optimizer(Kind, family=True):
     """Whether what is learnt is not the weights that train but an average, which the rule's class
     gives by `average_of(weight)`: evaluations, exports and predictions are by those averages."""
 
+    by_rows: ClassVar[bool] = False
+    """Whether the rule works out each entry by itself, and so each row of a table."""
+
     kind: str
+    sparse: Literal["exact", "lazy"] = "exact"
+    """Whether a table of which a batch looks up some rows is updated as a whole, or lazily."""
     weight_decay: Annotated[Value | None, Bounds(ge=0)] = None
     """The share of each weight, times the learning rate, that every update takes away."""
     clipnorm: NormLimit = None
@@ -95,6 +109,9 @@ class Optimizer(Kind, family=True):
         return self
 
     def contradictions(self) -> Iterator[Problem]:
+        if self.sparse == "lazy" and not self.by_rows:
+            rule = f"needs a rule that works out each row by itself, and {self.kind} does not"
+            yield Problem("sparse", self.sparse, rule, "optimizer=adam, or sparse=exact")
         known_keys = {*type(self).model_fields, *Group.model_fields}.difference(UNGROUPED)
         for name, group in self.groups.items():
             if not name:
@@ -114,6 +131,20 @@ class Optimizer(Kind, family=True):
                 except Refused as refused:
                     for problem in refused.problems:
                         yield replace(problem, path=join_path("groups", name, problem.path))
+
+    def touches(self) -> Literal["all", "same", "lazy"]:
+        """Which rows of a table an update touches.
+
+        `same` are those with a gradient, where the rule leaves all others as they are anyway;
+        `lazy` are the same ones, where it would not; `all` leaves none out.
+        """
+        if self.by_rows and not self.weight_decay and self.rests_without_gradient():
+            return "same"
+        return "lazy" if self.sparse == "lazy" else "all"
+
+    def rests_without_gradient(self) -> bool:
+        """Whether neither an entry nor its slots change where its gradient is 0, but for decay."""
+        return False
 
     def for_group(self, name: str) -> Self:
         """The optimizer of one group's weights: this one, with the group's settings."""
@@ -163,7 +194,7 @@ class Optimizer(Kind, family=True):
         within `Dials.showing(row)`; with `stateless`, within a `keras.StatelessScope` besides.
         """
         scheduled = self.scheduled()
-        no_arguments = ("kind", "layer_decay", "groups", *scheduled)
+        no_arguments = ("kind", "sparse", "layer_decay", "groups", *scheduled)
         fields = (name for name in type(self).model_fields if name not in no_arguments)
         settings = self.arguments({name: getattr(self, name) for name in fields})
         rule = getattr(import_module(self.rules), type(self).__name__)

@@ -10,7 +10,8 @@ Keras and TensorFlow are imported within the functions: declarations import this
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -92,6 +93,30 @@ def held_variables(
                     yield attribute, weight, slot
         elif id(value) in variables:
             yield attribute, None, value
+
+
+def substituted(
+    optimizer: keras.optimizers.Optimizer, instead: Mapping[int, Any]
+) -> keras.optimizers.Optimizer:
+    """Returns an optimizer like this one, which has other objects in the place of some variables.
+
+    `instead` has what stands for a weight or a slot, by the identity of what it stands for. The
+    other variables, such as the count of updates, are shared with `optimizer`.
+
+    No public way: an optimizer makes its slots itself, of the shapes of its weights.
+    Read: Keras 3.13.0 and 3.15.1, `src/optimizers/base_optimizer.py`.
+    """
+    rule: Any = type(optimizer)
+    twin = object.__new__(stateless(rule))
+    attributes = dict(vars(optimizer))
+    for attribute in {name for name, weight, _ in held_variables(optimizer) if weight is not None}:
+        attributes[attribute] = [instead.get(id(x), x) for x in attributes[attribute]]
+    weights = optimizer._trainable_variables
+    indices = {id(weight): index for index, weight in enumerate(weights)}
+    indices |= {id(instead[key]): index for key, index in indices.items() if key in instead}
+    attributes["_trainable_variables_indices"] = indices
+    vars(twin).update(attributes)
+    return twin
 
 
 def set_path(variable: keras.Variable, path: str) -> None:
@@ -186,6 +211,18 @@ def replace_call(layer: keras.layers.Layer, call: Callable[..., tf.Tensor]) -> N
     `src/saving/serialization_lib.py`.
     """
     layer.call = call
+
+
+@contextmanager
+def calling(replaced: Mapping[keras.layers.Layer, Callable[..., tf.Tensor]]) -> Iterator[None]:
+    """Within the block layers compute by other functions, as `replace_call` lets them for good."""
+    for layer, call in replaced.items():
+        replace_call(layer, call)
+    try:
+        yield
+    finally:
+        for layer in replaced:
+            del layer.call
 
 
 def call_is_replaced(layer: keras.layers.Layer) -> bool:

@@ -59,6 +59,8 @@ class VectorizedProgram:
     It holds no state itself, so it can serve several sets of networks, even at the same time.
     """
 
+    made_whole = ""  # for several networks at once, every gradient is
+
     def __init__(
         self,
         network: Network,
