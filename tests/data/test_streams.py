@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from schedules import Refused
 from schedules.batch_sizes import BatchSizes
+from trainer.commands import predict
 from trainer.data import Split
 from trainer.data.feeds import stream_reader
 from trainer.data.feeds.order import ExampleOrder
@@ -355,6 +356,13 @@ def test_what_is_no_stream_to_train_on_is_refused(data: Any, rule: str, hint: st
 def test_what_needs_all_examples_is_refused(settings: dict[str, Any], rule: str) -> None:
     with pytest.raises(Refused, match=rule):
         loaded(in_batches, **settings)
+
+
+@pytest.mark.parametrize("part", ["train", "all"])
+def test_predictions_of_what_a_stream_trains_on_are_refused(part: str) -> None:
+    with pytest.raises(Refused, match="read as training goes"):
+        predict._part(loaded(in_batches), part)
+    assert len(predict._part(loaded(in_batches), "test")) == 9
 
 
 def test_an_epoch_is_for_streams_alone() -> None:

@@ -137,6 +137,14 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
 
 
 def _part(data: Split, part: str) -> Examples:
+    """The examples of a part.
+
+    Raises:
+        Refused: when some of them come one after another, and are not there as a whole.
+    """
+    if data.stream is not None and part != "test":
+        rule = f"holds examples of {data.stream.source.what}, which are read as training goes"
+        raise refuse("--part", part, rule, "--part=test")
     if part != "all":
         return data.train if part == "train" else data.test
 
