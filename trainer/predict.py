@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from schedules.declaration import Refused, refuse
+from schedules.declaration import Refused, refuse, within
 from schedules.interrupt import exiting_when_interrupted
 
-from .commands.predict import FORMATS, PARTS, _among, _compare, predict
+from .commands.predict import (
+    FORMATS,
+    PARTS,
+    _among,
+    _compare,
+    predict,
+    predict_raw,
+    save_unlabelled,
+)
 from .commands.restored import Restored, declared
 from .config.allow_code import is_typed_permission
+from .data import Preparation
+from .data.facts import Feature
+from .data.raw_data import RawData
+from .data.sources.tables import Table
+from .data.trees import Tree, leaves, map_tree, named_leaves
 from .engine.startup import import_tensorflow, stderr_to
 from .models.exports import Weights
 from .runs.exit_codes import DONE, FAILED, REFUSED
@@ -65,9 +79,19 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
         raise refuse("--output", str(output), "is in a folder that is not there")
     before = declared(run, list(filter(is_typed_permission, overrides)), ())
     experiment = declared(run, overrides, ["data", "device"])
-    _compare(before.data.facts(), experiment.data.facts())
     here = before.model_copy(update={"device": experiment.device})
     this = Restored.of(here, Folder(run), weights)
+    data = experiment.data
+    if isinstance(data, Table):
+        columns = this.preparation.raw_columns
+        with within("data"):
+            if not data.has_labels:
+                return _unlabelled(this, run, data.unlabelled(columns), output)
+        experiment = experiment.model_copy(update={"data": data.of_columns(columns)})
+    now = experiment.data.facts()
+    if isinstance(data, RawData):
+        now = replace(now, inputs=_as_prepared(now.inputs, this.preparation))
+    _compare(before.data.facts(), now)
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
     import_tensorflow(Folder(run).tensorflow_log)
     try:
@@ -83,6 +107,28 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
     of = f"{len(predicted):,} examples of {experiment.data.kind} ({part})"
     print(f"{metrics}  on {of}, in {output}")
     return DONE
+
+
+def _unlabelled(this: Restored, run: Path, raw: Any, output: Path) -> int:
+    """Predicts examples that have no labels."""
+    print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
+    this.preparation.apply(map_tree(lambda x: x[:1], raw))
+    import_tensorflow(Folder(run).tensorflow_log)
+    with stderr_to(Folder(run).tensorflow_log):
+        outputs = predict_raw(this, map_tree(lambda x: x[:], raw))
+    save_unlabelled(outputs, this.preparation.names, output)
+    print(f"{len(leaves(outputs)[0]):,} examples without labels, in {output}")
+    return DONE
+
+
+def _as_prepared(inputs: Tree[Feature], preparation: Preparation) -> Tree[Feature]:
+    """The inputs of other data as the run's preparation makes them, where both have the names."""
+    run = dict(named_leaves(preparation.features()))
+    prepared: dict[str, Any] = dict(named_leaves(preparation.inputs))
+    learnt = {name for name, one in prepared.items() if one.kind != "number"}
+    if not isinstance(inputs, Mapping):
+        return inputs
+    return {name: run[name] if name in learnt else one for name, one in inputs.items()}
 
 
 if __name__ == "__main__":

@@ -189,6 +189,7 @@ def _outcome(
         result.get("reason", ""),
         result,
         lambda: saved(experiment, folder) if live is None else live,
+        lambda: experiment,
     )
 
 

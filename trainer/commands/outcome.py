@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.trees import Tree, map_tree
+from ..runs.folder import Folder
 from ..runs.metrics_file import metric_rows, read_lines
+from .predict import predict_raw
+from .restored import Restored
 
 if TYPE_CHECKING:
     import keras
+
+    from ..config.experiment import Experiment
 
 History = dict[str, NDArray[Any]]
 """Columns by name, an entry a row: int64 for steps, float64 for all else, NaN where it is none."""
@@ -37,6 +43,7 @@ class Outcome:
     result: Mapping[str, Any] = field(repr=False)
     """All of `result.json`: digests, versions, seeds, and how the loop was compiled and why."""
     _network: Callable[[], keras.Model] = field(repr=False)
+    _experiment: Callable[[], Experiment] = field(repr=False)
 
     @cached_property
     def model(self) -> keras.Model:
@@ -49,6 +56,19 @@ class Outcome:
             Refused: when there is no checkpoint that could be read.
         """
         return self._network()
+
+    def predict(self, raw: Tree[Any]) -> Tree[NDArray[np.float32]]:
+        """What the network says of raw inputs, which are prepared as those that it learnt from.
+
+        `raw` is an array `[n, ...]`, or arrays by name; of a table, its columns by their names, in
+        any order. Given are probabilities `[n, classes]`, or numbers; of several labels, each by
+        its name. The weights are those that the last evaluation looked at.
+
+        Raises:
+            Refused: when there is no checkpoint, or the inputs are others than those learnt from.
+        """
+        restored = Restored.of(self._experiment(), Folder(self.folder), None)
+        return predict_raw(restored, map_tree(np.asarray, raw))
 
     @cached_property
     def history(self) -> History:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,9 +16,11 @@ from schedules.declaration import ABSENT, refuse
 from ..config.experiment import Experiment
 from ..data import Examples, Facts, Preparation, Split
 from ..data.facts import Feature
+from ..data.finite import check_finite
 from ..data.input_preparation import InputPreparation
 from ..data.on_disk import Stored
 from ..data.preparation import Names
+from ..data.raw_data import RawData
 from ..data.trees import Tree, leaves, map_tree, named_leaves
 from ..runs.csv_cells import plain_cell
 from .restored import Restored
@@ -34,6 +37,40 @@ FORMATS = (".csv", ".npy", ".npz")
 PARTS = ("test", "train", "all")
 
 
+def predict_raw(this: Restored, raw: Tree[NDArray[Any]]) -> Tree[NDArray[np.float32]]:
+    """What the network of a run says of raw inputs `[n, ...]`: probabilities, or numbers.
+
+    Of several labels it is each by its name.
+
+    Raises:
+        Refused: when the inputs are not what the run's preparation is for, or not finite.
+    """
+    import tensorflow as tf
+
+    inputs = this.preparation.apply(raw)
+    for name, array in named_leaves(inputs):
+        if array.dtype.kind == "f":
+            check_finite(f"inputs.{name}" if name else "inputs", "a value", array)
+    network = this.network()
+    predictions = _predictions(network)
+    count = len(leaves(inputs)[0])
+    batches = []
+    for number, start in enumerate(range(0, count, RAW_BATCH)):
+        batch = map_tree(lambda x: tf.constant(x[start : start + RAW_BATCH]), inputs)  # noqa: B023  # called here
+        batches.append(map_tree(np.asarray, predictions(batch, tf.constant(number))))
+    return map_tree(lambda *parts: np.concatenate(parts), *batches)
+
+
+def save_unlabelled(outputs: Tree[NDArray[np.float32]], names: Tree[Names], path: Path) -> None:
+    """Writes predictions as `Predicted.save` does, without labels."""
+    nothing: Any = map_tree(lambda x: None, outputs)
+    Predicted(outputs, nothing, {}, names).save(path)
+
+
+RAW_BATCH = 256
+"""How many raw inputs are predicted at a time."""
+
+
 class Predicted(NamedTuple):
     """What was predicted of examples, and how good that is."""
 
@@ -46,7 +83,7 @@ class Predicted(NamedTuple):
     """What the classes are called, where they are not called 0, 1, 2 …"""
 
     def __len__(self) -> int:
-        return len(leaves(self.labels)[0])
+        return len(leaves(self.outputs)[0])
 
     def save(self, path: Path) -> None:
         """Writes a row for each example, or in `.npy` and `.npz` the outputs alone.
@@ -91,11 +128,20 @@ class Predicted(NamedTuple):
 
 
 def _columns(
-    outputs: NDArray[np.float32], labels: NDArray[Any], names: Any, label: str
+    outputs: NDArray[np.float32], labels: NDArray[Any] | None, names: Any, label: str
 ) -> Iterator[list[Any]]:
     """The heading and the cells of one label's columns; of several, its name stands before each."""
     of = f"{label}_" if label else ""
     count = outputs.shape[1]
+    if labels is None:
+        if count > 1 and (names or abs(float(outputs[0].sum()) - 1) < 1e-3):
+            names = names or [str(i) for i in range(count)]
+            yield [f"{of}{word}" for word in ("prediction", *(f"probability_{n}" for n in names))]
+            yield from ([names[row.argmax()], *map(_short, row)] for row in outputs)
+            return
+        yield [f"{of}prediction{'' if count == 1 else f'_{i}'}" for i in range(count)]
+        yield from ([*map(_short, row)] for row in outputs)
+        return
     if labels.ndim == 1:
         names = names or [str(i) for i in range(count)]
         heading = ["prediction", "label", *(f"probability_{name}" for name in names)]
@@ -117,8 +163,11 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     from ..data.feeds.select import make_feed
     from ..engine.program import Program
 
-    data = experiment.data.load()
-    data.check(experiment.data.facts())
+    if isinstance(experiment.data, RawData):
+        data = experiment.data.prepared(this.preparation)
+    else:
+        data = experiment.data.load()
+    data.check(replace(experiment.data.facts(), inputs=data.preparation.features()))
     examples = _as_the_run_had_it(_part(data, part), data.preparation, this.preparation)
     network = this.network()
     split = Split(data.train, examples, data.preparation)
@@ -184,7 +233,7 @@ def _as_the_run_had_it(examples: Examples, now: Preparation, run: Preparation) -
 
 def _prepared_anew(array: Any, now: InputPreparation, run: InputPreparation) -> Any:
     """An input prepared as the run's own was."""
-    if (now.shift, now.scale) == (run.shift, run.scale):
+    if now == run:
         return array
     return Stored(array.raw, run) if isinstance(array, Stored) else run.apply(now.undo(array))
 

@@ -19,6 +19,7 @@ from schedules.declaration.plain_files import json_value, read_plain
 from ..runs.atomic_files import write
 from .column import Prepared
 from .column_preparation import CategoryPreparation, DatePreparation, TextPreparation
+from .facts import Feature
 from .input_preparation import InputPreparation
 from .trees import Tree, map_tree
 
@@ -108,6 +109,16 @@ class Preparation:
         if not isinstance(self.inputs, Mapping):
             return np.asarray(np.stack(columns, axis=1))
         return {**raw, NUMBERS: np.stack(columns, axis=1)} if columns else raw
+
+    @property
+    def raw_columns(self) -> tuple[str, ...]:
+        """The columns of a table that inputs are made of."""
+        own = [n for n in self.inputs if n != NUMBERS] if isinstance(self.inputs, Mapping) else []
+        return (*(self.columns or ()), *own)
+
+    def features(self) -> Tree[Feature]:
+        """What the inputs are to the network."""
+        return map_tree(lambda one: Feature(one.shape, one.dtype, one.classes), self.inputs)
 
     def undo(self, prepared: Tree[NDArray[Any]]) -> Tree[NDArray[Any]]:
         """Raw inputs from prepared ones, as far as float32 could hold them."""

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from schedules.declaration import Refused, refuse
 
-from ..commands.api import saved, silence, sole_training, trained, undisturbed
+from ..commands.api import silence, sole_training, trained, undisturbed
 from ..commands.checks import checked
 from ..commands.given import Given
 from ..commands.restored import declared
@@ -111,8 +111,8 @@ def sweep(
         except SweepError as failed:
             if not quiet:
                 print(failed, file=sys.stderr)
-        network = partial(_network, objects=objects)
-        return Results(jobs.path, [JobOutcome.of(one, network) for one in jobs.jobs])
+        experiment = partial(_experiment, objects=objects)
+        return Results(jobs.path, [JobOutcome.of(one, experiment) for one in jobs.jobs])
 
 
 def _given(model: Any, data: Any, loss: Any) -> tuple[Given, Callable[..., Any] | None]:
@@ -206,13 +206,9 @@ def _train(task: DictConfig, objects: ProgramObjects, quiet: bool) -> None:
         raise JobError(outcome.reason)
 
 
-def _network(job: SweepJob, objects: ProgramObjects) -> keras.Model:
-    """The network of a job as its newest checkpoint has it.
-
-    Raises:
-        Refused: when there is none that could be read.
-    """
+def _experiment(job: SweepJob, objects: ProgramObjects) -> Experiment:
+    """What a job was, with the objects that it was given."""
     typed = (override.lstrip("+") for override in job.overrides)
     permissions = [override for override in typed if override.startswith("allow_code=")]
     experiment = declared(job.path, permissions, ())
-    return saved(objects.of_job(experiment).completed(experiment), Folder(job.path))
+    return objects.of_job(experiment).completed(experiment)

@@ -17,7 +17,9 @@ from rich.table import Table
 
 from schedules.declaration import ABSENT, Refused, did_you_mean, refuse
 
+from ..commands.api import saved
 from ..commands.outcome import Outcome
+from ..config.experiment import Experiment
 from ..metrics.direction import direction, likely_direction
 from ..runs.folder import Folder, display_path
 from ..runs.html_table import body_row, measured_cell, table_html, value_cell
@@ -42,8 +44,8 @@ class JobOutcome(Outcome):
     """Every override of the job by its path, as numbers, words, lists and mappings."""
 
     @classmethod
-    def of(cls, job: SweepJob, network: Callable[[SweepJob], Any]) -> Self:
-        """Reads the job's folder; `network` gives the network of a job when it is asked for."""
+    def of(cls, job: SweepJob, experiment: Callable[[SweepJob], Experiment]) -> Self:
+        """Reads the job's folder; `experiment` gives that of a job when it is asked for."""
         result = job.result() or {"status": "failed", "reason": job.failure}
         return cls(
             job.path,
@@ -52,7 +54,8 @@ class JobOutcome(Outcome):
             result.get("metrics", {}),
             result.get("reason", ""),
             result,
-            lambda: network(job),
+            lambda: saved(experiment(job), Folder(job.path)),
+            lambda: experiment(job),
             job.name or job.path.name,
             _values_by_path(job.overrides),
         )

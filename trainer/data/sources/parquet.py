@@ -14,7 +14,7 @@ from schedules.declaration import Problem, Refused, refuse
 
 from ..files import packed, packer_of, reading, unreadable
 from ..inputs import Key
-from ..raw_data import RawExamples, RawPart
+from ..raw_data import RawPart
 from .columns import TextColumn, column_override
 from .number_rows import FLOAT64, NumberRows
 from .tables import Layout, Table
@@ -33,13 +33,17 @@ class Parquet(Table):
 
     kind: Literal["parquet"] = "parquet"
 
-    def read(self) -> RawExamples:
-        parts = [self._part("path", self.path)]
-        if self.test is not None:
-            parts.append(self._part("test", self.test))
-        return self.examples(parts)
+    def header(self) -> Sequence[str]:
+        from pyarrow import parquet
 
-    def _part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
+        with reading("path", self.path):
+            try:
+                names: list[str] = parquet.read_schema(self.path).names
+            except ValueError as error:
+                raise unreadable("path", self.path, error) from None
+        return names
+
+    def read_part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
         import pyarrow
         from pyarrow import compute, parquet
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +115,44 @@ class Table(RawData):
                 rule = "is not among data.inputs"
                 yield Problem(f"columns.{name}", ABSENT, rule, "leave it out, or name it there")
 
+    @abstractmethod
+    def header(self) -> Sequence[str]:
+        """The names of the columns of `path`."""
+
+    @abstractmethod
+    def read_part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
+        """A part of the examples, and which columns it is of."""
+
+    def read(self) -> RawExamples:
+        parts = [self.read_part("path", self.path)]
+        if self.test is not None:
+            parts.append(self.read_part("test", self.test))
+        return self.examples(parts)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the file has all columns of labels."""
+        return set(self.labels) <= set(self.header())
+
+    def of_columns(self, names: Sequence[str]) -> Self:
+        """The same table with these inputs, wherever they stand."""
+        return self._with(inputs=tuple(names))
+
+    def unlabelled(self, names: Sequence[str]) -> Tree[Inputs]:
+        """The raw inputs of a table without labels.
+
+        Raises:
+            Refused: when the file lacks a column, or holds something else.
+        """
+        plain = self._with(inputs=tuple(names), target=None, targets=None, weights=None)
+        return plain.read_part("path", self.path)[1].inputs
+
+    def _with(self, **fields: Any) -> Self:
+        """A copy that has read nothing yet."""
+        copy = self.model_copy(update=fields)
+        copy.__dict__.pop("contents", None)
+        return copy
+
     def layout(self, file: Path, header: Sequence[str]) -> Layout:
         """Which columns of a file with this `header` are what.
 
@@ -188,9 +227,11 @@ class Table(RawData):
         if layout.learnt:
             named = {name: texts[name].array(texts[name].texts, object) for name in layout.learnt}
             inputs = {NUMBERS: numbers, **named} if layout.numbers else named
+        weights = None if layout.weights is None else read_weights(texts[layout.weights])
+        if not labels:
+            return RawPart(inputs, None, weights)
         several = dict(zip(layout.labels, labels, strict=True)) if self.targets else None
         row = np.stack(labels, axis=1) if len(labels) > 1 and not several else None
-        weights = None if layout.weights is None else read_weights(texts[layout.weights])
         return RawPart(inputs, several or (labels[0] if row is None else row), weights)
 
     def inputs_hint(self, names: Sequence[str]) -> str:
@@ -212,13 +253,10 @@ class Csv(Table):
     delimiter: Literal["comma", "semicolon", "tab", "bar", "space"] = "comma"
     """What stands between two values."""
 
-    def read(self) -> RawExamples:
-        parts = [self._part("path", self.path)]
-        if self.test is not None:
-            parts.append(self._part("test", self.test))
-        return self.examples(parts)
+    def header(self) -> Sequence[str]:
+        return CsvFile.opened("path", self.path, self.delimiter).header
 
-    def _part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
+    def read_part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
         opened = CsvFile.opened(path, file, self.delimiter)
         layout = self.layout(file, opened.header)
         cells, texts = opened.read([*layout.numbers], layout.texts, layout.may_lack)
