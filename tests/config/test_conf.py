@@ -24,6 +24,7 @@ ASKS = {
     "data=npy": ("data.inputs={here}/x.npy", "data.labels={here}/y.npy"),
     "data=csv": ("data.path={here}/a.csv", "data.target=label"),
     "data=image_folder": ("data.path={here}/images",),
+    "data=image_pairs": ("data.path={here}/images", "data.targets={here}/masks", "model=unet"),
     "data=huggingface": ("data.path={here}/hub",),
     "data=parquet": ("data.path={here}/a.parquet", "data.target=label"),
     "data=tfds": ("data.name=tiny", "data.data_dir={here}/tfds", "data.inputs=x"),
@@ -52,6 +53,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = folder / "images" / f"class_{label}" / f"{i}.bmp"
         image.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(image)
+        mask = folder / "masks" / f"class_{label}" / f"{i}.png"
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), int(label)).save(mask)
     extras.parquet(folder)
     records.write(folder / "a.tfrecord", [{"x": [0.5, 1.5], "label": int(i)} for i in labels])
     return folder

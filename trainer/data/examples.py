@@ -44,7 +44,7 @@ class Examples:
     inputs: Tree[Any]
     """Arrays, or inputs that are `Stored`."""
     labels: Tree[Any]
-    """Arrays, or the very `inputs` where those are to be given back."""
+    """Arrays, labels that are `Stored`, or the very `inputs` where those are to be given back."""
     weights: NDArray[np.float32] | None = None
     """What each example counts for in losses and metrics, `[n]`; None where all count alike."""
 

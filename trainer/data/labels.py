@@ -13,6 +13,8 @@ from schedules.declaration import ABSENT, refuse
 
 from .facts import Feature
 from .finite import check_finite
+from .input_preparation import InputPreparation
+from .inputs import Inputs
 
 Task = Literal["auto", "classification", "regression"]
 """Whether labels name classes or are numbers to predict.
@@ -31,16 +33,20 @@ Override = Callable[[str, object], str]
 class Labels:
     """The labels of each part, in the form that a loss takes."""
 
-    parts: tuple[NDArray[np.int32] | NDArray[np.float32], ...]
+    parts: tuple[Inputs, ...]
     """`[n]` in int32 where they name classes, else `[n, targets]` in float32; with more axes where
     there is a class, or a number, at each place of an image or a sequence."""
     classes: int | None
     names: tuple[str, ...] | None = None
     """The names of the classes, where the data has names for them."""
+    preparation: InputPreparation | None = None
+    """What makes labels of `parts` that are read on demand; None where they are labels already."""
 
     @property
     def feature(self) -> Feature:
         """What a label is to the loss."""
+        if self.preparation is not None:
+            return Feature(self.preparation.shape, self.preparation.dtype, self.classes)
         dtype = "float32" if self.classes is None else "int32"
         return Feature(tuple(self.parts[0].shape[1:]), dtype, self.classes)
 

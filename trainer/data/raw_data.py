@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -91,6 +92,8 @@ class RawData(Data):
     def read(self) -> RawExamples:
         """The raw examples: labels in memory, inputs in memory or on disk.
 
+        A kind whose labels stay on disk too has a `_labels` of its own.
+
         Raises:
             Refused: when a file is missing, or holds something else.
         """
@@ -109,7 +112,7 @@ class RawData(Data):
 
     def known_labels(self) -> Tree[NDArray[Any]] | None:
         labels = self.contents.labels
-        if labels is None:
+        if labels is None or any(one.preparation is not None for one in leaves(labels)):
             return None
         known = slice(0) if self.contents.raw.stream else slice(None)
         return map_tree(lambda one: one.parts[0][known], labels)
@@ -126,7 +129,11 @@ class RawData(Data):
         raw, labels, facts, learnt, row_indices = self.contents
         if raw.stream is not None:
             return self._load_stream(raw.stream, preparation)
-        streams = self.streams(sum(len(part) for part in raw.parts) * facts.input_size)
+        size = facts.input_size
+        if labels is not None:
+            unread = [one.preparation for one in leaves(labels) if one.preparation is not None]
+            size += sum(prod(one.shape) for one in unread)
+        streams = self.streams(sum(len(part) for part in raw.parts) * size)
         parts = [_Part.of(raw.parts[i], labels, i, streams=streams) for i in range(len(raw.parts))]
         if row_indices is not None:
             parts = [parts[0].rows(row_index) for row_index in row_indices]
@@ -146,7 +153,7 @@ class RawData(Data):
             )
         )
         made = Preparation(fitted, names, raw.columns)
-        train, test = (part.prepared(made, streams=streams) for part in parts)
+        train, test = (part.prepared(made, labels, streams=streams) for part in parts)
         return Split(train, test, made)
 
     def _load_stream(self, stream: RawStream, preparation: Preparation | None) -> Split:
@@ -162,11 +169,15 @@ class RawData(Data):
             preparation = Preparation(fitted, names, raw.columns)
         streamed = Streamed(stream, facts, labels, preparation)
         assert raw.test is not None
-        test = _Part.of(raw.test, labels, 1, streams=False).prepared(preparation, streams=False)
+        test = _Part.of(raw.test, labels, 1, streams=False).prepared(
+            preparation, labels, streams=False
+        )
         sample = _Part.of(raw.train, labels, 0, streams=False)
         if sample.labels is not None:  # without those of the tests, which were looked at together
             sample = replace(sample, labels=map_tree(lambda y: y[: len(raw.train)], sample.labels))
-        return Split(sample.prepared(preparation, streams=False), test, preparation, streamed)
+        return Split(
+            sample.prepared(preparation, labels, streams=False), test, preparation, streamed
+        )
 
     def has_test_part(self) -> bool:
         """Whether the data has test examples of its own."""
@@ -242,14 +253,14 @@ class RawData(Data):
     def _labels(self, raw: RawExamples) -> Tree[Labels]:
         """The labels of all parts, each as a loss takes it."""
         path, value = self.labels_override
-        trees = [part.labels for part in raw.parts if part.labels is not None]
+        trees: list[Any] = [part.labels for part in raw.parts if part.labels is not None]
         if raw.stream is not None:  # whose first examples hardly have all classes
             trees[0] = map_tree(_joined_labels, trees[0], trees[1])
         if not isinstance(trees[0], Mapping):
             classes = self.classes
             if classes is None and raw.names and self.task != "regression":
                 classes = len(raw.names)
-            labels = read_labels([*trees], path, value, self.task, classes, self.override)  # type: ignore[list-item]
+            labels = read_labels([*trees], path, value, self.task, classes, self.override)
             if labels.classes is not None and labels.names is None:
                 return replace(labels, names=raw.names)
             return labels
@@ -288,13 +299,15 @@ class _Part:
     """A part of the examples whose labels are read, before its inputs are prepared."""
 
     inputs: Tree[Inputs]
-    labels: Tree[NDArray[Any]] | None
+    labels: Tree[Inputs] | None
     weights: NDArray[np.float32] | None
 
     @classmethod
     def of(cls, raw: RawPart, labels: Tree[Labels] | None, number: int, *, streams: bool) -> _Part:
         inputs = map_tree(lambda x: _loaded(x, streams=streams), raw.inputs)
-        read = None if labels is None else map_tree(lambda one: one.parts[number], labels)
+        read = None
+        if labels is not None:
+            read = map_tree(lambda one: _loaded(one.parts[number], streams=streams), labels)
         weights = None if raw.weights is None else raw.weights.astype(np.float32)
         return cls(inputs, read, weights)
 
@@ -305,27 +318,39 @@ class _Part:
         """Some of the examples."""
         return _Part(
             map_tree(lambda x: Subset(x, row_index), self.inputs),
-            None if self.labels is None else map_tree(lambda y: y[row_index], self.labels),
+            None if self.labels is None else map_tree(lambda y: _rows(y, row_index), self.labels),
             None if self.weights is None else self.weights[row_index],
         )
 
-    def prepared(self, preparation: Preparation, *, streams: bool) -> Examples:
-        """The examples with their inputs prepared, or to be prepared as they are read."""
-        inputs = map_tree(
-            lambda one, x: Stored(x, one) if streams else one.apply(x[:]),
-            preparation.inputs,
-            self.inputs,
-        )
-        return Examples(inputs, inputs if self.labels is None else self.labels, self.weights)
+    def prepared(
+        self, preparation: Preparation, labels: Tree[Labels] | None, *, streams: bool
+    ) -> Examples:
+        """The examples with their arrays prepared, or to be prepared as they are read."""
+
+        def prepared(one: Prepared | None, array: Inputs) -> Any:
+            if one is None:
+                return array
+            return Stored(array, one) if streams else one.apply(array[:])
+
+        inputs = map_tree(prepared, preparation.inputs, self.inputs)
+        if self.labels is None or labels is None:
+            return Examples(inputs, inputs, self.weights)
+        own_labels = map_tree(lambda one, y: prepared(one.preparation, y), labels, self.labels)
+        return Examples(inputs, own_labels, self.weights)
 
 
 def _stratifies(labels: Tree[Labels] | None) -> NDArray[np.int32] | None:
     """The classes of the training examples, where there is one label and it is one class."""
     if labels is None or isinstance(labels, Mapping):
         return None
-    if labels.classes is None or labels.parts[0].ndim > 1:
+    if labels.classes is None or len(labels.parts[0].shape) > 1:
         return None
-    return labels.parts[0].astype(np.int32)
+    return np.asarray(labels.parts[0][:]).astype(np.int32)
+
+
+def _rows(array: Inputs, row_index: NDArray[np.int64]) -> Inputs:
+    """Some rows: of an array a copy, of what is read on demand still unread."""
+    return array[row_index] if isinstance(array, np.ndarray) else Subset(array, row_index)
 
 
 def _joined_labels(first: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:

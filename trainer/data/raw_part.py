@@ -17,7 +17,7 @@ class RawPart:
 
     inputs: Tree[Inputs]
     """One array, or several by name."""
-    labels: Tree[NDArray[Any]] | None
+    labels: Tree[Inputs] | None
     """One array, or several by name; None where the inputs themselves are to be given back."""
     weights: NDArray[Any] | None = None
     """What each example counts for, where the data says so."""

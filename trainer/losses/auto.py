@@ -71,7 +71,8 @@ class Auto(Loss):
     def for_labels(self, labels: Any, facts: Facts) -> Loss:
         if isinstance(facts.labels, Mapping):
             return self._several(facts).for_labels(labels, facts)
-        if facts.classes is None and marks_classes(np.asarray(labels)):
+        is_row = facts.classes is None and len(facts.label.shape) == 1
+        if is_row and marks_classes(np.asarray(labels)):
             rule = "would train rows of 0 and 1, or of shares of 1, by squared error"
             hint = "loss=binary_cross_entropy, or loss=mean_squared_error if that is meant"
             raise refuse("kind", self.kind, rule, hint)

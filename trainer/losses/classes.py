@@ -95,6 +95,7 @@ class ClassLoss(Loss):
     def for_labels(self, labels: Any, facts: Facts) -> Loss:
         if self.class_weights != "balanced" or facts.classes is None:
             return self
+        labels = np.asarray(labels)  # they may be on the disk
         if not labels.size:
             rule = "can't be worked out for a stream, whose labels are not known before they train"
             raise refuse("class_weights", "balanced", rule, "loss.class_weights={0: 2.0}")
@@ -220,6 +221,7 @@ class BinaryCrossEntropy(ClassLoss):
         return CrossEntropy(**{name: getattr(self, name) for name in fields})
 
     def for_labels(self, labels: Any, facts: Facts) -> Loss:
+        labels = np.asarray(labels)  # they may be on the disk
         is_outside = (labels < 0) | (labels > 1)
         if facts.classes is None and is_outside.any():
             rule = f"takes labels from 0 to 1, and there is {labels[is_outside][0]:g} among them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from schedules import Schedule
@@ -109,6 +110,7 @@ class Poisson(Distance):
     kind: Literal["poisson"] = "poisson"
 
     def for_labels(self, labels: Any, facts: Facts) -> Loss:
+        labels = np.asarray(labels)  # they may be on the disk
         if (labels < 0).any():
             rule = f"is for counts, and there is {labels.min():g} among the labels"
             raise refuse("kind", self.kind, rule, "loss=mean_squared_error")

@@ -27,7 +27,7 @@ def dimensions(image: Path | bytes) -> tuple[int, int] | None:
         if (picture := _opened(opened)) is None:
             return None
         width, height = picture.size
-        return (width, height) if _orientation(picture) >= 5 else (height, width)
+        return (width, height) if orientation_of(picture) >= 5 else (height, width)
 
 
 def upright(decoded: tf.Tensor, content: bytes) -> tf.Tensor:
@@ -39,7 +39,7 @@ def upright(decoded: tf.Tensor, content: bytes) -> tf.Tensor:
     import tensorflow as tf
 
     picture = _opened(BytesIO(content))
-    orientation = _orientation(picture) if picture else 1
+    orientation = orientation_of(picture) if picture else 1
     if orientation >= 5:
         decoded = tf.transpose(decoded, [1, 0, 2])
     return tf.reverse(decoded, MIRRORED[orientation]) if orientation in MIRRORED else decoded
@@ -59,7 +59,7 @@ def _opened(file: BinaryIO) -> Image | None:
         return None
 
 
-def _orientation(picture: Image) -> int:
+def orientation_of(picture: Image) -> int:
     """Exif's orientation from 1 to 8; 1, upright, where there is none that makes sense."""
     from PIL import ExifTags
     from PIL.Image import Image

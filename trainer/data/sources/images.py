@@ -75,7 +75,7 @@ class ImageFolder(RawData):
         with reading(path, folder):
             classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
             classes = [name for name in classes if not name.startswith(".")]
-            by_class = {name: list(_images(folder / name)) for name in classes}
+            by_class = {name: list(image_files(folder / name)) for name in classes}
         if not train_size:
             _check_parts(path, folder, classes)
         if not classes:
@@ -87,27 +87,28 @@ class ImageFolder(RawData):
                 raise refuse(path, str(folder), rule, f"known endings: {' '.join(ENDINGS)}")
         files = [file for images in by_class.values() for file in images]
         labels = np.repeat(classes, [len(images) for images in by_class.values()])
-        size = self.size or self._size(path, files, train_size)
+        size = self.size or common_size(path, files, train_size)
         return RawPart(ImageFiles(files, size, self.channels, resize=self.size is not None), labels)
 
-    def _size(
-        self, path: str, files: Sequence[Path], train_size: tuple[int, ...] | None
-    ) -> tuple[int, int]:
-        """The size that all images have, by the headers of some of them."""
-        expected = train_size
-        first: Path | None = None
-        for i in np.linspace(0, len(files) - 1, min(len(files), SIZES_CHECKED)).astype(int):
-            with reading(path, files[i]):
-                size = dimensions(files[i])
-            if size is None:
-                raise refuse(path, str(files[i]), "is no image, or not a whole one", "remove it")
-            if expected is not None and size != expected:
-                others = f"{first} is" if first else "the training images are"
-                raise other_size(path, str(files[i]), size, expected, others)
-            first, expected = first or files[i], expected or size
-        assert expected is not None
-        height, width = expected
-        return height, width
+
+def common_size(
+    path: str, files: Sequence[Path], train_size: tuple[int, ...] | None
+) -> tuple[int, int]:
+    """The size that all images have, by the headers of some of them."""
+    expected = train_size
+    first: Path | None = None
+    for i in np.linspace(0, len(files) - 1, min(len(files), SIZES_CHECKED)).astype(int):
+        with reading(path, files[i]):
+            size = dimensions(files[i])
+        if size is None:
+            raise refuse(path, str(files[i]), "is no image, or not a whole one", "remove it")
+        if expected is not None and size != expected:
+            others = f"{first} is" if first else "the training images are"
+            raise other_size(path, str(files[i]), size, expected, others)
+        first, expected = first or files[i], expected or size
+    assert expected is not None
+    height, width = expected
+    return height, width
 
 
 class ImageFiles:
@@ -195,12 +196,12 @@ def _check_parts(path: str, folder: Path, names: Sequence[str]) -> None:
     raise refuse(path, str(folder), rule, " ".join(overrides))
 
 
-def _images(folder: Path) -> Iterator[Path]:
+def image_files(folder: Path, endings: Sequence[str] = ENDINGS) -> Iterator[Path]:
     """The images in a folder and in its subfolders, in the order of their names."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+            if name.lower().endswith(tuple(endings)) and not name.startswith("."):
                 yield Path(place, name)
 
 
