@@ -18,6 +18,7 @@ from trainer.models.dense import Mlp
 if TYPE_CHECKING:
     import keras
 
+    from trainer.data import Facts
     from trainer.scheduled.dials import Dials
 
 
@@ -26,18 +27,18 @@ class Normed(Mlp):
 
     kind: Literal["normed"] = "normed"
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import keras
 
         layers = keras.layers
         flow: list[Any] = [
-            keras.Input(shape, name="inputs"),
+            keras.Input(facts.shape, name="inputs"),
             layers.Flatten(name="flatten"),
             layers.Dense(16, name="dense"),
             layers.BatchNormalization(name="norm", momentum=0.9),
             layers.ReLU(name="relu"),
             layers.Dropout(0.25, name="drop"),
-            layers.Dense(outputs, name="logits"),
+            layers.Dense(facts.outputs, name="logits"),
         ]
         return keras.Sequential(flow, name="model")
 
@@ -47,15 +48,15 @@ class Noisy(Mlp):
 
     kind: Literal["noisy"] = "noisy"
 
-    def build(self, shape: tuple[int, ...], outputs: int, dials: Dials) -> keras.Model:
+    def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import keras
 
         layers = keras.layers
         flow: list[Any] = [
-            keras.Input(shape, name="inputs"),
+            keras.Input(facts.shape, name="inputs"),
             layers.Flatten(name="flatten"),
             layers.GaussianNoise(0.5, name="noise"),
-            layers.Dense(outputs, name="logits"),
+            layers.Dense(facts.outputs, name="logits"),
         ]
         return keras.Sequential(flow, name="model")
 

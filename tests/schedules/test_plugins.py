@@ -206,10 +206,11 @@ class Line(Model):
 
     kind: Literal["every_model"] = "every_model"
 
-    def build(self, shape, outputs, dials):
+    def build(self, facts, dials):
         import keras
 
-        layers = [keras.Input(shape, name="inputs"), keras.layers.Dense(outputs, name="line")]
+        end = keras.layers.Dense(facts.outputs, name="line")
+        layers = [keras.Input(facts.shape, name="inputs"), end]
         return keras.Sequential(layers, name="model")
 
 
