@@ -126,12 +126,14 @@ class Network:
         draws = Draws(experiment.run.seed, model)
         forward = Forward(model, facts, loss)
         with resting(model, frozen):
-            parts = loss.check_step(model, facts, dials, draws, each)
+            step_names = loss.check_step(model, facts, dials, draws, each)
             penalties = ["penalties"] if forward.penalties() else []
             groups = Groups(experiment.optimizer, model, dials, stateless=stateless)
+            if step_names.groups:
+                groups.follow(step_names.groups)
             ema = experiment.ema
             average = Average(ema, model.trainable_variables, dials) if ema else None
-        measured = (*loss.part_names(), *parts, *penalties)
+        measured = (*loss.part_names(), *step_names.parts, *penalties)
         step = tf.Variable(0, dtype=tf.int64, name="global_step")
         scaling = Scaling() if experiment.run.precision == "mixed_float16" else None
         return cls(

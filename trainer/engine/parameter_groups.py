@@ -9,7 +9,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from schedules.declaration import float32_fault, refuse, within
+from schedules.declaration import ABSENT, float32_fault, refuse, within
 
 from ..optimizers import Group, Optimizer, slots
 from ..scheduled.dials import Dial, Dials
@@ -30,8 +30,25 @@ class ParameterGroup:
     """Whether the weights are frozen at first."""
     rows: Literal["all", "same", "lazy"]
     """Which rows of a table an update touches; see `Optimizer.touches`."""
+    every: int
+    """Which updates change the weights: each whose number, counted from 1, this divides."""
 
-    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices]) -> None:
+    def apply(
+        self, gradients: Sequence[tf.Tensor | tf.IndexedSlices], step: tf.Tensor | int
+    ) -> None:
+        """Update number `step`, counted from 0, unless the weights wait for another."""
+
+        def update() -> tf.Tensor:
+            self._update(gradients)
+            return tf.constant(True)
+
+        if self.every == 1:
+            update()
+        else:
+            due = (step + 1) % self.every == 0
+            tf.cond(due, update, lambda: tf.constant(False))
+
+    def _update(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices]) -> None:
         """One update by the gradients of the weights."""
         pairs = list(zip(self.weights, gradients, strict=True))
         if any(self.is_by_rows(*pair) for pair in pairs):
@@ -74,6 +91,9 @@ class Groups:
             self._limit = dials.live("global_clipnorm", declared.global_clipnorm)
             declared = declared.model_copy(update={"global_clipnorm": None})
         group_of = _group_of(declared, names, [weight.path for weight in self._weights])
+        self._group_of = group_of
+        self._names = tuple(declared.groups)
+        self._has_losses = False
         self._resting = _resting(declared, names, group_of)
         self._groups = [
             _group(group, layer, share, weights, declared, dials, stateless)
@@ -82,24 +102,62 @@ class Groups:
             if (weights := [weight for weight in held if group_of[weight.path] == group])
         ]
 
+    def follow(self, losses: Sequence[str]) -> None:
+        """Lets the weights of each group follow the loss of its name.
+
+        Raises:
+            Refused: when a group has no loss, a loss no group, or a weight no group.
+        """
+        listed = ", ".join(losses)
+        for name in losses:
+            if name not in self._names:
+                rule = f"has none called {name}, which the step returns a loss for"
+                hint = f"optimizer.groups={{{name}: {{paths: ['…']}}}}"
+                raise refuse("optimizer.groups", ", ".join(self._names) or None, rule, hint)
+        for name in self._names:
+            if name not in losses:
+                rule = f"has no loss: the step returns those of {listed}"
+                raise refuse(f"optimizer.groups.{name}", ABSENT, rule, "return one for it, too")
+        for path, name in self._group_of.items():
+            if not name:
+                rule = f"leave out {path}, and a step that returns {listed} has no loss for it"
+                hint = f"optimizer.groups.{losses[-1]}.paths=['{path}', …]"
+                raise refuse("optimizer.groups", listed, rule, hint)
+        self._has_losses = True
+
+    def places(self, group: str | None, weights: Sequence[keras.Variable]) -> list[int]:
+        """The numbers of a group's weights among some `weights`; of them all for None."""
+        return [i for i, w in enumerate(weights) if group in (None, self._group_of[w.path])]
+
+    @property
+    def waits(self) -> bool:
+        """Whether some weights are changed by some of the updates alone."""
+        return any(group.every > 1 for group in self._groups)
+
     def apply(
-        self, gradients: Sequence[tf.Tensor], weights: Sequence[keras.Variable] | None = None
+        self,
+        gradients: Sequence[tf.Tensor],
+        weights: Sequence[keras.Variable] | None = None,
+        step: tf.Tensor | int = 0,
     ) -> None:
-        """One update of some `weights`, or all, by their gradients, within `dials.showing(row)`.
+        """Update number `step` of some `weights`, or all, within `dials.showing(row)`.
 
         A group that has none of them is not updated, nor is its count of updates.
         """
         weights = self._weights if weights is None else weights
         by_path = dict(zip((weight.path for weight in weights), gradients, strict=True))
         if self._limit is not None:
-            clipped, _ = tf.clip_by_global_norm(
-                list(by_path.values()), tf.convert_to_tensor(self._limit, tf.float32)
-            )
-            by_path = dict(zip(by_path, clipped, strict=True))
+            limit = tf.convert_to_tensor(self._limit, tf.float32)
+            # A norm over gradients of different losses would mean nothing.
+            for name in self._names if self._has_losses else (None,):
+                paths = [weights[i].path for i in self.places(name, weights)]
+                if paths:
+                    clipped, _ = tf.clip_by_global_norm([by_path[path] for path in paths], limit)
+                    by_path |= zip(paths, clipped, strict=True)
         for group in self._groups:
             # A group is whole or not there.
             if group.weights[0].path in by_path:
-                group.apply([by_path[weight.path] for weight in group.weights])
+                group.apply([by_path[weight.path] for weight in group.weights], step)
 
     def lazy_rows(
         self,
@@ -133,8 +191,9 @@ class Groups:
         return [weight for name in frozen for weight in self._resting[name]]
 
     def applied(self) -> list[keras.Variable]:
-        """The count of updates of each optimizer whose weights are never frozen."""
-        return [group.optimizer.iterations for group in self._groups if not group.thaws]
+        """The count of updates of each optimizer that makes every update."""
+        steady = (group for group in self._groups if not group.thaws and group.every == 1)
+        return [group.optimizer.iterations for group in steady]
 
     def averages(self) -> list[tf.Tensor] | None:
         """What is learnt, in the order of the weights, where that is averages that a rule keeps."""
@@ -241,7 +300,8 @@ def _group(
     optimizer = own.build(live, stateless=True) if stateless else own.build(live)
     optimizer.build(weights)
     thaws = settings.frozen_until is not None
-    return ParameterGroup(_joined(group, layer), weights, optimizer, thaws, own.touches())
+    label, every = _joined(group, layer), settings.every
+    return ParameterGroup(label, weights, optimizer, thaws, own.touches(), every)
 
 
 def _joined(*names: str) -> str:

@@ -256,7 +256,12 @@ class Program:
         """The loss, and whether it and all gradients are finite."""
         with self.network.dials.showing(row):
             before = self.input_statistics()
-            return self.finish_update(*self._checked_gradients(feed_args, i), before)
+            loss_and_gradients, sound = self._checked_gradients(feed_args, i)
+            return self.finish_update(loss_and_gradients, sound, before, self.step_of(i))
+
+    def step_of(self, i: tf.Tensor) -> tf.Tensor:
+        """Which of all updates the `i`-th of a call is."""
+        return self.network.global_step + tf.cast(i, tf.int64)
 
     def input_statistics(self) -> list[tf.Tensor]:
         """The values that a model keeps of its inputs, such as their mean."""
@@ -264,7 +269,11 @@ class Program:
         return [tf.identity(w.value) for w in self.network.statistics]
 
     def finish_update(
-        self, loss_and_gradients: Sequence[tf.Tensor], sound: tf.Tensor, before: Sequence[tf.Tensor]
+        self,
+        loss_and_gradients: Sequence[tf.Tensor],
+        sound: tf.Tensor,
+        before: Sequence[tf.Tensor],
+        step: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Makes the update by a loss and gradients, unless they are not `sound`.
 
@@ -275,7 +284,7 @@ class Program:
         def apply() -> tf.Tensor:
             trained = self.network.model.trainable_variables
             groups, average = self.network.groups, self.network.average
-            groups.apply(gradients, trained)
+            groups.apply(gradients, trained, step)
             if average:
                 average.update(trained, groups.lazy_rows(gradients, trained))
             return sound
@@ -329,7 +338,7 @@ class Program:
     ) -> list[tf.Tensor]:
         """The mean loss over a batch, and the gradients of its `scale`-fold, in micro-batches."""
         parts = self._micro_batches
-        first = (self.network.global_step + tf.cast(i, tf.int64)) * parts
+        first = self.step_of(i) * parts
         if parts == 1:
             batch = self._feed.batch(feed_args, i, 0, 1)
             return self.batch_loss_and_gradients(batch, first, scale)
@@ -360,11 +369,17 @@ class Program:
         turned = self.turns and self.fused and "CPU" in self.network.global_step.device
         draws = self.network.draws.keyed("update", number, fused=self.fused)
         with drawing(fused=self.fused), draws, products(turned=turned):
-            loss, parts = self.network.loss.step(self.network.forward, batch, dials)
-            scaled = loss if scale is None else loss * scale
+            loss, parts, by_group = self.network.loss.step(self.network.forward, batch, dials)
         # A step of the user's own may leave some weight out.
         unused = tf.UnconnectedGradients.ZERO
-        gradients = tf.gradients(scaled, weights, unconnected_gradients=unused)
+        gradients: list[Any] = [None] * len(weights)
+        each: list[tuple[str | None, Any]] = [*by_group.items()] or [(None, loss)]
+        for name, one in each:
+            places = self.network.groups.places(name, model.trainable_variables)
+            scaled, own = one if scale is None else one * scale, [weights[i] for i in places]
+            found = tf.gradients(scaled, own, unconnected_gradients=unused) if own else []
+            for i, gradient in zip(places, found, strict=True):
+                gradients[i] = gradient
         dense = self.dense or self.fused  # XLA wants to know how many ids differ: a shape
         if names := self.network.measured:
             # Frozen weights have no penalties.

@@ -124,7 +124,7 @@ class ReplicatedProgram(Program):
             self._parts, self._replicas.devices, gradients, before, strict=True
         ):
             with tf.device(device), part.network.dials.showing(row):
-                part.finish_update([loss, *mine], sound, was)
+                part.finish_update([loss, *mine], sound, was, self.step_of(i))
         return loss, sound
 
     def _agreed(

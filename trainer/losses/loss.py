@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -43,6 +44,17 @@ class Measured(NamedTuple):
     """The number that is made small."""
     parts: dict[str, tf.Tensor]
     """Other numbers of the batch by the names that rows give them, such as parts of the loss."""
+    by_group: Mapping[str, tf.Tensor] = MappingProxyType({})
+    """What each group of weights makes small, where they differ; `loss` is then their sum."""
+
+
+class StepNames(NamedTuple):
+    """What a user's function returns, by name."""
+
+    parts: tuple[str, ...] = ()
+    """The numbers that rows have besides the loss."""
+    groups: tuple[str, ...] = ()
+    """The groups of weights with a loss of their own."""
 
 
 class Forward(Protocol):
@@ -156,15 +168,13 @@ class Loss(Kind, family=True):
 
     def check_step(
         self, model: keras.Model, facts: Facts, dials: Dials, draws: Draws, batch_size: int
-    ) -> tuple[str, ...]:
+    ) -> StepNames:
         """Checks what a user's function in `step` returns, without any effect on the model.
-
-        Returns the names of the parts that it measures besides the loss.
 
         Raises:
             Refused: when the function raises, or returns no loss of this model.
         """
-        return ()
+        return StepNames()
 
     def driven(self, *path: str) -> dict[str, Driven]:
         """What a schedule drives of it, by its name on the tape; the loss stands at `path`."""

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from types import CodeType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import PrivateAttr
 
+from schedules import Schedule
 from schedules.declaration import ABSENT, refuse
 from schedules.declaration.functions import CODE_ERRORS, CallsFunction
 
@@ -19,8 +20,9 @@ from ..data import Facts
 from ..data.facts import Feature
 from ..data.feeds.batch import Batch
 from ..data.trees import Tree
+from ..scheduled.fields import Bounds, Driven, Value
 from .auto import Auto
-from .loss import Forward, Loss, Measured, Outputs
+from .loss import Forward, Loss, Measured, Outputs, StepNames
 
 if TYPE_CHECKING:
     import keras
@@ -39,12 +41,45 @@ class _StepLoss(Loss):
     evaluated: Loss | None = None
     """The loss of evaluations, by which runs that learn differently can be compared; null for what
     the function returns."""
+    values: dict[str, Annotated[Value, Bounds()]] = {}  # noqa: RUF012  # pydantic copies a default
+    """Numbers or schedules for a function that takes `values`, a dict of them; in evaluations those
+    that a schedule drives are 1."""
     _shown: Loss | None = PrivateAttr(default=None)
     """What tells predictions from outputs, where those are compared with labels."""
 
+    @property
     @abstractmethod
-    def call_function(self, model: keras.Model, batch: tuple[Any, ...], *, training: bool) -> Any:
-        """Returns what the user's function returns."""
+    def function_and_settings(self) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The user's function, and what it gets by name."""
+
+    def call_function(
+        self, model: keras.Model, batch: tuple[Any, ...], dials: Dials | None, *, training: bool
+    ) -> Any:
+        """Returns what the user's function returns; `dials` show the values while it trains."""
+        function, settings = self.function_and_settings
+        if takes(function, "training"):
+            settings = {"training": training, **settings}
+        if takes(function, "values"):
+            values = {
+                name: 1.0
+                if dials is None and isinstance(value, Schedule)
+                else dials.live(f"loss_value_{name}", value)
+                if dials is not None
+                else value
+                for name, value in self.values.items()
+            }
+            settings = {
+                "values": {n: tf_number(value) for n, value in values.items()},
+                **settings,
+            }
+        return function(model, batch, **settings)
+
+    def driven(self, *path: str) -> dict[str, Driven]:
+        return {
+            f"loss_value_{name}": Driven((*path, "values", name), value, Bounds())
+            for name, value in self.values.items()
+            if isinstance(value, Schedule)
+        }
 
     @property
     @abstractmethod
@@ -83,13 +118,13 @@ class _StepLoss(Loss):
     def step(self, forward: Forward, batch: Batch, dials: Dials) -> Measured:
         import tensorflow as tf
 
-        returned = self.call_function(forward.model, batch.arrays(), training=True)
-        losses, parts = _loss_and_parts(returned)
-        return Measured(tf.reduce_mean(losses), parts)
+        returned = self.call_function(forward.model, batch.arrays(), dials, training=True)
+        losses, parts, by_group = _loss_and_parts(returned)
+        return Measured(tf.reduce_mean(losses), parts, by_group)
 
     def check_step(
         self, model: keras.Model, facts: Facts, dials: Dials, draws: Draws, batch_size: int
-    ) -> tuple[str, ...]:
+    ) -> StepNames:
         import tensorflow as tf
 
         def spec(feature: Feature) -> tf.TensorSpec:
@@ -99,20 +134,28 @@ class _StepLoss(Loss):
         batch = Batch(facts.inputs, facts.labels).map(spec)._replace(weights=weights).arrays()
         variables = [weight.value for weight in model.trainable_variables]
 
-        def differentiated(*batch: Any) -> tuple[Any, Any, list[Any]]:
+        def differentiated(*batch: Any) -> tuple[Any, Any, Any, list[Any]]:
             row, drawing = tf.ones([len(dials.names)]), draws.keyed("update", 0, fused=False)
             with tf.GradientTape() as tape, dials.showing(row), drawing:
                 tape.watch(variables)
-                loss, parts = _loss_and_parts(self.call_function(model, batch, training=True))
+                returned = self.call_function(model, batch, dials, training=True)
+                loss, parts, by_group = _loss_and_parts(returned)
             floats = loss.dtype.is_floating
             gradients = tape.gradient(loss, variables) if floats else []
-            return loss, parts, [gradient for gradient in gradients if gradient is not None]
+            return (
+                loss,
+                parts,
+                dict(by_group),
+                [gradient for gradient in gradients if gradient is not None],
+            )
 
         field, name = self.function_field
         try:
             # Only traced, never run: the model's variables stay as they are.
             traced = tf.function(differentiated, autograph=False)
-            loss, parts, gradients = traced.get_concrete_function(*batch).structured_outputs
+            loss, parts, by_group, gradients = traced.get_concrete_function(
+                *batch
+            ).structured_outputs
         except CODE_ERRORS as error:  # whatever the user's function raises
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             rule = f"raised {type(error).__name__}: {lines[-1] if lines else ''}"
@@ -124,8 +167,13 @@ class _StepLoss(Loss):
             rule = f"returned {loss.dtype.name} of shape {loss.shape} for a batch of {batch_size}"
             hint = "return one float for the batch, or one for each example"
             raise refuse(f"loss.{field}", name, rule, hint)
+        own = {f"loss_{name}" for name in by_group}
         for part, value in parts.items():
-            if not part.isidentifier() or part in TAKEN or value.shape.rank != 0:
+            if (
+                (not part.isidentifier() and part not in own)
+                or part in TAKEN
+                or value.shape.rank != 0
+            ):
                 rule = f"returned {part!r} of shape {value.shape} beside the loss"
                 hint = f"numbers by names, other than {', '.join(TAKEN)}"
                 raise refuse(f"loss.{field}", name, rule, hint)
@@ -133,7 +181,7 @@ class _StepLoss(Loss):
             rule = "returned what hangs on none of the model's weights"
             hint = "call the model that it is given, with training=True"
             raise refuse(f"loss.{field}", name, rule, hint)
-        return tuple(parts)
+        return StepNames(tuple(parts), tuple(by_group))
 
     def training(self, outputs: tf.Tensor, labels: tf.Tensor, dials: Dials) -> tf.Tensor:
         raise TypeError("a step makes outputs of its own")
@@ -150,8 +198,8 @@ class _StepLoss(Loss):
 
         if self.evaluated is not None:
             return self.evaluated.judged(forward, outputs, batch, real)
-        returned = self.call_function(forward.model, batch.arrays(), training=False)
-        losses, parts = _loss_and_parts(returned)
+        returned = self.call_function(forward.model, batch.arrays(), None, training=False)
+        losses, parts, _ = _loss_and_parts(returned)
         # A number for the whole batch is that of each of its examples, as far as one can tell.
         sums = {name: value * real for name, value in parts.items()}
         own = losses[:real] if losses.shape.rank else losses
@@ -172,21 +220,38 @@ TAKEN = ("loss", "sum", "count", "step", "epoch", "updates_per_second")
 """Names that rows have already."""
 
 
-def _loss_and_parts(returned: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """The loss in float32, and the numbers that a function returned beside it."""
+def _loss_and_parts(
+    returned: Any,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor], Mapping[str, tf.Tensor]]:
+    """The loss in float32, the numbers that a function returned beside it, and the groups' losses.
+
+    Of several losses the first is the sum, and each is a number of its own, `loss_NAME`.
+    """
     import tensorflow as tf
 
     loss, parts = returned if isinstance(returned, tuple) else (returned, {})
+    parts = {name: tf.cast(value, tf.float32) for name, value in parts.items()}
+    if isinstance(loss, Mapping):
+        by_group = {n: tf.reduce_mean(tf.cast(one, tf.float32)) for n, one in loss.items()}
+        own = {f"loss_{name}": one for name, one in by_group.items()}
+        return tf.add_n(list(by_group.values())), {**own, **parts}, by_group
     loss = tf.convert_to_tensor(loss)
     if loss.dtype.is_floating:
         loss = tf.cast(loss, tf.float32)
-    return loss, {name: tf.cast(value, tf.float32) for name, value in parts.items()}
+    return loss, parts, {}
 
 
-def knows_training(function: Callable[..., Any]) -> bool:
-    """Whether a function can be told that it evaluates: it takes `training`."""
+def tf_number(value: Any) -> tf.Tensor:
+    """A number, or what stands for one, in float32."""
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(value, tf.float32)
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has an argument of that name, such as `training`."""
     try:
-        return "training" in inspect.signature(function).parameters
+        return name in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
 
@@ -197,7 +262,10 @@ class Step(CallsFunction, _StepLoss):
     `call(model, (inputs, labels))` runs the network as often as it likes, with
     `model(inputs, training=True)`, and returns one loss for the batch or one for each example, of
     which the mean is taken. It may return a pair, of the loss and of other numbers by name, which
-    rows then have: `return loss, {"kl": kl}`. Where examples have weights, the batch is
+    rows then have: `return loss, {"kl": kl}`. Several networks have a loss each, by the names of
+    `optimizer.groups`: `return {"generator": g, "discriminator": d}`. A group's weights then follow
+    their own loss alone, whose gradients alone count for its `global_clipnorm`; the loss of rows is
+    the sum, and each is `loss_NAME`. Where examples have weights, the batch is
     `(inputs, labels, weights)`. It is TensorFlow (or `keras.ops`) code, traced once. Updates, live
     values, clipping, groups, averages and micro-batches (with parts of a batch) are those of any
     loss. Losses that layers add, such as regularizers, count only if the function adds them:
@@ -217,9 +285,9 @@ class Step(CallsFunction, _StepLoss):
         _ = self.function  # imports it
         return super().for_data(facts)
 
-    def call_function(self, model: keras.Model, batch: tuple[Any, ...], *, training: bool) -> Any:
-        told = {"training": training} if knows_training(self.function) else {}
-        return self.function(model, batch, **told, **self.kwargs)
+    @property
+    def function_and_settings(self) -> tuple[Callable[..., Any], dict[str, Any]]:
+        return self.function, dict(self.kwargs)
 
     @property
     def function_field(self) -> tuple[str, str]:
@@ -261,14 +329,16 @@ class GivenStep(_StepLoss):
             inner = type(inner)  # an object that can be called
         digest = sha256(f"{_source(inner)}{settings}".encode()).hexdigest()
         name = f"{inner.__module__}:{inner.__qualname__}"
-        given = cls.declared({"name": name, "digest": digest, "evaluated": evaluated})
+        values = declared.values if isinstance(declared, _StepLoss) else {}
+        given = cls.declared(
+            {"name": name, "digest": digest, "evaluated": evaluated, "values": values}
+        )
         given._function = function
         return given
 
-    def call_function(self, model: keras.Model, batch: tuple[Any, ...], *, training: bool) -> Any:
-        if knows_training(self._function):
-            return self._function(model, batch, training=training)
-        return self._function(model, batch)
+    @property
+    def function_and_settings(self) -> tuple[Callable[..., Any], dict[str, Any]]:
+        return self._function, {}
 
     def check(self) -> None:
         """Checks whether the function is here.

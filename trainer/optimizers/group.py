@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from schedules import Schedule
-from schedules.declaration import Declaration, Problem
+from schedules.declaration import Declaration, Problem, Whole
 from schedules.kinds.piecewise import PiecewiseConstant
 from schedules.schedule import Length
 
@@ -42,6 +42,9 @@ class Group(Declaration):
     """The factor on the experiment's learning rate."""
     frozen_until: Length | None = None
     """How long its weights stay as they are; null for not at all."""
+
+    every: Annotated[Whole, Field(ge=1)] = 1
+    """Which updates change its weights: each with a number, counted from 1, that this divides."""
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class VectorizedProgram:
         self.value_count = len(network.dials.names)
         """How many scheduled values a row has."""
         self._feed = feed
+        if network.groups.waits:
+            raise ValueError("groups that are updated every few updates go by each run's own step")
         network.draws.is_shared = True
         self._program = _NetworkProgram(network, feed, compiled, longest, micro_batches)
         self._update_all = tf.function(
