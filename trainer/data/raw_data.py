@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 from typing import Annotated, Any, NamedTuple
@@ -17,16 +17,17 @@ from schedules.declaration import ABSENT, Problem, Whole, refuse
 
 from .column import Prepared
 from .data import Data
-from .examples import Examples, Split
+from .examples import Split
 from .facts import Facts, Feature
 from .files import input_shape
 from .held_out import HeldOut, RowIndex
 from .input_preparation import Normalise, fit_input
-from .inputs import Inputs, Subset
+from .inputs import Inputs
 from .labels import Labels, Task, read_labels
-from .on_disk import Stored
 from .preparation import Preparation
 from .raw_part import RawPart as RawPart  # read by whoever reads raw data
+from .raw_part import check_part
+from .read_part import ReadPart
 from .streams.streamed import RawStream, Streamed
 from .trees import Tree, leaves, map_tree, named_leaves
 
@@ -134,7 +135,7 @@ class RawData(Data):
             unread = [one.preparation for one in leaves(labels) if one.preparation is not None]
             size += sum(prod(one.shape) for one in unread)
         streams = self.streams(sum(len(part) for part in raw.parts) * size)
-        parts = [_Part.of(raw.parts[i], labels, i, streams=streams) for i in range(len(raw.parts))]
+        parts = [ReadPart.of(part, labels, i, streams=streams) for i, part in enumerate(raw.parts)]
         if row_indices is not None:
             parts = [parts[0].rows(row_index) for row_index in row_indices]
         names = None if labels is None else map_tree(lambda one: one.names, labels)
@@ -169,10 +170,10 @@ class RawData(Data):
             preparation = Preparation(fitted, names, raw.columns)
         streamed = Streamed(stream, facts, labels, preparation)
         assert raw.test is not None
-        test = _Part.of(raw.test, labels, 1, streams=False).prepared(
+        test = ReadPart.of(raw.test, labels, 1, streams=False).prepared(
             preparation, labels, streams=False
         )
-        sample = _Part.of(raw.train, labels, 0, streams=False)
+        sample = ReadPart.of(raw.train, labels, 0, streams=False)
         if sample.labels is not None:  # without those of the tests, which were looked at together
             sample = replace(sample, labels=map_tree(lambda y: y[: len(raw.train)], sample.labels))
         return Split(
@@ -200,7 +201,7 @@ class RawData(Data):
         """
         raw = self.read()
         for name, part in zip(("train", "test"), raw.parts, strict=False):
-            _check_part(name, part, raw.train)
+            check_part(name, part, raw.train)
         labels = None if raw.train.labels is None else self._labels(raw)
         if raw.stream is not None:
             self._check_stream(raw.stream)
@@ -294,51 +295,6 @@ class RawData(Data):
         return Feature(stored or (1,), "int32" if ids else "float32")
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A part of the examples whose labels are read, before its inputs are prepared."""
-
-    inputs: Tree[Inputs]
-    labels: Tree[Inputs] | None
-    weights: NDArray[np.float32] | None
-
-    @classmethod
-    def of(cls, raw: RawPart, labels: Tree[Labels] | None, number: int, *, streams: bool) -> _Part:
-        inputs = map_tree(lambda x: _loaded(x, streams=streams), raw.inputs)
-        read = None
-        if labels is not None:
-            read = map_tree(lambda one: _loaded(one.parts[number], streams=streams), labels)
-        weights = None if raw.weights is None else raw.weights.astype(np.float32)
-        return cls(inputs, read, weights)
-
-    def __len__(self) -> int:
-        return len(leaves(self.inputs)[0])
-
-    def rows(self, row_index: NDArray[np.int64]) -> _Part:
-        """Some of the examples."""
-        return _Part(
-            map_tree(lambda x: Subset(x, row_index), self.inputs),
-            None if self.labels is None else map_tree(lambda y: _rows(y, row_index), self.labels),
-            None if self.weights is None else self.weights[row_index],
-        )
-
-    def prepared(
-        self, preparation: Preparation, labels: Tree[Labels] | None, *, streams: bool
-    ) -> Examples:
-        """The examples with their arrays prepared, or to be prepared as they are read."""
-
-        def prepared(one: Prepared | None, array: Inputs) -> Any:
-            if one is None:
-                return array
-            return Stored(array, one) if streams else one.apply(array[:])
-
-        inputs = map_tree(prepared, preparation.inputs, self.inputs)
-        if self.labels is None or labels is None:
-            return Examples(inputs, inputs, self.weights)
-        own_labels = map_tree(lambda one, y: prepared(one.preparation, y), labels, self.labels)
-        return Examples(inputs, own_labels, self.weights)
-
-
 def _stratifies(labels: Tree[Labels] | None) -> NDArray[np.int32] | None:
     """The classes of the training examples, where there is one label and it is one class."""
     if labels is None or isinstance(labels, Mapping):
@@ -346,11 +302,6 @@ def _stratifies(labels: Tree[Labels] | None) -> NDArray[np.int32] | None:
     if labels.classes is None or len(labels.parts[0].shape) > 1:
         return None
     return np.asarray(labels.parts[0][:]).astype(np.int32)
-
-
-def _rows(array: Inputs, row_index: NDArray[np.int64]) -> Inputs:
-    """Some rows: of an array a copy, of what is read on demand still unread."""
-    return array[row_index] if isinstance(array, np.ndarray) else Subset(array, row_index)
 
 
 def _joined_labels(first: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
@@ -374,66 +325,3 @@ def _paths(path: str, tree: Tree[Any]) -> Tree[str]:
 def _names_of(tree: Tree[Any]) -> Tree[str]:
     """The name of each leaf."""
     return {name: name for name in tree} if isinstance(tree, Mapping) else ""
-
-
-def _loaded(inputs: Inputs, *, streams: bool) -> Inputs:
-    """The inputs in memory, or unread where they stream and can be read in parts."""
-    if streams and not getattr(inputs, "reads_whole", False):
-        return inputs
-    return np.asanyarray(inputs[:])
-
-
-def _check_part(name: str, part: RawPart, train: RawPart) -> None:
-    """Checks that a part has a label for each input, and numbers of the training part's shape."""
-    trees = [("inputs", part.inputs), ("labels", part.labels), ("weights", part.weights)]
-    counts = {
-        (f"{what} {leaf}" if leaf else what): len(array)
-        for what, tree in trees
-        if tree is not None
-        for leaf, array in named_leaves(tree)
-    }
-    if 0 in counts.values():
-        raise refuse(name, ABSENT, "has no examples")
-    if len(set(counts.values())) > 1:
-        listed = " and ".join(f"{count} {what}" for what, count in counts.items())
-        raise refuse(name, ABSENT, f"has {listed}", "give each input one label")
-    for what, of_part, of_train in (
-        ("inputs", part.inputs, train.inputs),
-        ("labels", part.labels, train.labels),
-        ("weights", part.weights, train.weights),
-    ):
-        here, there = _names(of_part), _names(of_train)
-        if here != there:
-            listed, train_listed = ", ".join(here) or "none", ", ".join(there) or "none"
-            rule = f"has the {what} {listed}, and train has {train_listed}"
-            raise refuse(name, ABSENT, rule)
-    for leaf, inputs in named_leaves(part.inputs):
-        first = dict(named_leaves(train.inputs))[leaf]
-        what = f"inputs {leaf}" if leaf else "inputs"
-        if inputs.dtype.kind not in "biufOSU":
-            rule = f"has {what} of type {inputs.dtype}, and must have numbers"
-            raise refuse(name, ABSENT, rule)
-        if inputs.shape[1:] != first.shape[1:]:
-            shape, train_shape = list(inputs.shape[1:]), list(first.shape[1:])
-            raise refuse(name, ABSENT, f"has {what} of shape {shape}, and train has {train_shape}")
-        if 0 in inputs.shape:
-            raise refuse(name, ABSENT, f"has {what} of shape {list(inputs.shape[1:])}: no numbers")
-    if part.weights is not None:
-        _check_weights(name, part.weights)
-
-
-def _names(tree: Tree[Any] | None) -> list[str]:
-    return [] if tree is None else sorted(name or "one" for name, _ in named_leaves(tree))
-
-
-def _check_weights(name: str, weights: NDArray[Any]) -> None:
-    """Checks that every example has a weight from 0 on, and some have one above."""
-    if weights.ndim != 1 or weights.dtype.kind not in "biuf":
-        rule = f"has weights of type {weights.dtype} and shape {list(weights.shape[1:])}"
-        raise refuse(name, ABSENT, rule, "one number for each example")
-    unfit = ~(np.isfinite(weights) & (weights >= 0))
-    if unfit.any():
-        i = int(unfit.argmax())
-        raise refuse(name, ABSENT, f"has the weight {weights[i]} in example {i}", "from 0 on")
-    if not weights.any():
-        raise refuse(name, ABSENT, "has weights that are all 0, from which nothing is learnt")
