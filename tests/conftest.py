@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 from collections.abc import Iterator
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -20,6 +21,9 @@ settings.load_profile("here")
 # What runs find out about the machine is no business of the user's cache, nor that of the tests'.
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="cache-of-tests-")
 atexit.register(rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+# Whoever starts the tests in the background may have Ctrl-C ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -123,7 +123,7 @@ def _without_secrets(names: tuple[str, ...], value: Any) -> Any:
     if isinstance(value, str) and names[-3:-1] == ("sweeper", "params"):
         # What a sweep or a search tries is written as on the command line.
         [moved] = with_secrets_in_environment([f"{names[-1]}={value}"])
-        return moved.partition("=")[2]
+        return moved.removeprefix(f"{names[-1]}=")  # a key may have a sign of its own
     if is_secret_value(names, value) and "${" not in str(value):
         return _moved(names, value)
     return _without_logins(names, value) if isinstance(value, str) else value
