@@ -17,6 +17,8 @@ class Counting:
 
     size, longest, value_count, skips_nonfinite = 3, 100, 1, False
 
+    measured = ()
+
     def __init__(self) -> None:
         self.calls: list[tuple[int, list[bool]]] = []
         self.breaks: set[int] = set()
@@ -61,7 +63,7 @@ def test_one_call_serves_all_and_nobody_idles(lanes: Any) -> None:
     def run(lane: int, counts: tuple[int, ...]) -> list[float]:
         step, last = 0, []
         for count in counts:
-            losses, finite = lanes.update(lane, ones(count), step)
+            losses, finite, _ = lanes.update(lane, ones(count), step)
             assert len(losses) == count
             assert finite.all()
             step += count
@@ -82,7 +84,7 @@ def test_whoever_is_not_finite_hears_of_it_and_the_others_go_on(lanes: Any) -> N
     lanes._program.breaks = {102}
 
     def run(lane: int) -> int:
-        losses, finite = lanes.update(lane, ones(5), 0)
+        losses, finite, _ = lanes.update(lane, ones(5), 0)
         lanes.leave(lane)
         return len(losses) if finite.all() else -len(losses)
 
@@ -97,7 +99,7 @@ def test_an_evaluation_comes_before_the_updates_that_others_wait_for(lanes: Any)
         return found
 
     def work(lane: int) -> Any:
-        losses, _ = lanes.update(lane, ones(2), 0)
+        losses, *_ = lanes.update(lane, ones(2), 0)
         lanes.leave(lane)
         return losses.tolist()
 

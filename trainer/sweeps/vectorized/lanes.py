@@ -101,7 +101,7 @@ class Lanes:
 
     def update(self, lane: int, table: NDArray[np.float32], step: int) -> Updates:
         """Makes updates in one lane; returns when they are made, or one was not finite."""
-        return self._wait_for(lane, Request(table, step)).updates(self._program.network.measured)
+        return self._wait_for(lane, Request(table, step)).updates(self._program.measured)
 
     def evaluate(self, lane: int) -> dict[str, float]:
         """The loss and metrics of one lane's network over all test examples."""

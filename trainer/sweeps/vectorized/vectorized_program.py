@@ -104,6 +104,11 @@ class VectorizedProgram:
         return Counter()
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """What updates tell besides the loss, by the names of rows."""
+        return self.network.measured
+
+    @property
     def traces(self) -> int:
         """How often the updates were traced, which is once."""
         return int(self._update_all.experimental_get_tracing_count())
