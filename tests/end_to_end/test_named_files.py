@@ -91,8 +91,6 @@ def no_end_is_a_failure() -> Iterator[None]:
 @pytest.mark.parametrize("what", NO_FILES)
 @pytest.mark.parametrize("named", NAMED)
 def test_what_is_no_file_is_refused_by_name(named: str, what: str, tmp_path: Path) -> None:
-    if "parquet" in named:
-        pytest.importorskip("pyarrow")
     suffix, read = NAMED[named]
     file = tmp_path / f"named-file{suffix}"
     NO_FILES[what](file)

@@ -51,12 +51,12 @@ def check_given_model(model: keras.Model, experiment: Experiment, *, has_step: b
     """
     problems = [] if has_step else list(_overridden(model))
     if model.compiled:
-        told = _compile_config(model)
+        compiled = _compile_config(model)
         if not problems and not has_step:
-            problems += _loss(told.get("loss"), experiment)
-        problems += _optimizer(told.get("optimizer"), experiment)
-        problems += _metrics(told.get("metrics"), experiment)
-        problems += _metrics(told.get("weighted_metrics"), experiment)
+            problems += _loss(compiled.get("loss"), experiment)
+        problems += _optimizer(compiled.get("optimizer"), experiment)
+        problems += _metrics(compiled.get("metrics"), experiment)
+        problems += _metrics(compiled.get("weighted_metrics"), experiment)
     if problems:
         raise Refused(problems)
 

@@ -19,12 +19,7 @@ def frozen_weights(names: WeightNames, globs: Sequence[str]) -> list[keras.Varia
     Raises:
         Refused: when a glob means none, or nothing is left to train.
     """
-    frozen: dict[int, keras.Variable] = {}
-    for glob in globs:
-        meant = names.under(glob)
-        if not meant:
-            raise refuse("model.frozen", glob, "means no weight and no layer", names.some())
-        frozen |= {id(weight): weight for weight in meant}
+    frozen = names.named_by("model.frozen", globs)
     training = [weight for weight in names.weights if weight.trainable]
     if frozen and all(id(weight) in frozen for weight in training):
         rule = f"leaves no weight to train, of {len(training)}"

@@ -78,7 +78,8 @@ def begin(model: keras.Model, declared: InitialWeights) -> Beginning:
         Refused: when there is none to take, or one has another shape and nothing declares that.
     """
     source, names = declared.read(), WeightNames(model)
-    fresh, resized = _meant(names, declared, "fresh"), _meant(names, declared, "resized")
+    fresh = names.named_by(f"{WHERE}.fresh", declared.fresh)
+    resized = names.named_by(f"{WHERE}.resized", declared.resized)
     found = _found(model, names, source)
     begun, unfit = [], []
     for weight in names.weights:
@@ -110,17 +111,6 @@ def begin(model: keras.Model, declared: InitialWeights) -> Beginning:
     used = {found[id(w)] for w in names.weights if id(w) in found and id(w) not in fresh}
     unused = [key for key in source.arrays if key not in used and "seed_generator" not in key]
     return Beginning(declared.path, source.digest, begun, unused)
-
-
-def _meant(names: WeightNames, declared: InitialWeights, field: str) -> set[int]:
-    """The weights that the globs of a field mean, by their identities."""
-    meant: set[int] = set()
-    for glob in getattr(declared, field):
-        weights = names.under(glob)
-        if not weights:
-            raise refuse(f"{WHERE}.{field}", glob, "means no weight and no layer", names.some())
-        meant |= {id(weight) for weight in weights}
-    return meant
 
 
 def _found(model: keras.Model, names: WeightNames, source: Source) -> dict[int, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 import keras
+
+from schedules.declaration import refuse
 
 from ..models.initial_weights import LayerNames
 from ..optimizers import matches
@@ -59,6 +61,20 @@ class WeightNames:
                 for above in _above(name)
             )
         ]
+
+    def named_by(self, field: str, globs: Iterable[str]) -> dict[int, keras.Variable]:
+        """The weights that the globs of a field mean, by their identities.
+
+        Raises:
+            Refused: when a glob means none.
+        """
+        named: dict[int, keras.Variable] = {}
+        for glob in globs:
+            weights = self.under(glob)
+            if not weights:
+                raise refuse(field, glob, "means no weight and no layer", self.some())
+            named |= {id(weight): weight for weight in weights}
+        return named
 
     def some(self, paths: Sequence[str] | None = None) -> str:
         """A few of the weights, by their addresses, as a hint lists them."""

@@ -151,10 +151,10 @@ class Mailbox:
 def _is_answer(answer: Any) -> bool:
     if not isinstance(answer, dict):
         return False
-    told = answer.get("told")
+    lines = answer.get("told")
     carried_out = (
         type(answer.get("step")) is int
-        and isinstance(told, list)
-        and all(isinstance(line, str) for line in told)
+        and isinstance(lines, list)
+        and all(isinstance(line, str) for line in lines)
     )
     return isinstance(answer.get("refused"), str) or carried_out
