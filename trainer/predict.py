@@ -7,20 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from schedules.declaration import Refused, refuse, within
 from schedules.interrupt import exiting_when_interrupted
 
-from .commands.predict import (
-    FORMATS,
-    PARTS,
-    _among,
-    _compare,
-    predict,
-    predict_raw,
-    save_unlabelled,
-)
+from .commands.predict import PARTS, check_option, check_same_facts, predict, predict_raw
+from .commands.predicted import FORMATS, save_unlabelled
 from .commands.restored import Restored, declared
 from .config.allow_code import is_typed_permission
 from .data import Preparation
@@ -33,9 +26,6 @@ from .models.exports import Weights
 from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
 from .runs.terminal import lenient_streams
-
-if TYPE_CHECKING:
-    pass
 
 
 @exiting_when_interrupted()
@@ -56,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--part", default="test", help="test, train or all (%(default)s)")
     parser.add_argument(
-        "--output", type=Path, default=Path("predictions.csv"), help=".csv or .npy (%(default)s)"
+        "--output",
+        type=Path,
+        default=Path("predictions.csv"),
+        help=".csv, .npy or .npz (%(default)s)",
     )
     options = parser.parse_intermixed_args(arguments)
     try:
@@ -72,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, output: Path) -> int:
-    _among("--weights", weights, (None, *get_args(Weights)))
-    _among("--part", part, PARTS)
-    _among("--output", output.suffix, FORMATS)
+    check_option("--weights", weights, (None, *get_args(Weights)))
+    check_option("--part", part, PARTS)
+    check_option("--output", output.suffix, FORMATS)
     if not output.absolute().parent.is_dir():
         raise refuse("--output", str(output), "is in a folder that is not there")
     before = declared(run, list(filter(is_typed_permission, overrides)), ())
@@ -91,7 +84,7 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
     now = experiment.data.facts()
     if isinstance(data, RawData):
         now = replace(now, inputs=_as_prepared(now.inputs, this.preparation))
-    _compare(before.data.facts(), now)
+    check_same_facts(before.data.facts(), now)
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
     import_tensorflow(Folder(run).tensorflow_log)
     try:

@@ -15,7 +15,7 @@ from tests.end_to_end.test_docs import CHECKOUT
 from tests.helpers import functions, runs
 from trainer import Experiment, Refused, train
 from trainer.losses import Auto
-from trainer.losses.step import GivenStep
+from trainer.losses.given_step import GivenStep
 
 SMALL = (*runs.SMALL, "run.length=12")
 MEAN = functions.mean_cross_entropy

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests.helpers.kinds import built
 from trainer import Experiment, train
-from trainer.engine.program import summed
+from trainer.engine.gradients import summed
 from trainer.optimizers import Optimizer
 from trainer.scheduled.dials import Dials
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tests.helpers.networks import Trained
 from tests.helpers.runs import events, result, rows, trained
 from trainer.engine import precision
+from trainer.engine.gradients import finite
 from trainer.engine.precision import HIGHEST, Scaling
-from trainer.engine.program import finite
 from trainer.losses import CrossEntropy
 
 BOTH = pytest.mark.parametrize("asked", ["mixed_bfloat16", "mixed_float16"])

@@ -15,8 +15,8 @@ from schedules import Refused
 from tests.helpers.runs import result
 from trainer import Experiment, train
 from trainer.config.plan import Plan
+from trainer.engine.gradients import summed
 from trainer.engine.parameter_groups import Groups
-from trainer.engine.program import summed
 from trainer.engine.row_updates import looking_up
 from trainer.models.in_memory import GivenModel
 from trainer.optimizers import Optimizer

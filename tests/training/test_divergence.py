@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.runs import events, result, rows, trained
-from trainer.engine.program import finite
+from trainer.engine.gradients import finite
 from trainer.losses import CrossEntropy
 from trainer.scheduled.dials import Dials
 

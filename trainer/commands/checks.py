@@ -20,7 +20,7 @@ from ..config.plan import Plan
 from ..config.rerun import rerun_config
 from ..config.value_sources import with_file, with_sources
 from ..data.summary import summary
-from ..losses.step import GivenStep
+from ..losses.given_step import GivenStep
 from ..runs.folder import Folder
 from ..runs.orders import Hold, Order, Release
 from ..runs.redaction import KeyPath, secret_placeholders

@@ -11,7 +11,7 @@ from schedules.declaration import refuse
 from ..config.experiment import Experiment
 from ..data.sources.in_memory import GivenData
 from ..losses.auto import Auto
-from ..losses.step import GivenStep
+from ..losses.given_step import GivenStep
 from ..models.in_memory import GivenModel
 from .compiled_model import check_given_model
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +20,13 @@ from ..data.on_disk import Stored
 from ..data.preparation import Names
 from ..data.raw_data import RawData
 from ..data.trees import Tree, leaves, map_tree, named_leaves
-from ..runs.csv_cells import plain_cell
+from .predicted import Predicted
 from .restored import Restored
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from ..engine.network import Network
-
-
-FORMATS = (".csv", ".npy", ".npz")
 
 
 PARTS = ("test", "train", "all")
@@ -61,98 +56,8 @@ def predict_raw(this: Restored, raw: Tree[NDArray[Any]]) -> Tree[NDArray[np.floa
     return map_tree(lambda *parts: np.concatenate(parts), *batches)
 
 
-def save_unlabelled(outputs: Tree[NDArray[np.float32]], names: Tree[Names], path: Path) -> None:
-    """Writes predictions as `Predicted.save` does, without labels."""
-    nothing: Any = map_tree(lambda x: None, outputs)
-    Predicted(outputs, nothing, {}, names).save(path)
-
-
 RAW_BATCH = 256
 """How many raw inputs are predicted at a time."""
-
-
-class Predicted(NamedTuple):
-    """What was predicted of examples, and how good that is."""
-
-    outputs: Tree[NDArray[np.float32]]
-    """What the network gives, `[n, outputs]`: a probability for each class, or the numbers; of
-    several labels, each by its name."""
-    labels: Tree[NDArray[Any]]
-    metrics: dict[str, float]
-    names: Tree[Names] = None
-    """What the classes are called, where they are not called 0, 1, 2 …"""
-
-    def __len__(self) -> int:
-        return len(leaves(self.outputs)[0])
-
-    def save(self, path: Path) -> None:
-        """Writes a row for each example, or in `.npy` and `.npz` the outputs alone.
-
-        Raises:
-            Refused: when the file can't be written, or can't hold such outputs.
-        """
-        several = isinstance(self.outputs, Mapping)
-        if path.suffix == ".npy" and several:
-            raise refuse("--output", str(path), "is for a single output", "a file.npz, or .csv")
-        if path.suffix == ".csv" and any(x.ndim != 2 for x in leaves(self.outputs)):
-            rule = "has a row an example, and outputs are of more axes"
-            raise refuse("--output", str(path), rule, "a file.npy" if not several else "a file.npz")
-        try:
-            if path.suffix == ".npy":
-                np.save(path, leaves(self.outputs)[0], allow_pickle=False)
-            elif path.suffix == ".npz":
-                named = {name or "outputs": x for name, x in named_leaves(self.outputs)}
-                np.savez(path, allow_pickle=False, **named)
-            else:
-                with path.open("w", newline="", encoding="utf-8") as file:
-                    rows = (map(plain_cell, row) for row in self._rows())
-                    csv.writer(file, lineterminator="\n").writerows(rows)
-        except OSError as error:
-            rule = f"can't be written: {error.strerror}"
-            raise refuse("--output", str(path), rule) from None
-
-    def _rows(self) -> Iterator[list[Any]]:
-        """A heading, then of each example its index, what is predicted, and its label.
-
-        Numbers are written so that they read back to the same float32.
-        """
-        names: Mapping[str, Names] = self.names if isinstance(self.names, Mapping) else {}
-        columns = [
-            _columns(outputs, labels, names.get(name, self.names if not name else None), name)
-            for (name, outputs), labels in zip(
-                named_leaves(self.outputs), leaves(self.labels), strict=True
-            )
-        ]
-        for i, cells in enumerate(zip(*columns, strict=True)):
-            yield ["index" if i == 0 else i - 1, *(cell for column in cells for cell in column)]
-
-
-def _columns(
-    outputs: NDArray[np.float32], labels: NDArray[Any] | None, names: Any, label: str
-) -> Iterator[list[Any]]:
-    """The heading and the cells of one label's columns; of several, its name stands before each."""
-    of = f"{label}_" if label else ""
-    count = outputs.shape[1]
-    if labels is None:
-        if count > 1 and (names or abs(float(outputs[0].sum()) - 1) < 1e-3):
-            names = names or [str(i) for i in range(count)]
-            yield [f"{of}{word}" for word in ("prediction", *(f"probability_{n}" for n in names))]
-            yield from ([names[row.argmax()], *map(_short, row)] for row in outputs)
-            return
-        yield [f"{of}prediction{'' if count == 1 else f'_{i}'}" for i in range(count)]
-        yield from ([*map(_short, row)] for row in outputs)
-        return
-    if labels.ndim == 1:
-        names = names or [str(i) for i in range(count)]
-        heading = ["prediction", "label", *(f"probability_{name}" for name in names)]
-        yield [f"{of}{word}" for word in heading]
-        for row, class_number in zip(outputs, labels, strict=True):
-            yield [names[row.argmax()], names[class_number], *map(_short, row)]
-        return
-    places = [""] if count == 1 else [f"_{i}" for i in range(count)]
-    yield [f"{of}{word}{place}" for word in ("prediction", "label") for place in places]
-    for row, numbers in zip(outputs, labels, strict=True):
-        yield [*map(_short, row), *map(_short, numbers)]
 
 
 def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predicted:
@@ -161,7 +66,7 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
 
     from ..data.feeds.order import ExampleOrder
     from ..data.feeds.select import make_feed
-    from ..engine.program import Program
+    from ..engine.evaluation import Evaluation
 
     if isinstance(experiment.data, RawData):
         data = experiment.data.prepared(this.preparation)
@@ -173,10 +78,10 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     split = Split(data.train, examples, data.preparation)
     feed = make_feed(experiment.data, split, ExampleOrder(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
-    program, predictions = Program(network, feed, "graph", 1), _predictions(network)
-    metrics = program.evaluate()
+    evaluation, predictions = Evaluation(network, feed), _predictions(network)
+    metrics = evaluation.result()
     batches = []
-    for number, (batch, real) in enumerate(program.tests()):
+    for number, (batch, real) in enumerate(evaluation.tests()):
         given = predictions(batch.inputs, tf.constant(number))
         batches.append(map_tree(lambda x: np.asarray(x)[:real], given))  # noqa: B023  # called here
     outputs = map_tree(lambda *parts: np.concatenate(parts), *batches)
@@ -270,16 +175,17 @@ def _predictions(network: Network) -> Callable[[Any, tf.Tensor], Tree[tf.Tensor]
     return traced
 
 
-def _short(value: np.float32) -> str:
-    return str(np.float32(value))
+def check_option(option: str, value: Any, options: Sequence[Any]) -> None:
+    """Checks that an option has one of these values.
 
-
-def _among(option: str, value: Any, options: Sequence[Any]) -> None:
+    Raises:
+        Refused: with those that it may have.
+    """
     if value not in options:
         raise refuse(option, value, f"must be one of {', '.join(filter(None, options))}")
 
 
-def _compare(run: Facts, now: Facts) -> None:
+def check_same_facts(run: Facts, now: Facts) -> None:
     """Whether a network made for one data set fits another.
 
     Raises:

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
-from itertools import islice
+from itertools import pairwise
 from typing import Any, Literal
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from schedules.declaration import ABSENT, Refused, refuse
-from schedules.declaration.functions import CODE_ERRORS
 from schedules.moments import Values
 
 from ..data.feeds.batch import Batch
 from ..data.feeds.feed import Feed
-from ..data.feeds.filled import Filled, filled
-from ..metrics import Tally
 from ..scheduled.layers import drawing
+from .evaluation import Evaluation
+from .gradients import finite, is_large, summed
 from .interfaces import Trained, Updates
 from .matmul import products
 from .network import Network
 from .untold_state import operations, untold_state
 
 Compiled = Literal["graph", "xla"]
-LARGE = 8
-"""How many times as many rows as a batch has ids make a table a large one."""
-IDS = 4096
-"""How many ids a batch is taken to have where its shape does not tell."""
 Frozen = tuple[str, ...]
 """The groups of weights that are frozen in a stretch of updates."""
 
@@ -78,7 +71,7 @@ class Program:
         }
         self._updates: dict[Frozen, Any] = {}
         self._compiled: dict[Frozen, Any] = {}
-        self._judging: dict[Any, Any] = {}
+        self.evaluation = Evaluation(network, feed)
         self._large: set[str] = set()
 
     @property
@@ -109,18 +102,19 @@ class Program:
         if not len(rows):
             return self._made(rows, step, self._frozen(table[0]) if len(table) else ())
         made: list[Updates] = []
-        first = 0
-        while first < len(rows):
-            frozen, end = self._frozen(rows[first]), first + 1
-            while end < len(rows) and self._thawing and self._frozen(rows[end]) == frozen:
-                end += 1
-            end = end if self._thawing else len(rows)
+        for frozen, first, end in self._stretches(rows):
             made.append(self._made(rows[first:end], step + first, frozen))
             ended = len(made[-1].losses) < end - first or not made[-1].finite.all()
             if ended and not self._skips:
                 break
-            first = end
         return made[0] if len(made) == 1 else Updates.joined(made)
+
+    def _stretches(self, rows: Values) -> Iterator[tuple[Frozen, int, int]]:
+        """Yields the groups that are frozen from one row of the tape up to another, in order."""
+        is_frozen = rows[:, list(self._thawing.values())] > 0
+        changes = np.flatnonzero((is_frozen[1:] != is_frozen[:-1]).any(axis=1)) + 1
+        for first, end in pairwise([0, *changes.tolist(), len(rows)]):
+            yield self._frozen(rows[first]), first, end
 
     def _frozen(self, row: Values) -> Frozen:
         """The groups that a row of the tape has frozen."""
@@ -195,36 +189,7 @@ class Program:
 
     def evaluate(self) -> dict[str, float]:
         """The mean loss over all test examples, and every metric of them."""
-        tally = Tally(self.network.loss, self.network.metrics)
-        for number, (batch, real) in enumerate(self.tests()):
-            with refusing_errors(self.network, batch):
-                parts = self._judged(batch, real)(tf.constant(number), *batch.distinct())
-            tally.add(parts, real)
-        return tally.result()
-
-    def tests(self) -> Iterator[Filled]:
-        """All test examples, in batches that the network takes."""
-        return filled(self._feed.tests(), self.network.evaluation_size)
-
-    def prepare_evaluation(self) -> None:
-        """Traces an evaluation of the first test examples.
-
-        Raises:
-            Refused: when the network, or the step, can't be evaluated so.
-        """
-        for batch, real in islice(self.tests(), 1):
-            with refusing_errors(self.network, batch):
-                self._judged(batch, real)
-
-    def _judged(self, batch: Batch, real: int) -> Any:
-        """What evaluates batches of this shape, given the number of one and its arrays."""
-        arrays = batch.distinct()
-        key = (real, *(tuple(array.shape) for array in arrays))
-        if key not in self._judging:
-            judge = partial(self._judge, batch.map(lambda _: 0), real)
-            evaluate = tf.function(judge, autograph=False)
-            self._judging[key] = evaluate.get_concrete_function(tf.constant(0), *arrays)
-        return self._judging[key]
+        return self.evaluation.result()
 
     def _loop(
         self, rows: tf.Tensor, feed_args: Any, count: tf.Tensor
@@ -386,77 +351,5 @@ class Program:
             loss = tf.stack([loss, *(parts.get(name, tf.zeros(())) for name in names)])
         if not dense:
             by_rows = self.network.groups.by_rows(gradients, model.trainable_variables)
-            self._large |= {weight.path for weight, ids in by_rows if _is_large(weight, ids)}
+            self._large |= {weight.path for weight, ids in by_rows if is_large(weight, ids)}
         return [loss, *(summed(gradient, dense=dense) for gradient in gradients)]
-
-    def _judge(
-        self, batch: Batch, real: int, number: tf.Tensor, *arrays: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """The parts of an evaluation for a batch with the names of this one and these arrays."""
-        return self.network.judge(batch.filled(arrays), real, number)
-
-
-@contextmanager
-def refusing_errors(network: Network, batch: Batch) -> Iterator[None]:
-    """Takes what a network or a step raises in an evaluation for a refusal of it.
-
-    Raises:
-        Refused: with what was raised, and of which shape the batch was.
-    """
-    try:
-        yield
-    except (Refused, tf.errors.ResourceExhaustedError):
-        raise
-    except CODE_ERRORS as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        shapes = " and ".join(str(list(x.shape)) for x in batch.distinct())
-        rule = f"can't be evaluated: {type(error).__name__}: {lines[-1] if lines else ''}"
-        hint = f"it was given test examples of shape {shapes}"
-        what = "model" if network.loss.compared is not None else "loss"
-        raise refuse(what, ABSENT, rule, hint) from error
-
-
-def summed(gradient: tf.Tensor | tf.IndexedSlices, *, dense: bool) -> tf.Tensor | tf.IndexedSlices:
-    """A gradient in which every row of its weight stands once.
-
-    The gradient of a table that is looked up, as an embedding is, comes as slices: a row for each
-    id of the batch. Where an id stands twice, Keras' rules would square, clip and decay each of
-    its slices alone, and apply them one after another. torch and TensorFlow 1 sum them first, too
-    (`SparseAdam` by `coalesce`, `Optimizer._deduplicate_indexed_slices`).
-    """
-    if not isinstance(gradient, tf.IndexedSlices):
-        return gradient
-    if dense:
-        return tf.convert_to_tensor(gradient)
-    ids, place = tf.unique(gradient.indices)
-    rows = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(ids))
-    return tf.IndexedSlices(rows, ids, gradient.dense_shape)
-
-
-def finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor], *, xla: bool) -> tf.Tensor:
-    """Whether the loss and every entry of every gradient are finite numbers.
-
-    XLA makes a loop, an entry at a time, of a reduction over booleans. There `0 * x`, which is
-    0 or NaN, is summed by a matrix product instead, in a third of the time.
-    """
-    loss = loss if loss.shape.rank == 0 else loss[0]  # what is measured besides may be as it likes
-    if not xla:
-        return tf.reduce_all([_all_finite(x) for x in (loss, *gradients)])
-    sums = []
-    for x in map(tf.convert_to_tensor, gradients):
-        if x.shape.rank > 1:
-            table = tf.reshape(x, [-1, x.shape[-1]])
-            x = tf.linalg.matvec(table, tf.fill(table.shape[:1], 0 * loss), transpose_a=True)
-        sums.append(tf.reshape(x, [-1]))
-    return tf.reduce_all(tf.math.is_finite(tf.concat([[loss], *sums], 0)))
-
-
-def _is_large(table: keras.Variable, ids: tf.Tensor) -> bool:
-    """Whether a table has many more rows than a batch looks up."""
-    return bool(table.shape[0] > LARGE * (ids.shape[0] or IDS))
-
-
-def _all_finite(x: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
-    """Whether all numbers are finite; of a table, those of the rows that have a gradient."""
-    values = x.values if isinstance(x, tf.IndexedSlices) else x
-    return tf.reduce_all(tf.math.is_finite(values))

@@ -17,9 +17,10 @@ import tensorflow as tf
 from schedules.moments import Values
 
 from ..data.feeds.batch import Batch
+from .gradients import finite
 from .interfaces import Trained, Updates
 from .network import Network
-from .program import Compiled, Frozen, Program, finite
+from .program import Compiled, Frozen, Program
 from .replicas import ONLY_GRAPH, Replicas
 from .workers import UPDATE, UncompilableError
 

@@ -69,7 +69,7 @@ def begin(plan: Plan, folder: Folder, *, alone: bool = False) -> Assembled:
     with tf.device(device):
         built = setup.built(strategy)
         choice, program = compile_program(choice, experiment, device, built.program, setup.ask)
-    program.prepare_evaluation()
+    program.evaluation.prepare()
     pace = Pace(setup.longest, adapts=experiment.run.steps_per_call == "auto")
     run = assembled(setup, built.network, program, choice, pace, workers=built.workers)
     if untold := program.untold_state():

@@ -153,7 +153,7 @@ class VectorizedProgram:
         """Each network's mean loss and metrics over all test examples."""
         network = self.network
         tallies = [Tally(network.loss, network.metrics) for _ in range(self.size)]
-        for batch, real in self._program.tests():
+        for batch, real in self._program.evaluation.tests():
             arrays = batch.distinct()
             self._structure = batch.map(lambda _: 0)
             tensors = self._evaluate_all(state, arrays, real)
@@ -226,7 +226,7 @@ class VectorizedProgram:
 
         def evaluate_network(state: State) -> dict[str, tf.Tensor]:
             with self._in_place(state):
-                parts: dict[str, tf.Tensor] = self._program._judge(
+                parts: dict[str, tf.Tensor] = self._program.evaluation.judge(
                     self._structure, real, tf.constant(0), *arrays
                 )
                 return parts
