@@ -1,0 +1,69 @@
+"""The sections of docs/tasks.md, each beside Keras: losses, going on after a stop, and exports.
+
+`test_docs.py` runs them as they are written, each block in a process of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import trainer
+from tests.helpers import picture_twins
+from tests.helpers.tasks import Section, Twin, sections
+from trainer.models.exports import Export
+
+pytestmark = pytest.mark.slow
+
+SECTIONS = {section.title: section for section in sections()}
+TWINS = picture_twins.TWINS
+EXPORTED = {"Classify images from scratch": "softmax"}
+"""Sections whose network is of use to others as it is, and what predictions make of its outputs."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Gives what came of a section's run that was never stopped; each is made once."""
+    made: dict[str, trainer.Outcome] = {}
+
+    def outcome(title: str) -> trainer.Outcome:
+        if title not in made:
+            made[title] = SECTIONS[title].train(tmp_path_factory.mktemp("whole"))
+            assert made[title].status == "done", made[title].reason
+        return made[title]
+
+    return outcome
+
+
+@pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS)
+def test_a_task_that_is_stopped_goes_on_with_the_same_bits(
+    section: Section, whole: Any, tmp_path: Path
+) -> None:
+    entire = whole(section.title)
+    stopped = section.train(tmp_path, {"stop_after": entire.steps // 2 + 1})
+    assert (stopped.status, stopped.steps) == ("stopped", entire.steps // 2 + 1)
+    assert section.train(tmp_path).result["weights_digest"] == entire.result["weights_digest"]
+
+
+@pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS)
+def test_a_task_learns_what_keras_learns_from_the_same_batches(
+    section: Section, whole: Any, tmp_path: Path
+) -> None:
+    mean = whole(section.title).history["loss"].mean()
+    train, noise = TWINS[section.title]
+    assert train(Twin.of(section.asked(tmp_path))) == pytest.approx(mean, rel=noise)
+
+
+@pytest.mark.parametrize("title", EXPORTED)
+def test_an_exported_task_says_what_the_run_says(title: str, whole: Any) -> None:
+    outcome = whole(title)
+    SECTIONS[title].train(outcome.folder.parent, export=Export.declared({"kind": "keras"}))
+    model = keras.models.load_model(outcome.folder / "export" / "final.keras")
+    raw = np.random.default_rng(0).uniform(0, 16, (20, *model.input_shape[1:]))
+    exported = model.predict(raw, verbose=0)
+    exported = keras.activations.get(EXPORTED[title])(exported)
+    np.testing.assert_allclose(exported, outcome.predict(raw), rtol=1e-4, atol=1e-5)

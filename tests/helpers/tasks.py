@@ -1,0 +1,205 @@
+"""The sections of docs/tasks.md: what each has one type, trained in this process and by Keras."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, chdir
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from unittest.mock import patch
+
+import keras
+import numpy as np
+
+import trainer
+from tests.end_to_end.test_docs import CHECKOUT, FENCED, Block, blocks
+from trainer.commands.given import Given
+from trainer.config.experiment import Experiment
+from trainer.data import Split
+from trainer.data.feeds.order import ExampleOrder
+from trainer.data.trees import map_tree
+from trainer.engine.network import Network
+from trainer.keras_schedule import KerasSchedule
+
+T = TypeVar("T")
+PAGE = "docs/tasks.md"
+COMMAND = "python -m trainer "
+FOLDER = "hydra.run.dir="
+SAME = {"compile": "graph"}
+"""What whole runs and those in parts are both told, since `auto` may choose otherwise each time."""
+
+
+class Asked(NamedTuple):
+    """What a section asks for with its last training."""
+
+    experiment: Experiment
+    given: Mapping[str, Any]
+    """The objects that it hands over: a model, data, a loss."""
+
+
+class _ReachedError(Exception):
+    """The last training of a section was reached; what follows it is not for here."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A task of the page, with the blocks that its reader follows."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def trainings(self) -> int:
+        """How many runs it makes; the last one is the task, those before it prepare for it."""
+        return sum(
+            sum(line.startswith(COMMAND) for line in _lines(block.text))
+            if block.language == "bash"
+            else len(re.findall(r"(?<![\w.])train\(", block.text))
+            for block in self.blocks
+        )
+
+    def train(self, folder: Path, run: Mapping[str, Any] = {}, **parts: Any) -> trainer.Outcome:
+        """Does in `folder` what the section says, up to the end of its last training.
+
+        The settings `run` and other parts of the config are that training's alone.
+        """
+        asked = {"run": SAME | {**run}, "log": {"every": 1}} | parts
+
+        def complete(experiment: Experiment, at: Path, given: Mapping[str, Any]) -> trainer.Outcome:
+            changed = {name: _changed(experiment, name, value) for name, value in asked.items()}
+            return _TRAIN(experiment.with_parts(changed), at, **given, quiet=True)
+
+        return self._followed(folder, complete)
+
+    def asked(self, folder: Path) -> Asked:
+        """What the section's last training would begin with."""
+        return self._followed(folder, lambda experiment, at, given: Asked(experiment, given))
+
+    def _followed(
+        self, folder: Path, last: Callable[[Experiment, Path, Mapping[str, Any]], T]
+    ) -> T:
+        """What `last` makes of the section's last training; those before it are made as written."""
+        found: list[T] = []
+        made = 0
+
+        def train(experiment: Experiment, at: Any = None, **given: Any) -> trainer.Outcome:
+            nonlocal made
+            made += 1
+            path = folder / (at or f"run{made}")
+            if made < self.trainings:
+                return _TRAIN(experiment, path, **{**given, "quiet": True})
+            given.pop("quiet", None)
+            found.append(last(experiment, path, given))
+            raise _ReachedError
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as held:
+            held.enter_context(chdir(folder))
+            held.enter_context(patch.object(trainer, "train", train))
+            held.enter_context(patch.object(sys, "path", [str(folder), *sys.path]))
+            held.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
+            try:
+                for block in self.blocks:
+                    _follow(block, train)
+            except _ReachedError:
+                return found[0]
+        raise AssertionError(f"{self.title} trains nothing")
+
+
+_TRAIN = trainer.train
+
+
+def sections() -> list[Section]:
+    """The tasks of the page, in its order."""
+    text = FENCED.sub(lambda fence: "\n" * fence[0].count("\n"), (CHECKOUT / PAGE).read_text())
+    starts = [(i, x[3:]) for i, x in enumerate(text.splitlines(), 1) if x.startswith("## ")]
+    ends = [line for line, _ in starts[1:]] + [sys.maxsize]
+    found = [block for block in blocks(PAGE) if block.word != "not run"]
+    return [
+        Section(title, tuple(block for block in found if start < block.line < end))
+        for (start, title), end in zip(starts, ends, strict=True)
+    ]
+
+
+@dataclass
+class Twin:
+    """A section's network as it is before its first update, to be trained by Keras."""
+
+    experiment: Experiment
+    model: keras.Model
+    data: Split
+
+    @classmethod
+    def of(cls, asked: Asked) -> Twin:
+        experiment = Given.of(*map(asked.given.get, ("model", "data", "loss"))).completed(
+            asked.experiment
+        )
+        data = experiment.data.load()
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(experiment.run.seed)
+        names = list(experiment.curves())
+        network = Network.declared(experiment, names, data.train.labels, begins=True)
+        return cls(experiment, network.model, data)
+
+    @property
+    def rate(self) -> KerasSchedule:
+        """The run's learning rate, for an optimizer of Keras."""
+        return KerasSchedule(self.experiment.curves()["learning_rate"])
+
+    def batches(self) -> Any:
+        """Inputs, labels and weights in the order in which the run learns from them."""
+        data, experiment = self.data.train, self.experiment
+        order = ExampleOrder(experiment.run.seed, len(data), experiment.data.batch_size)
+        rows = order.indices(0, experiment.total_steps()).ravel()
+        parts = (data.inputs, data.labels, data.weights)
+        return [None if x is None else map_tree(lambda x: np.asarray(x)[rows], x) for x in parts]
+
+    def fit(self, optimizer: keras.Optimizer, loss: Any = None, **compiled: Any) -> float:
+        """The mean loss over all updates that `fit` makes with the same batches."""
+        x, y, weights = self.batches()
+        self.model.compile(optimizer=optimizer, loss=loss, jit_compile=False, **compiled)
+        size = self.experiment.data.batch_size
+        done = self.model.fit(
+            x, y, sample_weight=weights, batch_size=size, shuffle=False, verbose=0
+        )
+        return float(done.history["loss"][0])
+
+
+class ByKeras(NamedTuple):
+    """How Keras trains a section's twin."""
+
+    mean_loss: Callable[[Twin], float]
+    """Trains it by as many updates, and gives the mean of their losses."""
+    noise: float
+    """The share by which that may differ from the run's own mean."""
+
+
+def _lines(script: str) -> list[str]:
+    """The commands of a block, each on one line."""
+    return script.replace("\\\n", " ").splitlines()
+
+
+def _follow(block: Block, train: Callable[..., trainer.Outcome]) -> None:
+    if block.word == "goes to":
+        assert block.rest is not None
+        Path(block.rest).write_text(block.text)
+    elif block.language == "python":
+        exec(compile(block.text, block.page, "exec"), {"__name__": "__main__"})
+    elif block.language == "bash":
+        for line in filter(lambda line: line.startswith(COMMAND), _lines(block.text)):
+            words = shlex.split(line.removeprefix(COMMAND))
+            [at] = [word.removeprefix(FOLDER) for word in words if word.startswith(FOLDER)]
+            composed = [word for word in words if not word.startswith(FOLDER)]
+            train(Experiment.composed(*composed), at)
+
+
+def _changed(experiment: Experiment, name: str, value: Any) -> Any:
+    """A part of the config with some of its values changed; another kind of it as it is."""
+    if not isinstance(value, Mapping) or "kind" in value:
+        return value
+    part = getattr(experiment, name)
+    return {**{field: getattr(part, field) for field in type(part).model_fields}, **value}
