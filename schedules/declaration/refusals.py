@@ -125,11 +125,16 @@ def _nearest(word: object, choices: Iterable[str]) -> str:
 
 
 def yaml_text(value: Any, limit: int = 80) -> str:
-    """A value as YAML would write it on one line, cut after `limit` characters."""
+    """A value as YAML would write it on one line; of one longer than `limit`, the two ends.
+
+    A path is told from others by its end.
+    """
     if isinstance(value, bool) or value is None:
         text = {True: "true", False: "false", None: "null"}[value]
     elif isinstance(value, str):
         text = f"'{value}'"
     else:
         text = str(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit - limit // 2 - 1]}…{text[-(limit // 2) :]}"

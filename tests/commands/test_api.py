@@ -398,8 +398,10 @@ def test_a_dataset_of_a_length_is_as_good_as_arrays(tmp_path):
     dataset = tf.data.Dataset.from_tensor_slices((x, y))
     other = train(declared, tmp_path / "2", data=dataset, quiet=True)
     assert other.result["weights_digest"] == arrays.result["weights_digest"]
-    with pytest.raises(Refused, match="is a dataset that never ends"):
+    with pytest.raises(Refused, match="of which none can be held out to evaluate by"):
         train(declared, tmp_path / "3", data=dataset.repeat())
+    with pytest.raises(Refused, match="is a dataset that never ends"):
+        train(declared, tmp_path / "3", data=(dataset, dataset.repeat()))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_a_run_that_opens_its_mailbox_in_time_answers(
         time.sleep(0.1)
         mailbox = Mailbox(starting)
         mailbox.open()
-        while not (letters := mailbox.waiting()):
+        while not (letters := list(mailbox.take())):
             time.sleep(0.01)
         mailbox.answer(letters[0], {"step": 7, "told": ["of 10"]})
 

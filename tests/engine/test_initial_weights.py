@@ -162,8 +162,10 @@ def test_other_shapes_are_refused_with_a_hint_that_works(tmp_path: Path) -> None
     drawn(network(outputs=5), 1).save(path)
     with pytest.raises(Refused) as refused:
         begin(network(), tmp_path / "run", f"init_from={path}")
-    assert str(refused.value) == (
-        f"init_from = '{path}': has other shapes: end/kernel is [4, 3] and there [4, 5]; "
+    (problem,) = refused.value.problems
+    assert problem.value == str(path)
+    assert str(problem).endswith(
+        "saved.keras': has other shapes: end/kernel is [4, 3] and there [4, 5]; "
         "end/bias is [3] and there [5]\n  hint: init_from.fresh=['end/*'] leaves it as it is"
     )
     followed = f"init_from={{path: {path}, fresh: ['end/*']}}"

@@ -91,4 +91,5 @@ def test_what_is_no_float32_is_differentiated_as_ever(dtype):
 def test_the_head_of_a_network_is_turned_where_xla_compiles_it(compiled, expected):
     run = Trained("model.hidden=[20]", compiled=compiled)
     run.update(0, 1)
-    assert barriers(run.program._compiled) == expected
+    (compiled_function,) = run.program._compiled.values()
+    assert barriers(compiled_function) == expected

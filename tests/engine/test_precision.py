@@ -140,7 +140,7 @@ def test_the_scale_follows_its_rule(monkeypatch: pytest.MonkeyPatch) -> None:
         loss_and_gradient, sound = scaling.tried(
             lambda s, b=bound: [tf.constant(2.0), s * tf.where(s > b, np.inf, 3.0)],
             lambda loss, gradients: finite(loss, gradients, xla=False),
-            [tf.TensorShape([])],
+            [tf.TensorShape([]), tf.TensorShape([])],
         )
         assert sound
         assert [float(x) for x in loss_and_gradient] == [2.0, 3.0]

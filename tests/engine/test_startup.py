@@ -47,9 +47,8 @@ def test_a_process_that_ends_in_tensorflow_tells_where_its_words_are(
 def test_a_tensorflow_that_can_not_be_imported_is_told_without_traceback(tmp_path: Path) -> None:
     done = started(tmp_path, "os.write(2, b'libcuda')\nraise ImportError('DLL load failed')")
     assert done.returncode == 2
-    log = tmp_path / "run" / "tensorflow.log"
     assert done.stderr == (
         "tensorflow: can't be imported: ImportError: DLL load failed\n"
-        f"  hint: what it wrote is in {log}\n"
+        "  hint: the last that it wrote: libcuda\n"
     )
-    assert log.read_text() == "libcuda"
+    assert not (tmp_path / "run").exists()

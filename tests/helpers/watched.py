@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.runs.user_cache import cache_folder
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECONDS = 10
 """The processor time that a command may take."""
@@ -112,7 +114,7 @@ class Commands:
 @contextmanager
 def commands(home: Path) -> Iterator[Commands]:
     """A process for commands, whose user has an empty home."""
-    home.mkdir(parents=True, exist_ok=True)
+    (home / ".cache").mkdir(parents=True, exist_ok=True)
     (home / "canary.py").write_text(CANARY)
     environment = {
         **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
@@ -210,8 +212,18 @@ def _named(path: str | bytes | os.PathLike[str]) -> str:
     return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # follows no links
 
 
+def _folder(descriptor: int) -> str:
+    """The folder that a path given beside a descriptor is in."""
+    entry = f"/proc/self/fd/{descriptor}"
+    return os.readlink(entry) if os.path.isdir(entry) else ""  # noqa: PTH112, PTH115
+
+
 def _hook(descriptor: int) -> Any:
+    cache = str(cache_folder())
+
     def note(kind: str, what: object) -> None:
+        if kind == "written" and str(what).startswith(cache):
+            return  # what a report keeps of the runs that it has read
         os.write(descriptor, (json.dumps([kind, str(what)]) + "\n").encode())
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -221,9 +233,11 @@ def _hook(descriptor: int) -> Any:
             if writes and not isinstance(path, int):
                 note("written", _named(path))
         elif event in CHANGES:
+            numbers = [arg for arg in args if type(arg) is int and arg >= 0]
+            folder = next(filter(None, map(_folder, numbers)), "")
             for path in args:
                 if isinstance(path, str | bytes | os.PathLike):
-                    note("written", _named(path))
+                    note("written", _named(os.path.join(folder, os.fsdecode(path))))  # noqa: PTH118
         elif event in STARTS:
             note("started", f"{event} {args}")
         elif event in CONNECTS:

@@ -17,6 +17,9 @@ from schedules.declaration.plain_files import open_descriptor
 
 from ..runs.known_secrets import veil_file
 
+LONGEST_LINE = 500
+"""How many bytes of the last line that TensorFlow wrote are told."""
+
 
 def versions() -> dict[str, str]:
     """What the bits of a run depend on besides its config."""
@@ -32,15 +35,27 @@ def import_tensorflow(log: Path) -> None:
     """Imports what takes seconds to import; what it says of itself goes into a file.
 
     Raises:
-        Refused: when it can't be imported, with the file.
+        Refused: when it can't be imported, with the last of what it wrote: a refused run leaves no
+            files.
     """
+    before = log.stat().st_size if log.is_file() else 0
     try:
         with stderr_to(log), gc_paused():
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
     except Exception as error:  # of what may be installed beside it, much does not fit
         rule = f"can't be imported: {type(error).__name__}: {error}"
-        raise refuse("tensorflow", ABSENT, rule, f"what it wrote is in {log}") from error
+        raise refuse("tensorflow", ABSENT, rule, _last_line(log, before)) from error
+
+
+def _last_line(log: Path, start: int) -> str:
+    """The last line that a file has after a place, as a hint; empty where there is none."""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(start, log.stat().st_size - LONGEST_LINE))
+        lines = file.read(LONGEST_LINE).decode(errors="replace").split("\n")
+        written = [line.strip() for line in lines if line.strip()]
+        return f"the last that it wrote: {written[-1]}" if written else ""
+    return ""
 
 
 @contextmanager
