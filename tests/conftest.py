@@ -26,6 +26,20 @@ atexit.register(rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture
+def no_end_is_a_failure() -> Iterator[None]:
+    """Whoever waits for a pipe or reads a device is interrupted, sooner or later."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("it takes far too long")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests() -> Iterator[None]:
     """Each test begins in a process that knows no secret."""

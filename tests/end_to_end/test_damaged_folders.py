@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import cache
@@ -30,6 +29,8 @@ from trainer.runs.mailbox import Mailbox
 from trainer.sweeps.jobs import SweepJob, failure_summary, wait_for_owner, write_failure
 from trainer.training import assembly, rerun
 from trainer.training.setup import RunSetup
+
+pytestmark = pytest.mark.usefixtures("no_end_is_a_failure")
 
 ASKED = ("run.length=20", "evaluate.every=10", "checkpoint.every=5")
 SPARSE_BYTES = 2**33
@@ -122,20 +123,6 @@ FILES = (
 )
 NETWORK_FILES = ("config.yaml", "preparation.json", CHECKPOINT, "export", "tensorflow.log")
 """Where the files are that whoever wants the network reads; to try the others would take long."""
-
-
-@pytest.fixture(autouse=True)
-def no_end_is_a_failure() -> Iterator[None]:
-    """Whoever waits for a pipe or reads a device is interrupted, sooner or later."""
-
-    def fail(*_: object) -> None:
-        raise AssertionError("it takes far too long")
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")

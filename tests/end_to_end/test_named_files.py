@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ from tests.helpers.runs import plan
 from trainer.commands.checks import look_over
 from trainer.config.from_python import from_file
 from trainer.config.hydra import compose
+
+pytestmark = pytest.mark.usefixtures("no_end_is_a_failure")
 
 Named = Callable[[Path], object]
 
@@ -74,18 +75,6 @@ NO_FILES: dict[str, Callable[[Path], object]] = {
     "a link to nothing": lambda path: path.symlink_to("nothing"),
     "a link to itself": lambda path: path.symlink_to(path.name),
 }
-
-
-@pytest.fixture(autouse=True)
-def no_end_is_a_failure() -> Iterator[None]:
-    def fail(*_: object) -> None:
-        raise AssertionError("it takes far too long")
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("what", NO_FILES)

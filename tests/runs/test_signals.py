@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,25 @@ PROMPT = 2.0
 LONG = (*SMALL, "run.length=10000000", "log.every=1000")
 
 
-def started(path: Path, *asked: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "trainer", *asked, f"hydra.run.dir={path}"]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
-    )
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def started() -> Iterator[Start]:
+    """Starts a run in a folder; whatever becomes of the test, none outlives it."""
+    processes = []
+
+    def start(path: Path, *asked: str, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "trainer", *asked, f"hydra.run.dir={path}"]
+        env = {**os.environ, **environment}
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -43,7 +58,7 @@ def gone(process: subprocess.Popen[str]) -> tuple[float, str]:
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_the_default_job_is_gone_in_two_seconds_with_a_checkpoint(
-    number: signal.Signals, code: int, tmp_path: Path
+    number: signal.Signals, code: int, started: Start, tmp_path: Path
 ) -> None:
     process = started(tmp_path / "run", "run.length=1000 epochs")
     wait_for(tmp_path / "run" / "metrics.jsonl", process)
@@ -56,7 +71,7 @@ def test_the_default_job_is_gone_in_two_seconds_with_a_checkpoint(
     assert int(checkpoint.name[5:]) == result(tmp_path / "run")["steps"] > 0
 
 
-def test_before_the_first_update_it_leaves_at_once(tmp_path: Path) -> None:
+def test_before_the_first_update_it_leaves_at_once(started: Start, tmp_path: Path) -> None:
     process = started(tmp_path / "run", *LONG)
     wait_for(tmp_path / "run" / "tensorflow.log", process)
     process.send_signal(signal.SIGTERM)
@@ -66,7 +81,7 @@ def test_before_the_first_update_it_leaves_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "result.json").exists()
 
 
-def test_a_second_signal_does_not_wait_for_the_call(tmp_path: Path) -> None:
+def test_a_second_signal_does_not_wait_for_the_call(started: Start, tmp_path: Path) -> None:
     alone = ("evaluate.every=100%", "checkpoint.every=100%", "run.steps_per_call=200000")
     process = started(tmp_path / "run", *LONG, *alone)
     wait_for(tmp_path / "run" / "commands", process)
@@ -88,7 +103,7 @@ def scontrol(path: Path, code: int = 0) -> str:
     return f"{path}:{os.environ['PATH']}"
 
 
-def test_sigusr1_saves_and_queues_the_slurm_job_again(tmp_path: Path) -> None:
+def test_sigusr1_saves_and_queues_the_slurm_job_again(started: Start, tmp_path: Path) -> None:
     slurm = {"PATH": scontrol(tmp_path / "bin"), "SLURM_JOB_ID": "77"}
     process = started(tmp_path / "run", *LONG, **slurm)
     wait_for(tmp_path / "run" / "metrics.jsonl", process)
