@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, NamedTuple, Self
 
-from .trees import Tree, leaves, map_tree
+from .trees import Tree, leaves, map_tree, named_leaves
 
 Task = Literal["classes", "numbers"]
 
@@ -78,21 +78,26 @@ class Facts:
 
     @property
     def input(self) -> Feature:
-        """The only input.
+        """The only input, which may have a name.
 
         Raises:
-            TypeError: when there are several, by name.
+            TypeError: when there are several.
         """
         return _only(self.inputs, "input")
 
     @property
     def label(self) -> Feature:
-        """The only label.
+        """The only label, which may have a name.
 
         Raises:
-            TypeError: when there are several, by name.
+            TypeError: when there are several.
         """
         return _only(self.labels, "label")
+
+    @property
+    def input_name(self) -> str:
+        """The name of the only input; `inputs` where it has none."""
+        return next(iter(self.inputs)) if isinstance(self.inputs, Mapping) else "inputs"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -140,6 +145,7 @@ class Facts:
 
 
 def _only(tree: Tree[Feature], what: str) -> Feature:
-    if isinstance(tree, Mapping):
-        raise TypeError(f"there is no single {what}, but {', '.join(tree)}")
-    return tree
+    found = dict(named_leaves(tree))
+    if len(found) != 1:
+        raise TypeError(f"there is no single {what}, but {', '.join(found)}")
+    return next(iter(found.values()))

@@ -99,7 +99,7 @@ class Applications(ImageModel):
                 why = next(filter(None, str(error).splitlines()), type(error).__name__)
                 rule = f"is not of this network: {why}"
                 raise refuse("model.weights", self.weights, rule) from None
-        inputs = keras.Input(facts.shape, name="inputs")
+        inputs = keras.Input(facts.shape, name=facts.input_name)
         logits = keras.layers.Dense(facts.outputs, name="logits")(base(inputs))
         model = keras.Model(inputs, logits, name="model")
         rename(model)

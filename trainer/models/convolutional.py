@@ -40,7 +40,7 @@ class Cnn(Dense, ImageModel):
             )
             stack += [convolution, layers.MaxPooling2D(name=f"pool_{i}")]
         stack += [layers.Flatten(name="flatten"), *self.dense(dials)]
-        return sequential(facts.shape, [*stack, layers.Dense(facts.outputs, name="logits")])
+        return sequential(facts, [*stack, layers.Dense(facts.outputs, name="logits")])
 
 
 class Resnet(ImageModel):
@@ -71,7 +71,7 @@ class Resnet(ImageModel):
         import keras
         from keras import layers
 
-        inputs = keras.Input(facts.shape, name="inputs")
+        inputs = keras.Input(facts.shape, name=facts.input_name)
         x = _conv_norm(inputs, self.width, 1, "first")
         x = layers.ReLU(name="first_relu")(x)
         for stage in range(3):

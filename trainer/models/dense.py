@@ -45,11 +45,12 @@ class Mlp(Dense):
         from keras import layers
 
         hidden = [layers.Flatten(name="flatten"), *self.dense(dials)]
-        return sequential(facts.shape, [*hidden, layers.Dense(facts.outputs, name="logits")])
+        return sequential(facts, [*hidden, layers.Dense(facts.outputs, name="logits")])
 
 
-def sequential(shape: tuple[int, ...], stack: list[Any]) -> keras.Model:
+def sequential(facts: Facts, stack: list[Any]) -> keras.Model:
     """A model of the layers one after another."""
     import keras
 
-    return keras.Sequential([keras.Input(shape, name="inputs"), *stack], name="model")
+    inputs = keras.Input(facts.shape, name=facts.input_name)
+    return keras.Sequential([inputs, *stack], name="model")

@@ -83,7 +83,7 @@ class Layers(Model):
             except (AttributeError, ImportError, TypeError, ValueError) as error:
                 why = next(filter(None, str(error).splitlines()), type(error).__name__)
                 raise refuse(f"model.layers.{i}", layer["kind"], f"can't be made: {why}") from None
-        return sequential(facts.shape, stack)
+        return sequential(facts, stack)
 
 
 def _made(layer: Mapping[str, Any], name: str) -> Any:

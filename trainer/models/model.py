@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -11,6 +10,7 @@ from pydantic import Field
 from schedules.declaration import Kind, Whole, refuse
 
 from ..data import Facts
+from ..data.trees import leaves, named_leaves
 from ..scheduled.fields import Bounds, Value
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ class Model(Kind, family=True):
             Refused: when it can't.
         """
         self.check_single_input(facts)
-        if isinstance(facts.labels, Mapping):
-            rule = f"has one output, and the data has the labels {', '.join(facts.labels)}"
-            raise refuse("model", self.kind, rule, OWN)
+        if facts.input.classes is not None:
+            rule = f"takes numbers, and the data has ids, of which there are {facts.input.classes}"
+            raise refuse("model", self.kind, rule, "model=tabular looks each up in an embedding")
+        self.check_single_label(facts)
         if len(facts.label.outputs) != 1:
             rule = f"gives one row of outputs, and the data has {facts.label.described()}"
             raise refuse("model", self.kind, rule, OWN)
@@ -65,12 +66,23 @@ class Model(Kind, family=True):
         Raises:
             Refused: when it has several, or text.
         """
-        if isinstance(facts.inputs, Mapping):
-            rule = f"has one input, and the data has {', '.join(facts.inputs)}"
-            raise refuse("model", self.kind, rule, OWN)
+        if len(leaves(facts.inputs)) > 1:
+            rule = f"has one input, and the data has {', '.join(dict(named_leaves(facts.inputs)))}"
+            raise refuse("model", self.kind, rule, f"model=tabular takes several; {OWN}")
         if facts.input.dtype == "string":
             rule = "takes numbers, and the data has text"
             raise refuse("model", self.kind, rule, OWN)
+
+    def check_single_label(self, facts: Facts) -> None:
+        """Checks whether the data has one label for the network's output.
+
+        Raises:
+            Refused: when it has several.
+        """
+        if len(leaves(facts.labels)) > 1:
+            names = ", ".join(dict(named_leaves(facts.labels)))
+            rule = f"has one output, and the data has the labels {names}"
+            raise refuse("model", self.kind, rule, f"model=tabular gives several; {OWN}")
 
     @abstractmethod
     def build(self, facts: Facts, dials: Dials) -> keras.Model:

@@ -44,7 +44,7 @@ class Rnn(TokenModel):
 
     def check(self, facts: Facts) -> None:
         self.check_single_input(facts)
-        if len(facts.shape) == 1 or self.tokens is not None:
+        if len(facts.shape) == 1 or self.reads_tokens(facts):
             self.check_tokens(facts)
             if self.mask is not None:
                 rule = "is for steps of numbers; of token ids, 0 is passed over"
@@ -64,8 +64,8 @@ class Rnn(TokenModel):
         cell = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}[self.cell]
         by_step = self.is_by_step(facts)
         inputs = x = token_inputs(facts)
-        if self.tokens is not None:
-            x = self.embedding(mask=True)(x)
+        if self.reads_tokens(facts):
+            x = self.embedding(facts, mask=True)(x)
         elif self.mask is not None:
             x = layers.Masking(self.mask, name="mask")(x)
         for i in range(1, self.layers + 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from schedules.declaration import Problem, refuse
@@ -27,9 +27,7 @@ class SequenceModel(Model):
         Raises:
             Refused: when it is neither.
         """
-        if isinstance(facts.labels, Mapping):
-            rule = f"has one output, and the data has the labels {', '.join(facts.labels)}"
-            raise refuse("model", self.kind, rule, OWN)
+        self.check_single_label(facts)
         outputs = facts.label.outputs
         if len(outputs) == 1 or (len(outputs) == 2 and outputs[0] == facts.shape[0]):
             return
@@ -53,7 +51,8 @@ class TokenModel(SequenceModel):
     """
 
     tokens: Size | None = None
-    """How many ids of tokens there are, those from 0 on; null where inputs are numbers."""
+    """How many ids of tokens there are, those from 0 on; null where the data knows it, as of a
+    column of text, or inputs are numbers."""
     width: Size = 64
     """How many numbers stand for a token."""
 
@@ -65,29 +64,39 @@ class TokenModel(SequenceModel):
         """Checks that the inputs are ids, and that it is known how many.
 
         Raises:
-            Refused: when they are no ids, or their number is not declared.
+            Refused: when they are no ids, their number is not known, or the data has more of them.
         """
         shape = list(facts.shape)
         if len(shape) != 1:
             rule = f"is for token ids [time], and the data has inputs of shape {shape}"
             hint = "leave it out" if self.kind == "rnn" else "model=rnn takes [time, features]"
             raise refuse("model.tokens", self.tokens, rule, hint)
-        if self.tokens is None:
+        known = facts.input.classes
+        if self.tokens is not None and known is not None and self.tokens < known:
+            rule = f"leaves some out of the {known} token ids that the data has"
+            hint = f"leave it out, or model.tokens={known}"
+            raise refuse("model.tokens", self.tokens, rule, hint)
+        if self.tokens is None and known is None:
             rule = "must say how many token ids there are, as an embedding needs a row for each"
             hint = "model.tokens=1000"
             if self.kind == "rnn":
                 hint += f", or data.shape=[{shape[0]},1] where each step is a number"
             raise refuse("model.tokens", None, rule, hint)
 
-    def embedding(self, *, mask: bool) -> Any:
+    def reads_tokens(self, facts: Facts) -> bool:
+        """Whether the inputs are ids of tokens."""
+        return self.tokens is not None or facts.input.classes is not None
+
+    def embedding(self, facts: Facts, *, mask: bool) -> Any:
         """The table of the tokens' numbers; a `mask` of what is not filling may go with it."""
         from keras import layers
 
-        return layers.Embedding(self.tokens, self.width, mask_zero=mask, name="embedding")
+        tokens = self.tokens or facts.input.classes
+        return layers.Embedding(tokens, self.width, mask_zero=mask, name="embedding")
 
 
 def token_inputs(facts: Facts) -> keras.KerasTensor:
     """The symbolic ids; float32, as data gives them, is exact up to 16,777,216."""
     import keras
 
-    return keras.Input(facts.shape, dtype=facts.input.dtype, name="inputs")
+    return keras.Input(facts.shape, dtype=facts.input.dtype, name=facts.input_name)

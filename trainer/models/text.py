@@ -76,7 +76,7 @@ class Text(TokenModel):
 
         inputs = token_inputs(facts)
         is_token = ops.not_equal(inputs, 0)
-        x = self.embedding(mask=False)(inputs)
+        x = self.embedding(facts, mask=False)(inputs)
         tokens = ops.expand_dims(ops.cast(is_token, x.dtype), -1)
         places = place_encoding(facts.shape[0], self.width)[None]
         x = ops.add(x, ops.convert_to_tensor(places, dtype=x.dtype))

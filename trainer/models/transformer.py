@@ -73,7 +73,7 @@ class Vit(ImageModel):
         def dropped(x: Any, name: str) -> Any:
             return dropout(dials.live("dropout", self.dropout), name)(x) if self.dropout else x
 
-        inputs = keras.Input(facts.shape, name="inputs")
+        inputs = keras.Input(facts.shape, name=facts.input_name)
         x = layers.Conv2D(width, side, strides=side, name="patches")(inputs)
         x = layers.Reshape([rows * columns, width], name="row")(x)
         encoding = keras.ops.convert_to_tensor(positions(rows, columns, width)[None], dtype=x.dtype)

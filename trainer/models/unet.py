@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import gcd
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,12 +45,12 @@ class Unet(ImageModel):
     def check(self, facts: Facts) -> None:
         self.check_images(facts)
         height, width, _ = facts.shape
-        outputs = None if isinstance(facts.labels, Mapping) else facts.label.outputs
-        if outputs is None or len(outputs) not in (2, 3) or outputs[:2] != (height, width):
-            has = "several labels" if outputs is None else facts.label.described()
+        self.check_single_label(facts)
+        outputs = facts.label.outputs
+        if len(outputs) not in (2, 3) or outputs[:2] != (height, width):
             rule = (
                 f"gives a class, or numbers, at each place of images of {height}x{width}, "
-                f"and the data has {has}"
+                f"and the data has {facts.label.described()}"
             )
             raise refuse("model", self.kind, rule, "model=cnn gives an image one label")
         if height % 2**self.depth or width % 2**self.depth:
@@ -70,7 +69,7 @@ class Unet(ImageModel):
 
         from ..scheduled.layers import dropout
 
-        inputs = x = keras.Input(facts.shape, name="inputs")
+        inputs = x = keras.Input(facts.shape, name=facts.input_name)
         across = []
         for level in range(1, self.depth + 1):
             x = self._block(x, self.width * 2 ** (level - 1), f"down_{level}")
