@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from threading import Timer
 from typing import IO
 
-NEEDS = {"jax": ("jax", "optax"), "torch": ("torch",)}
+NEEDS = {"jax": ("jax", "optax"), "torch": ("torch",), "torch_sparse": ("torch",)}
 """What a peer needs that the trainer does not."""
 
 LEARNING = {"trainer": 2}
@@ -42,6 +42,8 @@ class Entry:
     rates: list[float] = field(default_factory=list)
     absent: str = ""
     """Why it did not take part."""
+    job: str = ""
+    """Another job than the others have."""
 
     @property
     def rate(self) -> float | None:
@@ -104,8 +106,8 @@ def contest(job: str, entries: Iterable[Entry], rounds: int, seconds: float) -> 
                 continue
             try:
                 for _ in range(LEARNING.get(entry.peer, 0)):
-                    Worker(job, entry).close()
-                workers.append((entry, Worker(job, entry)))
+                    Worker(entry.job or job, entry).close()
+                workers.append((entry, Worker(entry.job or job, entry)))
             except Failed as failed:
                 entry.absent = str(failed)
         for turn in range(rounds):

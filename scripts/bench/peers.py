@@ -4,7 +4,7 @@
 
 Builds and warms up, says so on stdout, and answers each line on stdin, a number of seconds, by a
 line of JSON: the updates it made and the seconds they took. `table.py` lets several take turns.
-All train the network of the declared job on its own data and batches, by SGD with momentum under a
+All train the network of the declared job on its own data and batches, by its optimizer under a
 cosine. Every peer but Keras' `fit` has the data on the device and gets batches as indices.
 """
 
@@ -33,9 +33,34 @@ from trainer.config.experiment import Experiment  # noqa: E402
 from trainer.config.hydra import compose  # noqa: E402  # from this checkout, installed or not
 from trainer.data.feeds.order import ExampleOrder  # noqa: E402
 
+WIDTH = 64
+"""The columns of a table of embeddings."""
+
+
+def embedding_job(vocabulary: int) -> tuple[str, ...]:
+    """A table that each example looks up 64 rows of, whose mean a dense layer makes a number of."""
+    layers = (
+        f"{{kind: Embedding, input_dim: {vocabulary}, output_dim: {WIDTH}}}",
+        "{kind: GlobalAveragePooling1D}",
+        "{kind: Dense, units: 1}",
+    )
+    return (
+        "model=layers",
+        f"model.layers=[{', '.join(layers)}]",
+        "data=python",
+        "data.call=scripts.bench.identifiers:looked_up",
+        f"data.kwargs={{vocabulary: {vocabulary}}}",
+        "allow_code=[scripts.bench.identifiers]",
+        "run.length=10000000",
+    )
+
+
 JOBS = {
     "mlp": ("model=mlp", "data=digits", "run.length=10000000"),
     "cnn": ("model=cnn", "data=mnist5k", "run.length=10000000"),
+    "embedding": embedding_job(200_000),
+    "embedding_small": embedding_job(20_000),
+    "embedding_large": embedding_job(2_000_000),
 }
 """Run for longer than anybody waits, so that no run ends by itself."""
 LONGEST = 500
@@ -106,7 +131,7 @@ def hand_written(given: Job, *, xla: bool, threads: int = 0) -> Run:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     model = _keras_model(given)
-    optimizer = _sgd()
+    optimizer = _keras_rule(given)
     optimizer.build(model.trainable_variables)
     train = given.data.train
     inputs, labels = tf.constant(train.inputs), tf.constant(train.labels)
@@ -209,6 +234,43 @@ def torch_eager(given: Job) -> Run:
     return _adapting(call)
 
 
+def torch_sparse(given: Job) -> Run:
+    """A sparse table in torch, whose gradient and update have the rows that a batch looks up."""
+    import torch
+    from torch import nn
+
+    train, kind = given.data.train, given.declared.optimizer.kind
+    inputs = torch.from_numpy(train.inputs[:].astype("int64"))
+    labels = torch.from_numpy(train.labels[:].astype("float32")).reshape(len(train), 1)
+    vocabulary = given.declared.data.kwargs["vocabulary"]
+    table, head = nn.Embedding(vocabulary, WIDTH, sparse=True), nn.Linear(WIDTH, 1)
+    both = [*table.parameters(), *head.parameters()]
+    rules = {
+        "sgd": lambda: [torch.optim.SGD(both, lr=RATE)],
+        "adagrad": lambda: [torch.optim.Adagrad(both, lr=RATE)],
+        "adam": lambda: [
+            torch.optim.SparseAdam(list(table.parameters()), lr=RATE),
+            torch.optim.Adam(head.parameters(), lr=RATE),
+        ],
+    }[kind]()
+    schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(rule, HORIZON) for rule in rules]
+    loss_of = nn.MSELoss()
+
+    def call(step: int, count: int) -> None:
+        for chosen in torch.from_numpy(given.stream.indices(step, count)).long():
+            for rule in rules:
+                rule.zero_grad()
+            loss = loss_of(head(table(inputs[chosen]).mean(1)), labels[chosen])
+            loss.backward()
+            for rule in rules:
+                rule.step()
+            for schedule in schedules:
+                schedule.step()
+        loss.item()
+
+    return _adapting(call)
+
+
 def keras_fit(given: Job, *, at_once: int, piped: bool = False) -> Run:
     """`model.fit` on arrays, or on a cached, shuffled, prefetched `tf.data`; compiled as it likes.
 
@@ -218,9 +280,10 @@ def keras_fit(given: Job, *, at_once: int, piped: bool = False) -> Run:
     import tensorflow as tf
 
     model = _keras_model(given)
+    classes = given.declared.data.facts().classes
     model.compile(
-        _sgd(),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        _keras_rule(given),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classes else "mse",
         steps_per_execution=at_once,
     )
     train, batch = given.data.train, given.stream.batch_size
@@ -270,6 +333,7 @@ PEERS: dict[str, Callable[[Job], Run]] = {
     "hand_xla_1": lambda given: hand_written(given, xla=True, threads=1),
     "jax": jax_scan,
     "torch": torch_eager,
+    "torch_sparse": torch_sparse,
     "fit": lambda given: keras_fit(given, at_once=1),
     "fit_50": lambda given: keras_fit(given, at_once=50),
     "fit_50_piped": lambda given: keras_fit(given, at_once=50, piped=True),
@@ -316,10 +380,14 @@ def _keras_model(given: Job) -> Any:
     return given.declared.model.build(facts, Dials([]))
 
 
-def _sgd() -> Any:
+def _keras_rule(given: Job) -> Any:
     import keras
 
-    return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(RATE, HORIZON), MOMENTUM)
+    kind = given.declared.optimizer.kind
+    settings = {"momentum": MOMENTUM} if kind == "momentum" else {}
+    name = {"momentum": "SGD", "sgd": "SGD", "adagrad": "Adagrad", "adam": "Adam"}[kind]
+    rate = keras.optimizers.schedules.CosineDecay(RATE, HORIZON)
+    return getattr(keras.optimizers, name)(rate, **settings)
 
 
 def _steps(count: int) -> Any:
