@@ -11,7 +11,8 @@ from schedules.declaration import ABSENT, Refused, did_you_mean, refuse
 from schedules.interrupt import exiting_when_interrupted
 
 from .commands.checks import check_export
-from .commands.export import ExportError, exported
+from .commands.export import exported
+from .commands.export_file import ExportError
 from .commands.restored import declared
 from .models.exports import Export
 from .runs.exit_codes import DONE, FAILED, REFUSED

@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.runs import plan
 from trainer.commands.checks import preface
 from trainer.data import Data
+from trainer.data.sources.in_memory import GivenData
 from trainer.data.summary import summary
 
 X = np.random.default_rng(0).normal(size=(40, 2))
@@ -76,3 +77,11 @@ def test_of_many_names_some_are_said(here: Path) -> None:
     Path("wide.csv").write_text(f"{header},y\n" + f"{row},0\n{row},1\n" * 10)
     inputs, *_ = summary(Data.declared({"kind": "csv", "path": "wide.csv", "target": "y"}))
     assert inputs == "inputs    [30]: x0, x1, x2, x3, x4, x5, x6, x7 … 30 in all"
+
+
+def test_inputs_alone_are_said_to_be_held_out_too() -> None:
+    assert summary(GivenData().of(X.astype(np.float32))) == [
+        "inputs    [2]",
+        "labels    the inputs, to be given back",
+        "examples  32 to train, 8 held out: 0.2 of all, by seed 0",
+    ]

@@ -21,6 +21,7 @@ from tests.helpers.runs import SMALL, experiment, trained
 from trainer import control, export, predict, report
 from trainer.__main__ import reporting
 from trainer.commands.api import train
+from trainer.commands.export_file import Written
 from trainer.commands.restored import Restored
 from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
@@ -146,7 +147,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr("trainer.config.hydra.hydra_compose", composed)
         network = kept("network", Restored.network)
         patch.setattr(Restored, "network", network)
-        patch.setattr("trainer.commands.export._written", written)
+        patch.setattr("trainer.commands.export.write_compared", written)
         for job in ("0", "1"):
             trained(root / job, *ASKED, "run.stop_after=10")
         (root / "sweep.json").write_text(json.dumps({"first": "0", "second": "1"}))
@@ -168,10 +169,10 @@ def composed(name: str, overrides: Sequence[str]) -> DictConfig:
     return config
 
 
-def written(*given: Any) -> tuple[float, int]:
+def written(*given: Any) -> Written:
     """An exported file that nobody looks into."""
     Path(given[-1]).write_bytes(b"")
-    return 0.0, 1
+    return Written(0.0, 1, True, {}, {})
 
 
 def own_command(path: Path) -> None:

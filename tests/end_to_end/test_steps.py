@@ -1,5 +1,6 @@
 """Training steps of the user's own, from a config and from a program."""
 
+import json
 import os
 import subprocess
 import sys
@@ -218,3 +219,90 @@ for one, two in zip(*ends, strict=True):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def noisy_network(kind):
+    """A network that takes a time besides the point, as those that undo noise do."""
+    keras.utils.set_random_seed(1)
+    point, time = keras.Input((2,), name="point"), keras.Input((), dtype="int32", name="time")
+    x = keras.layers.Embedding(10, 8)(time) + keras.layers.Dense(8)(point)
+    inputs = {"point": point, "time": time} if kind == "dict" else [point, time]
+    return keras.Model(inputs, keras.layers.Dense(2)(keras.ops.silu(x)))
+
+
+def denoise(model, batch):
+    points = batch[0]
+    time = tf.random.uniform(tf.shape(points)[:1], 0, 10, tf.int32)
+    noise = tf.random.normal(tf.shape(points))
+    share = tf.cast(time, tf.float32)[:, None] / 10
+    noisy = (1 - share) * points + share * noise
+    is_dict = isinstance(model.input, dict)
+    told = model({"point": noisy, "time": time} if is_dict else [noisy, time])
+    return tf.reduce_mean(tf.square(told - noise), axis=-1)
+
+
+OTHER_INPUTS = (
+    *("optimizer=adam", "run.length=12", "run.compile=graph", "data.batch_size=10"),
+    *("schedule=constant", "schedule.value=0.01", "ema.momentum=0.9"),
+)
+
+
+@pytest.mark.parametrize("kind", ["dict", "list"])
+def test_a_step_may_call_a_network_that_takes_other_inputs_than_the_data_has(tmp_path, kind):
+    points = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+
+    def run(folder, *asked):
+        experiment = Experiment.composed(*OTHER_INPUTS, *asked)
+        model = noisy_network(kind)
+        return train(
+            experiment, tmp_path / folder, model=model, data=points, loss=denoise, quiet=True
+        )
+
+    whole = run("whole")
+    run("parts", "run.stop_after=5")
+    assert run("parts").result["weights_digest"] == whole.result["weights_digest"]
+    assert set(whole.metrics) == {"eval_loss"}
+    with pytest.raises(Refused, match=r"only the step calls it with\n  hint: export=keras"):
+        whole.predict(points)
+    run("whole", "export=keras")
+    about = json.loads((tmp_path / "whole/export/ema.keras.json").read_text())
+    assert about["inputs"]["time"] == {"shape": [None], "dtype": "int32"}
+    assert about["outputs"]["shape"] == [None, 2]
+    assert not about["of_the_data"]
+
+
+def test_what_prepares_data_is_no_part_of_a_network_that_takes_other_inputs(tmp_path, capsys):
+    points = np.random.default_rng(0).normal(3, 2, size=(100, 2)).astype(np.float32)
+    scaled = {"data": {"kind": "given", "normalise": "standardise", "batch_size": 10}}
+
+    def run(*asked):
+        experiment = Experiment.composed(*OTHER_INPUTS, scaled, *asked)
+        train(experiment, tmp_path / "run", model=noisy_network("list"), data=points, loss=denoise)
+        return (tmp_path / "run/export/ema.keras").exists()
+
+    assert not run("export=keras")
+    assert "hint: export.inputs=prepared" in capsys.readouterr().err
+    assert run("export=keras", "export.inputs=prepared")
+
+
+def test_a_network_whose_call_takes_other_arguments_trains_by_a_step(tmp_path):
+    class Subclass(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.end = keras.layers.Dense(2)
+
+        def call(self, point, time, training=False):
+            return self.end(point) + time
+
+    model = Subclass()
+    model(tf.zeros((1, 2)), tf.zeros((1, 1)))
+
+    def step(model, batch):
+        return tf.square(model(batch[0], time=batch[0][:, 1:]) - batch[0])[:, 0]
+
+    points = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+    asked = [word for word in OTHER_INPUTS if not word.startswith("ema")]
+    outcome = train(
+        Experiment.composed(*asked), tmp_path, model=model, data=points, loss=step, quiet=True
+    )
+    assert outcome.history["loss"][-1] < outcome.history["loss"][0]

@@ -161,8 +161,17 @@ def _listed(names: Sequence[str] | None) -> str:
 
 
 def _predictions(network: Network) -> Callable[[Any, tf.Tensor], Tree[tf.Tensor]]:
-    """What the network predicts for a batch of inputs and its number, which draws go by."""
+    """What the network predicts for a batch of inputs and its number, which draws go by.
+
+    Raises:
+        Refused: when only a step knows how to call the network.
+    """
     import tensorflow as tf
+
+    if not network.takes_data:
+        rule = "takes other inputs than the data has, which only the step calls it with"
+        hint = "export=keras export.inputs=prepared leaves a file to call; outcome.model is it"
+        raise refuse("model", ABSENT, rule, hint)
 
     def predictions(inputs: Any, number: tf.Tensor) -> Tree[tf.Tensor]:
         with network.draws.keyed("evaluation", number, fused=False):

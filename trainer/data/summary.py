@@ -27,7 +27,7 @@ def summary(data: Data) -> list[str]:
     facts = data.facts()
     inputs, labels = _inputs(facts), _labels(facts)
     examples = f"{facts.examples:,} to train" if facts.examples else "of a number not known"
-    if isinstance(data, RawData) and data.contents.labels is not None:
+    if isinstance(data, RawData):
         contents = data.contents
         columns = _listed(contents.raw.columns or ())
         inputs += f": {columns}" if columns and not isinstance(facts.inputs, Mapping) else ""

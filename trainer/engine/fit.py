@@ -26,15 +26,18 @@ def check_fit(
 ) -> Tree[tuple[int | None, ...]] | None:
     """Checks a network of that kind, before anything is compiled.
 
-    Returns the shape of its output for each label; None where its outputs are not those that labels
-    are compared with, which is well if the loss compares none.
+    Returns the shape of its output for each label. None where it takes other inputs than the data
+    has, or its outputs are not those that labels are compared with: that is well if the loss
+    compares none, since a step calls the network as it likes.
 
     Raises:
         Refused: naming what the network has, and what the data or the loss wants.
     """
-    _check_inputs(model, kind, facts)
     compares = loss.compared is not None
-    shapes = _output_shapes(model, kind, facts, batch_size, compares=compares)
+    shapes = None
+    if compares or takes_inputs_of(model, facts, batch_size):
+        _check_inputs(model, kind, facts)
+        shapes = _output_shapes(model, kind, facts, batch_size, compares=compares)
     if shapes is not None:
         _check_end(model, loss.compared)
     if not model.trainable_variables:
@@ -45,6 +48,17 @@ def check_fit(
             rule = f"has {many} variables called {path}, which no checkpoint could tell apart"
             raise refuse("model", kind, rule, "give its layers names of their own")
     return shapes
+
+
+def takes_inputs_of(model: keras.Model, facts: Facts, batch_size: int) -> bool:
+    """Whether a network can be called with the inputs that the data has."""
+    try:
+        _check_inputs(model, "", facts)
+        if structure(model, "inputs") is None:
+            called_with_zeros(model, facts, batch_size)
+    except CODE_ERRORS:  # whatever its layers raise, and what is refused
+        return False
+    return True
 
 
 def has_fixed_batch(

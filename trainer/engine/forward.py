@@ -105,6 +105,27 @@ def called_with_zeros(model: keras.Model, facts: Facts, count: int) -> Any:
     return model(inputs, training=False)
 
 
+def drawn_inputs(model: keras.Model, count: int) -> Tree[tf.Tensor] | None:
+    """Made-up inputs of a network, by its own names: normal numbers, the id 0, or empty text.
+
+    None where it does not know what it takes before it is called.
+    """
+    symbolic = structure(model, "inputs")
+    if symbolic is None:
+        return None
+
+    def drawn(tensor: Any) -> tf.Tensor:
+        shape = [count, *(size or 1 for size in tensor.shape[1:])]
+        if tensor.dtype == "string":
+            return tf.fill(shape, "")
+        normal = tf.random.stateless_normal(shape, seed=(0, 0))
+        return normal if "float" in tensor.dtype else tf.zeros(shape, tensor.dtype)
+
+    if isinstance(symbolic, keras.KerasTensor):
+        return drawn(symbolic)
+    return {one.name: drawn(one.tensor) for one in named(symbolic)}
+
+
 def by_order(tree: Mapping[str, Any]) -> bool:
     """Whether arrays came without names, and are numbered."""
     return list(tree) == [str(i) for i in range(len(tree))]

@@ -25,7 +25,7 @@ from ..metrics import Metric, check_evaluation, judge
 from ..optimizers.averages import Average
 from ..scheduled.dials import Dials
 from ..scheduled.draws import Draws
-from .fit import check_fit, has_fixed_batch, shapes_of
+from .fit import check_fit, has_fixed_batch, shapes_of, takes_inputs_of
 from .forward import Forward
 from .freezing import frozen_weights, resting
 from .initial_weights import Beginning, begin
@@ -62,6 +62,8 @@ class Network:
     """The model, its inputs and outputs by the names of the data."""
     is_compared: bool = field(default=True, kw_only=True)
     """Whether outputs are compared with labels; a step of the user's own may do as it likes."""
+    takes_data: bool = field(default=True, kw_only=True)
+    """Whether it can be called with the inputs of the data; a step may call it with others."""
     begun: Beginning | None = field(default=None, kw_only=True)
     """What of its weights it has from elsewhere."""
     frozen: Sequence[keras.Variable] = field(default=(), kw_only=True)
@@ -123,6 +125,7 @@ class Network:
         else:
             loss = loss.for_outputs(shapes, facts)
         is_fixed = has_fixed_batch(model, experiment.model.kind, facts, each, together)
+        takes_data = shapes is not None or takes_inputs_of(model, facts, each)
         draws = Draws(experiment.run.seed, model)
         forward = Forward(model, facts, loss)
         with resting(model, frozen):
@@ -151,6 +154,7 @@ class Network:
             draws=draws,
             forward=forward,
             is_compared=shapes is not None,
+            takes_data=takes_data,
             frozen=frozen,
             begun=begun,
         )
