@@ -27,6 +27,8 @@ from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
 from .runs.terminal import lenient_streams
 
+PART_HELP = "test, train or all; of windows also next, which is not known yet (%(default)s)"
+
 
 @exiting_when_interrupted()
 @lenient_streams()
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--weights",
         help="final, best or ema; those that the last evaluation looked at, if left out",
     )
-    parser.add_argument("--part", default="test", help="test, train or all (%(default)s)")
+    parser.add_argument("--part", default="test", help=PART_HELP)
     parser.add_argument(
         "--output",
         type=Path,
@@ -75,10 +77,16 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
     here = before.model_copy(update={"device": experiment.device})
     this = Restored.of(here, Folder(run), weights)
     data = experiment.data
-    if isinstance(data, Table):
-        columns = this.preparation.raw_columns
+    columns = this.preparation.raw_columns
+    if part == "next":
+        if not isinstance(data, RawData) or data.window is None:
+            rule = "is the label after the last rows, and the run has no windows of rows"
+            raise refuse("--part", part, rule, "--part=test")
         with within("data"):
-            if not data.has_labels:
+            return _unlabelled(this, run, data.latest(columns), output)
+    if isinstance(data, Table):
+        with within("data"):
+            if not data.has_labels(columns):
                 return _unlabelled(this, run, data.unlabelled(columns), output)
         experiment = experiment.model_copy(update={"data": data.of_columns(columns)})
     now = experiment.data.facts()

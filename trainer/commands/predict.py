@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..engine.network import Network
 
 
-PARTS = ("test", "train", "all")
+PARTS = ("test", "train", "all", "next")
 
 
 def predict_raw(this: Restored, raw: Tree[NDArray[Any]]) -> Tree[NDArray[np.float32]]:

@@ -20,6 +20,7 @@ from .input_preparation import pieces
 from .on_disk import Stored
 from .preparation import Preparation
 from .trees import Tree, leaves, named_leaves
+from .windows import Windows, overlapping
 
 if TYPE_CHECKING:
     from .streams.streamed import Streamed
@@ -63,7 +64,7 @@ class Examples:
 
 
 def _check_input(
-    name: str, which: str, array: Array | Stored, feature: Feature, examples: int
+    name: str, which: str, array: Array | Stored | Windows, feature: Feature, examples: int
 ) -> None:
     inputs = f"inputs {which}" if which else "inputs"
     if len(array) != examples:
@@ -72,8 +73,12 @@ def _check_input(
     if array.shape[1:] != feature.shape:
         rule = f"has {inputs} of shape {list(array.shape[1:])}, not {list(feature.shape)}"
         raise refuse(name, ABSENT, rule)
-    if not isinstance(array, Stored) and array.dtype.kind == "f":
-        check_finite(name, "a value", array)  # stored inputs are checked when they are read
+    if isinstance(array, Stored) or array.dtype.kind != "f":
+        return  # stored inputs are checked when they are read
+    if isinstance(array, Windows):
+        check_finite(name, "a value", array.rows, each="row")
+    else:
+        check_finite(name, "a value", array)
 
 
 def _check_label(name: str, which: str, array: Array | Stored, feature: Feature) -> None:
@@ -138,9 +143,12 @@ class Split:
         return digest.hexdigest()
 
 
-def _add(digest: Any, array: Array | Stored, name: str) -> None:
+def _add(digest: Any, array: Any, name: str) -> None:
     """Adds an array to a fingerprint, with its name where it is one of several."""
     digest.update(f"{name}{array.dtype}{array.shape}".encode())
+    if (windows := overlapping(array)) is not None:  # each row once
+        array, places = windows
+        digest.update(places.tobytes())
     for piece in _digested(array):
         if piece.dtype.hasobject:
             piece = piece.astype(str).astype(object)

@@ -16,10 +16,12 @@ def check_finite(
     values: NDArray[Any],
     value: object = ABSENT,
     row_index: NDArray[np.integer[Any]] | None = None,
+    each: str = "example",
 ) -> None:
     """Checks that all numbers in `values` `[n, ...]` are finite.
 
-    `row_index` holds the numbers of the examples, where they are not 0 … n - 1.
+    `row_index` holds the numbers of the examples, where they are not 0 … n - 1; `each` is what
+    they are called.
 
     Raises:
         Refused: at the override `path` with its `value`, naming the first example at fault.
@@ -29,5 +31,5 @@ def check_finite(
     faulty = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
     row = int(faulty.argmax())
     example = row if row_index is None else row_index[row]
-    rule = f"has {what} that is not finite, in example {example}"
+    rule = f"has {what} that is not finite, in {each} {example}"
     raise refuse(path, value, rule, "clean the data; training would only spread it")

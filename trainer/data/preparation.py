@@ -74,7 +74,7 @@ class Preparation:
         """The inputs of the network for raw ones: an array `[n, ...]`, or several by name.
 
         The columns of a table may also be given one by one, by their names in any order, with
-        others among them.
+        others among them; for windows each is `[n, length]`, or `[length]` for one.
 
         Raises:
             Refused: when one is missing, of another shape, or of another type.
@@ -97,17 +97,19 @@ class Preparation:
         if missing := [name for name in self.columns if name not in raw]:
             rule = f"must have all columns, and lack {', '.join(missing[:8])}"
             raise refuse("inputs", ABSENT, rule, did_you_mean(missing[0], raw))
-        columns = [np.asarray(raw[name]).reshape(-1) for name in self.columns]
+        of_windows = not isinstance(self.inputs, Mapping) and len(self.inputs.shape) > 1
+        columns = [np.asarray(raw[name]) for name in self.columns]
+        columns = [np.atleast_2d(x) if of_windows else x.reshape(-1) for x in columns]
         for name, column in zip(self.columns, columns, strict=True):
             if column.dtype.kind not in "biuf":
                 rule = f"is {column.dtype}, and must be numbers"
                 raise refuse(f"inputs.{name}", ABSENT, rule)
-        lengths = {len(column) for column in columns}
+        lengths = {column.shape if of_windows else len(column) for column in columns}
         if len(lengths) > 1:
             listed = " and ".join(map(str, sorted(lengths)))
             raise refuse("inputs", ABSENT, f"must be columns of one length, not of {listed}")
         if not isinstance(self.inputs, Mapping):
-            return np.asarray(np.stack(columns, axis=1))
+            return np.asarray(np.stack(columns, axis=-1))
         return {**raw, NUMBERS: np.stack(columns, axis=1)} if columns else raw
 
     @property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from math import prod
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ from .raw_part import check_part
 from .read_part import ReadPart
 from .streams.streamed import RawStream, Streamed
 from .trees import Tree, leaves, map_tree, named_leaves
+from .window import Cutter, Window
+from .windows import Windows, fit_rows, learn_of, shared
 
 Learner = Callable[[NDArray[Any]], Prepared]
 """Makes a preparation of the training part's values."""
@@ -49,6 +51,8 @@ class RawExamples(NamedTuple):
     """What prepares an input by what it learns of the training part, by the input's name."""
     stream: RawStream | None = None
     """What gives the examples to train, of which `train` then has the first few."""
+    last_share: float | None = None
+    """The share of all rows, the last ones, whose windows `test` has; None where it was given."""
 
     @property
     def parts(self) -> list[RawPart]:
@@ -85,9 +89,14 @@ class RawData(Data):
     """How inputs are brought to a size to train on; worked out on the training part alone."""
     held_out: HeldOut | None = None
     """What is held out to evaluate by; null for a fifth, or for none if there are tests."""
+    window: Window | None = None
+    """How rows in the order of time are cut into examples; null where a row is an example."""
     epoch: Annotated[Whole, Field(ge=1)] | None = None
     """How many examples of a stream are an epoch; null for as many as a pass has, if that is
     known."""
+
+    has_order: ClassVar[bool] = False
+    """Whether examples may be rows in the order of time, of which windows can be taken."""
 
     @abstractmethod
     def read(self) -> RawExamples:
@@ -130,11 +139,7 @@ class RawData(Data):
         raw, labels, facts, learnt, row_indices = self.contents
         if raw.stream is not None:
             return self._load_stream(raw.stream, preparation)
-        size = facts.input_size
-        if labels is not None:
-            unread = [one.preparation for one in leaves(labels) if one.preparation is not None]
-            size += sum(prod(one.shape) for one in unread)
-        streams = self.streams(sum(len(part) for part in raw.parts) * size)
+        streams = self.streams(_numbers(raw, labels, facts))
         parts = [ReadPart.of(part, labels, i, streams=streams) for i, part in enumerate(raw.parts)]
         if row_indices is not None:
             parts = [parts[0].rows(row_index) for row_index in row_indices]
@@ -146,7 +151,7 @@ class RawData(Data):
                 lambda name, x, feature: (
                     learnt[name]
                     if name in learnt
-                    else fit_input(self.normalise, x, feature.shape, feature.dtype)
+                    else fit_rows(self.normalise, x, feature.shape, feature.dtype)
                 ),
                 _names_of(parts[0].inputs),
                 parts[0].inputs,
@@ -180,6 +185,18 @@ class RawData(Data):
             sample.prepared(preparation, labels, streams=False), test, preparation, streamed
         )
 
+    def latest(self, names: Sequence[str]) -> Tree[Inputs]:
+        """The raw inputs of the last window of each series, whose labels are not known yet.
+
+        The inputs of a table are the columns `names`.
+
+        Raises:
+            Refused: when there are too few rows.
+        """
+        assert self.window is not None
+        part = self.read().parts[-1]
+        return Cutter(self.window, self.override).latest(part)
+
     def has_test_part(self) -> bool:
         """Whether the data has test examples of its own."""
         return False
@@ -191,6 +208,12 @@ class RawData(Data):
         if self.classes is not None and self.task == "regression":
             rule = "is of no use to task=regression"
             yield Problem("classes", self.classes, rule, "leave it out")
+        if self.window is not None and not self.has_order:
+            rule = f"is for rows in the order of time, which data={self.kind} has not"
+            yield Problem("window", ABSENT, rule, "data=csv, parquet, npz, npy or python has")
+        elif self.window is not None and self.held_out and self.held_out.seed:
+            rule = "draws examples to hold out, and of windows the last rows are held out"
+            yield Problem("held_out.seed", self.held_out.seed, rule, "leave it out")
 
     @cached_property
     def contents(self) -> Contents:
@@ -202,6 +225,8 @@ class RawData(Data):
         raw = self.read()
         for name, part in zip(("train", "test"), raw.parts, strict=False):
             check_part(name, part, raw.train)
+        if self.window is not None:
+            raw = self._in_windows(raw, self.window)
         labels = None if raw.train.labels is None else self._labels(raw)
         if raw.stream is not None:
             self._check_stream(raw.stream)
@@ -219,7 +244,9 @@ class RawData(Data):
             examples -= count
         trains = slice(None) if row_indices is None else row_indices[0]
         arrays = dict(named_leaves(raw.train.inputs))
-        learnt = {name: learn(arrays[name][trains]) for name, learn in raw.learners.items()}
+        learnt = {
+            name: learn_of(learn, arrays[name], trains) for name, learn in raw.learners.items()
+        }
         inputs = map_tree(
             lambda name, path, x: (
                 Feature(learnt[name].shape, learnt[name].dtype, learnt[name].classes)
@@ -240,6 +267,24 @@ class RawData(Data):
         epoch = examples if raw.stream is None else self.epoch or raw.stream.source.examples
         facts = Facts(epoch, inputs, features, weighted)
         return Contents(raw, labels, facts, learnt, row_indices)
+
+    def _in_windows(self, raw: RawExamples, window: Window) -> RawExamples:
+        """The same data with windows of its rows as examples."""
+        if raw.stream is not None:
+            rule = f"is for rows that are there as a whole, and {raw.stream.source.what} gives some"
+            raise refuse("window", ABSENT, rule, "make windows in the pipeline")
+        for path, labels in named_leaves(raw.train.labels) if raw.train.labels is not None else ():
+            if self.task == "auto" and labels.dtype.kind in "iu":
+                field, value = self.labels_override
+                at = f"{field}.{path}" if path else field
+                rule = "has whole numbers, which name classes or are to be predicted"
+                classes, numbers = (self.override("task", t) for t in get_args(Task)[1:])
+                raise refuse(at, ABSENT if path else value, rule, f"{numbers}, or {classes}")
+        given = None if raw.test is None else shared(raw.test)
+        cutter = Cutter(window, self.override)
+        train, test = cutter.cut(shared(raw.train), given, self.held_out)
+        share = (self.held_out or HeldOut()).fraction if raw.test is None else None
+        return raw._replace(train=train, test=test, last_share=share)
 
     def _check_stream(self, stream: RawStream) -> None:
         """Refuses settings that only hold for examples that are there as a whole."""
@@ -285,6 +330,9 @@ class RawData(Data):
         stored, kind = tuple(inputs.shape[1:]), inputs.dtype.kind
         if path == "inputs":
             shape = input_shape(path, stored, self.shape)
+            if isinstance(inputs, Windows) and inputs.row_shape[-1] not in (1, shape[-1]):
+                rule = f"must end with the {inputs.row_shape[-1]} numbers of a row"
+                raise refuse("shape", list(shape), rule, "leave it out")
             return Feature(shape, "string" if kind in "OSU" else "float32")
         if self.shape is not None:
             rule = "is for data with one input, and this has several"
@@ -293,6 +341,18 @@ class RawData(Data):
             return Feature(stored or (1,), "string")
         ids = kind in "iu" and inputs.dtype.itemsize > 1 and self.normalise == "none"
         return Feature(stored or (1,), "int32" if ids else "float32")
+
+
+def _numbers(raw: RawExamples, labels: Tree[Labels] | None, facts: Facts) -> int:
+    """How many numbers have to be read; those of windows that overlap once."""
+    size = 0
+    for part in raw.parts:
+        for array, feature in zip(leaves(part.inputs), leaves(facts.inputs), strict=True):
+            own = len(part) * prod(feature.shape)
+            size += array.rows_size if isinstance(array, Windows) else own
+        for one in leaves(labels) if labels is not None else ():
+            size += len(part) * prod(one.preparation.shape) if one.preparation is not None else 0
+    return size
 
 
 def _stratifies(labels: Tree[Labels] | None) -> NDArray[np.int32] | None:

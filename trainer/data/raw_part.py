@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,14 @@ from schedules.declaration import ABSENT, refuse
 
 from .inputs import Inputs
 from .trees import Tree, leaves, named_leaves
+
+
+class Series(NamedTuple):
+    """The series that rows belong to."""
+
+    names: Sequence[str]
+    codes: NDArray[np.integer[Any]]
+    """Which of the names each row has, `[n]`."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,8 @@ class RawPart:
     """One array, or several by name; None where the inputs themselves are to be given back."""
     weights: NDArray[Any] | None = None
     """What each example counts for, where the data says so."""
+    series: Series | None = None
+    """Which series each row belongs to, where there are several in the order of time."""
 
     def __len__(self) -> int:
         return len(leaves(self.inputs)[0])

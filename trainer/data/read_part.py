@@ -16,6 +16,7 @@ from .on_disk import Stored
 from .preparation import Preparation
 from .raw_part import RawPart
 from .trees import Tree, leaves, map_tree
+from .windows import Windows
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class ReadPart:
         def prepared(one: Prepared | None, array: Inputs) -> Any:
             if one is None:
                 return array
-            return Stored(array, one) if streams else one.apply(array[:])
+            if streams:
+                return Stored(array, one)
+            return array.prepared(one) if isinstance(array, Windows) else one.apply(array[:])
 
         inputs = map_tree(prepared, preparation.inputs, self.inputs)
         if self.labels is None or labels is None:
@@ -72,6 +75,8 @@ def _rows(array: Inputs, row_index: NDArray[np.int64]) -> Inputs:
 
 def _loaded(inputs: Inputs, *, streams: bool) -> Inputs:
     """The inputs in memory, or unread where they stream and can be read in parts."""
+    if isinstance(inputs, Windows):
+        return inputs.loaded(streams=streams)
     if streams and not getattr(inputs, "reads_whole", False):
         return inputs
     return np.asanyarray(inputs[:])

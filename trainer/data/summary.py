@@ -35,6 +35,8 @@ def summary(data: Data) -> list[str]:
             inputs = _columns(contents)
         labels, examples = _labels_of(data, contents), _examples(data, contents)
     lines = [f"inputs    {inputs}", f"labels    {labels}", f"examples  {examples}"]
+    if isinstance(data, RawData) and data.window is not None:
+        lines.append(f"windows   {data.window.described()}")
     return [*lines, "weights   of each example"] if facts.weighted else lines
 
 
@@ -105,6 +107,9 @@ def _examples(data: RawData, contents: Contents) -> str:
     assert examples is not None
     train = f"{examples:,} to train"
     if contents.raw.test is not None:
+        if (share := contents.raw.last_share) is not None:
+            count = len(contents.raw.test)
+            return f"{train}, {count:,} held out: those of the last {share:g} of the rows"
         return f"{train}, {len(contents.raw.test):,} of its own to test"
     held_out = data.held_out or HeldOut()
     count = len(contents.raw.train) - examples

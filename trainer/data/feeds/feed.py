@@ -17,6 +17,7 @@ from .. import Split
 from ..trees import Tree, leaves
 from .batch import Batch
 from .order import ExampleOrder
+from .resident_windows import resident, taken, whole, with_rows_resident
 
 EVALUATION_BATCH_SIZE = 500
 """Test examples in one batch: enough to keep the device busy, few enough for its memory."""
@@ -74,10 +75,11 @@ class Resident(Feed):
     def __init__(self, data: Split, order: ExampleOrder) -> None:
         """Copies all of `data` to the device once."""
         super().__init__(order)
-        self._train = Batch.of(data.train).map(tf.constant)
+        self._train = Batch.of(data.train).map(resident)
+        test = Batch.of(data.test).map(with_rows_resident)
         count = evaluation_batch_size(data.test.inputs)
         self._tests = [
-            Batch.of(data.test).map(lambda array: tf.constant(array[rows]))  # noqa: B023  # called here
+            test.map(lambda array: resident(array[rows]))  # noqa: B023  # called here
             for start in range(0, len(data.test), count)
             for rows in [slice(start, start + count)]
         ]
@@ -101,10 +103,11 @@ class Resident(Feed):
         indices = feed_args[i]
         if parts > 1:
             indices = tf.reshape(indices, [parts, -1])[part]
-        return self._train.map(lambda array: tf.gather(array, indices))
+        return self._train.map(lambda array: taken(array, indices))
 
     def tests(self) -> Iterator[Batch]:
-        return iter(self._tests)
+        for batch in self._tests:
+            yield batch.map(whole)
 
 
 _PREFETCH_THREAD = ThreadPoolExecutor(1, "drawing")

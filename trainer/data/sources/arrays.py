@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -29,6 +29,7 @@ class Npz(RawData):
     """
 
     kind: Literal["npz"] = "npz"
+    has_order: ClassVar[bool] = True
     path: File
     """The file."""
     inputs: str = "inputs"
@@ -102,6 +103,7 @@ class Npy(RawData):
     """
 
     kind: Literal["npy"] = "npy"
+    has_order: ClassVar[bool] = True
     inputs: File
     """The file of inputs, `[n, ...]`."""
     labels: File

@@ -16,6 +16,7 @@ from schedules.declaration import Problem, refuse
 
 from ..column import LearntColumn
 from ..labels import Task
+from ..raw_part import Series
 
 if TYPE_CHECKING:
     import pyarrow
@@ -138,6 +139,19 @@ def read_weights(column: TextColumn) -> NDArray[np.float64]:
             rule = f"has {cell} {column.place(text)} of {column.file}"
             raise refuse("weights", column.name, rule, "weights are numbers from 0 on")
     return column.array([float(text) for text in column.texts], np.float64)
+
+
+def read_series(column: TextColumn) -> Series:
+    """Which series each row belongs to.
+
+    Raises:
+        Refused: when a row belongs to none.
+    """
+    names, codes = column.encoded
+    if "" in names:
+        rule = f"has nothing {column.place('')} of {column.file}, and every row is of a series"
+        raise refuse("group_by", column.name, rule, "fill it, or leave such rows out of the file")
+    return Series(names, codes)
 
 
 def _check_names(

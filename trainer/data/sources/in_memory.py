@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class GivenData(RawData):
     """
 
     kind: Literal["given"] = "given"
+    has_order: ClassVar[bool] = True
     digest: str | None = None
     """A fingerprint of the arrays as the program passed them."""
     _raw: RawExamples | None = PrivateAttr(default=None)
@@ -75,7 +76,9 @@ class GivenData(RawData):
         return declared
 
     def override(self, field: str, value: object) -> str:
-        return f"data={{kind: given, {field}: {value}}}"
+        path, _, last = field.rpartition(".")
+        setting = f"{path}: {{{last}: {value}}}" if path else f"{last}: {value}"
+        return f"data={{kind: given, {setting}}}"
 
     def has_test_part(self) -> bool:
         return self._raw is not None and self._raw.test is not None

@@ -56,7 +56,7 @@ class Parquet(Table):
                 layout = self.layout(file, schema.names)
                 types = dict(zip(schema.names, schema.types, strict=True))
                 dtypes = [_dtype(name, types[name], file) for name in layout.numbers]
-                table = opened.read(layout.texts)
+                table = opened.read([*dict.fromkeys((*layout.texts, *layout.labels))])
             except Refused:
                 raise
             except ValueError as error:  # ArrowInvalid is one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from schedules.declaration import Refused, refuse
 from schedules.declaration.functions import CODE_ERRORS, CallsFunction, raised
@@ -29,6 +29,7 @@ class Python(CallsFunction, RawData):
     """
 
     kind: Literal["python"] = "python"
+    has_order: ClassVar[bool] = True
 
     @property
     def labels_override(self) -> tuple[str, object]:

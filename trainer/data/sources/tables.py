@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,17 @@ from ..inputs import Inputs
 from ..preparation import NUMBERS
 from ..raw_data import Learner, RawData, RawExamples, RawPart
 from ..trees import Tree
-from .columns import TextColumn, counts_rows, faults, is_unnamed, read_labels, read_weights
+from ..window import Cutter
+from .columns import (
+    TextColumn,
+    column_override,
+    counts_rows,
+    faults,
+    is_unnamed,
+    read_labels,
+    read_series,
+    read_weights,
+)
 from .csv_file import CsvFile
 
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -37,6 +47,8 @@ class Layout(NamedTuple):
     """Those that are an input each."""
     labels: tuple[str, ...]
     weights: str | None
+    series: str | None = None
+    """The column that says which series a row belongs to."""
 
     @property
     def inputs(self) -> list[str]:
@@ -46,7 +58,9 @@ class Layout(NamedTuple):
     @property
     def texts(self) -> list[str]:
         """The columns that are read as text."""
-        return [*self.learnt, *self.labels, *([self.weights] if self.weights else [])]
+        labels = [name for name in self.labels if name not in self.numbers]
+        others = [name for name in (self.weights, self.series) if name is not None]
+        return [*self.learnt, *labels, *others]
 
     @property
     def may_lack(self) -> list[str]:
@@ -66,11 +80,15 @@ class Table(RawData):
     targets: Columns | None = None
     """Several columns in place of `target`, each a label by its name: classes or a number."""
     inputs: Columns | None = None
-    """The columns that make an input; null for all the others."""
+    """The columns that make an input; null for all the others, and in windows for labels too."""
     weights: str | None = None
     """The column that says what each example counts for, from 0 on."""
+    group_by: str | None = None
+    """The column that says which series a row belongs to, where `window` is of several."""
     columns: Mapping[str, Column] = {}
     """What columns hold that are no plain numbers: `data.columns.NAME={kind: category}`."""
+
+    has_order: ClassVar[bool] = True
 
     @property
     def labels_override(self) -> tuple[str, object]:
@@ -102,13 +120,25 @@ class Table(RawData):
             rule = "is not needed, since data.targets names the labels"
             yield Problem("target", self.labels_override[1], rule, "leave out one of the two")
         listed = list(self.inputs or ())
-        if overlap := sorted(set(listed) & set(self.labels)):
+        overlap = sorted(set(listed) & set(self.labels))
+        if overlap and self.window is None:
             yield Problem("inputs", listed, f"must not have the target {overlap[0]}")
         if self.weights is not None and self.weights in (*listed, *self.labels):
             rule = "is an input or a label too, and says what examples count for"
             yield Problem("weights", self.weights, rule, "leave it out of data.inputs and targets")
-        for name in self.columns:
-            if name in (*self.labels, self.weights):
+        if self.group_by is not None:
+            if self.window is None:
+                rule = "says of which series a row is, and only windows are taken of series"
+                yield Problem("group_by", self.group_by, rule, "leave it out")
+            elif self.group_by in (*listed, *self.labels, self.weights):
+                rule = "is an input, a label or a weight too, and says of which series a row is"
+                yield Problem("group_by", self.group_by, rule, "leave it out of those")
+        for name, column in self.columns.items():
+            if self.window is not None and isinstance(column, LearntColumn):
+                rule = "is not for windows, whose rows are of numbers"
+                hint = f"{column_override(name)}.kind=ignore"
+                yield Problem(f"columns.{name}.kind", column.kind, rule, hint)
+            elif name in (*(self.labels if self.window is None else ()), self.weights):
                 rule = "is no input, and data.columns is for inputs"
                 yield Problem(f"columns.{name}", ABSENT, rule, "data.task is for labels")
             elif listed and name not in listed:
@@ -129,23 +159,36 @@ class Table(RawData):
             parts.append(self.read_part("test", self.test))
         return self.examples(parts)
 
-    @property
-    def has_labels(self) -> bool:
-        """Whether the file has all columns of labels."""
-        return set(self.labels) <= set(self.header())
+    def has_labels(self, names: Sequence[str]) -> bool:
+        """Whether the file has all columns of labels, and the rows of a window and its label."""
+        if not set(self.labels) <= set(self.header()):
+            return False
+        if self.window is None:
+            return True
+        part = self._plain(names).read_part("path", self.path)[1]
+        return not Cutter(self.window, self.override).is_too_short(part)
 
     def of_columns(self, names: Sequence[str]) -> Self:
         """The same table with these inputs, wherever they stand."""
         return self._with(inputs=tuple(names))
 
     def unlabelled(self, names: Sequence[str]) -> Tree[Inputs]:
-        """The raw inputs of a table without labels.
+        """The raw inputs of a table without labels; of windows, the last one of each series.
 
         Raises:
             Refused: when the file lacks a column, or holds something else.
         """
-        plain = self._with(inputs=tuple(names), target=None, targets=None, weights=None)
-        return plain.read_part("path", self.path)[1].inputs
+        part = self._plain(names).read_part("path", self.path)[1]
+        if self.window is None:
+            return part.inputs
+        return Cutter(self.window, self.override).latest(part)
+
+    def latest(self, names: Sequence[str]) -> Tree[Inputs]:
+        return self._with(path=self.test or self.path).unlabelled(names)
+
+    def _plain(self, names: Sequence[str]) -> Self:
+        """The same table with these inputs and nothing else."""
+        return self._with(inputs=tuple(names), target=None, targets=None, weights=None)
 
     def _with(self, **fields: Any) -> Self:
         """A copy that has read nothing yet."""
@@ -160,7 +203,9 @@ class Table(RawData):
             Refused: when one is missing, or none is left for inputs.
         """
         ignored = {name for name, column in self.columns.items() if isinstance(column, Ignore)}
-        others = {*self.labels, self.weights, *ignored}
+        others = {self.weights, self.group_by, *ignored}
+        if self.window is None:  # else what was before is learnt from
+            others |= {*self.labels}
         inputs = self.inputs or tuple(name for name in header if name not in others)
         inputs = tuple(name for name in inputs if name not in ignored)
         if self.inputs is None and any(map(is_unnamed, inputs)):
@@ -174,6 +219,7 @@ class Table(RawData):
             ("target" if self.targets is None else "targets", self.labels),
             ("inputs", inputs),
             ("weights", weights),
+            ("group_by", (self.group_by,) if self.group_by else ()),
             ("columns", tuple(self.columns)),
         ):
             for name in names:
@@ -195,7 +241,7 @@ class Table(RawData):
             for name in inputs
             if name not in learnt
         }
-        return Layout(numbers, learnt, self.labels, self.weights)
+        return Layout(numbers, learnt, self.labels, self.weights, self.group_by)
 
     def examples(self, parts: Sequence[tuple[Layout, RawPart]]) -> RawExamples:
         """The raw examples of the training file, and of a test file where there is one."""
@@ -228,11 +274,12 @@ class Table(RawData):
             named = {name: texts[name].array(texts[name].texts, object) for name in layout.learnt}
             inputs = {NUMBERS: numbers, **named} if layout.numbers else named
         weights = None if layout.weights is None else read_weights(texts[layout.weights])
+        series = None if layout.series is None else read_series(texts[layout.series])
         if not labels:
-            return RawPart(inputs, None, weights)
+            return RawPart(inputs, None, weights, series)
         several = dict(zip(layout.labels, labels, strict=True)) if self.targets else None
         row = np.stack(labels, axis=1) if len(labels) > 1 and not several else None
-        return RawPart(inputs, several or (labels[0] if row is None else row), weights)
+        return RawPart(inputs, several or (labels[0] if row is None else row), weights, series)
 
     def inputs_hint(self, names: Sequence[str]) -> str:
         """The override that takes these columns for inputs."""
@@ -263,7 +310,11 @@ class Csv(Table):
         if path == "path" and self.inputs is None:
             self._check_row_numbers([*layout.numbers], cells, file)
         field = self.labels_override[0]
-        labels = [read_labels(texts[name], self.task, field) for name in layout.labels]
+        place = {name: i for i, name in enumerate(layout.numbers)}
+        labels = [
+            cells[:, place[name]] if name in place else read_labels(texts[name], self.task, field)
+            for name in layout.labels
+        ]
         return layout, self.part(layout, cells, texts, labels)
 
     def _check_row_numbers(
