@@ -72,7 +72,10 @@ class Run(Declaration):
     On a CPU it leaves XLA out where there are convolutions in nine layers or more.
     """
     compile_cache: Flag = True
-    """Whether `auto` remembers what it measured, in the user's cache folder, for like runs."""
+    """Whether `auto` remembers what it measured, in the user's cache folder, for like runs.
+
+    What XLA compiled for the CPU is kept there, too, for the same program on the same machine.
+    """
     threads: Annotated[
         int | Literal["auto"], _count_or_auto("run.threads=1, or auto", MAX_THREADS)
     ] = "auto"

@@ -15,6 +15,7 @@ from ..runs.checkpoints import CheckpointMismatchError
 from ..runs.folder import Folder
 from .compile_cache import LARGEST, cache_choice, cached_choice
 from .compile_measuring import CompileChoice, Measurable, measure, rate
+from .kept_programs import seal_programs
 from .program import Compiled
 
 P = TypeVar("P", bound=Measurable)
@@ -73,9 +74,11 @@ def compile_program(
     """
     if choice is None:
         choice, program = measure(build, ask, device)
+        seal_programs()
         return cache_choice(experiment, device, choice, together), program
     program = build(choice.compile)
     ask(program, 0)  # compiles, so that the first updates are as fast as the rest
+    seal_programs()
     if choice.threads and not choice.rate:
         choice = choice.timed(rate(program, ask))
         cache_choice(experiment, device, choice, together)

@@ -13,6 +13,7 @@ from schedules.declaration import refuse, within
 
 from ..config.experiment import Experiment
 from ..runs.provenance import usable_cores
+from .kept_programs import announce_programs, keep_programs
 from .probe import probe
 
 THREADS = "TF_NUM_INTRAOP_THREADS"
@@ -26,6 +27,8 @@ def open_devices(experiment: Experiment) -> tuple[str, tf.distribute.Strategy | 
         Refused: when the machine lacks the device, or TensorFlow is at work in this process with
             another number of threads.
     """
+    if experiment.run.compile_cache:
+        announce_programs()
     declared = experiment.run.threads
     if declared != "auto" and not _set_threads(declared) and declared != threads_in_use():
         count = threads_in_use()
@@ -39,13 +42,15 @@ def settle(experiment: Experiment, threads: int | None = None) -> None:
     """Makes TensorFlow ready for it, once its devices are open.
 
     An operation may take `threads` of the CPU, where the config says nothing else and TensorFlow
-    is not at work in this process yet.
+    is not at work in this process yet. What XLA compiles is kept, where choices are.
 
     Raises:
         Refused: when Keras can't follow a schedule.
     """
     if threads is not None and experiment.run.threads == "auto":
         _set_threads(threads)
+    if experiment.run.compile_cache:
+        keep_programs(threads_in_use(), deterministic=experiment.run.deterministic)
     if experiment.run.deterministic:
         tf.config.experimental.enable_op_determinism()
     with within("optimizer"):

@@ -34,8 +34,18 @@ def usable_cores() -> list[int]:
 
 def processor() -> str:
     """The model name of the processor."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def processor_features() -> str:
+    """The sets of instructions that the processor has; "" where the system has no list of them."""
+    return _cpuinfo("flags") or _cpuinfo("Features")
+
+
+def _cpuinfo(field: str) -> str:
+    """What Linux says of the first core under a name."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
+            if line.partition(":")[0].strip() == field:
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""
