@@ -291,10 +291,18 @@ def spoilt(how: str) -> dict[str, Any]:
             content = content[:-7]
         case "no records":
             content = bytearray(b"inputs,labels\n" * 20)
-        case "zipped":
+        case "half of a packed file":
             import gzip
 
-            content = bytearray(gzip.compress(bytes(content)))
+            content = bytearray(gzip.compress(bytes(content))[:-20])
+        case "half of a file that ZLIB packed":
+            import zlib
+
+            content = bytearray(zlib.compress(bytes(content))[:-20])
+        case "packed nonsense":
+            import gzip
+
+            content = bytearray(gzip.compress(b"inputs,labels\n" * 20))
     file.write_bytes(content)
     return asked
 
@@ -303,7 +311,9 @@ SPOILT = {
     "missing": ("path", "is no file that exists", "did you mean a.tfrecord?"),
     "empty": ("path", "has no records", ""),
     "no records": ("path", "is no TFRecord file", ""),
-    "zipped": ("path", "is packed by gzip", "gunzip < "),
+    "half of a packed file": ("path", "can't be read", ""),
+    "half of a file that ZLIB packed": ("path", "can't be read", ""),
+    "packed nonsense": ("path", "is no TFRecord file", ""),
     "a length": ("path", "is corrupt in record 1", "copy it again"),
     "cut off": ("path", "is cut off in record 9", "copy it again"),
     "no example": ("path", "holds no tf.train.Example in record 3", ""),

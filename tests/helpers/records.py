@@ -25,10 +25,10 @@ def example(row: Mapping[str, Any]) -> bytes:
     return bytes(told.SerializeToString())
 
 
-def write(path: Path, rows: Iterable[Mapping[str, Any] | bytes]) -> None:
+def write(path: Path, rows: Iterable[Mapping[str, Any] | bytes], packer: str | None = None) -> None:
     """Writes a file of examples, or of whatever bytes are given in their place."""
     import tensorflow as tf
 
-    with tf.io.TFRecordWriter(str(path)) as file:
+    with tf.io.TFRecordWriter(str(path), packer) as file:
         for row in rows:
             file.write(row if isinstance(row, bytes) else example(row))

@@ -24,7 +24,7 @@ from .held_out import HeldOut, RowIndex
 from .input_preparation import Normalise, fit_input
 from .inputs import Inputs
 from .labels import Labels, Task, read_labels
-from .preparation import Preparation
+from .preparation import Names, Preparation
 from .raw_part import RawPart as RawPart  # read by whoever reads raw data
 from .raw_part import check_part
 from .read_part import ReadPart
@@ -45,8 +45,8 @@ class RawExamples(NamedTuple):
     """The test examples; None where some of `train` are to be held out."""
     columns: tuple[str, ...] | None = None
     """The names of an input's entries, where the data has them."""
-    names: tuple[str, ...] | None = None
-    """The names of the classes 0, 1, 2 …, where the data has them."""
+    names: Tree[Names] = None
+    """The names of the classes 0, 1, 2 …, where the data has them; or those of each label."""
     learners: Mapping[str, Learner] = {}
     """What prepares an input by what it learns of the training part, by the input's name."""
     stream: RawStream | None = None
@@ -304,6 +304,7 @@ class RawData(Data):
             trees[0] = map_tree(_joined_labels, trees[0], trees[1])
         if not isinstance(trees[0], Mapping):
             classes = self.classes
+            assert not isinstance(raw.names, Mapping)
             if classes is None and raw.names and self.task != "regression":
                 classes = len(raw.names)
             labels = read_labels([*trees], path, value, self.task, classes, self.override)
@@ -313,17 +314,16 @@ class RawData(Data):
         if self.classes is not None:
             rule = "is for data with one label, and this has several"
             raise refuse("classes", self.classes, rule, "leave it out")
-        return {
-            name: read_labels(
-                [tree[name] for tree in trees],
-                f"{path}.{name}",
-                ABSENT,
-                self.task,
-                None,
-                self.override,
-            )
-            for name in trees[0]
-        }
+        by_name = raw.names if isinstance(raw.names, Mapping) else {}
+        read = {}
+        for name in trees[0]:
+            parts = [tree[name] for tree in trees]
+            names = by_name.get(name)
+            classes = len(names) if names and self.task != "regression" else None
+            one = read_labels(parts, f"{path}.{name}", ABSENT, self.task, classes, self.override)
+            is_named = one.classes is not None and one.names is None
+            read[name] = replace(one, names=names) if is_named else one
+        return read
 
     def _input(self, path: str, inputs: Inputs) -> Feature:
         """What an input is to the network, from what it is in the data."""
@@ -339,7 +339,8 @@ class RawData(Data):
             raise refuse("shape", list(self.shape), rule, "leave it out")
         if kind in "OSU":
             return Feature(stored or (1,), "string")
-        ids = kind in "iu" and inputs.dtype.itemsize > 1 and self.normalise == "none"
+        counts = kind in "iu" and inputs.dtype.itemsize > 1  # pixels are bytes
+        ids = counts and self.normalise in ("none", "pixels")
         return Feature(stored or (1,), "int32" if ids else "float32")
 
 

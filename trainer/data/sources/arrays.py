@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.lib import format as npy
+from pydantic import Field
 
-from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
+from schedules.declaration import ABSENT, Problem, Refused, refuse
 
 from ..files import File, packed, packer_of, reading, unreadable
 from ..inputs import Inputs, Packed
-from ..raw_data import RawData, RawExamples, RawPart
+from ..raw_data import RawExamples, RawPart
+from .by_name import ByName, Named, Several
 
+Files = Annotated[Mapping[str, File], Field(min_length=1)]
+"""Files by name."""
 MAX_LENGTH = 2**63 - 1
 """The largest index of an array."""
 
 
-class Npz(RawData):
+class Npz(ByName):
     """Named arrays in an `.npz` file, as `np.savez` and `np.savez_compressed` write it.
 
-    Test examples are two more arrays of the file, those of a second file, or held out. Nothing is
+    One of them is the input, or several by name: `inputs=[a,b]`; so with labels, in `targets`.
+    Test examples are more arrays of the file, those of a second file, or held out. Nothing is
     unpickled. An array that is not compressed stays on disk until it is read.
     """
 
@@ -32,54 +38,49 @@ class Npz(RawData):
     has_order: ClassVar[bool] = True
     path: File
     """The file."""
-    inputs: str = "inputs"
-    """The name of the array of inputs, `[n, ...]`."""
+    inputs: Named[str] = "inputs"
+    """The name of the array of inputs, `[n, ...]`; or of several, by name."""
     labels: str = "labels"
     """The name of the array of labels: `[n]`, or `[n, targets]` for several numbers each."""
+    targets: Several[str] | None = None
+    """The names of several arrays of labels in the place of `labels`, each a label by its name."""
+    weights: str | None = None
+    """The name of the array that has what each example counts for."""
     test: File | None = None
     """Another file with the test examples; null for the same one, if names of them are given."""
-    test_inputs: str | None = None
+    test_inputs: Named[str] | None = None
     """The name of the array of test inputs; null for `inputs` in the file `test`."""
     test_labels: str | None = None
     """The name of the array of test labels; null for `labels` in the file `test`."""
-
-    @property
-    def labels_override(self) -> tuple[str, object]:
-        return "labels", self.labels
+    test_targets: Several[str] | None = None
+    """The names of the arrays of test labels, by those of `targets`."""
+    test_weights: str | None = None
+    """The name of the array of the tests' weights."""
+    what: ClassVar[str] = "array"
 
     def has_test_part(self) -> bool:
         return self.test is not None or self.test_inputs is not None
 
-    def contradictions(self) -> Iterator[Problem]:
-        yield from super().contradictions()
-        if (self.test_inputs is None) != (self.test_labels is None):
-            name = "test_labels" if self.test_labels is None else "test_inputs"
-            yield Problem(name, ABSENT, "is required, since the other of the two is given")
-
     def read(self) -> RawExamples:
-        train = self._part("path", self.path, "inputs", "labels")
+        train = self._part("path", self.path)
         if not self.has_test_part():
             return RawExamples(train, None)
         path, file = ("test", self.test) if self.test else ("path", self.path)
-        names = ("test_inputs", "test_labels") if self.test_inputs else ("inputs", "labels")
-        return RawExamples(train, self._part(path, file, *names))
+        return RawExamples(train, self._part(path, file, "test_" if self.test_inputs else ""))
 
-    def _part(self, path: str, file: Path, inputs: str, labels: str) -> RawPart:
+    def _part(self, path: str, file: Path, prefix: str = "") -> RawPart:
         with reading(path, file):
             if (packer := packer_of(file)) not in ("", "zip"):
                 raise packed(path, file, packer)
             try:
                 with zipfile.ZipFile(file) as archive:
-                    arrays = [self._array(archive, name, file) for name in (inputs, labels)]
+                    return self.part(partial(self._array, archive, file), prefix)
             except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
                 raise unreadable(path, file, error) from None
-            return RawPart(arrays[0], np.asarray(arrays[1][:]))
 
-    def _array(self, archive: zipfile.ZipFile, field: str, file: Path) -> Inputs:
-        name = getattr(self, field)
+    def _array(self, archive: zipfile.ZipFile, file: Path, field: str, name: str) -> Inputs:
         names = [entry.removesuffix(".npy") for entry in archive.namelist()]
-        if name not in names:
-            raise refuse(field, name, f"is no array of {file}", did_you_mean(name, names))
+        self.check_name(field, name, names, str(file))
         entry = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
         try:
             with archive.open(entry) as member:
@@ -96,47 +97,48 @@ class Npz(RawData):
         return Packed(file, entry.filename, shape, dtype)
 
 
-class Npy(RawData):
+class Npy(ByName):
     """Inputs and labels in `.npy` files of their own, as `np.save` writes them.
 
-    The files stay on disk until they are read and may be larger than memory. Nothing is unpickled.
+    Several inputs have a file and a name each: `inputs={a: a.npy, b: b.npy}`; so with labels, in
+    `targets`. The files stay on disk until they are read and may be larger than memory. Nothing is
+    unpickled.
     """
 
     kind: Literal["npy"] = "npy"
     has_order: ClassVar[bool] = True
-    inputs: File
-    """The file of inputs, `[n, ...]`."""
-    labels: File
+    inputs: File | Files
+    """The file of inputs, `[n, ...]`; or several, by name."""
+    labels: File | None = None
     """The file of labels: `[n]`, or `[n, targets]` for several numbers each."""
-    test_inputs: File | None = None
+    targets: Files | None = None
+    """Several files of labels in the place of `labels`, each a label by its name."""
+    weights: File | None = None
+    """The file that has what each example counts for."""
+    test_inputs: File | Files | None = None
     """The file of test inputs; null to hold some out."""
     test_labels: File | None = None
     """The file of test labels."""
-
-    @property
-    def labels_override(self) -> tuple[str, object]:
-        return "labels", str(self.labels)
+    test_targets: Files | None = None
+    """The files of test labels, by the names of `targets`."""
+    test_weights: File | None = None
+    """The file of the tests' weights."""
+    what: ClassVar[str] = "file"
 
     def has_test_part(self) -> bool:
         return self.test_inputs is not None
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()
-        if (self.test_inputs is None) != (self.test_labels is None):
-            name = "test_labels" if self.test_labels is None else "test_inputs"
-            yield Problem(name, ABSENT, "is required, since the other of the two is given")
+        if self.labels is None and self.targets is None:
+            hint = "data.labels=y.npy, or data.targets={a: a.npy} for several"
+            yield Problem("labels", ABSENT, "is required", hint)
 
     def read(self) -> RawExamples:
-        train = self._part("inputs", "labels")
-        return RawExamples(
-            train, self._part("test_inputs", "test_labels") if self.has_test_part() else None
-        )
+        train = self.part(self._array)
+        return RawExamples(train, self.part(self._array, "test_") if self.has_test_part() else None)
 
-    def _part(self, inputs: str, labels: str) -> RawPart:
-        return RawPart(self._array(inputs), np.array(self._array(labels)[:]))
-
-    def _array(self, field: str) -> Inputs:
-        file: Path = getattr(self, field)
+    def _array(self, field: str, file: Path) -> Inputs:
         with reading(field, file):
             if packer := packer_of(file):
                 raise packed(field, file, packer)

@@ -122,7 +122,7 @@ class Converter:
             if unfit := [name for name in values if not isinstance(name, str) or not name]:
                 raise self._refuse(f"{self.verb} {what} by the name {unfit[0]!r}", "use text")
             return {name: self._array(array) for name, array in values.items()}
-        if isinstance(values, (tuple, list)) and len(values) > 1 and all(map(_is_array, values)):
+        if isinstance(values, (tuple, list)) and len(values) > 1 and all(map(is_array, values)):
             return {str(i): self._array(array) for i, array in enumerate(values)}
         return self._array(values)
 
@@ -189,7 +189,7 @@ def _is_part(data: Any) -> bool:
     return isinstance(data, tuple) and len(data) in (2, 3) and not all(map(_is_number, data))
 
 
-def _is_array(data: Any) -> bool:
+def is_array(data: Any) -> bool:
     """Whether an object is an array or a tensor, of at least one axis."""
     return hasattr(data, "shape") and hasattr(data, "dtype") and len(data.shape) > 0
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,36 +21,51 @@ from ..facts import Facts
 from ..files import File
 from ..held_out import HeldOut
 from ..inputs import Key
-from ..raw_data import RawData, RawExamples, RawPart
+from ..preparation import Names
+from ..raw_data import RawExamples, RawPart
+from ..trees import Tree, leaves, map_tree
+from .by_name import ByName, Named, Several
 
 
-class _Hub(RawData):
+class _Hub(ByName):
     """What data sets by name have in common."""
 
     train: str = "train"
     """The split that trains."""
     test: str | None = None
     """The split to evaluate by; null to hold some examples out."""
-    inputs: str = "image"
-    """The feature that is the input."""
+    inputs: Named[str] = "image"
+    """The feature that is the input, or several by name."""
     labels: str = "label"
     """The feature that is the label."""
+    targets: Several[str] | None = None
+    """Several features in the place of `labels`, each a label by its name."""
+    weights: str | None = None
+    """The feature that says what each example counts for."""
     download: Flag = False
     """Whether the data set may be downloaded when it is not on this machine."""
 
-    @property
-    def labels_override(self) -> tuple[str, object]:
-        return "labels", self.labels
+    what: ClassVar[str] = "feature"
 
     def has_test_part(self) -> bool:
         return self.test is not None
 
     def check_features(self, features: Any) -> None:
         """Refuses inputs or labels that are not among the features of the data set."""
-        for field in ("inputs", "labels"):
-            name = getattr(self, field)
-            if name not in features:
-                raise refuse(field, name, "is no feature of it", did_you_mean(name, features))
+        for field in ("inputs", self.label_field(), "weights"):
+            for name in leaves(self.chosen(field) or {}):
+                self.check_name(field, name, features, "it")
+
+    def names_of(self, features: Any) -> Tree[Names]:
+        """The names of the classes of each label, where the data set has them."""
+
+        def names(feature: str) -> Names:
+            found = getattr(features[feature], "names", None)
+            return tuple(found) if found else None
+
+        chosen = self.chosen(self.label_field())
+        assert chosen is not None
+        return map_tree(names, chosen)
 
     def unavailable(self, field: str, name: str, error: object) -> Refused:
         """The refusal of a data set that can't be loaded."""
@@ -79,11 +94,12 @@ class HuggingFace(_Hub):
         with nullcontext() if self.download else without_hub():
             datasets = import_extra("huggingface", "datasets", "huggingface")
             train = self._split(datasets, "train", self.train)
-            names = self._names(train)
+            part = self._part(train)
+            names = self.names_of(train.features)
             if self.test is None:
-                return RawExamples(self._part(train), None, names=names)
+                return RawExamples(part, None, names=names)
             test = self._split(datasets, "test", self.test)
-            return RawExamples(self._part(train), self._part(test), names=names)
+            return RawExamples(part, self._part(test), names=names)
 
     def _split(self, datasets: Any, field: str, split: str) -> Any:
         folder = Path(self.path).expanduser()
@@ -109,12 +125,7 @@ class HuggingFace(_Hub):
         self.check_features(dataset.column_names)
         if not len(dataset):
             raise refuse("train", ABSENT, "has no examples")
-        labels = dataset.with_format("numpy", columns=[self.labels])[:][self.labels]
-        return RawPart(HuggingFaceColumn(self.inputs, dataset), np.asarray(labels))
-
-    def _names(self, dataset: Any) -> tuple[str, ...] | None:
-        names = getattr(dataset.features.get(self.labels), "names", None)
-        return tuple(names) if names else None
+        return self.part(lambda _, name: HuggingFaceColumn(name, dataset))
 
 
 @contextmanager
@@ -182,6 +193,8 @@ class Tfds(_Hub):
 
     def facts(self) -> Facts:
         info = self._builder.info
+        if self.targets is not None or self.weights is not None or not isinstance(self.inputs, str):
+            return super().facts()
         feature, label = info.features[self.inputs], info.features[self.labels]
         classes = getattr(label, "num_classes", None)
         shape = self.shape or tuple(feature.shape)
@@ -197,11 +210,10 @@ class Tfds(_Hub):
 
     def read(self) -> RawExamples:
         builder = self._builder
-        names = getattr(builder.info.features[self.labels], "names", None)
         return RawExamples(
             self._part(builder, self.train),
             self._part(builder, self.test) if self.test else None,
-            names=tuple(names) if names else None,
+            names=self.names_of(builder.info.features),
         )
 
     @cached_property
@@ -239,15 +251,16 @@ class Tfds(_Hub):
     def _part(self, builder: Any, split: str) -> RawPart:
         import tensorflow_datasets as tfds
 
-        rows = tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
-        inputs, labels = [], []
-        for row in rows:
-            inputs.append(row[self.inputs])
-            labels.append(row[self.labels])
-        for array in inputs:
-            if array.shape != inputs[0].shape:
-                shape, first = list(array.shape), list(inputs[0].shape)
-                rule = f"has one of shape {shape}, and the first is {first}"
-                hint = "data=python with a function that resizes them"
-                raise refuse("inputs", self.inputs, rule, hint)
-        return RawPart(np.stack(inputs), np.array(labels))
+        rows = [*tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))]
+
+        def column(field: str, name: str) -> NDArray[Any]:
+            arrays = [np.asarray(row[name]) for row in rows]
+            for array in arrays:
+                if array.shape != arrays[0].shape:
+                    shape, first = list(array.shape), list(arrays[0].shape)
+                    rule = f"has one of shape {shape}, and the first is {first}"
+                    hint = "data=python with a function that resizes them"
+                    raise refuse(field, name, rule, hint)
+            return np.stack(arrays)
+
+        return self.part(column)

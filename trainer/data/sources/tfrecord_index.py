@@ -8,7 +8,8 @@ constant added.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,22 +21,23 @@ from schedules.declaration import Refused, did_you_mean, refuse
 
 from ..files import cache_folder, packed, packer_of
 from .tf_example import features, value_of
+from .unpacked import unpacked
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 
 class RecordIndex:
-    """The records of one file: where each begins, how long it is, and its label."""
+    """The records of one file: where each begins, how long it is, and features by name."""
 
     def __init__(
         self, path: str, file: Path, starts: NDArray[np.int64], lengths: NDArray[np.int64],
-        labels: NDArray[Any],
+        values: Mapping[str, NDArray[Any]],
     ) -> None:  # fmt: skip
         self.path = path
         self.file = file
         self.starts = starts
         self.lengths = lengths
-        self.labels = labels
+        self.values = values
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -43,7 +45,7 @@ class RecordIndex:
     def record(self, number: int) -> bytes:
         """The content of a record."""
         start, length = int(self.starts[number]), int(self.lengths[number])
-        return os.pread(_descriptor(self.file, _stamp(self.file)), length, start)
+        return os.pread(_descriptor(self.path, self.file, _stamp(self.file)), length, start)
 
     def check(self) -> None:
         """Checks the content of every record by its checksum, once a file: the cache notes it.
@@ -58,7 +60,8 @@ class RecordIndex:
             return
         count = 0
         try:
-            for _ in tf.data.TFRecordDataset(str(self.file)).as_numpy_iterator():
+            packer = _packer(self.file)
+            for _ in tf.data.TFRecordDataset(str(self.file), packer).as_numpy_iterator():
                 count += 1
         except tf.errors.DataLossError:
             raise _corrupt(self.path, self.file, count) from None
@@ -66,60 +69,59 @@ class RecordIndex:
             note.touch()
 
 
-def open_index(path: str, file: Path, label: str) -> RecordIndex:
+def open_index(path: str, file: Path, fields: Mapping[str, str]) -> RecordIndex:
     """The index of a file, from the user's cache or made now.
 
+    `fields` has the names of the features that are read with it, each with the field that names it.
     The cache knows a file by its path, size and time of change. The cache is one folder,
     `~/.cache/scheduled-training` (`XDG_CACHE_HOME` moves it), and may be deleted at any time;
     nothing is ever written beside the data.
 
     Raises:
-        Refused: when the file is no TFRecord file, is cut off or corrupt, or lacks the label.
+        Refused: when the file is no TFRecord file, is cut off or corrupt, or lacks a feature.
         OSError: when the file can't be read.
     """
-    cached = _cache_file(file, f"{label}.npz")
+    cached = _cache_file(file, f"{' '.join(fields)}.npz")
     if cached is not None and cached.exists():
         try:
             with np.load(cached, allow_pickle=False) as arrays:
-                starts, lengths, labels = (arrays[n] for n in ("starts", "lengths", "labels"))
-                return RecordIndex(path, file, starts, lengths, labels)
+                values = {name: arrays[f"values {name}"] for name in fields}
+                return RecordIndex(path, file, arrays["starts"], arrays["lengths"], values)
         except (OSError, ValueError, KeyError):
             pass  # the index is made anew
     starts, lengths = _scan(path, file)
-    index = RecordIndex(path, file, starts, lengths, np.zeros(0))
-    index.labels = _labels(index, label)
+    index = RecordIndex(path, file, starts, lengths, {})
+    index.values = _values(index, fields)
     if cached is not None:
         draft = cached.with_name(f"{cached.stem}.{os.getpid()}.npz")
-        np.savez(draft, starts=starts, lengths=lengths, labels=index.labels)
+        named: dict[str, Any] = {f"values {name}": x for name, x in index.values.items()}
+        np.savez(draft, starts=starts, lengths=lengths, **named)
         draft.replace(cached)
     return index
 
 
 def _scan(path: str, file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the contents of all records begin, and how long they are."""
-    size = file.stat().st_size
+    descriptor = _descriptor(path, file, _stamp(file))
+    size = os.fstat(descriptor).st_size
     starts: list[int] = []
     headers: list[bytes] = []
     position = 0
-    with file.open("rb") as opened:
-        while position < size:
-            header = os.pread(opened.fileno(), 12, position)
-            headers.append(header)
-            length = int.from_bytes(header[:8], "little")
-            if len(header) < 12 or position + 16 + length > size:
-                break
-            starts.append(position + 12)
-            position += 16 + length
+    while position < size:
+        header = os.pread(descriptor, 12, position)
+        headers.append(header)
+        length = int.from_bytes(header[:8], "little")
+        if len(header) < 12 or position + 16 + length > size:
+            break
+        starts.append(position + 12)
+        position += 16 + length
     table = np.frombuffer(b"".join(header for header in headers if len(header) == 12), np.uint8)
     table = table.reshape(-1, 12)
     checksums = table[:, 8:].copy().view("<u4")[:, 0]
     corrupt = np.flatnonzero(_masked(_crc32c(table[:, :8])) != checksums)
     if len(corrupt):
-        if corrupt[0] == 0 and (packer := packer_of(file)):
+        if corrupt[0] == 0 and (packer := packer_of(file)) not in ("", "gzip"):
             raise packed(path, file, packer)
-        if headers[0].startswith(b"\x78"):  # ZLIB, as TensorFlow writes it
-            rule = "is compressed, and records of it can't be read one by one"
-            raise refuse(path, str(file), rule, "write it without compression")
         if corrupt[0] == 0:
             raise refuse(path, str(file), "is no TFRecord file")
         raise _corrupt(path, file, int(corrupt[0]))
@@ -129,25 +131,40 @@ def _scan(path: str, file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.array(starts, np.int64), lengths.astype(np.int64)
 
 
-def _labels(index: RecordIndex, name: str) -> NDArray[Any]:
-    """The label of every record: `[n]` of int64 or text, or `[n, targets]` of float32."""
-    labels: list[Any] = []
+def _values(index: RecordIndex, fields: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """Features of every record: `[n, 1]` of int64 or text, or `[n, k]` of float32."""
+    values: dict[str, list[Any]] = {name: [] for name in fields}
     for i in range(len(index)):
         try:
             by_name = features(index.record(i))
         except Exception:  # protobuf's own error, which has moved before
             rule = f"holds no tf.train.Example in record {i}"
             raise refuse(index.path, str(index.file), rule) from None
-        if name not in by_name:
-            hint = did_you_mean(name, by_name)
-            raise refuse("labels", name, f"is no feature of record {i} of {index.file}", hint)
-        value = value_of(by_name[name])
-        labels.append(value.decode(errors="replace") if isinstance(value, bytes) else value)
-    try:
-        return np.array(labels).reshape(len(labels), -1) if labels else np.zeros(0, np.int64)
-    except ValueError:
-        rule = f"has not as many numbers in every record of {index.file}"
-        raise refuse("labels", name, rule) from None
+        for name, field in fields.items():
+            if name not in by_name:
+                hint = did_you_mean(name, by_name)
+                raise refuse(field, name, f"is no feature of record {i} of {index.file}", hint)
+            value: Any = value_of(by_name[name])
+            if isinstance(value, bytes):
+                value = value.decode(errors="replace")
+            values[name].append(value)
+    arrays = {}
+    for name, column in values.items():
+        try:
+            own = np.array(column).reshape(len(column), -1) if column else np.zeros(0, np.int64)
+        except ValueError:
+            rule = f"has not as many numbers in every record of {index.file}"
+            raise refuse(fields[name], name, rule) from None
+        arrays[name] = own
+    return arrays
+
+
+def _begins_record(header: bytes) -> bool:
+    """Whether 12 bytes are a length with its checksum."""
+    table = np.frombuffer(header, np.uint8)[None]
+    if table.shape[1] < 12:
+        return False
+    return bool(_masked(_crc32c(table[:, :8]))[0] == table[:, 8:].copy().view("<u4")[0, 0])
 
 
 def _corrupt(path: str, file: Path, record: int) -> Refused:
@@ -170,9 +187,27 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=64)
-def _descriptor(file: Path, stamp: tuple[int, int]) -> int:
-    """A file opened for reading; another `stamp` opens it anew."""
-    return os.open(file, os.O_RDONLY)
+def _descriptor(path: str, file: Path, stamp: tuple[int, int]) -> int:
+    """A file opened for reading, unpacked where it is compressed; another `stamp` opens it anew."""
+    packer = _packer(file)
+    return _unpacked(path, file, stamp, packer) if packer else os.open(file, os.O_RDONLY)
+
+
+@cache
+def _unpacked(path: str, file: Path, stamp: tuple[int, int], packer: str) -> int:
+    """What a compressed file holds; it is never unpacked twice."""
+    return unpacked(path, file, packer)
+
+
+def _packer(file: Path) -> str:
+    """How a file is compressed, in TensorFlow's words, by its first bytes."""
+    if packer_of(file) == "gzip":
+        return "GZIP"
+    with file.open("rb") as opened:
+        head = opened.read(12)
+    # A record begins with its length, and 0x78 may be the first byte of one.
+    is_zlib = len(head) > 1 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0
+    return "ZLIB" if is_zlib and not _begins_record(head) else ""
 
 
 @lru_cache(maxsize=1)
