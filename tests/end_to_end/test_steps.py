@@ -306,3 +306,52 @@ def test_a_network_whose_call_takes_other_arguments_trains_by_a_step(tmp_path):
         Experiment.composed(*asked), tmp_path, model=model, data=points, loss=step, quiet=True
     )
     assert outcome.history["loss"][-1] < outcome.history["loss"][0]
+
+
+USERS = np.arange(60) % 7
+FILMS = np.array(["alien", "brazil", "casablanca"])[np.arange(60) % 3]
+
+
+def towers(vocabulary=None):
+    """A network for pairs of a user and a film, which is text where there is a vocabulary."""
+    keras.utils.set_random_seed(1)
+    user = keras.Input((), dtype="int32", name="user")
+    film = keras.Input((), dtype="string" if vocabulary else "int32", name="film")
+    ids = keras.layers.StringLookup(vocabulary=vocabulary)(film) if vocabulary else film
+    pairs = {"of_user": user, "of_film": ids}
+    ends = [keras.layers.Embedding(9, 3, name=name)(x) for name, x in pairs.items()]
+    return keras.Model([user, film], ends)
+
+
+def each_with_each(model, batch):
+    of_user, of_film = model(batch[0], training=True)
+    scores = tf.matmul(of_user, of_film, transpose_b=True)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.range(tf.shape(scores)[0]), scores)
+
+
+@pytest.mark.parametrize("is_text", [False, True], ids=["ids", "text"])
+def test_a_step_needs_no_labels_and_what_compares_with_them_is_refused(tmp_path, is_text, capsys):
+    vocabulary = sorted(set(FILMS)) if is_text else None
+    films = FILMS if is_text else np.unique(FILMS, return_inverse=True)[1]
+    data = {"user": USERS, "film": films}
+    asked = ("run.compile=graph", "data.batch_size=16", "run.length=9")
+
+    def outcome(folder, *overrides):
+        experiment = Experiment.composed(*asked, *overrides)
+        return train(
+            experiment, tmp_path / folder, model=towers(vocabulary), data=data, loss=each_with_each
+        )
+
+    whole = outcome("whole")
+    assert set(whole.metrics) == {"eval_loss"}
+    assert "labels    none\nexamples  48 to train, 12 held out" in capsys.readouterr().out
+    outcome("half", "run.stop_after=4")
+    assert outcome("half").result["weights_digest"] == whole.result["weights_digest"]
+    for loss in ("auto", "mean_squared_error"):
+        with pytest.raises(Refused, match="data.labels: has no labels, and the input") as refused:
+            train(Experiment.composed(*asked, f"loss={loss}"), model=towers(vocabulary), data=data)
+        assert "a training step needs no labels" in str(refused.value)
+    with pytest.raises(Refused, match="data.labels: has no labels"):
+        outcome("compared", "loss=mean_squared_error")
+    with pytest.raises(Refused, match="metrics.r2"):
+        outcome("measured", "metrics.r2={}")

@@ -14,6 +14,7 @@ from schedules.batch_sizes import BatchSizes
 from schedules.declaration import did_you_mean, join_path, refuse, within
 from schedules.kinds.reactive import unknown_direction
 
+from ..losses import suited_loss
 from ..scheduled.fields import Bounds, Driven
 from .cadence import Cadence, Either
 from .continued_curve import continued
@@ -127,11 +128,8 @@ class Plan:
             Refused: when loss or metrics don't fit the data.
         """
         facts, labels = self.experiment.data.facts(), self.experiment.data.known_labels()
-        with within("loss"):
-            loss = self.experiment.loss
-            loss = loss if labels is None else loss.for_labels(labels, facts)
-            parts = loss.for_data(facts).part_names()
-        names = ("loss", *parts, *self.experiment.metrics.for_data(facts))
+        loss = suited_loss(self.experiment.loss, facts, labels)
+        names = ("loss", *loss.part_names(), *self.experiment.metrics.for_data(facts))
         return [f"eval_{name}" for name in names]
 
     def check_metrics(self, evaluated: Sequence[str] | None = None) -> None:

@@ -89,7 +89,8 @@ def _check_label(name: str, which: str, array: Array | Stored, feature: Feature)
     if isinstance(array, Stored):
         return
     if feature.classes is None:
-        check_finite(name, "a label", array)
+        if array.dtype.kind == "f":
+            check_finite(name, "a label", array)
         return
     outside = ((array < 0) | (array >= feature.classes)).reshape(len(array), -1)
     if outside.any():

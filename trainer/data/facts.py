@@ -27,6 +27,11 @@ class Feature(NamedTuple):
         return "numbers" if self.classes is None else "classes"
 
     @property
+    def is_comparable(self) -> bool:
+        """Whether outputs of a network can be compared with it: not with ids or with text."""
+        return self.classes is not None or self.dtype == "float32"
+
+    @property
     def outputs(self) -> tuple[int, ...]:
         """The shape of what a network gives for such a label: a logit per class, or the numbers.
 
@@ -127,6 +132,11 @@ class Facts:
         if isinstance(self.inputs, Mapping) or isinstance(self.labels, Mapping):
             return False
         return len(self.labels.outputs) == 1
+
+    @property
+    def has_comparable_labels(self) -> bool:
+        """Whether outputs can be compared with the labels, or with the inputs to give back."""
+        return all(label.is_comparable for label in leaves(self.labels))
 
     @property
     def input_size(self) -> int:

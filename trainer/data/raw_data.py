@@ -260,9 +260,6 @@ class RawData(Data):
         features: Tree[Feature] = inputs
         if labels is not None:
             features = map_tree(lambda one: one.feature, labels)
-        elif unfit := [name for name, one in named_leaves(inputs) if one.dtype != "float32"]:
-            rule = f"has no labels, and the input {unfit[0]} is nothing to give back"
-            raise refuse("labels", ABSENT, rule, "bring labels, or inputs that are numbers")
         weighted = raw.train.weights is not None
         epoch = examples if raw.stream is None else self.epoch or raw.stream.source.examples
         facts = Facts(epoch, inputs, features, weighted)

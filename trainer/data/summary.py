@@ -75,6 +75,8 @@ def _labels_of(data: RawData, contents: Contents) -> str:
 
 def _labels(facts: Facts, names: Mapping[str, Sequence[str]] | None = None) -> str:
     """Every label: the task that it sets."""
+    if not facts.has_comparable_labels:
+        return "none"
     if facts.labels == facts.inputs:
         return "the inputs, to be given back"
     if not isinstance(facts.labels, Mapping):

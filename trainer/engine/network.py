@@ -14,12 +14,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from schedules.declaration import Refused, refuse, within
+from schedules.declaration import Refused, refuse
 
 from ..config.experiment import Experiment
 from ..data import Facts
 from ..data.feeds.batch import Batch
 from ..data.trees import Tree
+from ..losses import suited_loss
 from ..losses.loss import Loss
 from ..metrics import Metric, check_evaluation, judge
 from ..optimizers.averages import Average
@@ -93,10 +94,7 @@ class Network:
                 weight.
         """
         facts, dials = experiment.data.facts(), Dials(names)
-        with within("loss"):
-            loss = experiment.loss
-            loss = loss if labels is None else loss.for_labels(labels, facts)
-            loss = loss.for_data(facts)
+        loss = suited_loss(experiment.loss, facts, labels)
         metrics = experiment.metrics.for_data(facts)
         check_evaluation(loss, metrics, facts)
         together = experiment.run.micro_batches * experiment.device.replicas()

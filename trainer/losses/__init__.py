@@ -8,5 +8,6 @@ from .auto import Auto
 from .classes import CrossEntropy
 from .distances import MeanSquaredError
 from .loss import Loss
+from .suited import suited_loss
 
-__all__ = ["Auto", "CrossEntropy", "Loss", "MeanSquaredError"]
+__all__ = ["Auto", "CrossEntropy", "Loss", "MeanSquaredError", "suited_loss"]

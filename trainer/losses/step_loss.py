@@ -91,8 +91,9 @@ class StepLoss(Loss):
         return self.evaluated
 
     def for_data(self, facts: Facts) -> Loss:
-        shown = (self.evaluated or Auto()).for_data(facts)
-        return self._shown_by(shown)
+        if not facts.has_comparable_labels:
+            return self.without_outputs()
+        return self._shown_by((self.evaluated or Auto()).for_data(facts))
 
     def for_labels(self, labels: Any, facts: Facts) -> Loss:
         if self.evaluated is None:

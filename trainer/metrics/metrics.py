@@ -38,6 +38,8 @@ class Metrics(Declaration):
         Raises:
             Refused: when one does not suit the data.
         """
+        if not facts.has_comparable_labels:
+            return self.without_outputs()
         declared = self.__pydantic_extra__ or {}
         if isinstance(facts.labels, Mapping):
             return self._for_labels(declared, facts)
