@@ -348,10 +348,10 @@ def test_a_step_needs_no_labels_and_what_compares_with_them_is_refused(tmp_path,
     outcome("half", "run.stop_after=4")
     assert outcome("half").result["weights_digest"] == whole.result["weights_digest"]
     for loss in ("auto", "mean_squared_error"):
-        with pytest.raises(Refused, match="data.labels: has no labels, and the input") as refused:
+        with pytest.raises(Refused, match="has no labels, and the input") as refused:
             train(Experiment.composed(*asked, f"loss={loss}"), model=towers(vocabulary), data=data)
         assert "a training step needs no labels" in str(refused.value)
-    with pytest.raises(Refused, match="data.labels: has no labels"):
+    with pytest.raises(Refused, match="has no labels"):
         outcome("compared", "loss=mean_squared_error")
-    with pytest.raises(Refused, match="metrics.r2"):
+    with pytest.raises(Refused, match=r"metrics\.r2"):
         outcome("measured", "metrics.r2={}")

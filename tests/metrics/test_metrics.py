@@ -13,6 +13,7 @@ from schedules import Refused
 from tests.helpers.runs import experiment, plan, result, rows, trained
 from trainer.config.plan import Plan
 from trainer.data import Facts
+from trainer.data.facts import Feature
 from trainer.losses import Loss
 from trainer.losses.loss import Outputs
 from trainer.metrics import Metric, Metrics, Tally, parts
@@ -25,13 +26,18 @@ ANSWERS = RANDOM.normal(3, 2, size=(53, 2)).astype(np.float32)
 TARGETS = (ANSWERS + RANDOM.normal(size=(53, 2))).astype(np.float32)
 ONE_HOT = np.eye(4)[LABELS]
 PREDICTED = np.eye(4)[LOGITS.argmax(axis=1)]
+TAGS = Facts.of(100, (8,), targets=4)
+MARKS = (RANDOM.random((53, 4)) < [0.5, 0.3, 0.7, 0.1]).astype(np.float32)
+SHARES = keras.ops.convert_to_numpy(keras.ops.sigmoid(LOGITS))
 
 
 def told(declared: dict[str, Any], facts: Facts, at_once: int = 9, **loss: Any) -> dict[str, float]:
     """What an evaluation finds, some examples at a time."""
     outputs, labels = (LOGITS, LABELS) if facts is CLASSES else (ANSWERS, TARGETS)
-    metrics = Metrics.declared(declared).for_data(facts)
+    if facts is TAGS:
+        outputs, labels, loss = LOGITS, MARKS, {"kind": "binary_cross_entropy"}
     used = Loss.declared({"kind": "auto", **loss}).for_data(facts)
+    metrics = Metrics.declared(declared).for_data(facts, used)
     tally = Tally(used, metrics)
     for start in range(0, len(labels), at_once):
         chunk = slice(start, start + at_once)
@@ -123,13 +129,49 @@ def test_r2_of_a_label_that_never_changes_is_no_number() -> None:
     assert np.isnan(Metric.declared({"kind": "r2"}).value(parts, 3))
 
 
-@pytest.mark.parametrize("facts", [CLASSES, NUMBERS], ids=["classes", "numbers"])
+@pytest.mark.parametrize(
+    ("name", "settings", "theirs"),
+    [
+        ("binary_accuracy", {}, keras.metrics.BinaryAccuracy()),
+        ("f1", {}, keras.metrics.F1Score(average="macro", threshold=0.5)),
+        ("f1", {"average": "weighted"}, keras.metrics.F1Score(average="weighted", threshold=0.5)),
+        ("precision", {"average": 2}, keras.metrics.Precision(class_id=2)),
+        ("recall", {"average": 3}, keras.metrics.Recall(class_id=3)),
+    ],
+)
+def test_labels_that_mark_several_classes_are_measured_as_keras_measures_them(
+    name: str, settings: dict[str, Any], theirs: Any
+) -> None:
+    expected = by_keras(theirs, MARKS, SHARES)
+    assert told({name: settings}, TAGS)[name] == pytest.approx(float(expected))
+
+
+def test_auc_of_marks_is_the_mean_over_the_classes() -> None:
+    areas = []
+    for k in range(4):
+        yes, no = SHARES[MARKS[:, k] == 1, k], SHARES[MARKS[:, k] == 0, k]
+        areas.append(np.mean((yes[:, None] > no) + 0.5 * (yes[:, None] == no)))
+    assert told({"auc": {}}, TAGS)["auc"] == pytest.approx(np.mean(areas))
+
+
+def test_marks_of_one_of_several_labels_are_measured_as_such() -> None:
+    facts = Facts(9, Feature((8,)), {"tags": Feature((4,)), "price": Feature((1,))})
+    declared = {"kind": "auto", "outputs": {"tags": {"kind": "binary_cross_entropy"}}}
+    metrics = Metrics.declared({"f1": {}, "r2": {}})
+    found = metrics.for_data(facts, Loss.declared(declared).for_data(facts))
+    numbers = ["mean_absolute_error", "r2"]
+    assert sorted(found) == sorted(
+        ["tags_f1", *(f"{n}_{m}" for n in facts.labels for m in numbers)]
+    )
+
+
+@pytest.mark.parametrize("facts", [CLASSES, NUMBERS, TAGS], ids=["classes", "numbers", "marks"])
 def test_every_metric_is_the_same_whatever_is_looked_at_together(facts: Facts) -> None:
     kinds = [kind for kind, metric in Metric.kinds.items() if kind != "python"]
     suited = {
         kind: {"k": 2} if kind == "top_k_accuracy" else {}
         for kind in kinds
-        if facts.task in Metric.kinds[kind].tasks  # type: ignore[attr-defined]
+        if Metric.kinds[kind].suits(facts.label, marks=facts is TAGS)  # type: ignore[attr-defined]
     }
     assert len(suited) >= 5
     whole = told(suited, facts, at_once=53)
@@ -184,6 +226,7 @@ def test_what_is_usual_is_told_unless_it_is_left_out() -> None:
         (["metrics.loss={kind: f1}"], "metrics.loss = .*is no name for a metric"),
         (["metrics.top_k_accuracy={k: 10}"], "k = 10: must be below 10"),
         (["metrics.r2={}"], "metrics.r2 = 'r2': is for labels that are numbers"),
+        (["metrics.binary_accuracy={}"], "is for labels that mark several classes"),
         (["metrics.recall={average: 10}"], "average = 10: must be one of the classes, 0 to 9"),
         (["metrics.recall={average: micro}"], "metrics.recall.average"),
         ([BITS.replace("NAME", "surprise")], "metrics.bits.call = .*allow_code"),
@@ -196,6 +239,18 @@ def test_what_can_not_be_evaluated_is_refused_without_tensorflow(
 ) -> None:
     with pytest.raises(Refused, match=f"(?s){told}"):
         plan(*asked).check_metrics()
+
+
+def test_following_the_hint_measures_marks(tmp_path: Any) -> None:
+    np.savez(tmp_path / "tags.npz", x=LOGITS, y=MARKS)
+    data = f"data={{kind: npz, path: {tmp_path}/tags.npz, inputs: x, labels: y, batch_size: 8}}"
+    asked = (data, "model=mlp", "loss=mean_squared_error", "metrics.f1={}")
+    with pytest.raises(Refused, match="is for labels that are classes") as refused:
+        plan(*asked).check_metrics()
+    assert refused.value.problems[0].hint.endswith(
+        "; loss=binary_cross_entropy, if each number marks a class by 1"
+    )
+    assert "eval_f1" in plan(*asked, "loss=binary_cross_entropy").evaluated
 
 
 def test_a_function_that_is_no_metric_is_refused(tmp_path: Any) -> None:

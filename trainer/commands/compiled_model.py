@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from schedules.declaration import Problem, Refused
 
 from ..config.experiment import Experiment
-from ..losses import Auto, Loss
+from ..losses import Auto, Loss, suited_loss
 from ..metrics import Metric
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _loss(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
         return
     name, settings = _named(compiled)
     kind = Loss.foreign_names.get(_plain(name), _snake(name))
-    own = declared.for_data(experiment.data.facts())
+    own = suited_loss(declared, experiment.data.facts(), None)
     if own.kind != kind:
         hint = f"loss={kind}" if Loss.find(kind) else STEPS["train_step"]
         rule = f"is {own.kind} here, and the model was compiled with {name}"
@@ -119,7 +119,9 @@ def _optimizer(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
 def _metrics(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
     if not compiled:
         return
-    measured = experiment.metrics.for_data(experiment.data.facts())
+    facts = experiment.data.facts()
+    loss = suited_loss(experiment.loss, facts, None)
+    measured = experiment.metrics.for_data(facts, loss)
     entries = compiled.values() if isinstance(compiled, Mapping) else compiled
     for entry in entries:
         if isinstance(entry, (list, tuple)):
@@ -127,6 +129,8 @@ def _metrics(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
             continue
         name = _snake(_named(entry)[0])
         name = METRICS.get(name, name)
+        if name == "accuracy" and loss.marks():
+            name = "binary_accuracy"
         kinds = {metric.kind for metric in measured.values()}
         if name not in kinds and name not in ("loss", "mean_squared_error", "cross_entropy"):
             rule = f"has no {name}, which the model was compiled with"

@@ -129,7 +129,7 @@ class Plan:
         """
         facts, labels = self.experiment.data.facts(), self.experiment.data.known_labels()
         loss = suited_loss(self.experiment.loss, facts, labels)
-        names = ("loss", *loss.part_names(), *self.experiment.metrics.for_data(facts))
+        names = ("loss", *loss.part_names(), *self.experiment.metrics.for_data(facts, loss))
         return [f"eval_{name}" for name in names]
 
     def check_metrics(self, evaluated: Sequence[str] | None = None) -> None:

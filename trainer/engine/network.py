@@ -95,7 +95,7 @@ class Network:
         """
         facts, dials = experiment.data.facts(), Dials(names)
         loss = suited_loss(experiment.loss, facts, labels)
-        metrics = experiment.metrics.for_data(facts)
+        metrics = experiment.metrics.for_data(facts, loss)
         check_evaluation(loss, metrics, facts)
         together = experiment.run.micro_batches * experiment.device.replicas()
         each = experiment.data.batch_size // together

@@ -188,6 +188,13 @@ class Loss(Kind, family=True):
     def evaluation(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """The loss of each example in evaluations; `eval_loss` is the mean over all."""
 
+    def marks(self, label: str = "") -> bool:
+        """Whether numbers to predict, those of a label by its name, mark classes by 1, others by 0.
+
+        Predictions are then probabilities.
+        """
+        return False
+
     @property
     def compared(self) -> Loss | None:
         """The loss that compares outputs with labels; None where a step does as it likes."""

@@ -159,6 +159,9 @@ class Several(Loss):
         assert isinstance(outputs, Mapping)
         return {name: one.predictions(outputs[name]) for name, one in self._named()}
 
+    def marks(self, label: str = "") -> bool:
+        return self.outputs[label].marks()
+
     def _named(self) -> list[tuple[str, Loss]]:
         return list(self.outputs.items())
 

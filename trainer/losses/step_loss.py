@@ -113,6 +113,9 @@ class StepLoss(Loss):
         copied._shown = shown
         return copied
 
+    def marks(self, label: str = "") -> bool:
+        return self._shown is not None and self._shown.marks(label)
+
     def suited(self, outputs: Tree[tf.Tensor], facts: Facts) -> Tree[tf.Tensor]:
         return self._shown.suited(outputs, facts) if self._shown else outputs
 

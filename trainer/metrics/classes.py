@@ -1,9 +1,9 @@
-"""Metrics of labels that name a class."""
+"""Metrics of labels that name a class, or mark several."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,7 @@ from pydantic import Field
 from schedules.declaration import Whole, refuse
 
 from ..data import Facts
-from ..losses.loss import Tasks
-from .metric import Direction, EvaluationBatch, Mean, Metric, Parts
+from .metric import Direction, EvaluationBatch, Mean, Metric, Parts, Tasks
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -35,6 +34,24 @@ class Accuracy(Mean):
         return tf.cast(is_right, tf.float32)
 
 
+class BinaryAccuracy(Mean):
+    """The share of marks that are right: above a half where the class is, and else not.
+
+    It is for labels that mark several classes, and is Keras' `BinaryAccuracy`.
+    """
+
+    tasks: ClassVar[Tasks] = ("marks",)
+
+    kind: Literal["binary_accuracy"] = "binary_accuracy"
+    better: ClassVar[Direction | None] = "max"
+
+    def per_example(self, batch: EvaluationBatch) -> tf.Tensor:
+        import tensorflow as tf
+
+        is_right = marked(batch.predictions) == marked(batch.labels)
+        return tf.reduce_mean(tf.cast(is_right, tf.float32), axis=-1)
+
+
 class TopKAccuracy(Mean):
     """The share of examples whose class has one of the k highest outputs.
 
@@ -49,8 +66,8 @@ class TopKAccuracy(Mean):
     k: Annotated[Whole, Field(ge=1)] = 5
     """How many of the highest outputs count."""
 
-    def check(self, facts: Facts) -> None:
-        super().check(facts)
+    def check(self, facts: Facts, *, marks: bool = False) -> None:
+        super().check(facts, marks=marks)
         if self.k >= facts.outputs:
             rule = f"must be below {facts.outputs}, the number of classes, or all is right"
             raise refuse("k", self.k, rule, f"{facts.outputs - 1} at most")
@@ -77,17 +94,18 @@ class Counted(Metric):
     `macro` is the plain mean over the classes that have examples or are predicted; `weighted`
     weighs each class by its examples; a number is the one class to take, such as 1 for the positive
     one of two. A ratio of 0 to 0 is 0. The same as scikit-learn's functions, with `average=…` and
-    `zero_division=0`; the class with the highest output is the predicted one.
+    `zero_division=0`; the class with the highest output is the predicted one. Where labels mark
+    several classes, those with a probability above a half are.
     """
 
     better: ClassVar[Direction | None] = "max"
-    tasks: ClassVar[Tasks] = ("classes",)
+    tasks: ClassVar[Tasks] = ("classes", "marks")
 
     average: Literal["macro", "weighted"] | Annotated[Whole, Field(ge=0)] = "macro"
     """How to average over the classes, or the number of the only one to take."""
 
-    def check(self, facts: Facts) -> None:
-        super().check(facts)
+    def check(self, facts: Facts, *, marks: bool = False) -> None:
+        super().check(facts, marks=marks)
         if isinstance(self.average, int) and self.average >= facts.outputs:
             rule = f"must be one of the classes, 0 to {facts.outputs - 1}"
             raise refuse("average", self.average, rule, "macro")
@@ -96,10 +114,15 @@ class Counted(Metric):
         import tensorflow as tf
 
         classes = batch.outputs.shape[-1]
-        true = tf.one_hot(batch.labels, classes)
-        predicted = tf.one_hot(tf.argmax(batch.outputs, axis=-1), classes)
-        one_hot = {"true": true, "predicted": predicted, "right": true * predicted}
-        return {n: tf.reduce_sum(batch.weighted(rows), axis=0) for n, rows in one_hot.items()}
+        if batch.labels.dtype.is_floating:
+            true, predicted = (
+                tf.cast(marked(x), tf.float32) for x in (batch.labels, batch.predictions)
+            )
+        else:
+            true = tf.one_hot(batch.labels, classes)
+            predicted = tf.one_hot(tf.argmax(batch.outputs, axis=-1), classes)
+        rows_of = {"true": true, "predicted": predicted, "right": true * predicted}
+        return {n: tf.reduce_sum(batch.weighted(rows), axis=0) for n, rows in rows_of.items()}
 
     def value(self, parts: Parts, count: int) -> float:
         values = self.per_class(Counts(**parts))
@@ -150,10 +173,11 @@ class Auc(Metric):
     It is how probably an example of a class gets a higher probability of the class than an example
     of another class. The mean is over the classes that some examples have and some have not; for
     two classes it is the area of class 1. The same as scikit-learn's
-    `roc_auc_score(multi_class="ovr")`. Keras' `AUC` approximates it by 200 thresholds.
+    `roc_auc_score(multi_class="ovr")`, also where labels mark several classes. Keras' `AUC`
+    approximates it by 200 thresholds.
     """
 
-    tasks: ClassVar[Tasks] = ("classes",)
+    tasks: ClassVar[Tasks] = ("classes", "marks")
     gathers: ClassVar[bool] = True
 
     kind: Literal["auc"] = "auc"
@@ -165,7 +189,8 @@ class Auc(Metric):
 
     def value(self, parts: Parts, count: int) -> float:
         scores, labels, weights = parts["predictions"], parts["labels"], parts.get("weights")
-        areas = [area(scores[:, k], labels == k, weights) for k in range(scores.shape[1])]
+        positive = marked(labels) if labels.ndim > 1 else labels[:, None] == range(scores.shape[1])
+        areas = [area(scores[:, k], positive[:, k], weights) for k in range(scores.shape[1])]
         areas = [a for a in areas if not np.isnan(a)]
         return float(np.mean(areas)) if areas else float("nan")
 
@@ -190,6 +215,11 @@ def area(
     won = above * (np.cumsum(below) - below / 2)
     positives, negatives = above.sum(), below.sum()
     return float(won.sum() / (positives * negatives)) if positives and negatives else float("nan")
+
+
+def marked(probabilities: Any) -> Any:
+    """Where a class is said to be there, in labels as in predictions."""
+    return probabilities > 0.5
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from ..losses.loss import Tasks
-from .metric import Direction, EvaluationBatch, Mean, Metric, Parts
+from .metric import Direction, EvaluationBatch, Mean, Metric, Parts, Tasks
 
 if TYPE_CHECKING:
     import tensorflow as tf

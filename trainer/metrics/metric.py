@@ -13,11 +13,13 @@ from schedules.declaration import Kind, refuse
 
 from ..data import Facts
 from ..data.facts import Feature
-from ..losses.loss import Tasks
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+Tasks = tuple[Literal["classes", "numbers", "marks"], ...]
+"""Sorts of labels; `marks` are numbers that say of each of several classes whether it is right."""
+SORTS = {"classes": "are classes", "numbers": "are numbers", "marks": "mark several classes"}
 Direction = Literal["min", "max"]
 """Whether a lower or a higher number is better."""
 Parts = Mapping[str, NDArray[np.float64]]
@@ -107,16 +109,24 @@ class Metric(Kind, family=True):
     gathers: ClassVar[bool] = False
     """Whether the parts are concatenated rather than added up."""
 
-    def check(self, facts: Facts) -> None:
-        """Checks whether the metric suits data of these facts.
+    def check(self, facts: Facts, *, marks: bool = False) -> None:
+        """Checks whether the metric suits data of these facts, whose numbers may be `marks`.
 
         Raises:
             Refused: when it doesn't.
         """
-        if facts.task not in self.tasks:
-            suited = (kind for kind, metric in Metric.kinds.items() if facts.task in metric.tasks)  # type: ignore[attr-defined]  # all are metrics
-            rule = f"is for labels that are {self.tasks[0]}, and the labels are {facts.task}"
-            raise refuse("", self.kind, rule, f"known: {', '.join(sorted(suited))}")
+        if not self.suits(facts.label, marks=marks):
+            known = [kind for kind, m in Metric.kinds.items() if m.suits(facts.label, marks=marks)]  # type: ignore[attr-defined]  # all are metrics
+            hint = f"known: {', '.join(sorted(known))}"
+            if "marks" in self.tasks and facts.task == "numbers":
+                hint += "; loss=binary_cross_entropy, if each number marks a class by 1"
+            rule = f"is for labels that {SORTS[self.tasks[0]]}, and the labels are {facts.task}"
+            raise refuse("", self.kind, rule, hint)
+
+    @classmethod
+    def suits(cls, label: Feature, *, marks: bool) -> bool:
+        """Whether the metric is for such a label, whose numbers may be `marks`."""
+        return label.task in cls.tasks or (marks and "marks" in cls.tasks)
 
     @abstractmethod
     def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:

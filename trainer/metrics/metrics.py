@@ -11,6 +11,7 @@ from schedules.declaration import Declaration, did_you_mean, join_path, refuse, 
 from schedules.declaration.by_name import fill_in_kinds
 
 from ..data import Facts
+from ..losses.loss import Loss
 from .metric import Metric
 
 DEFAULT = {"classes": "accuracy", "numbers": "mean_absolute_error"}
@@ -21,7 +22,8 @@ class Metrics(Declaration):
     """The metrics of evaluations besides the loss, by their names in rows.
 
     Each is of the kind of that name, or of the kind that it states. Labels that are classes get
-    `accuracy` too, and numbers `mean_absolute_error`; null leaves that out.
+    `accuracy` too, and numbers `mean_absolute_error`; null leaves that out. Numbers that mark
+    classes, as the loss tells, have those of classes besides.
 
     >>> from trainer.data import Facts
     >>> config = {"f1": {}, "top_3": {"kind": "top_k_accuracy", "k": 3}}
@@ -32,8 +34,8 @@ class Metrics(Declaration):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Metric | None]
 
-    def for_data(self, facts: Facts) -> dict[str, Metric]:
-        """Returns the metrics for data of these facts, by name.
+    def for_data(self, facts: Facts, loss: Loss | None = None) -> dict[str, Metric]:
+        """Returns the metrics for data of these facts, by name; `loss` is the one that suits them.
 
         Raises:
             Refused: when one does not suit the data.
@@ -42,7 +44,7 @@ class Metrics(Declaration):
             return self.without_outputs()
         declared = self.__pydantic_extra__ or {}
         if isinstance(facts.labels, Mapping):
-            return self._for_labels(declared, facts)
+            return self._for_labels(declared, facts, loss)
         default = DEFAULT[facts.task]
         entries = {default: Metric.declared({"kind": default})} | declared
         metrics = {name: metric for name, metric in entries.items() if metric is not None}
@@ -51,7 +53,7 @@ class Metrics(Declaration):
                 if metric.label is not None:
                     rule = "is for data with several labels, and this has one"
                     raise refuse("label", metric.label, rule, "leave it out")
-                metric.check(facts)
+                metric.check(facts, marks=loss is not None and loss.marks())
         return metrics
 
     def without_outputs(self) -> dict[str, Metric]:
@@ -67,21 +69,23 @@ class Metrics(Declaration):
                 raise refuse(f"metrics.{name}", metric.kind, rule, hint)
         return {}
 
-    def _for_labels(self, declared: Mapping[str, Metric | None], facts: Facts) -> dict[str, Metric]:
+    def _for_labels(
+        self, declared: Mapping[str, Metric | None], facts: Facts, loss: Loss | None
+    ) -> dict[str, Metric]:
         """The metrics of each of several labels, the label's name before their own."""
         assert isinstance(facts.labels, Mapping)
         metrics: dict[str, Metric] = {}
         for label, feature in facts.labels.items():
-            default = DEFAULT[feature.task]
+            default, marks = DEFAULT[feature.task], loss is not None and loss.marks(label)
             entries = {default: Metric.declared({"kind": default}), **declared}
             for name, metric in entries.items():
                 if metric is None or metric.label not in (None, label):
                     continue
-                if metric.label is None and feature.task not in metric.tasks:
+                if metric.label is None and not metric.suits(feature, marks=marks):
                     continue
                 own = metric.model_copy(update={"label": label})
                 with within("metrics", name):
-                    own.check(facts.for_label(label))
+                    own.check(facts.for_label(label), marks=marks)
                 metrics[name if metric.label else f"{label}_{name}"] = own
         for name, metric in declared.items():
             if metric and metric.label is not None and metric.label not in facts.labels:

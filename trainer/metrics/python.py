@@ -24,7 +24,7 @@ class Python(CallsFunction, Mean):
 
     kind: Literal["python"] = "python"
 
-    def check(self, facts: Facts) -> None:
+    def check(self, facts: Facts, *, marks: bool = False) -> None:
         _ = self.function  # imports it
 
     def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:
