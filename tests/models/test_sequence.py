@@ -126,6 +126,18 @@ def test_steps_of_numbers_are_read_and_masked_ones_passed_over(tmp_path: Path) -
     np.testing.assert_allclose(long(filled), short(x[:4, :3]), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["transformer", "convolution"])
+@pytest.mark.parametrize("causal", [True, False])
+def test_causal_tokens_see_none_of_those_after_them(kind: str, causal: bool) -> None:
+    model = one({**KINDS[kind], "depth": 2}, 6, BY_STEP, causal=causal)
+    ids = np.array([[5, 2, 9, 4, 3, 1]], np.float32)
+    other = np.array([[5, 2, 9, 7, 0, 0]], np.float32)
+    changed = np.abs(np.asarray(model(ids)) - np.asarray(model(other)))[0]
+    before, after = changed[:3], changed[3:]
+    assert after.max() > 1e-3
+    assert bool(before.max() < 1e-6) == causal
+
+
 @pytest.mark.parametrize(
     ("declared", "facts", "told"),
     [

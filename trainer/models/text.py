@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from schedules.declaration import Problem
+from schedules.declaration import Flag, Problem
 
 from ..data import Facts
 from .model import Rate, Size
@@ -27,7 +27,8 @@ class Text(TokenModel):
     places are added. Each of `depth` blocks of a transformer adds attention, then two dense layers
     with a GELU between them, each after a layer normalization; a block of convolutions adds one
     over `kernel_size` neighbours, with a GELU, after a layer normalization. With one label a
-    sequence, the mean over its tokens goes to the logits; with a label a step, every token does.
+    sequence, the mean over its tokens goes to the logits; with a label a step, every token does,
+    which with `causal` has seen none of the tokens after it.
     Id 0 fills up short sequences: it is attended by none, is zeros to convolutions, and is left out
     of the mean, and of losses and metrics of labels at each step.
     Sources: Vaswani et al. 2017, arXiv 1706.03762, with the normalization before each part as in
@@ -38,6 +39,8 @@ class Text(TokenModel):
     kind: Literal["text"] = "text"
     encoder: Literal["transformer", "convolution"] = "transformer"
     """What the blocks are made of."""
+    causal: Flag = False
+    """Whether a token sees only itself and those before it, as where the next one is to be told."""
     depth: Size = 2
     """How many blocks there are."""
     heads: Size = 4
@@ -86,7 +89,7 @@ class Text(TokenModel):
                 y = layers.Conv1D(
                     self.width,
                     self.kernel_size,
-                    padding="same",
+                    padding="causal" if self.causal else "same",
                     activation="gelu",
                     name=f"conv_{i}",
                 )(y)
@@ -96,7 +99,9 @@ class Text(TokenModel):
             attention = layers.MultiHeadAttention(
                 self.heads, self.width // self.heads, name=f"attention_{i}"
             )
-            y = attention(y, y, attention_mask=ops.expand_dims(is_token, 1))
+            y = attention(
+                y, y, attention_mask=ops.expand_dims(is_token, 1), use_causal_mask=self.causal
+            )
             x = layers.Add(name=f"attention_sum_{i}")([x, dropped(y, f"attention_dropout_{i}")])
             y = layers.LayerNormalization(name=f"dense_norm_{i}")(x)
             y = layers.Dense(self.expansion * self.width, "gelu", name=f"dense_{i}_a")(y)
