@@ -10,6 +10,7 @@ import ast
 import inspect
 import textwrap
 from functools import cache
+from types import ModuleType
 
 from pydantic import BaseModel
 
@@ -29,9 +30,27 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
     return docs
 
 
+@cache
+def _classes(module: ModuleType) -> dict[str, ast.ClassDef]:
+    """The classes at the top of a module by their names.
+
+    `inspect.getsource` of a class parses its whole module, each time anew.
+    """
+    body = ast.parse(inspect.getsource(module)).body
+    return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+
+
+def _class_node(model: type[BaseModel]) -> ast.ClassDef:
+    module = inspect.getmodule(model)
+    if module and (found := _classes(module).get(model.__qualname__)):
+        return found
+    [node] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(node, ast.ClassDef)
+    return node
+
+
 def _docs_in_class_body(model: type[BaseModel]) -> dict[str, str]:
-    [class_node] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
-    assert isinstance(class_node, ast.ClassDef)
+    class_node = _class_node(model)
     docs = {}
     for field, following in zip(class_node.body, class_node.body[1:], strict=False):
         match field, following:

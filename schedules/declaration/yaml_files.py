@@ -98,16 +98,40 @@ def read_mapping(
     """
     try:
         text = read_bounded(path, follow_links=follow_links)
-        content = OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
-    except AssertionError:  # how OmegaConf meets a file that is a single number
-        content = None
     except OSError as error:
         raise refuse(option, str(path), f"can't be read: {error.strerror}") from None
     except Refused:
         raise
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:  # as a date or a number
+    except (yaml.YAMLError, ValueError) as error:
         raise refuse(option, str(path), f"is no YAML: {' '.join(str(error).split())}") from None
+    hint = "kind: cosine, and the kind's parameters" if option == "--file" else ""
+    return _mapping_in(text, option, str(path), hint, resolve)
+
+
+def mapping_in(text: str, option: str) -> dict[str, Any]:
+    """The mapping in a YAML text, as `read_mapping` with interpolations as they are written.
+
+    Raises:
+        Refused: when it is none, or too large, too deep or of too many values.
+    """
+    if len(text.encode()) > MAX_BYTES:
+        raise refuse(option, ABSENT, f"is more than {MAX_BYTES >> 10} KiB")
+    try:
+        broken = _broken_bound(text)
+    except yaml.YAMLError as error:
+        raise refuse(option, ABSENT, f"is no YAML: {' '.join(str(error).split())}") from None
+    if broken:
+        raise refuse(option, ABSENT, broken)
+    return _mapping_in(text, option, ABSENT, "", resolve=False)
+
+
+def _mapping_in(text: str, option: str, source: object, hint: str, resolve: bool) -> dict[str, Any]:
+    try:
+        content = OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
+    except AssertionError:  # how OmegaConf meets a file that is a single number
+        content = None
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:  # as a date or a number
+        raise refuse(option, source, f"is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or set(map(type, content)) != {str}:
-        hint = "kind: cosine, and the kind's parameters" if option == "--file" else ""
-        raise refuse(option, str(path), "must hold a mapping", hint)
+        raise refuse(option, source, "must hold a mapping", hint)
     return {str(key): value for key, value in content.items()}

@@ -58,7 +58,7 @@ class Run:
             if not damage:
                 reading.keep(_packed(*content))
         config, result, updates, evaluations = content
-        status = "unreadable" if damage else _status(Folder(path), result, updates)
+        status = "unreadable" if damage else run_status(Folder(path), result, bool(updates))
         failure = result.get("reason", "") if status == "failed" else ""
         reason = "\n".join(str(refused) for refused in damage) or failure
         return cls(path, config, result, updates, evaluations, status, reason)
@@ -103,6 +103,15 @@ class Setting:
         return np.array([value for value in values if value is not None])
 
 
+def run_status(folder: Folder, result: Mapping[str, Any], has_updates: bool) -> str:
+    """The status of a run whose files can be read: see `Run.status`."""
+    if not folder.has_new_result() and folder.owner():
+        return "running"
+    if result:
+        return str(result["status"])
+    return "unfinished" if has_updates else "waiting"
+
+
 def find_runs(folders: Iterable[Path], kept: KeptReadings | None = None) -> list[Run]:
     """The runs in these folders and below them; `run_folders` tells them from copies.
 
@@ -118,7 +127,11 @@ def varied_paths(runs: Sequence[Run]) -> list[str]:
     For example, runs of two schedules differ in `schedule.kind`. But `schedule.decay_rate`, which
     only some kinds have, varies only if it differs among runs of one kind.
     """
-    configs = [run.config for run in runs if run.config]
+    return varied_among([run.config for run in runs if run.config])
+
+
+def varied_among(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """As `varied_paths`, of flat configs."""
     paths = {path: None for config in configs for path in config}
 
     def differs(path: str) -> bool:
@@ -163,14 +176,6 @@ def format_value(value: Any) -> str:
     ('0.000316228', 'none', '[32, 64]')
     """
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _status(folder: Folder, result: Mapping[str, Any], updates: Mapping[str, Points]) -> str:
-    if not folder.has_new_result() and folder.owner():
-        return "running"
-    if result:
-        return str(result["status"])
-    return "unfinished" if updates else "waiting"
 
 
 Content = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Points], Mapping[str, Points]]

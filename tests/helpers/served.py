@@ -1,0 +1,131 @@
+"""A service that listens on a free port of loopback, in a thread of this process, and its runs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from trainer.service.api.application import application
+from trainer.service.permissions import Permissions
+from trainer.service.running_service import RunningService
+from trainer.service.server import Server, listen_on_port
+from trainer.service.tokens import Tokens
+
+TOKEN = "the-token-of-tests-0123456789"
+CONFIG = "run: {length: 100, seed: 1}\nschedule: {kind: cosine}\ndata: {batch_size: 4}\n"
+
+
+def rows(count: int, first: int = 0, **columns: Callable[[int], float | None]) -> str:
+    """Lines of updates, with a loss of `1 / (step + 1)` unless it is given."""
+    columns = {"loss": lambda step: 1 / (step + 1), **columns}
+    return "".join(
+        json.dumps({"step": step, "epoch": step / 10,
+                    **{name: value(step) for name, value in columns.items()},
+                    "updates_per_second": 100.0 + step}) + "\n"
+        for step in range(first, first + count)
+    )  # fmt: skip
+
+
+def make_run(
+    path: Path, lines: str = "", status: str | None = "done", config: str = CONFIG
+) -> Path:
+    """The folder of a run that has written these rows, and has ended unless the status is None."""
+    path.mkdir(parents=True)
+    (path / "config.yaml").write_text(f"{config}# {path}\n")  # else it is a copy of another
+    (path / ".lock").write_text(f"process 1 on {socket.gethostname()}\n")
+    (path / "metrics.jsonl").write_text(lines)
+    if status:
+        steps = lines.count("\n")
+        (path / "result.json").write_text(json.dumps({"status": status, "steps": steps}))
+    return path
+
+
+class Served:
+    """A running service, and a client that it admits."""
+
+    def __init__(self, service: RunningService, server: Server, port: int) -> None:
+        self.service = service
+        self._server = server
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        self.client = httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=30)
+        self.stranger = httpx.Client(base_url=self.url, timeout=30)
+        """A client that has no token."""
+
+    def end(self) -> None:
+        """Asks the server to end, as a signal does."""
+        self._server.should_exit = True
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The body of an answer that is none of an error."""
+        found = self.client.get(path, params=parameters)
+        assert found.status_code == 200, found.text
+        return found.json()
+
+    def ids(self) -> dict[str, str]:
+        """The ids of all runs by their names, once all folders were read."""
+        self.wait(lambda: self.get("/runs")["complete"])
+        return {run["name"]: run["id"] for run in self.get("/runs", limit=10_000)["runs"]}
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 20) -> Any:
+        """What the condition gives, once that is true."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return found
+
+    @contextmanager
+    def events(self, topics: str, **headers: str) -> Iterator[Iterator[tuple[str, Any, str]]]:
+        """The name, data and id of each event of a stream."""
+        with self.client.stream(
+            "GET", "/events", params={"topics": topics}, headers=headers
+        ) as answer:
+            assert answer.status_code == 200
+            yield _events(answer.iter_lines())
+
+
+def _events(lines: Iterable[str]) -> Iterator[tuple[str, Any, str]]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if line:
+            fields[name] = value
+        elif "event" in fields:
+            yield fields["event"], json.loads(fields["data"]), fields.get("id", "")
+            fields = {}
+
+
+@contextmanager
+def served(
+    root: Path, state: Path, hosts: Iterable[str] = (), options: Mapping[str, Any] | None = None
+) -> Iterator[Served]:
+    """A service of a root within the block."""
+    state.mkdir(exist_ok=True)
+    listener = listen_on_port(0)
+    port = listener.getsockname()[1]
+    permissions = Permissions(folders=(root,), **(options or {}))
+    service = RunningService(root, state, Tokens(TOKEN, port), permissions)
+    listening = threading.Event()
+    app = application(service, ("127.0.0.1", "localhost", *hosts))
+    server = Server(service, app, listening.set)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        assert listening.wait(30)
+        found = Served(service, server, port)
+        with found.client, found.stranger:
+            yield found
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()

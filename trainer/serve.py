@@ -1,0 +1,191 @@
+"""`python -m trainer.serve [ROOT]`: a page on which runs are listed, watched and designed."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schedules.declaration import Refused, refuse
+from schedules.interrupt import exiting_when_interrupted
+
+from .runs.exit_codes import DONE, FAILED, REFUSED
+from .runs.terminal import lenient_streams
+
+if TYPE_CHECKING:
+    from .service.permissions import Permissions
+
+EPILOG = """\
+The server listens on this machine alone, and lets in who has come by the link that it prints, which
+works once; `python -m trainer.serve --link` prints another. From elsewhere, forward the port:
+
+  ssh -L 8321:127.0.0.1:8321 HOST
+
+Everything works without it, and what it keeps may be deleted at any time.
+"""
+
+
+@exiting_when_interrupted()
+@lenient_streams()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until it is interrupted, and returns the exit code: 0, or 2 for a refused option."""
+    options = _parser().parse_args(arguments)
+    try:
+        root = options.root.expanduser().resolve()
+        if not root.is_dir():
+            raise refuse("ROOT", str(options.root), "is no folder", "the folder that runs are in")
+        return _print_link(root) if options.link else _serve(root, options)
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        return REFUSED
+    except OSError as error:
+        print(f"{error.filename or options.root}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m trainer.serve",
+        description="Serve a page of the runs below a folder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("root", nargs="?", type=Path, default=Path(), metavar="ROOT",
+                        help="the folder that runs are in (the one you stand in)")  # fmt: skip
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--port", type=int, help="default: 8321, or any that is free")
+    where.add_argument("--uds", type=Path, metavar="PATH", help="a Unix socket instead of a port")
+    parser.add_argument("--link", action="store_true",
+                        help="print another link to the server that runs for ROOT")  # fmt: skip
+    parser.add_argument("--trust-host", action="append", default=[], metavar="NAME",
+                        help="a name by which users of a proxy know this server")  # fmt: skip
+    parser.add_argument("--allow-code", action="append", default=[], metavar="MODULE",
+                        help="configs may name functions of it; `all`: of any")  # fmt: skip
+    parser.add_argument("--allow-folder", action="append", default=[], type=Path, metavar="DIR",
+                        help="configs may name files here, besides ROOT and here")  # fmt: skip
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder that adds options to groups")
+    return parser
+
+
+def _serve(root: Path, options: argparse.Namespace) -> int:
+    _require_packages()
+    from .runs.known_secrets import know_environment
+    from .service.api.application import application
+    from .service.gate import LOOPBACK
+    from .service.running_service import RunningService
+    from .service.server import Server, listen_on_path, listen_on_port, serve, tell_address
+    from .service.state_folder import state_folder
+    from .service.tokens import Tokens
+
+    know_environment()
+    state = state_folder()
+    permissions = _permissions(root, options)
+    if options.uds:
+        path = options.uds.absolute()
+        listener, port = listen_on_path(path), 0
+        address: dict[str, Any] = {"uds": str(path)}
+    else:
+        listener = listen_on_port(options.port)
+        port = listener.getsockname()[1]
+        address = {"port": port}
+    try:
+        tokens = Tokens.in_folder(state, port)
+        service = RunningService(root, state, tokens, permissions)
+        app = application(service, (*LOOPBACK, *options.trust_host))
+
+        def listening() -> None:
+            tell_address(state, root, address)
+            link = f"/?link={tokens.new_link()}"
+            place = f"http://127.0.0.1:{port}{link}" if port else f"{link}  on {options.uds}"
+            print(f"{root}: {place}", flush=True)
+
+        serve(Server(service, app, listening), listener)
+    finally:
+        listener.close()
+        if options.uds:
+            options.uds.unlink(missing_ok=True)
+    return DONE
+
+
+def _permissions(root: Path, options: argparse.Namespace) -> Permissions:
+    from .service.permissions import Permissions
+
+    for folder in options.allow_folder:
+        if not folder.is_dir():
+            raise refuse("--allow-folder", str(folder), "is no folder")
+    if options.config_dir is not None and not Path(options.config_dir).is_dir():
+        raise refuse("--config-dir", options.config_dir, "is no folder")
+    folders = (root, Path.cwd(), *(folder.resolve() for folder in options.allow_folder))
+    code = "all" in options.allow_code or tuple(options.allow_code)
+    return Permissions(code, folders, options.config_dir)
+
+
+def _print_link(root: Path) -> int:
+    """Asks the server of a root for a link.
+
+    Raises:
+        Refused: when none runs there.
+    """
+    from .service.server import told_address
+    from .service.state_folder import read_private, state_folder
+    from .service.tokens import FILE
+
+    state = state_folder()
+    address = told_address(state, root)
+    connection = None
+    if address:
+        connection = _connection(address)
+    if connection is None:
+        raise refuse("--link", str(root), "has no server", f"python -m trainer.serve {root}")
+    headers = {
+        "Authorization": f"Bearer {read_private(state / FILE)}",
+        "Content-Type": "application/json",
+        "Host": "localhost",
+    }
+    connection.request("POST", "/api/v1/links", headers=headers)
+    answer = connection.getresponse()
+    body = json.loads(answer.read())
+    if answer.status != 201:
+        print(body.get("detail", answer.reason), file=sys.stderr)
+        return FAILED
+    port = address.get("port") if address else None
+    print(f"http://127.0.0.1:{port}{body['path']}" if port else body["path"])
+    return DONE
+
+
+def _connection(address: dict[str, Any]) -> http.client.HTTPConnection | None:
+    """A connection to a server; None where it is gone."""
+    connection = http.client.HTTPConnection("127.0.0.1", address.get("port"), timeout=10)
+    try:
+        if "uds" in address:
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.connect(address["uds"])
+        else:
+            connection.connect()
+    except OSError:
+        return None
+    return connection
+
+
+def _require_packages() -> None:
+    """Whether the extra is installed.
+
+    Raises:
+        Refused: when it is not.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        rule = f"needs a package that is not installed: {error.name}"
+        hint = "pip install 'scheduled-training[service]'"
+        raise refuse("trainer.serve", str(error.name), rule, hint) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The paths under `/api/v1`, and what is answered there."""

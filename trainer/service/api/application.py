@@ -1,0 +1,65 @@
+"""The whole of what is served: the API, its contract, and the page; behind the gate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from schedules import Refused
+
+from ..gate import LOOPBACK, Gate
+from ..problems import ProblemBody, ServiceError, answer_error
+from ..running_service import RunningService
+from .design_routes import design_routes
+from .event_routes import event_routes
+from .file_routes import file_routes
+from .row_routes import row_routes
+from .run_routes import run_routes
+from .server_routes import server_routes
+
+PREFIX = "/api/v1"
+PAGE = Path(__file__).resolve().parents[1] / "page"
+DESCRIPTION = """\
+Runs listed, watched and designed. Every answer that is an error is `application/problem+json`.
+Send `Authorization: Bearer TOKEN`; the token is in `$XDG_STATE_HOME/scheduled-training/token`.
+"""
+
+
+def application(service: RunningService, hosts: Collection[str] = LOOPBACK) -> ASGIApp:
+    """Serves a root; `hosts` are the names by which browsers may know the server."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = FastAPI(
+        title="scheduled-training",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url="/openapi.json",
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={
+            "default": {"model": ProblemBody, "description": "what is wrong, as problem+json"}
+        },
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for kind in (ServiceError, Refused, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer_error)
+    api = APIRouter(prefix=PREFIX)
+    routers = (run_routes, row_routes, file_routes, design_routes, event_routes, server_routes)
+    for routes in routers:
+        api.include_router(routes(service))
+    app.include_router(api)
+    app.mount("/", StaticFiles(directory=PAGE, html=True, follow_symlink=False), name="page")
+    return Gate(app, service.tokens, hosts)

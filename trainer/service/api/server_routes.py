@@ -1,0 +1,33 @@
+"""`/health` and `/links`: how the server is, and a link for one more browser."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fastapi import APIRouter
+
+from ..running_service import RunningService
+
+
+def server_routes(service: RunningService) -> APIRouter:
+    """The routes that are about the server itself."""
+    router = APIRouter(tags=["server"])
+
+    @router.get("/health")
+    def health() -> dict[str, Any]:
+        """Whether all folders were read, and what the server may do."""
+        return {
+            "root": str(service.root),
+            "process": os.getpid(),
+            "complete": service.watcher.complete.is_set(),
+            "version": service.index.version,
+            "writable": os.access(service.root, os.W_OK),
+        }
+
+    @router.post("/links", status_code=201)
+    def new_link() -> dict[str, str]:
+        """A path that lets one browser in, once."""
+        return {"path": f"/?link={service.tokens.new_link()}"}
+
+    return router

@@ -1,0 +1,195 @@
+"""The one gate before every path and method: who asks, from where, and how much is sent.
+
+A page of any other site can have the browser ask this server, on loopback too; a name that leads to
+127.0.0.1 makes it the same site ("DNS rebinding"); and on a shared machine any user reaches the
+port. So everything is refused that is not let in here, whatever the router knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .problems import ServiceError
+from .tokens import Tokens
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""The hosts by which a browser may name this server."""
+MAX_BODY_BYTES = 2**20
+BODY_SECONDS = 10.0
+"""How long a request may take to send its body."""
+LINK = "link"
+"""The parameter of `/` in which a link has its word."""
+NO_LINK = """\
+This page is for whoever has started the server. For a link that opens it, type on its machine:
+
+  python -m trainer.serve --link
+"""
+SAFE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""What every answer has that does not say it otherwise."""
+SANDBOX = {**SAFE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
+"""The same for files of runs, which may hold pages and scripts of anybody."""
+
+
+class Gate:
+    """Lets in who may ask, and gives every answer its headers."""
+
+    def __init__(self, app: ASGIApp, tokens: Tokens, hosts: Collection[str] = LOOPBACK) -> None:
+        self._app = app
+        self._tokens = tokens
+        self._hosts = {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # a WebSocket: there are none
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            answer = self._answer_of_the_gate(scope)
+            if answer is None:
+                body = await _whole_body(Headers(scope=scope), receive)
+                await self._app(scope, _once(body, receive), send_safely)
+                return
+        except ServiceError as error:
+            answer = error.response({"Connection": "close"})
+        await answer(scope, receive, send_safely)
+
+    def _answer_of_the_gate(self, scope: Scope) -> Response | None:
+        """What is answered before anybody is let in; None where the request may go on.
+
+        Raises:
+            ServiceError: where it may not.
+        """
+        headers = Headers(scope=scope)
+        self._check_origin(headers)
+        _check_body(scope["method"], headers)
+        authorization, cookies = headers.get("authorization", ""), headers.get("cookie", "")
+        is_admitted = self._tokens.admits(authorization, cookies)
+        is_page = scope["path"] == "/" and scope["method"] == "GET"
+        words = parse_qs(scope["query_string"].decode("latin-1")).get(LINK) if is_page else None
+        if words:
+            if self._tokens.use_link(words[0]):
+                answer = RedirectResponse("./", 303)
+                cookie = f"{self._tokens.cookie_name}={self._tokens.cookie}"
+                answer.headers["Set-Cookie"] = f"{cookie}; Path=/; HttpOnly; SameSite=Strict"
+                return answer
+            return RedirectResponse("./", 303) if is_admitted else _no_link()
+        if not is_admitted:
+            if is_page:
+                return _no_link()
+            raise ServiceError(401, "needs the token: Authorization: Bearer …")
+        return None
+
+    def _check_origin(self, headers: Headers) -> None:
+        """Whether the request is one of our own page, or of a program.
+
+        Raises:
+            ServiceError: where another site's page has sent it.
+        """
+        host = headers.get("host", "")
+        if len(headers.getlist("host")) != 1 or _without_port(host) not in self._hosts:
+            raise ServiceError(421, "this server is not known by that name; --trust-host adds one")
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            raise ServiceError(403, "asked by a page of another site")
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            raise ServiceError(403, "asked by a page of another site")
+
+
+def _without_port(host: str) -> str:
+    """The name in a `Host` header.
+
+    >>> _without_port("LocalHost:8321"), _without_port("[::1]:80"), _without_port("127.0.0.1")
+    ('localhost', '[::1]', '127.0.0.1')
+    """
+    name, _, port = host.rpartition(":")
+    return (name if name and port.isdigit() else host).lower()
+
+
+def _check_body(method: str, headers: Headers) -> None:
+    """Whether the announced body is one that is read.
+
+    Raises:
+        ServiceError: where it is not.
+    """
+    length = headers.get("content-length", "0")
+    announced = "transfer-encoding" in headers or length != "0"
+    if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+        raise ServiceError(413, f"a body has at most {MAX_BODY_BYTES >> 20} MiB")
+    if method in ("GET", "HEAD"):
+        if announced:
+            raise ServiceError(400, f"{method} has no body")
+        return
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A page of another site may send forms and plain text without asking, but no JSON.
+    if kind != "application/json":
+        raise ServiceError(415, "Content-Type must be application/json")
+
+
+async def _whole_body(headers: Headers, receive: Receive) -> bytes:
+    """The body, which is small enough to be held.
+
+    Raises:
+        ServiceError: where it is not, or comes too slowly.
+    """
+    if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
+        return b""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ServiceError(400, "the body ended too soon")
+                body += message.get("body", b"")
+                if len(body) > MAX_BODY_BYTES:
+                    raise ServiceError(413, f"a body has at most {MAX_BODY_BYTES >> 20} MiB")
+                if not message.get("more_body"):
+                    return bytes(body)
+    except TimeoutError:
+        raise ServiceError(408, f"the body took longer than {BODY_SECONDS:g} s") from None
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body that was read, and then what comes after it."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_body() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_body
+
+
+def _no_link() -> Response:
+    return PlainTextResponse(NO_LINK, 401)
+
+
+def safe_file_headers(name: str) -> Mapping[str, str]:
+    """The headers with which a run's file is sent: to be saved, and never to be shown or run."""
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+    ascii_name = plain.encode("ascii", "replace").decode().replace("?", "_")
+    return {**SANDBOX, "Content-Disposition": f'attachment; filename="{ascii_name}"'}

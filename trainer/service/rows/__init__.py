@@ -1,0 +1,1 @@
+"""The rows of one run: followed while they are written, and drawn in as few buckets as suffice."""

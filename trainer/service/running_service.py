@@ -1,0 +1,82 @@
+"""What a running service consists of: the index and its watcher, open rows, previews, listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from schedules.declaration import did_you_mean
+
+from .design.previewer import Previewer
+from .events.hub import Hub
+from .listing.index import Index
+from .listing.watcher import Watcher
+from .permissions import Permissions
+from .problems import ServiceError
+from .rows.open_rows import OpenRows
+from .tokens import Tokens
+
+
+class RunningService:
+    """One root, looked at by one process."""
+
+    def __init__(
+        self, root: Path, state: Path, tokens: Tokens, permissions: Permissions | None = None
+    ) -> None:
+        self.root = root.resolve()
+        self.started = int(time.time())
+        self.tokens = tokens
+        self.permissions = permissions or Permissions(folders=(self.root,))
+        self.index = Index.of(self.root, state)
+        self.hub = Hub()
+        kept = state / "rows" / self.index.name if self.index.is_alone else None
+        self.rows = OpenRows(kept, self.hub.rows_complete)
+        self.watcher = Watcher(self.root, self.index, self.hub.runs_changed)
+        self.previewer = Previewer(self.permissions)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watches the folders within the block."""
+        self.hub.open(asyncio.get_running_loop(), self.path)
+        self.watcher.start()
+        try:
+            yield
+        finally:
+            await self.hub.close()
+            self.watcher.stop()
+            await self.previewer.close()
+            await asyncio.to_thread(self.rows.stop)
+            await asyncio.to_thread(self.watcher.join)
+            self.index.close()
+
+    def path(self, run: str) -> Path:
+        """The folder of a run.
+
+        Raises:
+            ServiceError: a 404 where no run has the id.
+        """
+        path = self.index.path(run)
+        if path is None:
+            hint = "" if self.watcher.complete.is_set() else "; the folders are still being read"
+            raise ServiceError(404, f"no run has the id {run}{hint}")
+        return path
+
+    def known_names(self, asked: str | None, names: list[str]) -> list[str]:
+        """The names that a request asks for, of those that there are; all where it asks for none.
+
+        Raises:
+            ServiceError: a 422 for a name that there is not.
+        """
+        if not asked:
+            return names
+        wanted = [name for name in asked.split(",") if name]
+        for name in wanted:
+            if name not in names:
+                rule, hint = "is no series of this run", did_you_mean(name, names)
+                problem = {"path": "names", "value": name, "rule": rule, "hint": hint,
+                           "source": "the request", "mend": []}  # fmt: skip
+                raise ServiceError(422, f"{name} {rule}", [problem])
+        return wanted
