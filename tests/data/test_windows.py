@@ -272,7 +272,7 @@ REFUSALS: dict[str, tuple[list[str], str, str, str]] = {
     ),
     "a column that is no number": (
         ["data.window.length=8", "data.path=s.csv", "data.columns.shop={kind: category}"],
-        "data.columns.shop.kind", "is not for windows", "data.columns.shop.kind=ignore",
+        "data.columns.shop.kind", "is not for windows", "data.columns.shop={kind: ignore}",
     ),
 }  # fmt: skip
 

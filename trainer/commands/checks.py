@@ -94,7 +94,7 @@ def look_over(plan: Plan) -> list[Finding]:
             Problem(plan.places[one.name].path or one.name, ABSENT, _rule(one), one.hint)
             for one in refused
         )
-    return findings
+    return [*findings, *experiment.data.suspects()]
 
 
 def check_replay(plan: Plan) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from schedules.analysis.lint import Finding
 from schedules.declaration import Kind, Whole
 
 from .augment import Augment
@@ -46,6 +47,10 @@ class Data(Kind, family=True):
         They are those that train, and where some are held out those as well; of a stream, none.
         """
         return None
+
+    def suspects(self) -> list[Finding]:
+        """Warnings of what is likely there by mistake."""
+        return []
 
     @abstractmethod
     def load(self) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -206,20 +207,24 @@ def faults(declared: LearntColumn, column: TextColumn) -> Iterator[Problem]:
             rule = f"has {cell} {column.place(text)} of {column.file}, {why}"
             hint = "mend the file"
             if declared.kind == "category":
-                hint = f"{column_override(column.name)}={{kind: category, missing: unknown}}"
+                hint = column_override(column.name, "{kind: category, missing: unknown}")
             elif text and declared.kind == "date":
                 hint = "mend the file; format: '%d.%m.%Y' beside kind: date says another form"
             yield Problem("inputs", column.name, rule, hint)
             return
 
 
-def column_override(name: str) -> str:
-    """The override that declares a column, up to its `=`."""
-    return (
-        f"data.columns.{name}"
-        if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)
-        else "data.columns.…"
-    )
+def column_override(name: str, settings: str) -> str:
+    """The override that declares a column; where Hydra can't read the name in one, a file's lines.
+
+    >>> column_override("age", "{kind: ignore}"), column_override("my age", "{kind: ignore}")
+    ('data.columns.age={kind: ignore}', "data.columns='{my age: {kind: ignore}}'")
+    """
+    if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        return f"data.columns.{name}={settings}"
+    if re.fullmatch(r"[A-Za-z_]\w*( [A-Za-z_]\w*)*", name, re.ASCII):
+        return f"data.columns='{{{name}: {settings}}}'"
+    return f"data: {{columns: {{{json.dumps(name, ensure_ascii=False)}: {settings}}}}} in a file"
 
 
 def counts_rows(cells: NDArray[np.float64]) -> bool:

@@ -32,6 +32,8 @@ class CsvFaults:
     file: Path
     delimiter: str
     header: Sequence[str]
+    numbers_only: bool = False
+    """Whether inputs can be nothing else, whatever is declared of a column."""
 
     def check(self, numbers: Sequence[str], may_lack: Sequence[str] = ()) -> None:
         """Refuses all columns of `numbers` that have something else, each by its first such line.
@@ -91,19 +93,21 @@ class CsvFaults:
     def _problem(self, name: str, text: str, line: int) -> Problem:
         if is_number(text):
             rule = f"has {float(text)} in line {line} of {self.file}, and inputs must be finite"
-            hint = "leave the column out by data.inputs=[…], or clean it"
+            hint = f"leave the column out by {column_override(name, '{kind: ignore}')}, or clean it"
             return Problem("inputs", name, rule, hint)
         cell = f"'{text}'" if text.strip() else "nothing"
         rule = f"has {cell} in line {line} of {self.file}, and inputs must be numbers"
-        declares = column_override(name)
+        leaves_out = f"leave the column out by {column_override(name, '{kind: ignore}')}"
         if not text.strip() or text in MISSING:
-            declared = f"{declares}={{kind: number, missing: mean}} fills it"
+            declared = f"{column_override(name, '{kind: number, missing: mean}')} fills it"
+        elif self.numbers_only:
+            return Problem("inputs", name, rule, f"{leaves_out}, or write numbers")
         elif re.fullmatch(ISO, text.strip(), re.ASCII):
-            declared = f"{declares}={{kind: date}} takes dates"
+            declared = f"{column_override(name, '{kind: date}')} takes dates"
         else:
             kind = "text" if len(text.split()) > 3 else "category"
-            declared = f"{declares}={{kind: {kind}}} learns from it"
-        hint = f"{declared}; or leave the column out by data.inputs=[…], or write numbers"
+            declared = f"{column_override(name, f'{{kind: {kind}}}')} learns from it"
+        hint = f"{declared}; or {leaves_out}, or write numbers"
         return Problem("inputs", name, rule, hint)
 
 

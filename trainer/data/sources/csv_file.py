@@ -62,11 +62,17 @@ class CsvFile:
         return cls(path, file, delimiter, tuple(header))
 
     def read(
-        self, numbers: Sequence[str], texts: Sequence[str], may_lack: Sequence[str] = ()
+        self,
+        numbers: Sequence[str],
+        texts: Sequence[str],
+        may_lack: Sequence[str] = (),
+        *,
+        numbers_only: bool = False,
     ) -> tuple[NDArray[np.float64], dict[str, TextColumn]]:
         """The columns `numbers` as `[n, columns]`, and each of `texts`, in one pass over the file.
 
-        The columns in `may_lack` have NaN where pandas would read a missing value.
+        The columns in `may_lack` have NaN where pandas would read a missing value. With
+        `numbers_only` no column of text can be an input, and hints say so.
 
         Raises:
             Refused: when a row has more or fewer values than there are names, or a column of
@@ -74,7 +80,9 @@ class CsvFile:
         """
         import pyarrow
 
-        faults = CsvFaults(self.path, self.file, DELIMITERS[self.delimiter], self.header)
+        faults = CsvFaults(
+            self.path, self.file, DELIMITERS[self.delimiter], self.header, numbers_only
+        )
         with reading(self.path, self.file):
             for block in (max(BLOCK, 64 * len(self.header)), 2 * LONGEST_LINE):
                 try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,7 +55,11 @@ class Parquet(Table):
                 schema = opened.schema_arrow
                 layout = self.layout(file, schema.names)
                 types = dict(zip(schema.names, schema.types, strict=True))
-                dtypes = [_dtype(name, types[name], file) for name in layout.numbers]
+                dtypes = _dtypes(
+                    {name: types[name] for name in layout.numbers},
+                    file,
+                    numbers_only=self.window is not None,
+                )
                 table = opened.read([*dict.fromkeys((*layout.texts, *layout.labels))])
             except Refused:
                 raise
@@ -85,6 +89,18 @@ class Parquet(Table):
             file, [*layout.numbers], opened.metadata.num_rows, dtype, layout.may_lack
         )
         return layout, self.part(layout, numbers, texts, labels)
+
+    def first_numbers(self, columns: Sequence[str], rows: int) -> NDArray[Any]:
+        from pyarrow import parquet
+
+        with reading("path", self.path):
+            try:
+                batches = parquet.ParquetFile(self.path).iter_batches(rows, columns=[*columns])
+                batch = next(batches)
+            except (ValueError, OSError) as error:
+                raise unreadable("path", self.path, error) from None
+        arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+        return np.stack([arrays[n].to_numpy(zero_copy_only=False) for n in columns], axis=1)
 
 
 class ParquetColumns:
@@ -133,13 +149,14 @@ class ParquetColumns:
                 raise
             except (ValueError, OSError) as error:
                 raise unreadable("path", self.file, error) from None
-        hint = "{}={{kind: number, missing: mean}} fills them; data.inputs=[…] leaves it out"
+        filled, ignored = "{kind: number, missing: mean}", "{kind: ignore}"
         problems = [
             Problem(
                 "inputs",
                 name,
                 f"has {nulls} missing values in {self.file}",
-                hint.format(column_override(name)),
+                f"{column_override(name, filled)} fills them; "
+                f"{column_override(name, ignored)} leaves it out",
             )
             for name, nulls in missing.items()
             if nulls
@@ -149,13 +166,30 @@ class ParquetColumns:
         return rows.array()
 
 
-def _dtype(name: str, arrow_type: Any, file: Path) -> np.dtype[Any]:
-    try:
-        dtype: np.dtype[Any] = np.dtype(arrow_type.to_pandas_dtype())
-    except NotImplementedError:
-        dtype = np.dtype(object)
-    if dtype.kind not in "biuf":
+def _dtypes(types: Mapping[str, Any], file: Path, *, numbers_only: bool) -> list[np.dtype[Any]]:
+    """The types of columns of numbers.
+
+    Raises:
+        Refused: naming every column of another type, with what declares it.
+    """
+    dtypes: list[np.dtype[Any]] = []
+    problems: list[Problem] = []
+    for name, arrow_type in types.items():
+        try:
+            dtype: np.dtype[Any] = np.dtype(arrow_type.to_pandas_dtype())
+        except NotImplementedError:
+            dtype = np.dtype(object)
+        if dtype.kind in "biuf":
+            dtypes.append(dtype)
+            continue
         rule = f"is of type {arrow_type} in {file}, and inputs must be numbers"
-        hint = "leave the column out by data.inputs=[…], or turn it into numbers first"
-        raise refuse("inputs", name, rule, hint)
-    return dtype
+        text = str(arrow_type)
+        kind = "date" if text.startswith(("date", "timestamp")) else "category"
+        learns = f"{column_override(name, f'{{kind: {kind}}}')} learns from it; or "
+        may_learn = not numbers_only and ("string" in text or kind == "date")
+        leaves_out = f"{column_override(name, '{kind: ignore}')} leaves the column out"
+        hint = learns + leaves_out if may_learn else leaves_out
+        problems.append(Problem("inputs", name, rule, hint))
+    if problems:
+        raise Refused(problems)
+    return dtypes

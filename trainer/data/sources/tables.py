@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from schedules.analysis.lint import Finding
 from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 
 from ..column import PLAIN_NUMBER, Column, Ignore, LearntColumn, NumberColumn, learn_numbers
@@ -21,8 +22,9 @@ from ..files import File
 from ..inputs import Inputs
 from ..preparation import NUMBERS
 from ..raw_data import Learner, RawData, RawExamples, RawPart
-from ..trees import Tree
+from ..trees import Tree, leaves
 from ..window import Cutter
+from ..windows import Windows
 from .columns import (
     TextColumn,
     column_override,
@@ -34,6 +36,7 @@ from .columns import (
     read_weights,
 )
 from .csv_file import CsvFile
+from .suspects import ROWS_SEEN, Suspects
 
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -136,7 +139,7 @@ class Table(RawData):
         for name, column in self.columns.items():
             if self.window is not None and isinstance(column, LearntColumn):
                 rule = "is not for windows, whose rows are of numbers"
-                hint = f"{column_override(name)}.kind=ignore"
+                hint = column_override(name, "{kind: ignore}")
                 yield Problem(f"columns.{name}.kind", column.kind, rule, hint)
             elif name in (*(self.labels if self.window is None else ()), self.weights):
                 rule = "is no input, and data.columns is for inputs"
@@ -148,6 +151,30 @@ class Table(RawData):
     @abstractmethod
     def header(self) -> Sequence[str]:
         """The names of the columns of `path`."""
+
+    def first_numbers(self, columns: Sequence[str], rows: int) -> NDArray[Any]:
+        """The first rows `[n, columns]` of the inputs that are numbers."""
+        inputs = self.contents.raw.train.inputs
+        numbers: Any = inputs[NUMBERS] if isinstance(inputs, Mapping) else inputs
+        return np.asarray((numbers.rows if isinstance(numbers, Windows) else numbers)[:rows])
+
+    def suspects(self) -> list[Finding]:
+        raw = self.contents.raw
+        columns, inputs, labels = raw.columns or (), raw.train.inputs, raw.train.labels
+        numbers = self.first_numbers(columns, ROWS_SEEN).T if columns else ()
+        learnt = {
+            name: (column, np.asarray(inputs[name][:ROWS_SEEN]))
+            for name, column in self.columns.items()
+            if isinstance(column, LearntColumn) and isinstance(inputs, Mapping) and name in inputs
+        }
+        known: dict[str, NDArray[Any]] = {}
+        if self.window is None and labels is not None:  # else the past of a label is learnt from
+            rows = [np.asarray(array[:ROWS_SEEN]) for array in leaves(labels)]
+            each = rows[0].T if rows[0].ndim == 2 else rows
+            known = dict(zip(self.labels, each, strict=True))
+        by_name = dict(zip(columns, numbers, strict=True))
+        chosen = self.inputs is not None
+        return Suspects(len(raw.train), by_name, learnt, known, chosen).findings()
 
     @abstractmethod
     def read_part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
@@ -214,6 +241,7 @@ class Table(RawData):
             named = [name for name in inputs if not is_unnamed(name)]
             raise refuse("inputs", ABSENT, rule, self.inputs_hint(named))
         count = Counter(header)
+        problems: list[Problem] = []
         weights = (self.weights,) if self.weights else ()
         for field, names in (
             ("target" if self.targets is None else "targets", self.labels),
@@ -225,9 +253,12 @@ class Table(RawData):
             for name in names:
                 if name not in count:
                     hint = did_you_mean(name, header)
-                    raise refuse(field, name, f"is no column of {file}", hint)
-                if count[name] > 1:
-                    raise refuse(field, name, f"is more than one column of {file}", "rename them")
+                    problems.append(Problem(field, name, f"is no column of {file}", hint))
+                elif count[name] > 1:
+                    rule = f"is more than one column of {file}"
+                    problems.append(Problem(field, name, rule, "rename them"))
+        if problems:
+            raise Refused(problems)
         if not inputs:
             field, value = self.labels_override
             raise refuse(field, value, f"leaves no column of {file} for inputs")
@@ -306,7 +337,9 @@ class Csv(Table):
     def read_part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
         opened = CsvFile.opened(path, file, self.delimiter)
         layout = self.layout(file, opened.header)
-        cells, texts = opened.read([*layout.numbers], layout.texts, layout.may_lack)
+        cells, texts = opened.read(
+            [*layout.numbers], layout.texts, layout.may_lack, numbers_only=self.window is not None
+        )
         if path == "path" and self.inputs is None:
             self._check_row_numbers([*layout.numbers], cells, file)
         field = self.labels_override[0]
@@ -324,6 +357,10 @@ class Csv(Table):
         counting = [counts_rows(cells[:, i]) for i in range(len(columns))]
         others = [name for name, counts in zip(columns, counting, strict=True) if not counts]
         if others and any(counting):
-            name = columns[counting.index(True)]
             rule = f"counts the rows of {file}, and tells where an example stands"
-            raise refuse("inputs", name, rule, self.inputs_hint(others))
+            hint = self.inputs_hint(others)
+            raise Refused(
+                Problem("inputs", name, rule, hint)
+                for name, counts in zip(columns, counting, strict=True)
+                if counts
+            )
