@@ -8,8 +8,10 @@ from .column_preparation import CategoryPreparation, DatePreparation, TextPrepar
 from .data import Data
 from .facts import Facts, Feature
 from .held_out import HeldOut
+from .kept_rows import KeptRows, size_text
 from .preparation import NUMBERS
 from .raw_data import Contents, RawData
+from .trees import leaves
 
 NAMES_SHOWN = 8
 """How many names of columns or of classes are said."""
@@ -37,7 +39,20 @@ def summary(data: Data) -> list[str]:
     lines = [f"inputs    {inputs}", f"labels    {labels}", f"examples  {examples}"]
     if isinstance(data, RawData) and data.window is not None:
         lines.append(f"windows   {data.window.described()}")
-    return [*lines, "weights   of each example"] if facts.weighted else lines
+    lines += ["weights   of each example"] if facts.weighted else []
+    return [*lines, *_kept(data)]
+
+
+def _kept(data: Data) -> list[str]:
+    """Where images are kept as they are decoded, if they are."""
+    if not isinstance(data, RawData):
+        return []
+    inputs = [one for part in data.contents.raw.parts for one in leaves(part.inputs)]
+    kept = [one for one in inputs if isinstance(one, KeptRows)]
+    if not kept:
+        return []
+    size = size_text(sum(one.size for one in kept))
+    return [f"decoded   kept in {kept[0].folder}: {size}"]
 
 
 def _inputs(facts: Facts) -> str:

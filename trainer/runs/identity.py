@@ -18,6 +18,7 @@ FREE = (
     "log.",
     "export",
     "data.keep",
+    "data.cache",
 )
 """The paths that may change between a stop and going on, since no update depends on them."""
 

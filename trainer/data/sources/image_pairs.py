@@ -13,17 +13,20 @@ from schedules.declaration import ABSENT, Problem, Whole, refuse
 
 from ..files import File, missing, reading
 from ..input_preparation import InputPreparation, Normalise
+from ..kept_rows import source_of
 from ..labels import Labels
-from ..raw_data import RawData, RawExamples, RawPart
+from ..raw_data import RawExamples, RawPart
 from ..trees import Tree, leaves
+from .image_listing import ENDINGS, ImageFile, image_files, listing_digest
 from .image_size import dimensions
-from .images import ENDINGS, SIZES_CHECKED, ImageFiles, Side, common_size, image_files
+from .images import SIZES_CHECKED, ImageFiles, common_size
 from .masks import MASK_ENDINGS, MaskFiles, end_of, values_met
+from .raw_images import RawImages
 
 Value = Annotated[Whole, Field(ge=0)]
 
 
-class ImagePairs(RawData):
+class ImagePairs(RawImages):
     """A folder of images beside one of masks, or of target images; those of one name are a pair.
 
     Names are compared without their endings, with the subfolders that they are in. A mask is a PNG,
@@ -49,10 +52,6 @@ class ImagePairs(RawData):
     """Another folder of inputs, to evaluate by; null to hold some pairs out."""
     test_targets: File | None = None
     """The folder of the masks or target images of `test`."""
-    size: tuple[Side, Side] | None = None
-    """Height and width that every image is resized to; null where all have one size."""
-    channels: Literal[1, 3] = 3
-    """3 for colours, 1 for grey; images are converted."""
     normalise: Normalise = "pixels"
     """How inputs are brought to a size to train on; worked out on the training part alone."""
 
@@ -95,10 +94,11 @@ class ImagePairs(RawData):
     def _labels(self, raw: RawExamples) -> Tree[Labels]:
         parts: tuple[Any, ...] = tuple(part.labels for part in raw.parts)
         shape = tuple(parts[0].shape[1:])
-        if not isinstance(parts[0], MaskFiles):
+        masks = source_of(parts[0])
+        if not isinstance(masks, MaskFiles):
             scale = 1.0 if self.normalise == "none" else 255.0
             return Labels(parts, None, None, InputPreparation(shape, scale=(scale,)))
-        values = parts[0].values
+        values = masks.values
         is_numbered = values == tuple(range(len(values)))
         names = None if is_numbered else tuple(f"value {value}" for value in values)
         return Labels(parts, len(values), names, InputPreparation(shape, dtype="int32"))
@@ -119,47 +119,59 @@ class ImagePairs(RawData):
                 rule = (
                     f"has no partner in {targets}: none is called {name} with {' '.join(endings)}"
                 )
-                raise refuse(path, end_of(file), rule, _partner_hint(name, targets, endings))
+                hint = _partner_hint(name, targets, endings)
+                raise refuse(path, end_of(file.path), rule, hint)
         for name, file in partners.items():
             if name not in inputs:
                 rule = f"has no partner in {folder}: none is called {name}"
-                raise refuse(
-                    targets_path, end_of(file), rule, "remove it, or add what it belongs to"
-                )
+                hint = "remove it, or add what it belongs to"
+                raise refuse(targets_path, end_of(file.path), rule, hint)
         files, target_files = list(inputs.values()), [partners[name] for name in inputs]
-        size = self.size or common_size(path, files, train_size)
-        _check_partners(targets_path, files, target_files)
-        resize = self.size is not None
-        images = ImageFiles(files, size, self.channels, resize=resize)
-        if self.labels == "images":
-            return RawPart(images, ImageFiles(target_files, size, self.channels, resize=resize))
-        values = self._values(target_files) if path == "path" else self._train_values
-        return RawPart(images, MaskFiles(targets_path, target_files, size, values, resize=resize))
+        listing, target_listing = listing_digest(files), listing_digest(target_files)
+        size = self.size or self.checked(
+            f"size {train_size}", listing, lambda: common_size(path, files, train_size)
+        )
+        self.checked(
+            "partners",
+            f"{listing} {target_listing}",
+            lambda: check_partners(targets_path, files, target_files),
+        )
+        decoding = self.decoding(size)
+        images = self.kept(ImageFiles(files, decoding), decoding, listing)
+        labels: MaskFiles | ImageFiles = ImageFiles(target_files, decoding)
+        what: object = decoding
+        if self.labels == "masks":
+            values = self._values(target_files) if path == "path" else self._train_values
+            resize = self.size is not None
+            labels = MaskFiles(targets_path, target_files, size, values, resize=resize)
+            what = ("masks", labels.shape, values, resize)
+        return RawPart(images, self.kept(labels, what, target_listing))
 
-    def _values(self, files: Sequence[Path]) -> tuple[int, ...]:
+    def _values(self, files: Sequence[ImageFile]) -> tuple[int, ...]:
         """The values of the classes, as they are declared or met."""
         if self.values is not None:
             return self.values
         if self.classes is not None:
             return tuple(range(self.classes))
-        return values_met("targets", files)
+        listing = listing_digest(files)
+        return tuple(self.checked("values", listing, lambda: values_met("targets", files)))
 
     @property
     def _train_values(self) -> tuple[int, ...]:
         return self._values(list(_by_name("targets", self.targets, MASK_ENDINGS).values()))
 
 
-def _by_name(path: str, folder: Path, endings: Sequence[str]) -> dict[str, Path]:
+def _by_name(path: str, folder: Path, endings: Sequence[str]) -> dict[str, ImageFile]:
     """The images in a folder by their names without endings, subfolders before them."""
     if not folder.is_dir():
         raise missing(path, folder, "folder")
-    by_name: dict[str, Path] = {}
+    by_name: dict[str, ImageFile] = {}
     with reading(path, folder):
         for file in image_files(folder, endings):
-            name = str(file.relative_to(folder).with_suffix(""))
+            name = str(Path(file.path).relative_to(folder).with_suffix(""))
             if name in by_name:
-                rule = f"has the name of {by_name[name]}, but for the ending"
-                raise refuse(path, end_of(file), rule, "rename or remove one")
+                rule = f"has the name of {by_name[name].path}, but for the ending"
+                raise refuse(path, end_of(file.path), rule, "rename or remove one")
             by_name[name] = file
     if not by_name:
         raise refuse(path, str(folder), "has no images", f"known endings: {' '.join(endings)}")
@@ -174,13 +186,16 @@ def _partner_hint(name: str, targets: Path, endings: Sequence[str]) -> str:
     return "remove it, or add its partner"
 
 
-def _check_partners(path: str, files: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Checks of some pairs, evenly spaced, that both images have one size."""
-    for i in np.linspace(0, len(files) - 1, min(len(files), SIZES_CHECKED)).astype(int):
-        with reading(path, targets[i]):
-            size, other = dimensions(targets[i]), dimensions(files[i])
+def check_partners(path: str, files: Sequence[ImageFile], targets: Sequence[ImageFile]) -> int:
+    """Checks of some pairs, evenly spaced, that both images have one size; how many it checked."""
+    chosen = np.linspace(0, len(files) - 1, min(len(files), SIZES_CHECKED)).astype(int)
+    for i in chosen:
+        file, target = Path(files[i].path), Path(targets[i].path)
+        with reading(path, target):
+            size, other = dimensions(target), dimensions(file)
         if size is None:
-            raise refuse(path, end_of(targets[i]), "is no image, or not a whole one", "remove it")
+            raise refuse(path, end_of(target), "is no image, or not a whole one", "remove it")
         if other is not None and size != other:
-            rule = f"is {size[0]}x{size[1]}, and its partner {files[i]} is {other[0]}x{other[1]}"
-            raise refuse(path, end_of(targets[i]), rule, "both of a pair must have the same places")
+            rule = f"is {size[0]}x{size[1]}, and its partner {file} is {other[0]}x{other[1]}"
+            raise refuse(path, end_of(target), rule, "both of a pair must have the same places")
+    return len(chosen)

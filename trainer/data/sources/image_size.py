@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
-    import tensorflow as tf
     from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
@@ -21,28 +20,34 @@ MIRRORED = {2: [1], 3: [0, 1], 4: [0], 6: [1], 7: [0, 1], 8: [0]}
 """The axes to reverse for an orientation, after rows and columns change places for 5 and above."""
 
 
-def dimensions(image: Path | bytes) -> tuple[int, int] | None:
-    """Height and width of a PNG, JPEG, GIF or BMP as it is seen; None for any other file."""
+class Header(NamedTuple):
+    """What the header of an image file says."""
+
+    height: int
+    """The height as the image is seen."""
+    width: int
+    """The width as the image is seen."""
+    orientation: int
+    """Exif's orientation from 1 to 8 (Exif 2.32, 4.6.5.1.6): cameras write the pixels as the sensor
+    lies, and how it was held. TensorFlow and Keras leave it out."""
+    is_jpeg: bool
+
+
+def header(image: Path | bytes) -> Header | None:
+    """The header of a PNG, JPEG, GIF or BMP; None for any other file."""
     with BytesIO(image) if isinstance(image, bytes) else image.open("rb") as opened:
         if (picture := _opened(opened)) is None:
             return None
         width, height = picture.size
-        return (width, height) if orientation_of(picture) >= 5 else (height, width)
+        orientation = orientation_of(picture)
+        seen = (width, height) if orientation >= 5 else (height, width)
+        return Header(*seen, orientation, picture.format in ("JPEG", "MPO"))
 
 
-def upright(decoded: tf.Tensor, content: bytes) -> tf.Tensor:
-    """The pixels `[height, width, channels]` of an image file's `content`, as they are seen.
-
-    Cameras write the pixels as the sensor lies, and how it was held as Exif's orientation (Exif
-    2.32, 4.6.5.1.6), which TensorFlow and Keras leave out.
-    """
-    import tensorflow as tf
-
-    picture = _opened(BytesIO(content))
-    orientation = orientation_of(picture) if picture else 1
-    if orientation >= 5:
-        decoded = tf.transpose(decoded, [1, 0, 2])
-    return tf.reverse(decoded, MIRRORED[orientation]) if orientation in MIRRORED else decoded
+def dimensions(image: Path | bytes) -> tuple[int, int] | None:
+    """Height and width of a PNG, JPEG, GIF or BMP as it is seen; None for any other file."""
+    found = header(image)
+    return None if found is None else (found.height, found.width)
 
 
 def _opened(file: BinaryIO) -> Image | None:

@@ -14,6 +14,7 @@ from schedules.declaration import refuse
 
 from ..files import unreadable
 from ..inputs import Key
+from .image_listing import ImageFile
 from .image_size import MIRRORED, orientation_of
 
 MASK_ENDINGS = (".png", ".bmp", ".gif")
@@ -33,7 +34,7 @@ class MaskFiles:
     def __init__(
         self,
         path: str,
-        files: Sequence[Path],
+        files: Sequence[ImageFile],
         size: tuple[int, int],
         values: Sequence[int],
         *,
@@ -56,7 +57,7 @@ class MaskFiles:
         row_index = np.arange(len(self._files))[key]
         masks = np.empty((len(row_index), *self.shape[1:]), self.dtype)
         for mask, row in zip(masks, row_index, strict=True):
-            mask[...] = self._classes(self._files[row])
+            mask[...] = self._classes(Path(self._files[row].path))
         return masks
 
     def _classes(self, file: Path) -> NDArray[Any]:
@@ -83,7 +84,7 @@ class MaskFiles:
         return classes
 
 
-def end_of(file: Path) -> str:
+def end_of(file: Path | str) -> str:
     """The end of a path, which tells files of one folder apart where refusals shorten values."""
     text = str(file)
     return text if len(text) <= SHOWN else f"…{text[-SHOWN:]}"
@@ -115,7 +116,7 @@ def mask_pixels(path: str, file: Path) -> NDArray[Any]:
     return np.flip(pixels, tuple(MIRRORED.get(turned, []))).astype(np.int64)
 
 
-def values_met(path: str, files: Sequence[Path]) -> tuple[int, ...]:
+def values_met(path: str, files: Sequence[ImageFile]) -> tuple[int, ...]:
     """The values that masks have, in some of them: those from 0 on where none is skipped.
 
     Raises:
@@ -124,12 +125,14 @@ def values_met(path: str, files: Sequence[Path]) -> tuple[int, ...]:
     met: set[int] = set()
     chosen = np.linspace(0, len(files) - 1, min(len(files), VALUES_LOOKED_FOR)).astype(int)
     for i in chosen:
-        met.update(np.unique(mask_pixels(path, files[i])).tolist())
+        met.update(np.unique(mask_pixels(path, Path(files[i].path))).tolist())
         if len(met) > MOST_VALUES:
             rule = f"has masks of more than {MOST_VALUES} values: a picture?"
             hint = "data.labels=images learns numbers; data.values=[0,255] names those of classes"
-            raise refuse(path, str(files[i].parent), rule, hint)
+            raise refuse(path, str(Path(files[i].path).parent), rule, hint)
     if len(met) < 2:
         rule = f"has masks of one value only, {min(met)}, in {len(chosen)} of them"
-        raise refuse(path, str(files[0].parent), rule, "data.values=[0,255] names several")
+        raise refuse(
+            path, str(Path(files[0].path).parent), rule, "data.values=[0,255] names several"
+        )
     return tuple(sorted(met))

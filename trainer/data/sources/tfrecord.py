@@ -5,29 +5,28 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
 
-from schedules.declaration import Refused, Whole, refuse
+from schedules.declaration import refuse
 
 from ..examples import Split
 from ..files import File, missing, reading
-from ..inputs import Inputs, Key
+from ..inputs import Inputs
+from ..kept_rows import source_of
 from ..raw_data import RawExamples, RawPart
 from ..trees import leaves
 from .by_name import ByName, Named, Several
+from .image_listing import listing_digest
 from .image_size import dimensions
-from .images import decode_image
+from .raw_images import RawImages
+from .record_inputs import RecordImages, RecordInputs, Records
 from .tf_example import features, value_of
-from .tfrecord_index import RecordIndex, open_index
-
-Side = Annotated[Whole, Field(ge=1)]
+from .tfrecord_index import RecordIndex, open_index, stamp_of
 
 
-class TfRecord(ByName):
+class TfRecord(ByName, RawImages):
     """`tf.train.Example`s in TFRecord files.
 
     An index of where each record begins, and of the labels, is made once and cached; examples can
@@ -53,10 +52,6 @@ class TfRecord(ByName):
     """What bytes are: an encoded image, or plain values of `dtype`; `auto`: an image if one is."""
     dtype: Literal["uint8", "int16", "int32", "int64", "float16", "float32", "float64"] = "uint8"
     """The type of plain values in bytes, little-endian."""
-    size: tuple[Side, Side] | None = None
-    """Height and width that every image is resized to; null where all have one size."""
-    channels: Literal[1, 3] = 3
-    """3 for images in colours, 1 for grey; they are converted."""
 
     what: ClassVar[str] = "feature"
 
@@ -69,9 +64,9 @@ class TfRecord(ByName):
 
     def load(self) -> Split:
         for part in self.contents.raw.parts:
-            records = leaves(part.inputs)[0]  # which all inputs are of
-            if isinstance(records, RecordInputs):
-                records.check()
+            inputs = source_of(leaves(part.inputs)[0])
+            assert isinstance(inputs, RecordInputs | RecordImages)
+            inputs.records.check()  # which all inputs are of
         return super().load()
 
     def _part(self, path: str, pattern: Path) -> RawPart:
@@ -96,7 +91,7 @@ class TfRecord(ByName):
         def read(field: str, name: str) -> Inputs:
             if field == "inputs":
                 self.check_name(field, name, first, str(files[0]))
-                return self._records(name, value_of(first[name]), indices)
+                return self._inputs_of(Records(indices, name), value_of(first[name]), files)
             values = np.concatenate([index.values[name] for index in indices])
             return values[:, 0] if field == "weights" and values.shape[1:] == (1,) else values
 
@@ -109,92 +104,21 @@ class TfRecord(ByName):
             for name in leaves(chosen) if chosen is not None else ():
                 yield field, name
 
-    def _records(self, name: str, value: Any, indices: Sequence[RecordIndex]) -> RecordInputs:
+    def _inputs_of(self, records: Records, value: Any, files: Sequence[Path]) -> Inputs:
         """The inputs, whose shape and type are those of the `value` of the first record."""
+        name = records.feature
         if not isinstance(value, bytes):
-            return RecordInputs(self, name, indices, value.shape, value.dtype, "numbers")
+            return RecordInputs(records, value.shape, value.dtype)
         size = dimensions(value)
         if self.stored == "image" or (self.stored == "auto" and size):
             if size is None:
                 rule = "is no PNG, JPEG, GIF or BMP in the first record"
                 raise refuse("inputs", name, rule, "data.stored=bytes")
-            return RecordInputs(
-                self,
-                name,
-                indices,
-                (*(self.size or size), self.channels),
-                np.dtype(np.uint8),
-                "image",
-            )
+            decoding = self.decoding(self.size or size)
+            listing = listing_digest((file, *stamp_of(file)) for file in files)
+            return self.kept(RecordImages(records, decoding), (name, decoding), listing)
         dtype = np.dtype(self.dtype).newbyteorder("<")
         if not value or len(value) % dtype.itemsize:
             rule = f"has {len(value)} bytes in the first record, which are no row of {self.dtype}"
             raise refuse("inputs", name, rule, "data.dtype=float32 if these are floats")
-        return RecordInputs(self, name, indices, (len(value) // dtype.itemsize,), dtype, "bytes")
-
-
-class RecordInputs:
-    """The inputs of all records, read from their files on demand."""
-
-    def __init__(
-        self,
-        declared: TfRecord,
-        name: str,
-        indices: Sequence[RecordIndex],
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        stored: Literal["numbers", "image", "bytes"],
-    ) -> None:
-        self._declared = declared
-        self._name = name
-        self._indices = indices
-        self._starts = np.cumsum([0, *map(len, indices)])
-        self._stored = stored
-        self.shape = (int(self._starts[-1]), *shape)
-        self.dtype = dtype
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Key) -> NDArray[Any]:
-        row_index = np.arange(len(self))[key]
-        values = np.empty((len(row_index), *self.shape[1:]), self.dtype)
-        for i, number in enumerate(row_index):
-            values[i] = self._input(int(number))
-        return values
-
-    def check(self) -> None:
-        """Checks every byte by the checksums of the records.
-
-        Raises:
-            Refused: naming the first record that is not as it was written.
-        """
-        for index in self._indices:
-            index.check()
-
-    def _input(self, number: int) -> NDArray[Any]:
-        file_number = int(np.searchsorted(self._starts, number, "right")) - 1
-        index, name = self._indices[file_number], self._name
-        record = number - int(self._starts[file_number])
-        where = f"in record {record} of {index.file}"
-        by_name = features(index.record(record))
-        if name not in by_name:
-            raise refuse("inputs", name, f"is missing {where}")
-        value = value_of(by_name[name])
-        if self._stored == "image" and isinstance(value, bytes):
-            try:
-                return decode_image(value, self.shape[1:], resize=self._declared.size is not None)
-            except Refused as refused:
-                [problem] = refused.problems
-                raise refuse("inputs", name, f"{problem.rule} {where}", problem.hint) from None
-        if self._stored == "bytes" and isinstance(value, bytes):
-            if len(value) == self.shape[1] * self.dtype.itemsize:
-                return np.frombuffer(value, self.dtype)
-            rule = f"has {len(value)} bytes {where}, and {self.shape[1] * self.dtype.itemsize}"
-            raise refuse("inputs", name, f"{rule} in the first", "all inputs need one shape")
-        if isinstance(value, bytes) or value.dtype != self.dtype or self._stored != "numbers":
-            raise refuse("inputs", name, f"is of another type {where} than in the first")
-        if value.shape != self.shape[1:]:
-            rule = f"has {len(value)} numbers {where}, and {self.shape[1]} in the first"
-            raise refuse("inputs", name, rule, "all inputs need one shape")
-        return value
+        return RecordInputs(records, (len(value) // dtype.itemsize,), dtype, in_bytes=True)

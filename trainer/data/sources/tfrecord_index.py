@@ -45,7 +45,7 @@ class RecordIndex:
     def record(self, number: int) -> bytes:
         """The content of a record."""
         start, length = int(self.starts[number]), int(self.lengths[number])
-        return os.pread(_descriptor(self.path, self.file, _stamp(self.file)), length, start)
+        return os.pread(_descriptor(self.path, self.file, stamp_of(self.file)), length, start)
 
     def check(self) -> None:
         """Checks the content of every record by its checksum, once a file: the cache notes it.
@@ -102,7 +102,7 @@ def open_index(path: str, file: Path, fields: Mapping[str, str]) -> RecordIndex:
 
 def _scan(path: str, file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the contents of all records begin, and how long they are."""
-    descriptor = _descriptor(path, file, _stamp(file))
+    descriptor = _descriptor(path, file, stamp_of(file))
     size = os.fstat(descriptor).st_size
     starts: list[int] = []
     headers: list[bytes] = []
@@ -177,11 +177,12 @@ def _cache_file(file: Path, what: str) -> Path | None:
     folder = cache_folder()
     if folder is None:
         return None
-    name = f"{CACHE_FORMAT} {file} {_stamp(file)} {what}"
+    name = f"{CACHE_FORMAT} {file} {stamp_of(file)} {what}"
     return folder / f"records-{sha256(name.encode()).hexdigest()[:32]}{Path(what).suffix}"
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def stamp_of(file: Path) -> tuple[int, int]:
+    """A file's size and the time of its change, which are others where it is."""
     status = file.stat()
     return status.st_size, status.st_mtime_ns
 
