@@ -218,8 +218,14 @@ def raw(service: Served, content: bytes) -> str:
 
 def test_the_contract_is_served_and_names_every_path(service: Served) -> None:
     answer = asked(service, path="/openapi.json", **BEARER)
-    paths = json.loads(answer.text)["paths"]
+    document = json.loads(answer.text)
+    paths = document["paths"]
     assert {"/api/v1/runs", "/api/v1/runs/{run}/rows", "/api/v1/preview"} <= paths.keys()
+    for operation in (one for path in paths.values() for one in path.values()):
+        assert operation["responses"].keys() >= {"default"}
+        assert operation["responses"]["default"]["content"].keys() == {"application/problem+json"}
+        assert "422" not in operation["responses"]
+    assert document["components"]["schemas"]["ProblemBody"]["properties"].keys() >= {"problems"}
 
 
 def test_a_folder_is_needed_for_nothing_of_this(service: Served, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from .atomic_files import remove_drafts, write
 LONGEST = 2**16
 """The most bytes of a letter."""
 LONGEST_ANSWER = 2**20
+SUFFIXES = (".letter", ".taken", ".answer")
+POLL_SECONDS = 0.02
 MOST_LETTERS = 100
 """How many letters are taken at a time; the others wait for the next time."""
 
@@ -93,14 +95,16 @@ class Mailbox:
             (self.folder / f"{letter.id}.taken").unlink(missing_ok=True)
             self._taken.discard(f"{letter.id}.taken")
 
-    def send(self, orders: Iterable[str]) -> Letter:
+    def send(self, orders: Iterable[str], word: str = "") -> Letter:
         """Writes a letter to the process that trains in the run's folder.
+
+        Its id ends with `word`, by which `find` knows it again, or else with one drawn at random.
 
         Raises:
             OSError: when the disk refuses.
             Refused: when the orders are too long for a letter.
         """
-        letter = Letter(f"{time.time_ns()}-{secrets.token_hex(4)}", tuple(orders))
+        letter = Letter(f"{time.time_ns()}-{word or secrets.token_hex(4)}", tuple(orders))
         content = json.dumps(letter.orders)
         if len(content) > LONGEST:
             rule = f"are longer than the {LONGEST >> 10} KiB of a letter"
@@ -114,12 +118,35 @@ class Mailbox:
         Raises:
             Refused: when what came is no answer.
         """
-        path, deadline = self.folder / f"{letter.id}.answer", time.monotonic() + seconds
-        while not path.exists():
+        deadline = time.monotonic() + seconds
+        while (answer := self.read_answer(letter.id)) is None:
             if time.monotonic() > deadline:
-                (self.folder / f"{letter.id}.letter").unlink(missing_ok=True)
+                self.withdraw(letter.id)
                 return None
-            time.sleep(0.02)
+            time.sleep(POLL_SECONDS)
+        return answer
+
+    def find(self, word: str) -> str | None:
+        """The id of a letter that was sent with this word, and waits or is answered."""
+        with suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.stem.endswith(f"-{word}") and path.suffix in SUFFIXES:
+                    return path.stem
+        return None
+
+    def withdraw(self, letter: str) -> None:
+        """Takes a letter back that nobody has taken yet."""
+        (self.folder / f"{letter}.letter").unlink(missing_ok=True)
+
+    def read_answer(self, letter: str) -> dict[str, Any] | None:
+        """The answer to the letter with an id, which is removed; None while there is none.
+
+        Raises:
+            Refused: when what came is no answer.
+        """
+        path = self.folder / f"{letter}.answer"
+        if not path.exists():
+            return None
         try:
             answer = json_value(read_plain(path, LONGEST_ANSWER, follow_links=False))
             path.unlink(missing_ok=True)

@@ -15,11 +15,13 @@ from starlette.types import ASGIApp
 from schedules import Refused
 
 from ..gate import LOOPBACK, Gate
-from ..problems import ProblemBody, ServiceError, answer_error
+from ..problems import ServiceError, answer_error
 from ..running_service import RunningService
+from .contract import contract
 from .design_routes import design_routes
 from .event_routes import event_routes
 from .file_routes import file_routes
+from .order_routes import order_routes
 from .row_routes import row_routes
 from .run_routes import run_routes
 from .server_routes import server_routes
@@ -49,17 +51,24 @@ def application(service: RunningService, hosts: Collection[str] = LOOPBACK) -> A
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        responses={
-            "default": {"model": ProblemBody, "description": "what is wrong, as problem+json"}
-        },
         generate_unique_id_function=lambda route: route.name,
     )
     for kind in (ServiceError, Refused, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_error)
     api = APIRouter(prefix=PREFIX)
-    routers = (run_routes, row_routes, file_routes, design_routes, event_routes, server_routes)
+    routers = (
+        run_routes,
+        row_routes,
+        file_routes,
+        order_routes,
+        design_routes,
+        event_routes,
+        server_routes,
+    )
     for routes in routers:
         api.include_router(routes(service))
     app.include_router(api)
     app.mount("/", StaticFiles(directory=PAGE, html=True, follow_symlink=False), name="page")
+    generate = app.openapi
+    app.openapi = lambda: contract(generate())  # type: ignore[method-assign]
     return Gate(app, service.tokens, hosts)
