@@ -1,6 +1,6 @@
 """How fast images are read, decoded and trained on, beside Keras and torch.
 
-    python scripts/bench/images.py [--images 4096] [--rounds 2] [--torch PYTHON] [--files 100000]
+    python scripts/bench/images.py [--images 6144] [--rounds 1] [--torch PYTHON] [--files 100000]
 
 Writes JPEGs of 256x256 into a temporary folder and trains a small convolutional network on them at
 128x128, each way in a process of its own, in turns. Prints images a second from the first look at
@@ -103,8 +103,8 @@ def network() -> Any:
     return keras.Sequential(
         [
             keras.Input((SIDE, SIDE, 3)),
+            layers.Conv2D(8, 3, strides=2, activation="relu"),
             layers.Conv2D(16, 3, strides=2, activation="relu"),
-            layers.Conv2D(32, 3, strides=2, activation="relu"),
             layers.GlobalAveragePooling2D(),
             layers.Dense(2),
         ]
@@ -186,8 +186,8 @@ def torch_loader(folder: Path, part: str) -> Ended:
         data, BATCH, shuffle=True, num_workers=2, persistent_workers=True
     )
     model = nn.Sequential(
-        nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2),
+        nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2),
     )  # fmt: skip
     rule, loss_of = torch.optim.SGD(model.parameters(), lr=0.01), nn.CrossEntropyLoss()
     ends: list[float] = []
@@ -272,9 +272,9 @@ def listing(folder: Path, files: int) -> tuple[float, float]:
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--images", type=int, default=4096)
+    parser.add_argument("--images", type=int, default=6144)
     parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--torch", default=sys.executable, help="a Python that has torch")
     parser.add_argument("--folder", type=Path, help="where to write; else a temporary folder")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))

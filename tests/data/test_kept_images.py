@@ -21,6 +21,7 @@ from tests.helpers.runs import experiment, result, trained
 from tests.helpers.splits import refused
 from trainer.data import Data, row_file
 from trainer.data.files import cache_folder
+from trainer.data.inputs import read_ahead
 from trainer.data.kept_rows import KeptRows, Place
 from trainer.data.row_file import RowFile, draft_of, open_rows
 from trainer.data.sources import encoded_images, masks
@@ -285,6 +286,17 @@ def test_rows_are_made_once_in_whatever_order_they_are_read(tmp_path: Path) -> N
     assert sorted(squares.made) == list(range(40))
     np.testing.assert_array_equal(np.load(tmp_path / f"images-{'a' * 32}.npy"), WHOLE)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_read_ahead_comes_in_its_order_and_stops_where_nobody_asks(tmp_path: Path) -> None:
+    rows, squares = kept(tmp_path)
+    keys = [slice(start, start + 4) for start in range(0, 40, 4)]
+    np.testing.assert_array_equal(np.concatenate(list(read_ahead(rows, keys))), WHOLE)
+    squares.made.clear()
+    reading = read_ahead(squares, keys)
+    np.testing.assert_array_equal(next(reading), WHOLE[:4])
+    reading.close()
+    assert squares.made == list(range(8))
 
 
 def test_a_killed_process_leaves_what_it_has_made_to_the_next(tmp_path: Path) -> None:

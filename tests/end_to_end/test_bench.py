@@ -132,6 +132,21 @@ def test_streaming_is_measured_beside_memory_in_whatever_size_is_asked(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_images_are_measured_in_whatever_number_is_asked(tmp_path):
+    asked = ["--images", "130", "--files", "40", "--ways", "ours, fast", "ours, on the device"]
+    command = [sys.executable, FILE.parent / "images.py", *asked, "--folder", tmp_path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    ways, ratios, listing = done.stdout.split("\n\n")
+    assert [line.split(" | ")[0] for line in ways.splitlines()[2:]] == [
+        "| ours, fast",
+        "| ours, on the device",
+    ]
+    assert "| later epochs beside the device | " in ratios
+    assert listing.startswith("40 files listed and checked: ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_tables_are_read_beside_pandas_in_whatever_size_is_asked():
     command = [
         sys.executable,

@@ -17,6 +17,7 @@ from schedules.declaration import ABSENT, refuse, within
 from .facts import Facts, Feature
 from .finite import check_finite
 from .input_preparation import pieces
+from .inputs import read_ahead
 from .on_disk import Stored
 from .preparation import Preparation
 from .trees import Tree, leaves, named_leaves
@@ -164,5 +165,5 @@ def _digested(inputs: Array | Stored) -> Iterator[Array]:
         yield from pieces(inputs)
         return
     row_index = np.linspace(0, len(inputs) - 1, DIGEST_SAMPLES).astype(np.int64)
-    for start in range(0, DIGEST_SAMPLES, 64):
-        yield inputs[row_index[start : start + 64]]
+    keys = (row_index[start : start + 64] for start in range(0, DIGEST_SAMPLES, 64))
+    yield from read_ahead(inputs, keys)

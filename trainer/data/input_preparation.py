@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schedules.declaration import ABSENT, refuse
 
-from .inputs import Inputs
+from .inputs import Inputs, read_ahead
 
 Normalise = Literal["none", "pixels", "scale", "standardise"]
 """How inputs are brought to a size that networks train well on.
@@ -145,8 +145,8 @@ def pieces(inputs: Inputs) -> Iterator[NDArray[Any]]:
     """All inputs in their order, in pieces of at most `PIECE_BYTES`, or of one input."""
     input_bytes = inputs.dtype.itemsize * int(np.prod(inputs.shape[1:], dtype=np.int64))
     count = max(1, PIECE_BYTES // max(input_bytes, 1))
-    for start in range(0, len(inputs), count):
-        yield np.asarray(inputs[start : start + count])
+    keys = (slice(start, start + count) for start in range(0, len(inputs), count))
+    yield from map(np.asarray, read_ahead(inputs, keys))
 
 
 def _moments(inputs: Inputs, features: int) -> tuple[NDArray[np.float64], ...]:

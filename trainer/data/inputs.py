@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -29,6 +32,20 @@ class Inputs(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]: ...
+
+
+def read_ahead(inputs: Inputs, keys: Iterable[Key]) -> Iterator[NDArray[Any]]:
+    """The inputs of each key in turn, of which the next ones are read while these are at work."""
+    if isinstance(inputs, np.ndarray):
+        yield from (inputs[key] for key in keys)
+        return
+    with ThreadPoolExecutor(1, "reading ahead") as reader:
+        reads: deque[Future[NDArray[Any]]] = deque()
+        for key in keys:
+            reads.append(reader.submit(inputs.__getitem__, key))
+            if len(reads) > 1:
+                yield reads.popleft().result()
+        yield from (read.result() for read in reads)
 
 
 class Subset:

@@ -36,7 +36,7 @@ def _cache(value: object) -> object:
     if isinstance(value, (str, Path)) and str(value):
         return str(Path(value).expanduser().absolute())
     rule = "must be auto, off or a folder"
-    raise PydanticCustomError("cache", rule, {"hint": "data.cache=/scratch/images"})
+    raise PydanticCustomError("cache", rule, {"hint": "data.cache=auto"})
 
 
 class RawImages(RawData):
