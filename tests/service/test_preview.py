@@ -66,6 +66,13 @@ def test_a_config_as_yaml_gives_the_same_as_overrides_and_they_win(service: Serv
     assert preview(service, "run.length=50", values=found["config"])["curves"] == found["curves"]
 
 
+def test_the_yaml_of_an_answer_gives_the_same_config_again(service: Served) -> None:
+    found = preview(service, "schedule=wsd", MOMENTUM)
+    again = service.client.post("/preview", json={"values": found["yaml"]}).json()
+    assert again["yaml"] == found["yaml"]
+    assert again["curves"] == found["curves"]
+
+
 def test_a_refusal_has_every_problem_at_its_field(service: Served) -> None:
     found = problems(service, "schedule.initial_value=fast", "optimizer.momentum=2")
     assert found["schedule.initial_value"]["value"] == "fast"

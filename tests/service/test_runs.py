@@ -191,7 +191,19 @@ def test_a_run_tells_its_config_result_and_events(service: Served, root: Path) -
     assert (run["steps"], run["total_steps"]) == (20, 100)
     assert run["result"]["status"] == "done"
     assert run["events"] == [{"step": 3, "event": "stop"}]
-    assert run["metrics"]["loss"] == {"last": 1 / 20, "lowest": 1 / 20, "highest": 1.0}
+    assert run["metrics"]["loss"] == {
+        "last": 1 / 20, "lowest": 1 / 20, "highest": 1.0, "best": 1 / 20
+    }  # fmt: skip
+
+
+def test_the_best_value_of_a_metric_is_the_one_that_it_is_tried_for(tmp_path: Path) -> None:
+    config = CONFIG + "metrics: {top: {kind: top_k_accuracy, k: 3}}\n"
+    lines = rows(4, eval_top=lambda step: step % 3, eval_speed=lambda step: step)
+    make_run(tmp_path / "runs/one", lines, config=config)
+    with served(tmp_path / "runs", tmp_path / "state") as service:
+        run = service.get(f"/runs/{service.ids()['one']}")
+    best = {name: found["best"] for name, found in run["metrics"].items()}
+    assert best == {"loss": 1 / 4, "eval_top": 2, "eval_speed": None}
 
 
 def test_differences_of_two_runs_are_told(shared: Served) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import yaml
 
 from schedules import Refused
 from schedules.analysis.preview import downsample, horizon, length_lines, schedule_label
@@ -15,6 +16,7 @@ from schedules.declaration import refuse
 from schedules.declaration.yaml_files import mapping_in
 
 from ...commands.checks import look_over
+from ...config.allow_code import KEY
 from ...config.experiment import Experiment
 from ...config.from_python import compose_values
 from ...config.plan import Plan
@@ -34,7 +36,7 @@ def preview(asked: Mapping[str, Any], permissions: Permissions) -> dict[str, Any
     mapping. `from` and `to` bound the steps that are drawn, and `points` the pixels that they have.
     """
     answer: dict[str, Any] = {"problems": [], "findings": [], "curves": [], "config": None,
-                              "total_steps": None, "summary": []}  # fmt: skip
+                              "yaml": "", "total_steps": None, "summary": []}  # fmt: skip
     overrides = [str(override) for override in asked.get("overrides") or ()]
     answer["command"] = shlex.join(["python", "-m", "trainer", *overrides])
     try:
@@ -45,6 +47,7 @@ def preview(asked: Mapping[str, Any], permissions: Permissions) -> dict[str, Any
         values, _ = compose_values(list(filter(None, sources)), permissions.config_dir)
         permissions.check_values(values)
         answer["config"] = jsonable(values)
+        answer["yaml"] = _yaml(answer["config"])
         plan = Plan.of(Experiment.declared(values))
         answer["total_steps"] = plan.total_steps
         answer["curves"] = list(_curves(plan, asked))
@@ -53,6 +56,12 @@ def preview(asked: Mapping[str, Any], permissions: Permissions) -> dict[str, Any
     except Refused as refused:
         answer["problems"] = [problem_member(problem) for problem in refused.problems]
     return answer
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    """A config as text that may be given back as `values`: what the server allows is not in it."""
+    values = {name: value for name, value in config.items() if name != KEY}
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def _mapping(values: object) -> dict[str, Any]:

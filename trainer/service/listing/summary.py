@@ -18,6 +18,7 @@ import numpy as np
 from schedules import Duration, Refused
 from schedules.declaration.plain_files import open_plain
 
+from ...metrics.direction import direction
 from ...runs.folder import Folder
 from ...runs.identity import flat
 from ...runs.known_secrets import veil_tree
@@ -62,7 +63,8 @@ class Summary:
     changed: float
     """When its files last changed."""
     metrics: dict[str, dict[str, float | None]]
-    """By name the `last` value, and the `lowest` and `highest` where all were read."""
+    """By name the `last` value, and where all were read the `lowest`, the `highest` and the `best`,
+    which is null for a metric of which nobody knows whether it shall grow."""
     sparkline: list[float | None]
     """Some losses, from the first to the last."""
 
@@ -134,7 +136,7 @@ def read_summary(root: Path, path: Path) -> tuple[Summary, dict[str, Any]]:
         seed if type(seed) is int else None,
         _started(path),
         _changed(path),
-        _metrics(rows, is_whole),
+        _metrics(rows, is_whole, config),
         _sparkline(places),
     )
     return summary, veil_tree(config)
@@ -230,7 +232,7 @@ def _changed(path: Path) -> float:
 
 
 def _metrics(
-    rows: Iterable[Mapping[str, Any]], is_whole: bool
+    rows: Iterable[Mapping[str, Any]], is_whole: bool, config: Mapping[str, Any]
 ) -> dict[str, dict[str, float | None]]:
     """The last loss and the last value of every evaluated metric, with the range if all is read."""
     values: dict[str, list[float | None]] = {}
@@ -238,12 +240,16 @@ def _metrics(
         for name, value in row.items():
             if name == "loss" or name.startswith("eval_"):
                 values.setdefault(name, []).append(value)
+    entries = {path.split(".")[1]: {"kind": kind} for path, kind in config.items()
+               if path.startswith("metrics.") and path.endswith(".kind")}  # fmt: skip
     found: dict[str, dict[str, float | None]] = {}
     for name, column in values.items():
         finite = [value for value in column if value is not None and math.isfinite(value)]
         found[name] = {"last": _finite(column[-1])}
         if is_whole and finite:
-            found[name] |= {"lowest": min(finite), "highest": max(finite)}
+            lowest, highest = min(finite), max(finite)
+            best = {"min": lowest, "max": highest, None: None}[direction(name, entries)]
+            found[name] |= {"lowest": lowest, "highest": highest, "best": best}
     return found
 
 
