@@ -1,0 +1,37 @@
+"""The files of the page: few, small, and nothing of it from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "trainer/service/page"
+VENDOR = PAGE / "vendor"
+SENT = [path for path in PAGE.rglob("*") if path.suffix in {".html", ".js", ".css", ".svg"}]
+OWN = [path for path in SENT if path.parent == PAGE]
+
+
+def test_what_others_have_written_is_as_they_published_it() -> None:
+    sums = dict(reversed(line.split()) for line in (VENDOR / "SHA256SUMS").read_text().splitlines())
+    scripts = {path.name for path in VENDOR.iterdir() if path.suffix in {".js", ".css"}}
+    assert scripts == sums.keys()
+    for name, expected in sums.items():
+        assert sha256((VENDOR / name).read_bytes()).hexdigest() == expected
+        assert list(VENDOR.glob(f"{name.split('.')[0].split('-')[0]}.LICENSE"))
+
+
+def test_the_page_is_small() -> None:
+    assert sum(path.stat().st_size for path in SENT) < 200_000
+
+
+def test_addresses_are_relative_and_nothing_is_written_into_the_markup() -> None:
+    for path in OWN:
+        text = path.read_text()
+        assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text), path.name
+        assert not re.findall(r"""(?:src|href|from|fetch\(|import)\s*[=(]?\s*["'`]/""", text), (
+            path.name
+        )
+        assert "innerHTML" not in text, path.name
+    page = (PAGE / "index.html").read_text()
+    assert not re.findall(r"<style|\sstyle=|\son\w+=|<script(?![^>]*src=)", page)

@@ -1,0 +1,51 @@
+// The API, by addresses relative to the page, so that it may be served below any path.
+
+const BASE = "api/v1/";
+
+/** An answer that is an error: `application/problem+json`. */
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.detail || body.title || `the server answered ${status}`);
+    this.status = status;
+    this.body = body;
+    this.problems = body.problems || [];
+  }
+}
+
+async function answer(response) {
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new ApiError(response.status, body);
+  return body;
+}
+
+/** The address of a resource, with the parameters that are neither null nor "". */
+export function address(path, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== null && value !== undefined && value !== "") query.set(name, value);
+  }
+  const text = query.toString();
+  return BASE + path + (text ? `?${text}` : "");
+}
+
+export const get = async (path, parameters, signal) =>
+  answer(await fetch(address(path, parameters), { signal }));
+
+export const post = async (path, body, headers = {}) =>
+  answer(await fetch(BASE + path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  }));
+
+const remembered = new Map();
+
+/** What never changes while the server runs: asked for once. */
+export function once(path) {
+  if (!remembered.has(path)) {
+    const asked = get(path);
+    asked.catch(() => remembered.delete(path));
+    remembered.set(path, asked);
+  }
+  return remembered.get(path);
+}

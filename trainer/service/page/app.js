@@ -1,0 +1,49 @@
+// The page: a heading, and the part that the hash names.
+
+import { html, render, useEffect, useState } from "./vendor/preact-htm.js";
+import { once } from "./api.js";
+import { Design } from "./design.js";
+import { RunList } from "./run_list.js";
+import { RunPage } from "./run_page.js";
+import { useRoute } from "./route.js";
+
+const PARTS = [["runs", "Runs"], ["design", "Design"]];
+
+function App() {
+  const { page, id, parameters } = useRoute();
+  const [isConnected, setConnected] = useState(true);
+  const [root, setRoot] = useState("");
+  useEffect(() => {
+    once("health").then((health) => setRoot(health.root)).catch(() => setConnected(false));
+  }, []);
+  useEffect(() => {
+    if (page !== "run") document.title = `${page === "design" ? "Design" : "Runs"} · ${root}`;
+  }, [page, root]);
+  const part = page === "run" ? "runs" : page;
+  return html`
+    <header class="top">
+      <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
+      <nav aria-label="Parts of the page">
+        ${PARTS.map(([name, label]) => html`
+          <a href="#/${name}" aria-current=${part === name ? "page" : null}>${label}</a>`)}
+      </nav>
+      <span class="root" title=${root}><bdi>${root}</bdi></span>
+      <span class="connection" role="status">
+        ${isConnected ? "" : "The server does not answer; trying again…"}
+      </span>
+    </header>
+    <main id="main" tabindex="-1">
+      ${page === "run"
+        ? html`<${RunPage} key=${id} id=${id} parameters=${parameters} connected=${setConnected} />`
+        : page === "design"
+          ? html`<${Design} key=${parameters.toString()} parameters=${parameters} />`
+          : html`<${RunList} parameters=${parameters} connected=${setConnected} />`}
+    </main>`;
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+
+render(html`<${App} />`, document.body);

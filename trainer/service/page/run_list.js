@@ -1,0 +1,208 @@
+// The list of runs: sorted and filtered by the server, drawn only as far as it is seen.
+
+import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
+import { get } from "./api.js";
+import { count } from "./format.js";
+import { hashOf, keepInHash } from "./route.js";
+import { Cells, columnsOf } from "./run_columns.js";
+import { listen } from "./stream.js";
+
+const ROW = 40;
+const OVER = 8;
+const PART = 1000;
+const STATES = ["running", "waiting", "done", "stopped", "pruned", "interrupted", "failed",
+  "unfinished", "unreadable"];
+
+/** The runs that a query finds, as far as they were asked for, and kept up to date. */
+function useRuns(query, connected) {
+  const [list, setList] = useState(null);
+  const [problem, setProblem] = useState("");
+  const current = useRef({ query });
+  current.current.query = query;
+
+  async function load(after = null) {
+    const asked = current.current.query;
+    try {
+      const page = await get("runs", { ...asked, after, limit: PART });
+      if (current.current.query !== asked) return;
+      setProblem("");
+      setList((before) => after ? { ...page, runs: [...before.runs, ...page.runs] } : page);
+    } catch (error) {
+      setProblem(error.message);
+    }
+  }
+
+  useEffect(() => {
+    const timer = setTimeout(load, list ? 120 : 0);
+    return () => clearTimeout(timer);
+  }, [query]);
+
+  useEffect(() => {
+    let timer = 0;
+    const again = (wait) => {
+      clearTimeout(timer);
+      timer = setTimeout(load, wait);
+    };
+    const close = listen(() => "runs", {
+      connected,
+      open: (isAgain) => isAgain && load(),
+      runs: ({ changed, gone, others }) => {
+        setList((before) => {
+          if (!before) return before;
+          const news = new Map(changed.map((run) => [run.id, run]));
+          const known = new Set(before.runs.map((run) => run.id));
+          if (others || gone.length || changed.some((run) => !known.has(run.id))) again(400);
+          const runs = before.runs.map((run) => ({ ...run, ...news.get(run.id) }));
+          return { ...before, runs };
+        });
+      },
+    });
+    return () => {
+      clearTimeout(timer);
+      close();
+    };
+  }, []);
+
+  useEffect(() => {
+    if (!list || list.complete) return undefined;
+    const timer = setTimeout(load, 500);
+    return () => clearTimeout(timer);
+  }, [list]);
+
+  const more = () => {
+    const { runs, total } = list;
+    if (runs.length < total) load(runs[runs.length - 1].id);
+  };
+  return { list, problem, more };
+}
+
+/** Runs, with a heading above those of each sweep. */
+function grouped(runs, closed) {
+  const groups = new Map();
+  for (const run of runs) groups.set(run.group, [...(groups.get(run.group) || []), run]);
+  return [...groups].flatMap(([group, members]) => {
+    const heading = { heading: group || "single runs", group, members };
+    return closed.has(group) ? [heading] : [heading, ...members];
+  });
+}
+
+export function RunList({ parameters, connected }) {
+  const [words, setWords] = useState(parameters.get("q") || "");
+  const [state, setState] = useState(parameters.get("state") || "");
+  const [sort, setSort] = useState(parameters.get("sort") || "-started");
+  const [isGrouped, setGrouped] = useState(parameters.get("grouped") === "true");
+  const [closed, setClosed] = useState(new Set());
+  const query = useMemo(() => ({ q: words.trim(), state, sort }), [words.trim(), state, sort]);
+  const { list, problem, more } = useRuns(query, connected);
+  useEffect(() => {
+    const kept = { q: words, state, sort: sort === "-started" ? "" : sort, grouped: isGrouped };
+    keepInHash("runs", kept);
+  }, [words, state, sort, isGrouped]);
+
+  const entries = useMemo(
+    () => (list ? (isGrouped ? grouped(list.runs, closed) : list.runs) : []),
+    [list, isGrouped, closed],
+  );
+  const columns = useMemo(() => (list ? columnsOf(list) : []), [list]);
+  const toggle = (group) => {
+    const next = new Set(closed);
+    if (!next.delete(group)) next.add(group);
+    setClosed(next);
+  };
+  return html`
+    <section class="list" aria-label="Runs">
+      <form class="tools" role="search" onSubmit=${(event) => event.preventDefault()}>
+        <input type="search" aria-label="Filter by words" value=${words}
+          placeholder="Filter by words: name, cosine, 0.02 …"
+          onInput=${(event) => setWords(event.target.value)} />
+        <select aria-label="State" value=${state} onChange=${(event) => setState(event.target.value)}>
+          <option value="">all states</option>
+          ${STATES.map((name) => html`<option value=${name}>${name}</option>`)}
+        </select>
+        <label class="check"><input type="checkbox" checked=${isGrouped}
+          onChange=${(event) => setGrouped(event.target.checked)} /> by sweep</label>
+        <span class="note" role="status">
+          ${list ? `${count(list.total)} run${list.total === 1 ? "" : "s"}` : "Reading …"}
+          ${list && !list.complete ? ", still reading folders …" : ""}
+        </span>
+      </form>
+      ${problem ? html`<p class="problem" role="alert">${problem}</p>` : null}
+      ${list && !list.total && list.complete ? html`<${Empty} isFiltered=${words || state} />` : html`
+        <${Table} entries=${entries} columns=${columns} sort=${sort} setSort=${setSort}
+          total=${list?.total} more=${more} toggle=${toggle} closed=${closed} />`}
+    </section>`;
+}
+
+const Empty = ({ isFiltered }) => html`
+  <p class="empty">${isFiltered ? "No run has these words." : html`
+    There are no runs below this folder yet. <code>python -m trainer</code> makes one, and
+    <a href="#/design">Design</a> shows what it would train.`}</p>`;
+
+function Table({ entries, columns, sort, setSort, total, more, toggle, closed }) {
+  const frame = useRef(null);
+  const [seen, setSeen] = useState({ top: 0, height: 900 });
+  useEffect(() => {
+    const look = () => setSeen({ top: frame.current.scrollTop, height: frame.current.clientHeight });
+    const observer = new ResizeObserver(look);
+    observer.observe(frame.current);
+    frame.current.addEventListener("scroll", look, { passive: true });
+    return () => observer.disconnect();
+  }, []);
+  const first = Math.max(0, Math.floor(seen.top / ROW) - OVER);
+  const last = Math.min(entries.length, Math.ceil((seen.top + seen.height) / ROW) + OVER);
+  useEffect(() => {
+    if (entries.length && last >= entries.length - OVER) more();
+  }, [last, entries.length]);
+  const width = columns.reduce((sum, column) => sum + column.width, 0);
+  return html`
+    <div class="rows" ref=${frame} tabindex="-1">
+      <table aria-rowcount=${(total ?? 0) + 1} style=${{ minWidth: `${width}px` }}>
+        <caption class="hidden">Runs, ${sort.replace(/^-/, "")} ${sort[0] === "-" ? "from above" : "from below"}</caption>
+        <colgroup>${columns.map((column) => html`<col style=${{ width: `${column.width}px` }} />`)}</colgroup>
+        <thead><tr aria-rowindex="1">
+          ${columns.map((column) => html`<${Head} key=${column.key} ...${{ column, sort, setSort }} />`)}
+        </tr></thead>
+        <tbody onKeyDown=${walk}>
+          <tr aria-hidden="true" style=${{ height: `${first * ROW}px` }}></tr>
+          ${entries.slice(first, last).map((entry, place) => entry.heading === undefined
+            ? html`<tr key=${entry.id} aria-rowindex=${first + place + 2}>
+                <${Cells} run=${entry} columns=${columns} /></tr>`
+            : html`<tr key=${`group ${entry.group}`} class="heading" aria-rowindex=${first + place + 2}>
+                <th colspan=${columns.length} scope="rowgroup">
+                  <button type="button" aria-expanded=${!closed.has(entry.group)}
+                    onClick=${() => toggle(entry.group)}>${entry.heading}</button>
+                  <span class="note">${counted(entry.members)}</span>
+                </th></tr>`)}
+          <tr aria-hidden="true" style=${{ height: `${(entries.length - last) * ROW}px` }}></tr>
+        </tbody>
+      </table>
+    </div>`;
+}
+
+function Head({ column, sort, setSort }) {
+  const { key, label, sortBy } = column;
+  const direction = sort === sortBy ? "ascending" : sort === `-${sortBy}` ? "descending" : null;
+  const next = direction === "descending" ? sortBy : `-${sortBy}`;
+  return html`
+    <th scope="col" class=${column.kind} aria-sort=${direction} title=${key}>
+      ${sortBy ? html`<button type="button" onClick=${() => setSort(next)}>${label}
+        <span class="arrow" aria-hidden="true">${direction ? (direction === "ascending" ? "↑" : "↓") : ""}</span>
+      </button>` : label}
+    </th>`;
+}
+
+function counted(members) {
+  const counts = new Map();
+  for (const { status } of members) counts.set(status, (counts.get(status) || 0) + 1);
+  return [...counts].map(([status, number]) => `${count(number)} ${status}`).join(", ");
+}
+
+/** The arrow keys go from run to run; rows that are not drawn yet are, once they are scrolled to. */
+function walk(event) {
+  const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+  let row = step && event.target.closest("tr")?.[step];
+  while (row && !row.querySelector("a, button")) row = row[step];
+  if (!row) return;
+  event.preventDefault();
+  row.querySelector("a, button").focus();
+}

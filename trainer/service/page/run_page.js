@@ -1,0 +1,167 @@
+// One run: its state, its charts as they grow, and what its folder holds.
+
+import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
+import { get } from "./api.js";
+import { number } from "./format.js";
+import { hashOf, keepInHash } from "./route.js";
+import { RunCharts } from "./run_charts.js";
+import { Config } from "./run_config.js";
+import { Checkpoints, Events, Files } from "./run_files.js";
+import { Log } from "./run_log.js";
+import { planned } from "./run_plan.js";
+import { Progress, State, timeLeft } from "./run_state.js";
+import { extended, POINTS } from "./series.js";
+import { listen } from "./stream.js";
+
+/** The rows of a run in a window of steps, grown by what the stream tells. */
+function useRun(id, range, connected) {
+  const [run, setRun] = useState(null);
+  const [rows, setRows] = useState(null);
+  const [problem, setProblem] = useState("");
+  const current = useRef({});
+  current.current.range = range;
+
+  async function loadRun() {
+    try {
+      setRun(await get(`runs/${id}`));
+      setProblem("");
+    } catch (error) {
+      setProblem(error.status === 404 || error.status === 422
+        ? "There is no run with this address." : error.message);
+    }
+  }
+
+  async function loadRows() {
+    const asked = current.current.range;
+    const [from, to] = asked || [];
+    try {
+      const found = await get(`runs/${id}/rows`, { points: POINTS, from, to });
+      if (current.current.range !== asked) return;
+      current.current.cursor = found.cursor;
+      setRows(found);
+    } catch (error) {
+      if (error.status !== 404) setProblem(error.message);
+    }
+  }
+
+  useEffect(() => {
+    loadRows();
+  }, [id, range?.[0], range?.[1]]);
+
+  useEffect(() => {
+    let timer = 0;
+    let close = () => {};
+    const again = () => {
+      clearTimeout(timer);
+      timer = setTimeout(loadRows, 300);
+    };
+    const isClosed = { now: false };
+    loadRun().then(() => {
+      if (isClosed.now) return;
+      close = listen(
+        () => `run:${id},rows:${id}${current.current.cursor ? `@${current.current.cursor}` : ""}`,
+        {
+          connected,
+          open: (isAgain) => isAgain && loadRun(),
+          complete: again,
+          resync: again,
+          runs: ({ changed }) => {
+            const [news] = changed.filter((one) => one.id === id);
+            if (!news) return;
+            setRun((before) => ({ ...before, ...news }));
+            if (news.status !== "running") loadRun();
+          },
+          rows: (message) => {
+            current.current.cursor = message.cursor;
+            if (current.current.range) return;
+            setRows((before) => {
+              const next = extended(before, message.series);
+              if (next.isLong) again();
+              return next;
+            });
+          },
+        },
+      );
+    });
+    return () => {
+      isClosed.now = true;
+      clearTimeout(timer);
+      close();
+    };
+  }, [id]);
+  return { run, rows, problem };
+}
+
+/** The curves that the run's config plans, for the steps that are shown. */
+function usePlan(run, range) {
+  const [plan, setPlan] = useState({ curves: [], total: null, problem: "" });
+  const path = run?.path;
+  const config = run && JSON.stringify(run.config);
+  useEffect(() => {
+    let isCurrent = true;
+    if (path) planned(path, range).then((found) => isCurrent && setPlan(found));
+    return () => {
+      isCurrent = false;
+    };
+  }, [path, config, range?.[0], range?.[1]]);
+  return plan;
+}
+
+const rangeOf = (parameters) => {
+  const [from, to] = ["from", "to"].map((name) => Number.parseInt(parameters.get(name), 10));
+  return Number.isFinite(from) && to > from ? [from, to] : null;
+};
+
+export function RunPage({ id, parameters, connected }) {
+  const [range, setRange] = useState(() => rangeOf(parameters));
+  const [view, setView] = useState({
+    smooth: Number(parameters.get("smooth")) || 0,
+    logarithmic: (parameters.get("log") || "").split(",").filter(Boolean),
+    other: parameters.get("other") || "",
+  });
+  const { run, rows, problem } = useRun(id, range, connected);
+  const plan = usePlan(run, range);
+  const change = (changes) => setView((before) => ({ ...before, ...changes }));
+  useEffect(() => {
+    keepInHash(`run/${id}`, {
+      from: range?.[0], to: range?.[1], smooth: view.smooth || "",
+      log: view.logarithmic.join(","), other: view.other,
+    });
+  }, [id, range, view]);
+  useEffect(() => {
+    if (run) document.title = `${run.name} · ${run.status}`;
+  }, [run?.name, run?.status]);
+
+  if (problem && !run) {
+    return html`<p class="empty" role="alert">${problem} <a href="#/runs">All runs</a></p>`;
+  }
+  if (!run) return html`<p class="empty" role="status">Reading …</p>`;
+  return html`
+    <article class="run" aria-label="Run ${run.name}">
+      <header>
+        <h1>${run.name}</h1>
+        <div class="facts">
+          <${State} run=${{ ...run, reason: "" }} />
+          <${Progress} run=${run} words />
+          ${timeLeft(run) ? html`<span>${timeLeft(run)}</span>` : null}
+          ${run.updates_per_second
+            ? html`<span>${number(run.updates_per_second)} updates a second</span>` : null}
+          ${run.seed === null ? null : html`<span>seed ${run.seed}</span>`}
+          <span class="actions">
+            <a href=${hashOf("design", { c: `rerun=${run.path}` })}>Design from it</a>
+          </span>
+        </div>
+        ${run.reason ? html`<p class="reason">${run.reason}</p>` : null}
+        ${run.damage.map((text) => html`<p class="reason">${text}</p>`)}
+        ${problem ? html`<p class="problem" role="alert">${problem}</p>` : null}
+      </header>
+      <${RunCharts} ...${{ run, rows, plan, range, setRange, view, change }} />
+      <div class="panels">
+        <${Log} id=${id} isRunning=${run.status === "running"} />
+        <${Events} events=${run.events} />
+        <${Config} run=${run} other=${view.other} setOther=${(other) => change({ other })} />
+        <${Files} id=${id} status=${run.status} />
+        <${Checkpoints} id=${id} status=${run.status} />
+      </div>
+    </article>`;
+}
