@@ -89,8 +89,12 @@ def chosen(
     operations: dict[str, int],
     device: str,
     rates: dict[str, float],
+    compiling: float = 0.0,
 ) -> tuple[Any, dict[str, Made]]:
-    """What is chosen among programs of made-up rates, on a clock that they alone move."""
+    """What is chosen among programs of made-up rates, on a clock that they alone move.
+
+    Each takes `compiling` seconds until it can run.
+    """
     clock, built = [0.0], {}
 
     def build(way: str) -> Made:
@@ -99,7 +103,7 @@ def chosen(
 
     def ask(program: Made, count: int) -> None:
         program.calls.append(count)
-        clock[0] += count / rates[program.way]
+        clock[0] += count / rates[program.way] if count else compiling
 
     monkeypatch.setattr(compile_measuring, "perf_counter", lambda: clock[0])
     choice, program = measure(build, ask, device)
@@ -125,6 +129,9 @@ def test_what_is_known_to_lose_is_not_even_built(
         ({"Conv2DBackpropInput": 51}, "/GPU:0"),
         ({"Conv2DBackpropInput": 2}, "/CPU:0"),
         ({"MatMul": 9, "Conv2D": 30, "Conv2DBackpropFilter": 30}, "/CPU:0"),
+        ({"Einsum": 8, "Mul": 1000}, "/GPU:0"),
+        ({"Einsum": 3, "BatchMatMulV2": 4, "Mul": 1000}, "/CPU:0"),
+        ({"Einsum": 12, "Mul": 100_000}, "/CPU:0"),
     ],
 )
 @pytest.mark.parametrize("faster", ["graph", "xla"])
@@ -139,6 +146,38 @@ def test_whatever_may_win_is_measured_and_the_terminal_says_what(
     choice, _ = chosen(monkeypatch, operations, device, rates)
     assert choice.compile == faster
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["graph", "xla"]
+
+
+@pytest.mark.parametrize("products", [{"Einsum": 8}, {"Einsum": 3, "BatchMatMulV2": 5}])
+def test_attention_in_which_arithmetic_takes_the_time_stays_in_the_graph(
+    products: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operations = {**products, "Mul": 992}
+    choice, built = chosen(monkeypatch, operations, "/CPU:0", {"graph": 50.0, "xla": 1e6})
+    assert (choice.compile, set(built)) == ("graph", {"graph"})
+    assert choice.why["xla"].startswith("not tried: an operation takes 20 µs")
+    quick = {"graph": 200.0, "xla": 1e6}
+    assert chosen(monkeypatch, operations, "/CPU:0", quick)[0].compile == "xla"
+
+
+@pytest.mark.parametrize(("compiling", "ways"), [(2.9, 2), (3.1, 1)])
+def test_what_would_take_long_to_compile_is_not_tried(
+    compiling: float,
+    ways: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """XLA takes four times as long as the graph did, and may take twelve seconds."""
+    rates = {"graph": 2.0, "xla": 1000.0}
+    choice, built = chosen(monkeypatch, {"MatMul": 9}, "/CPU:0", rates, compiling)
+    assert len(built) == ways
+    lines = ["run.compile=auto: measuring graph"]
+    if ways == 1:
+        assert choice.why["xla"] == "not tried: it would take about 12 s to compile"
+    else:
+        lines.append("run.compile=auto: measuring xla, which takes about 12 s to compile")
+    assert capsys.readouterr().out.splitlines() == lines
+    assert len(chosen(monkeypatch, {"MatMul": 9}, "/GPU:0", rates, compiling)[1]) == 2
 
 
 def test_a_way_that_is_slow_is_asked_for_a_single_update(monkeypatch: pytest.MonkeyPatch) -> None:

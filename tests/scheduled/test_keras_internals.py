@@ -258,3 +258,14 @@ def test_a_barrier_changes_nothing(xla: bool) -> None:
 def test_a_barrier_is_one_to_xla() -> None:
     compiled = tf.function(internals.optimization_barrier, jit_compile=True, autograph=False)
     assert "opt-barrier" in compiled.experimental_get_compiler_ir(tf.ones([2]))(stage="hlo")
+
+
+def test_the_number_of_a_function_depends_on_none_before_it() -> None:
+    def number() -> int:
+        internals.number_functions_anew()
+        traced = tf.function(lambda x: x + 1).get_concrete_function(tf.TensorSpec([]))
+        return int(traced.name.decode().rpartition("_")[2])
+
+    first = number()
+    tf.function(lambda x: x * 2).get_concrete_function(tf.TensorSpec([]))
+    assert first % internals.NUMBERS == number() % internals.NUMBERS

@@ -69,7 +69,8 @@ class Run(Declaration):
     compile: Literal["auto", "graph", "xla"] = "auto"
     """How the loop is compiled; `auto` measures both on the actual model.
 
-    On a CPU it leaves XLA out where there are convolutions in nine layers or more.
+    On a CPU it leaves XLA out where there are convolutions in nine layers or more, where attention
+    is most of the work, and where it would take more than twelve seconds to compile.
     """
     compile_cache: Flag = True
     """Whether `auto` remembers what it measured, in the user's cache folder, for like runs.

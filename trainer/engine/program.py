@@ -16,6 +16,7 @@ from schedules.moments import Values
 
 from ..data.feeds.batch import Batch
 from ..data.feeds.feed import Feed
+from ..scheduled.keras_internals import number_functions_anew
 from ..scheduled.layers import drawing
 from .evaluation import Evaluation
 from .gradients import finite, is_large, summed
@@ -166,6 +167,8 @@ class Program:
             self._updates[frozen] = tf.function(
                 loop, signature, jit_compile=self._xla, autograph=False
             )
+            if self._xla:
+                number_functions_anew()
             # Called so, it costs a third of what `tf.function` does.
             self._compiled[frozen] = self._updates[frozen].get_concrete_function()
         return self._compiled[frozen]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+NUMBERS = 100_000
+"""More than the functions, and what else is numbered with them, of a program and its trials."""
+
 
 @cache
 def stateless(rule: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
@@ -283,3 +286,18 @@ def optimization_barrier(x: tf.Tensor) -> tf.Tensor:
 
     [same] = xla.optimization_barrier(x)
     return same
+
+
+def number_functions_anew() -> None:
+    """Lets the next function that is traced have a number that does not depend on those before it.
+
+    The number is a part of its name, and the name of what XLA keeps a program by. The counter of
+    the process goes on to the next multiple of `NUMBERS`, in a hundredth of a second.
+
+    No public way: nothing public sets or reads the counter.
+    Read: TensorFlow 2.21.0, `python/framework/ops.py`.
+    """
+    from tensorflow.python.framework import ops
+
+    while ops.uid() % NUMBERS:
+        pass

@@ -22,6 +22,7 @@ from ...data.feeds.feed import Feed
 from ...engine.network import Network
 from ...engine.program import Compiled, Program
 from ...metrics import Tally
+from ...scheduled.keras_internals import number_functions_anew
 
 State = dict[str, tf.Tensor]
 """Every variable of all networks by name, `[networks, ...]`."""
@@ -89,6 +90,8 @@ class VectorizedProgram:
             raise ValueError("groups that are updated every few updates go by each run's own step")
         network.draws.is_shared = True
         self._program = _NetworkProgram(network, feed, compiled, longest, micro_batches)
+        if compiled == "xla":
+            number_functions_anew()
         self._update_all = tf.function(
             self._traced_updates, jit_compile=compiled == "xla", autograph=False
         )
