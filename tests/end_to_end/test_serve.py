@@ -200,3 +200,10 @@ def test_the_address_of_the_server_is_told_to_its_user_alone(folder: Path) -> No
         told = json.loads(file.read_text())
         assert f":{told['port']}/" in line
         assert told["process"] == process.pid
+
+
+def test_answers_leave_at_once_and_do_not_wait_for_the_client_to_confirm(folder: Path) -> None:
+    from trainer.service.server import listen_on_port
+
+    with listen_on_port(0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # asyncio sets TCP_NODELAY on such alone

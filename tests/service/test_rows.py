@@ -17,6 +17,7 @@ from trainer.service.api import row_routes
 from trainer.service.rows import open_rows, parsing, run_rows, sampling
 from trainer.service.rows.buckets import CoarseBuckets, bucketed
 from trainer.service.rows.run_rows import RunRows
+from trainer.service.rows.smoothing import smoothed
 
 NUMBERS = st.lists(
     st.one_of(st.floats(-1e6, 1e6), st.just(np.inf), st.just(np.nan)), min_size=1, max_size=700
@@ -65,6 +66,26 @@ def test_coarse_buckets_are_those_of_all_rows(low: int, rows: int, power: int) -
         for name in ("first", "until", "lowest", "highest", "last", "not_finite", "rows"):
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)
         np.testing.assert_allclose(found.mean, expected.mean)
+
+
+@given(NUMBERS, st.floats(0, 0.999))
+def test_smoothing_is_that_of_a_plain_loop(numbers: list[float], weight: float) -> None:
+    mean, count, expected = 0.0, 0, []
+    for number in numbers:
+        if np.isfinite(number):
+            mean, count = weight * mean + (1 - weight) * number, count + 1
+        expected.append(mean / (1 - weight**count) if count else np.nan)
+    found = smoothed(np.array(numbers), weight)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-6)
+
+
+def test_smoothing_does_not_depend_on_how_much_is_drawn(service: Served) -> None:
+    path = f"/runs/{service.ids()['a']}/rows"
+    full = service.get(path, names="loss", smooth=0.9)["series"]["loss"]
+    by_step = dict(zip(full["steps"], full["smooth"], strict=True))
+    for query in ({"points": 7}, {"from": 30, "to": 70}, {"points": 3, "from": 20}):
+        part = service.get(path, names="loss", smooth=0.9, **query)["series"]["loss"]
+        assert part["smooth"] == [by_step[step] for step in part.get("until", part["steps"])]
 
 
 LINES = st.lists(

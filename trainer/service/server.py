@@ -126,7 +126,8 @@ def listen_on_port(port: int | None) -> socket.socket:
     Raises:
         Refused: when another process has the port.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Named as TCP, or asyncio would leave Nagle's algorithm on: each answer would take 40 ms more.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for number in (DEFAULT_PORT, 0) if port is None else (port,):
         try:

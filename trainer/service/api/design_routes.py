@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schedules.schema import json_schema
 
 from ...config.conf_folder import CONF
-from ..design.catalogue import catalogue
+from ..design.previewer import KINDS
 from ..problems import ServiceError
 from ..running_service import RunningService
 
@@ -48,6 +48,7 @@ class PreviewRequest(BaseModel):
 def design_routes(service: RunningService) -> APIRouter:
     """The routes of whoever designs a config. Nothing of this writes anything."""
     router = APIRouter(tags=["design"])
+    known_kinds: dict[str, Any] = {}
 
     @router.post("/preview")
     async def preview(asked: PreviewRequest, request: Request) -> dict[str, Any]:
@@ -66,9 +67,12 @@ def design_routes(service: RunningService) -> APIRouter:
         return answer
 
     @router.get("/kinds")
-    def kinds() -> dict[str, Any]:
+    async def kinds(request: Request) -> dict[str, Any]:
         """Every kind of every group, with its formula, its fields, their bounds and defaults."""
-        return catalogue()
+        if not known_kinds:
+            # Only the worker has imported them all.
+            known_kinds.update(await service.previewer.answer(KINDS, request.is_disconnected))
+        return known_kinds
 
     @router.get("/schema")
     def schema() -> dict[str, Any]:

@@ -46,6 +46,9 @@ def row_routes(service: RunningService) -> APIRouter:
         begin: From = None,
         to: To = None,
         points: Points = DEFAULT_POINTS,
+        smooth: Annotated[
+            float | None, Query(ge=0, le=0.9999, description="the weight of what was before")
+        ] = None,
         since: Annotated[str | None, Query(max_length=100)] = None,
     ) -> Response:
         """The series of a run.
@@ -54,6 +57,9 @@ def row_routes(service: RunningService) -> APIRouter:
         `min`, `max`, `mean` and `last` of the finite values. The first and the last row are in
         buckets of their own. Where the rows are few, `width` is 1, and `steps` and `last` are all.
         Numbers that are not finite are null, and listed in `not_finite` with their steps.
+
+        With `smooth=0.9`, `smooth` of each bucket is the running mean at its last row, over all
+        rows and not over those that are drawn, and corrected for its beginning.
 
         `approximate` says that the file is long and still being read: these are the rows at some
         places of it. The event `complete` of the topic `rows:ID` tells when to ask again.
@@ -67,7 +73,7 @@ def row_routes(service: RunningService) -> APIRouter:
             return _json(_rows_since(service, path / "metrics.jsonl", names, since))
         opened = service.rows.of(run, path)
         try:
-            return _json(_charted(service, run, opened, names, points, begin, to))
+            return _json(_charted(service, run, opened, names, points, begin, to, smooth))
         except OSError as error:
             raise ServiceError(404, f"the rows can't be read: {error.strerror or error}") from None
 
@@ -103,11 +109,13 @@ def _charted(
     points: int,
     begin: int | None,
     end: int | None,
+    smooth: float | None,
 ) -> dict[str, Any]:
     tables, is_exact, cursor = _tables(service.rows, run, opened, points, begin, end)
     with opened.lock:
         there = [name for table in tables.values() for name in table.names]
         # What is not among the rows at some places may be among the others.
+        is_whole = tables is opened.tables
         wanted = service.known_names(names, there) if is_exact or not names else names.split(",")
         return {
             "run": run,
@@ -115,7 +123,7 @@ def _charted(
             "names": there,
             "cursor": str(cursor),
             "rows": {kind: table.rows for kind, table in tables.items()} if is_exact else None,
-            "series": series_of(tables, wanted, points, begin, end),
+            "series": series_of(tables, wanted, points, begin, end, smooth if is_whole else None),
         }
 
 

@@ -17,6 +17,8 @@ SECONDS = 20.0
 IDLE_SECONDS = 600.0
 """After how long without a request the worker is ended, and its memory given back."""
 MAX_ANSWER_BYTES = 2**25
+KINDS = {"kinds": True}
+"""The request for every kind of every group, instead of a preview."""
 WAITING = 32
 """How many requests may wait for the one that is answered."""
 
@@ -49,11 +51,6 @@ class Previewer:
                 return await self._asked(asked)
         finally:
             self._waiting -= 1
-
-    async def start(self) -> None:
-        """Starts the worker, so that the first request need not wait for its imports."""
-        async with self._turn:
-            await self._running()
 
     async def close(self) -> None:
         """Ends the worker."""

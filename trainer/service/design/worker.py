@@ -16,6 +16,7 @@ from schedules.declaration.functions import refusing_exits
 
 from ...runs.known_secrets import veil
 from ..permissions import Permissions
+from .catalogue import catalogue
 from .preview import preview
 
 
@@ -33,7 +34,9 @@ def main() -> None:
     for line in sys.stdin:
         try:
             with refusing_exits():
-                answer = json.dumps(preview(json.loads(line), permissions))
+                asked = json.loads(line)
+                found = catalogue() if asked.get("kinds") else preview(asked, permissions)
+                answer = json.dumps(found)
         except Exception:
             print(veil(traceback.format_exc()), file=sys.stderr, flush=True)
             answer = json.dumps({"error": "the preview failed; the server's log has more"})

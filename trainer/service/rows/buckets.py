@@ -33,10 +33,12 @@ class Buckets:
     width: int
     rows: int
     """How many values there are in all of them."""
+    ends: NDArray[np.int64]
+    """The number of the last row of each."""
 
     def where(self, chosen: NDArray[np.bool_]) -> Buckets:
         """Some of them."""
-        names = ("first", "until", "lowest", "highest", "mean", "last", "not_finite")
+        names = ("first", "until", "lowest", "highest", "mean", "last", "not_finite", "ends")
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
 
@@ -63,15 +65,17 @@ class Numbers(NamedTuple):
             np.add.reduceat(self.not_finite, begins),
         )
 
-    def of(self, steps: Steps, values: Values, edges: NDArray[np.int64], width: int) -> Buckets:
-        """The buckets of rows that begin at `edges`."""
+    def of(
+        self, steps: Steps, values: Values, edges: NDArray[np.int64], width: int, offset: int
+    ) -> Buckets:
+        """The buckets of rows that begin at `edges`; the first row has the number `offset`."""
         until = np.append(edges[1:], len(steps)) - 1
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = self.total / self.finite
         last = _last(values, edges, until)
         rows = int(self.finite.sum() + self.not_finite.sum())
         return Buckets(steps[edges], steps[until], self.lowest, self.highest, mean, last,
-                       self.not_finite, width, rows)  # fmt: skip
+                       self.not_finite, width, rows, until + offset)  # fmt: skip
 
 
 def bucketed(steps: Steps, values: Values, points: int, offset: int = 0) -> Buckets:
@@ -82,7 +86,7 @@ def bucketed(steps: Steps, values: Values, points: int, offset: int = 0) -> Buck
     """
     width = bucket_width(len(steps), points)
     edges = _edges(offset, offset + len(steps), width) - offset
-    return _numbers(values, edges).of(steps, values, edges, width)
+    return _numbers(values, edges).of(steps, values, edges, width, offset)
 
 
 def bucket_width(rows: int, points: int) -> int:
@@ -117,7 +121,7 @@ class CoarseBuckets:
         whole = np.flatnonzero((edges % COARSE == 0) & (ends % COARSE == 0))
         if not len(whole):
             numbers = _numbers(values[low:high], edges - low)
-            return numbers.of(steps[low:high], values[low:high], edges - low, width)
+            return numbers.of(steps[low:high], values[low:high], edges - low, width, low)
         first, behind = whole[0], whole[-1] + 1  # they follow each other
         begin, end = edges[first] // COARSE, ends[behind - 1] // COARSE
         inner = self._numbers.each(lambda array: array[begin:end])
@@ -131,7 +135,7 @@ class CoarseBuckets:
         numbers = parts[0]
         for part in parts[1:]:
             numbers = _joined(numbers, part)
-        return numbers.of(steps[low:high], values[low:high], edges - low, width)
+        return numbers.of(steps[low:high], values[low:high], edges - low, width, low)
 
 
 def _edges(low: int, high: int, width: int) -> NDArray[np.int64]:

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .buckets import Buckets
+from .buckets import Buckets, Values
 from .table import Table
 
 
-def series_member(buckets: Buckets) -> dict[str, Any]:
+def series_member(buckets: Buckets, smooth: Values | None = None) -> dict[str, Any]:
     """A series in buckets; of single values, `steps` and `last` say all there is.
 
     Buckets in which nothing was finite have null. `not_finite` lists them with how many there are.
     """
     there = ~np.isnan(buckets.last) | (buckets.not_finite > 0)
     if not there.all():
-        buckets = buckets.where(there)
+        buckets, smooth = buckets.where(there), None if smooth is None else smooth[there]
     bad = np.flatnonzero(buckets.not_finite)
     member = {
         "rows": buckets.rows,
@@ -35,6 +35,8 @@ def series_member(buckets: Buckets) -> dict[str, Any]:
             "max": _numbers(buckets.highest),
             "mean": _numbers(buckets.mean),
         }
+    if smooth is not None:
+        member["smooth"] = _numbers(smooth)
     return member
 
 
@@ -44,13 +46,19 @@ def series_of(
     points: int,
     begin: int | None = None,
     end: int | None = None,
+    smooth: float | None = None,
 ) -> dict[str, Any]:
-    """Series by name, each in at most about `points` buckets; of steps from `begin` to `end`."""
+    """Series by name, each in at most about `points` buckets; of steps from `begin` to `end`.
+
+    With a weight to `smooth` by, `smooth` is the running mean of all rows up to the last of each.
+    """
     found = {}
     for name in names:
         for table in tables.values():
             if name in table.names:
-                found[name] = series_member(table.buckets(name, points, begin, end))
+                buckets = table.buckets(name, points, begin, end)
+                mean = None if smooth is None else table.smoothed(name, buckets, smooth)
+                found[name] = series_member(buckets, mean)
     return found
 
 

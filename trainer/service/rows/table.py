@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from .buckets import COARSE, Buckets, CoarseBuckets, Steps, Values, bucket_width, bucketed
 from .parsing import Block
+from .smoothing import smoothed
 
 PADDING = 1 << 16
 """How many rows are filled at once where a name comes late."""
@@ -99,17 +101,22 @@ class Table:
         The width is a power of two and edges are multiples of it, so that buckets stay the same
         while a series grows, and when one looks closer and back again.
         """
-        low, high = self._range(begin, end)
-        if not self.is_sorted:
-            steps, values = self._window(name, begin, end)
-            return bucketed(steps, values, points)
-        width = bucket_width(high - low, points)
         steps, values = self._steps.values()[: self.rows], self._columns[name].values()[: self.rows]
+        if not self.is_sorted:
+            inside = self._inside(begin, end)
+            found = bucketed(steps[inside], values[inside], points)
+            return replace(found, ends=np.flatnonzero(inside)[found.ends])
+        low, high = self._range(begin, end)
+        width = bucket_width(high - low, points)
         if width < COARSE:
             return bucketed(steps[low:high], values[low:high], points, low)
         coarse = self._coarse.setdefault(name, CoarseBuckets())
         coarse.extend(values)
         return coarse.buckets(steps, values, low, high, width)
+
+    def smoothed(self, name: str, buckets: Buckets, weight: float) -> Values:
+        """The running mean over all rows, at the last row of each bucket."""
+        return smoothed(self._columns[name].values()[: self.rows], weight)[buckets.ends]
 
     def _range(self, begin: int | None, end: int | None) -> tuple[int, int]:
         """The indices of the rows with these steps, where steps are sorted."""
@@ -123,9 +130,15 @@ class Table:
         if self.is_sorted:
             low, high = self._range(begin, end)
             return steps[low:high], values[low:high]
+        inside = self._inside(begin, end)
+        return steps[inside], values[inside]
+
+    def _inside(self, begin: int | None, end: int | None) -> NDArray[np.bool_]:
+        """Which rows have steps from `begin` up to `end`."""
+        steps = self._steps.values()[: self.rows]
         inside = np.ones(len(steps), bool)
         if begin is not None:
             inside &= steps >= begin
         if end is not None:
             inside &= steps < end
-        return steps[inside], values[inside]
+        return inside
