@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,107 @@ def test_what_a_model_was_compiled_with_is_refused_with_the_override_that_says_i
     assert problem.path == path
     assert mend in problem.hint
     assert run(tmp_path / "second", model, *problem.hint.split(), labels=X).status == "done"
+
+
+TWO_LABELS = {"a": CLASSES, "b": X[:, 0]}
+
+
+def two_outputs() -> keras.Model:
+    x = keras.Input((3,))
+    return keras.Model(
+        x, {"a": keras.layers.Dense(3, name="a")(x), "b": keras.layers.Dense(1, name="b")(x)}
+    )
+
+
+EVERY: dict[str, list[tuple[dict[str, Any], str, str]]] = {
+    "optimizer": [
+        ({"optimizer": keras.optimizers.SGD(0.1, clipnorm=0.5)}, "optimizer.clipnorm", "0.5"),
+        ({"optimizer": keras.optimizers.SGD(0.1, momentum=0.8)}, "optimizer.momentum", "0.8"),
+        ({"optimizer": keras.optimizers.SGD(0.1, 0.9, nesterov=True)}, "optimizer", "=nesterov"),
+        ({"optimizer": keras.optimizers.SGD(use_ema=True)}, "ema.momentum", "ema.momentum=0.99"),
+        ({"optimizer": keras.optimizers.SGD(gradient_accumulation_steps=2)}, "run.micro_batches",
+         "run.micro_batches=2 data.batch_size=32"),
+        ({"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 9))},
+         "schedule", ""),
+        ({"optimizer": keras.optimizers.SGD(loss_scale_factor=2.0)}, "optimizer", ""),
+    ],
+    "loss": [({"loss": "mae"}, "loss", "loss=mean_absolute_error")],
+    "loss_weights": [
+        ({"loss_weights": {"a": 1.0, "b": 0.25}}, "loss.weights.b", "loss.weights.b=0.25"),
+        ({"loss_weights": [1.0, 0.25]}, "loss.weights.b", "loss.weights.b=0.25"),
+        ({"loss_weights": [0.5]}, "loss", ""),
+    ],
+    "metrics": [({"metrics": ["mape"]}, "metrics", "")],
+    "weighted_metrics": [
+        ({"weighted_metrics": [keras.metrics.RootMeanSquaredError()]}, "metrics",
+         "metrics.root_mean_squared_error={}"),
+    ],
+    "run_eagerly": [({"run_eagerly": True}, "run.compile", "")],
+    "steps_per_execution": [
+        ({"steps_per_execution": 2}, "run.steps_per_call", "run.steps_per_call=2"),
+    ],
+    "jit_compile": [
+        ({"jit_compile": True}, "run.compile", "run.compile=xla"),
+        ({"jit_compile": False}, "run.compile", "run.compile=graph"),
+    ],
+    "auto_scale_loss": [({"auto_scale_loss": False}, "run.precision", "")],
+}  # fmt: skip
+"""What is compiled, the path of the refusal, and what its hint has; with none it is no override."""
+
+
+@pytest.mark.parametrize("argument", inspect.signature(keras.Model.compile).parameters)
+def test_every_argument_of_compile_is_honoured_or_refused(
+    argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if argument == "self":
+        assert EVERY.keys() == inspect.signature(keras.Model.compile).parameters.keys() - {"self"}
+    for i, (compiled, path, mend) in enumerate(EVERY.get(argument, [])):
+        several = len(compiled.get("loss_weights", ())) > 1
+        labels = TWO_LABELS if several else X
+        way = "xla" if compiled.get("jit_compile") is False else "graph"
+        asked = [f"run.compile={way}"]
+        if argument == "jit_compile":  # whatever `auto` means to Keras on this machine
+            automatic = not compiled["jit_compile"]
+            monkeypatch.setattr(keras.Model, "_resolve_auto_jit_compile", lambda self: automatic)  # noqa: B023
+            monkeypatch.setattr("keras.src.trainers.trainer.model_supports_jit", lambda model: True)
+        if argument == "auto_scale_loss":
+            keras.config.set_dtype_policy("mixed_float16")
+            asked += ["run.precision=mixed_float16"]
+        try:
+            model = two_outputs() if several else network()
+        finally:
+            keras.config.set_dtype_policy("float32")
+        model.compile(**{"optimizer": keras.optimizers.SGD(0.1), **compiled})
+        with pytest.raises(Refused) as caught:
+            run(tmp_path / str(i), model, *asked, labels=labels)
+        [problem] = caught.value.problems
+        assert problem.path == path
+        assert mend in problem.hint
+        assert problem.hint
+        if mend:
+            hints = problem.hint.split()
+            assert run(tmp_path / f"{i}b", model, *asked, *hints, labels=labels).status == "done"
+
+
+def test_weights_of_examples_count_in_metrics_or_it_is_refused(tmp_path: Path) -> None:
+    model = network()
+    model.compile(keras.optimizers.SGD(0.1), metrics=["accuracy"])
+    experiment = Experiment.composed("run.length=2", "run.compile=graph", "data.batch_size=16")
+    data = (X, CLASSES, np.ones(60, np.float32))
+    with pytest.raises(Refused, match="compile with weighted_metrics in place of metrics"):
+        train(experiment, tmp_path / "first", model=model, data=data)
+    model.compile(keras.optimizers.SGD(0.1), weighted_metrics=["accuracy"])
+    assert train(experiment, tmp_path / "second", model=model, data=data, quiet=True).metrics
+
+
+def test_what_was_compiled_in_float16_is_the_optimizer_within_its_scale(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = network()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)))
+    assert run(tmp_path, model, "run.precision=mixed_float16", labels=X).status == "done"
 
 
 def test_logits_must_be_meant_alike(tmp_path: Path) -> None:

@@ -245,6 +245,27 @@ def test_keras_tells_whether_it_loads_in_safe_mode() -> None:
     assert not internals.in_safe_mode()
 
 
+def test_a_saved_model_may_be_changed_with_its_fingerprint(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.double = tf.function(lambda x: 2 * x, [tf.TensorSpec([None])], autograph=False)
+    tf.saved_model.save(module, tmp_path, signatures=module.double)
+    read = tf.saved_model.experimental.read_fingerprint
+    before = read(str(tmp_path))
+
+    def name(definition: Any) -> None:
+        for signature in definition.meta_graphs[0].signature_def.values():
+            for tensor in signature.inputs.values():
+                tensor.tensor_shape.dim[0].name = "batch"
+
+    internals.rewrite_saved_model(tmp_path, name)
+    assert b"batch" in (tmp_path / "saved_model.pb").read_bytes()
+    after = read(str(tmp_path))
+    assert after.graph_def_program_hash == before.graph_def_program_hash
+    assert after.signature_def_hash != before.signature_def_hash
+    loaded = tf.saved_model.load(str(tmp_path))
+    np.testing.assert_array_equal(loaded.double(tf.constant([3.0])), [6.0])
+
+
 @pytest.mark.parametrize("xla", [False, True])
 def test_a_barrier_changes_nothing(xla: bool) -> None:
     def through(x: tf.Tensor) -> tf.Tensor:

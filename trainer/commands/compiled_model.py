@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from schedules.declaration import Problem, Refused
+from schedules.declaration import ABSENT, Problem, Refused
 
 from ..config.experiment import Experiment
 from ..losses import Auto, Loss, suited_loss
 from ..metrics import Metric
+from ..scheduled.keras_internals import compile_arguments
+from .compiled_optimizer import optimizer_problems
 
 if TYPE_CHECKING:
     import keras
@@ -25,9 +27,6 @@ METRICS = {
     "crossentropy": "cross_entropy",
 }
 """What Keras calls metrics, and what they are called here."""
-DESCENT = ("sgd", "momentum", "nesterov")
-UNSAID = "rmsprop"
-"""What `compile` takes where it is told of no optimizer."""
 STEPS = {
     "train_step": "train(…, loss=step), where step(model, batch) returns what it makes small",
     "compute_loss": (
@@ -51,12 +50,15 @@ def check_given_model(model: keras.Model, experiment: Experiment, *, has_step: b
     """
     problems = [] if has_step else list(_overridden(model))
     if model.compiled:
-        compiled = _compile_config(model)
+        compiled = compile_arguments(model)
         if not problems and not has_step:
-            problems += _loss(compiled.get("loss"), experiment)
-        problems += _optimizer(compiled.get("optimizer"), experiment)
-        problems += _metrics(compiled.get("metrics"), experiment)
-        problems += _metrics(compiled.get("weighted_metrics"), experiment)
+            problems += _loss(_serialized(compiled.get("loss")), experiment)
+            problems += _loss_weights(compiled.get("loss_weights"), model, experiment)
+        problems += optimizer_problems(compiled.get("optimizer"), experiment)
+        problems += _metrics(_serialized(compiled.get("metrics")), experiment)
+        problems += _metrics(_serialized(compiled.get("weighted_metrics")), experiment)
+        problems += _unweighted(compiled.get("metrics"), experiment)
+        problems += _execution(compiled, experiment)
     if problems:
         raise Refused(problems)
 
@@ -70,11 +72,18 @@ def _overridden(model: keras.Model) -> Iterator[Problem]:
             yield Problem("model", type(model).__qualname__, rule, hint)
 
 
-def _compile_config(model: keras.Model) -> Mapping[str, Any]:
+def _serialized(argument: Any) -> Any:
+    """An argument of `compile` as Keras serialises it, or as it is where Keras can't."""
+    import keras
+
+    if isinstance(argument, (list, tuple)):
+        return [_serialized(one) for one in argument]
+    if isinstance(argument, Mapping):
+        return {name: _serialized(one) for name, one in argument.items()}
     try:
-        return model.get_compile_config() or {}
-    except Exception:  # what Keras can't serialize, such as a function that nobody registered
-        return {"loss": model.loss, "optimizer": None, "metrics": None}
+        return keras.saving.serialize_keras_object(argument)
+    except Exception:  # such as of a function that nobody registered
+        return argument
 
 
 def _loss(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
@@ -102,18 +111,57 @@ def _loss(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
         )
 
 
-def _optimizer(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
+def _loss_weights(compiled: Any, model: keras.Model, experiment: Experiment) -> Iterator[Problem]:
+    """Problems for the weights of losses by output, which are 1 unless something else is said."""
     if compiled is None:
         return
-    name, settings = _named(compiled)
-    kind, declared = _plain(name), experiment.optimizer.kind
-    if kind in (UNSAID, declared) or (kind in DESCENT and declared in DESCENT):
-        return
-    hint = f"optimizer={kind}"
-    if isinstance(rate := settings.get("learning_rate"), float):
-        hint += f" schedule=constant schedule.value={rate:g}"
-    rule = f"is not {name}, which the model was compiled with"
-    yield Problem("optimizer", declared, rule, hint)
+    labels = experiment.data.facts().labels
+    names = list(getattr(model, "output_names", []))
+    if isinstance(labels, Mapping) and sorted(names) != sorted(labels):
+        names = list(labels)
+    names = names or ["the only one"]
+    if not isinstance(compiled, Mapping):
+        listed = compiled if isinstance(compiled, (list, tuple)) else [compiled]
+        compiled = dict(zip(names, listed, strict=False))
+    declared = getattr(experiment.loss, "weights", {})
+    for name, weight in compiled.items():
+        if not isinstance(labels, Mapping):
+            if weight != 1:
+                rule = f"counts as 1, and the model was compiled with loss_weights of {weight:g}"
+                hint = "compile without loss_weights; a step may multiply its loss"
+                yield Problem("loss", experiment.loss.kind, rule, hint)
+        elif (here := declared.get(name, 1.0)) != weight:
+            rule = f"is not {weight:g}, which the model was compiled with"
+            yield Problem(f"loss.weights.{name}", here, rule, f"loss.weights.{name}={weight:g}")
+
+
+def _unweighted(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
+    """The problem of metrics for which all examples count alike, where they have weights."""
+    if compiled and experiment.data.facts().weighted:
+        rule = "count examples by their weights, and the model was compiled with metrics that don't"
+        yield Problem("metrics", ABSENT, rule, "compile with weighted_metrics in place of metrics")
+
+
+def _execution(compiled: Mapping[str, Any], experiment: Experiment) -> Iterator[Problem]:
+    """Problems for how the loop of `fit` was to be run."""
+    run = experiment.run
+    if compiled.get("run_eagerly"):
+        rule = "compiles the loop, and the model was compiled with run_eagerly=True"
+        hint = "compile with run_eagerly=False; tf.print prints in a compiled loop, too"
+        yield Problem("run.compile", run.compile, rule, hint)
+    steps = compiled.get("steps_per_execution") or 1
+    if steps not in (1, run.steps_per_call):
+        rule = f"is not {steps}, which the model was compiled with as steps_per_execution"
+        yield Problem("run.steps_per_call", run.steps_per_call, rule, f"run.steps_per_call={steps}")
+    jit = compiled.get("jit_compile")
+    way = None if jit is None or compiled.get("run_eagerly") else "xla" if jit else "graph"
+    if way not in (None, run.compile):
+        rule = f"is not {way}, and the model was compiled with jit_compile={jit}"
+        yield Problem("run.compile", run.compile, rule, f"run.compile={way}")
+    if not compiled.get("auto_scale_loss", True):
+        rule = "scales the loss, and the model was compiled with auto_scale_loss=False"
+        hint = "compile without auto_scale_loss=False; or mixed_bfloat16, which needs no scale"
+        yield Problem("run.precision", run.precision, rule, hint)
 
 
 def _metrics(compiled: Any, experiment: Experiment) -> Iterator[Problem]:

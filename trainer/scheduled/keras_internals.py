@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -263,6 +264,47 @@ def mask_of(tensor: Any) -> tf.Tensor | None:
     Read: Keras 3.13.0 and 3.15.1, `src/backend/common/masking.py`.
     """
     return getattr(tensor, "_keras_mask", None)
+
+
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """Returns what a model was compiled with, as it was given, by the arguments of `compile`.
+
+    `jit_compile` is None where it is what `auto` gives on this machine, and `auto_scale_loss` is
+    False only where layers compute in float16.
+
+    No public way: `get_compile_config` serialises all of it, and fails by one function of a user's.
+    Read: Keras 3.13.0 and 3.15.1, `src/trainers/trainer.py`.
+    """
+    import keras
+    import tensorflow as tf
+
+    held = getattr(model, "_compile_config", None) if model.compiled else None
+    arguments = dict(getattr(held, "config", {}))
+    # Keras answers True on accelerators, until determinism is asked for, which a run does.
+    accelerated = any(one.device_type != "CPU" for one in tf.config.list_physical_devices())
+    jit = arguments.get("jit_compile")
+    if jit == model._resolve_auto_jit_compile() or (jit and accelerated):
+        arguments["jit_compile"] = None
+    is_scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    in_float16 = model.dtype_policy.name == "mixed_float16"
+    arguments["auto_scale_loss"] = is_scaled or not in_float16 or model.optimizer is None
+    return arguments
+
+
+def rewrite_saved_model(path: Path, change: Callable[[Any], None]) -> None:
+    """Lets a function change the definition of a SavedModel on the disk, and its fingerprint.
+
+    No public way: TensorFlow's shapes have no names for axes, though the format has.
+    Read: TensorFlow 2.21.0, `python/saved_model/fingerprinting_utils.py`.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow.python.saved_model import fingerprinting_utils
+
+    file = path / "saved_model.pb"
+    definition = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    change(definition)
+    file.write_bytes(definition.SerializeToString(deterministic=True))
+    fingerprinting_utils.write_fingerprint(str(path))
 
 
 def in_safe_mode() -> bool:
