@@ -12,13 +12,22 @@ from typing import Any, get_args
 from schedules.declaration import Refused, refuse, within
 from schedules.interrupt import exiting_when_interrupted
 
-from .commands.predict import PARTS, check_option, check_same_facts, predict, predict_raw
+from .commands.predict import (
+    PARTS,
+    check_inputs,
+    check_option,
+    check_same_facts,
+    predict,
+    predict_raw,
+)
 from .commands.predicted import FORMATS, save_unlabelled
-from .commands.restored import Restored, declared
+from .commands.raw_files import read_inputs
+from .commands.restored import MismatchError, Restored, declared
 from .config.allow_code import is_typed_permission
 from .data import Preparation
 from .data.facts import Feature
 from .data.raw_data import RawData
+from .data.sources.in_memory import MISSING, GivenData
 from .data.sources.tables import Table
 from .data.trees import Tree, leaves, map_tree, named_leaves
 from .engine.startup import import_tensorflow, stderr_to
@@ -48,25 +57,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--part", default="test", help=PART_HELP)
     parser.add_argument(
+        "--inputs",
+        type=Path,
+        metavar="FILE",
+        help="raw inputs without labels: .npy, .npz (by name) or .csv (columns), in place of data",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         default=Path("predictions.csv"),
-        help=".csv, .npy or .npz (%(default)s)",
+        help="a row an example in .csv, the array of outputs in .npy, or in .npz each by its name "
+        "(%(default)s)",
     )
     options = parser.parse_intermixed_args(arguments)
     try:
-        return _predict(
-            options.run, options.overrides, options.weights, options.part, options.output
-        )
+        return _predict(options)
     except Refused as refused:
         print(refused, file=sys.stderr)
         return REFUSED
+    except MismatchError as error:
+        print(f"the checkpoint in {options.run} does not fit: {error}", file=sys.stderr)
+        return FAILED
     except OSError as error:
         print(f"{error.filename or options.run}: {error.strerror or error}", file=sys.stderr)
         return FAILED
 
 
-def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, output: Path) -> int:
+def _predict(options: argparse.Namespace) -> int:
+    run, overrides, weights = options.run, options.overrides, options.weights
+    part, output = options.part, options.output
     check_option("--weights", weights, (None, *get_args(Weights)))
     check_option("--part", part, PARTS)
     check_option("--output", output.suffix, FORMATS)
@@ -78,6 +97,14 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
     this = Restored.of(here, Folder(run), weights)
     data = experiment.data
     columns = this.preparation.raw_columns
+    if options.inputs is not None:
+        if typed := [override for override in overrides if override.startswith("data")]:
+            rule = f"says what to predict, and so does {typed[0]}"
+            raise refuse("--inputs", str(options.inputs), rule, "leave out one of the two")
+        return _unlabelled(this, run, read_inputs(options.inputs, this.preparation, data), output)
+    if isinstance(data, GivenData):
+        hint = "--inputs=FILE.npy, .npz or .csv for others; data=… for others with labels"
+        raise refuse("data.kind", data.kind, MISSING, hint)
     if part == "next":
         if not isinstance(data, RawData) or data.window is None:
             rule = "is the label after the last rows, and the run has no windows of rows"
@@ -95,16 +122,11 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
     check_same_facts(before.data.facts(), now)
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
     import_tensorflow(Folder(run).tensorflow_log)
-    try:
-        with stderr_to(Folder(run).tensorflow_log):
-            predicted = predict(this, experiment, part)
-    except ValueError as error:
-        if isinstance(error, Refused):
-            raise
-        print(f"the checkpoint in {run} does not fit: {error}", file=sys.stderr)
-        return FAILED
+    with stderr_to(Folder(run).tensorflow_log):
+        predicted = predict(this, experiment, part)
     predicted.save(output)
     metrics = "  ".join(f"{name} {value:.6g}" for name, value in predicted.metrics.items())
+    metrics = metrics or "not measured, since the step of a program is not here"
     of = f"{len(predicted):,} examples of {experiment.data.kind} ({part})"
     print(f"{metrics}  on {of}, in {output}")
     return DONE
@@ -113,7 +135,7 @@ def _predict(run: Path, overrides: Sequence[str], weights: Any, part: str, outpu
 def _unlabelled(this: Restored, run: Path, raw: Any, output: Path) -> int:
     """Predicts examples that have no labels."""
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
-    this.preparation.apply(map_tree(lambda x: x[:1], raw))
+    check_inputs(this.preparation.apply(map_tree(lambda x: x[:1], raw)))
     import_tensorflow(Folder(run).tensorflow_log)
     with stderr_to(Folder(run).tensorflow_log):
         outputs = predict_raw(this, map_tree(lambda x: x[:], raw))

@@ -102,9 +102,6 @@ def test_a_file_does_elsewhere_what_the_network_does_here(
     asked: list[str], name: str, weights: str, live: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    if "onnx" in name:
-        pytest.importorskip("tf2onnx")
-        pytest.importorskip("onnxruntime")
     assert export.main([str(live), *asked]) == 0
     file = live / "export" / name
     assert f"{name}: the {weights} weights, of step " in capsys.readouterr().out
@@ -151,9 +148,9 @@ def test_a_file_that_does_something_else_fails_loudly_and_is_not_left(
 ) -> None:
     save = Keras.save
 
-    def spoilt(self: Keras, model: Any, path: Path) -> None:
+    def spoilt(self: Keras, model: Any, path: Path, signature: Any) -> None:
         model.weights[-1].assign_add([0.01] * 10)
-        save(self, model, path)
+        save(self, model, path, signature)
 
     monkeypatch.setattr(Keras, "save", spoilt)
     for file in (plain / "export").glob("*"):
@@ -202,7 +199,6 @@ def test_a_model_that_a_program_gave_is_left_as_it_was_trained(tmp_path: Path) -
 @pytest.mark.slow
 def test_tensors_that_layers_hold_are_in_the_onnx_file(tmp_path: Path) -> None:
     """Such as the positions of a vision transformer, which are no weights."""
-    pytest.importorskip("tf2onnx")
     asked = ("data=digits", "model=vit", "run.length=2", "run.compile=graph", "~log.tensorboard")
     declared = Experiment.declared(compose([*asked, "export=onnx"]))
     folder = Folder(tmp_path)

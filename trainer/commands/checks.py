@@ -19,12 +19,15 @@ from ..config.hydra import refusing_hydra_errors, to_plain
 from ..config.plan import Plan
 from ..config.rerun import rerun_config
 from ..config.value_sources import with_file, with_sources
+from ..data.raw_data import RawData
+from ..data.sources.in_memory import GivenData
 from ..data.summary import summary
 from ..losses.given_step import GivenStep
 from ..runs.folder import Folder
 from ..runs.orders import Hold, Order, Release
 from ..runs.redaction import KeyPath, secret_placeholders
 from ..scheduled.tape import Tape
+from .given import check_objects
 
 
 class Checked(NamedTuple):
@@ -60,7 +63,10 @@ def checked(
         with refusing_hydra_errors(overrides):
             values = to_plain(config)
         placeholders = secret_placeholders(OmegaConf.to_container(config, resolve=False), values)
-        plan = Plan.of(completed(Experiment.declared(values)))
+        experiment = completed(Experiment.declared(values))
+        run = "experiment" if source is None else f"Experiment.from_file('{source}/config.yaml')"
+        check_objects(experiment, f"train({run}")
+        plan = Plan.of(experiment)
         return Checked(plan, placeholders, look_over(plan))
     except Refused as refused:
         if source is not None:
@@ -126,6 +132,10 @@ def check_export(experiment: Experiment) -> None:
         with within("export"):
             averaged, keeps_best = experiment.ema is not None, experiment.checkpoint.keep_best
             experiment.export.check(averaged, keeps_best is not None)
+            data = experiment.data
+            is_gone = isinstance(data, GivenData) and data.kept is not None
+            learnt = data.contents.learnt if isinstance(data, RawData) and not is_gone else {}
+            experiment.export.check_inputs(data.facts().inputs, learnt)
 
 
 def preface(plan: Plan) -> str:

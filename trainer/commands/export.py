@@ -6,8 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +19,11 @@ from ..data.column import Prepared
 from ..data.input_preparation import InputPreparation
 from ..data.trees import map_tree
 from ..engine.startup import import_tensorflow, stderr_to, versions
-from ..models import Model
-from ..models.in_memory import GivenModel
 from ..runs.atomic_files import process_lives, write
 from ..runs.exit_codes import DONE, FAILED
 from ..runs.folder import Folder, display_path
-from .export_file import ExportError, write_compared
-from .restored import Restored
+from .export_file import Compared, ExportError, write_compared
+from .restored import Restored, left_as_it_is
 
 MAX_DESCRIPTION_BYTES = 16 * 2**20
 
@@ -90,10 +87,8 @@ def exported(experiment: Experiment, folder: Folder) -> Exported:
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         import_tensorflow(folder.tensorflow_log)
-        with stderr_to(folder.tensorflow_log):
-            data = experiment.data.load()
-            with _as_it_is(experiment.model):
-                written = write_compared(export, this, data, draft)
+        with stderr_to(folder.tensorflow_log), left_as_it_is(experiment.model):
+            written = write_compared(export, this, Compared.of(experiment), draft)
         _remove(path)
         draft.rename(path)
     finally:
@@ -129,18 +124,6 @@ def _description(path: Path) -> dict[str, Any]:
         if isinstance(about, dict):
             return about
     return {}
-
-
-@contextmanager
-def _as_it_is(model: Model) -> Iterator[None]:
-    """Leaves a model that a program gave, with the weights that it has."""
-    live = model._model if isinstance(model, GivenModel) else None
-    before = [variable.numpy() for variable in live.variables] if live else []
-    try:
-        yield
-    finally:
-        for variable, value in zip(live.variables if live else [], before, strict=True):
-            variable.assign(value)
 
 
 def _remove(path: Path) -> None:

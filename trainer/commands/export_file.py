@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ..data import Split
-from ..data.trees import Tree, leaves, map_tree
+from ..config.experiment import Experiment
+from ..data import Preparation
+from ..data.facts import Feature
+from ..data.raw_data import RawData
+from ..data.sources.in_memory import GivenData
+from ..data.trees import Tree, leaves, map_tree, named_leaves
 from ..models.exports import Export
-from .restored import Restored
+from ..models.raw_inputs import raw_examples, raw_features
+from ..models.signature import Signature
+from .restored import MismatchError, Restored
 
 if TYPE_CHECKING:
-    import keras
-
     from ..engine.network import Network
 
 COMPARED = 256
@@ -45,7 +49,28 @@ class Written(NamedTuple):
     outputs: Tree[dict[str, Any]]
 
 
-def write_compared(export: Export, this: Restored, data: Split, draft: Path) -> Written:
+class Compared(NamedTuple):
+    """The examples that the file and the network are compared on."""
+
+    inputs: Tree[Any]
+    """Prepared ones."""
+    raw: Tree[Any] | None
+    """The same as the data has them, where preparing can't be undone."""
+    of_the_data: bool
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Self:
+        """Test examples; of given data that is not here, others in the range of its own."""
+        data = experiment.data
+        if isinstance(data, GivenData) and data.kept:
+            return cls(data.kept.drawn(COMPARED), None, of_the_data=False)
+        split = data.load()
+        of_columns = split.preparation.is_of_columns
+        raw = data.raw_tests(COMPARED) if isinstance(data, RawData) and of_columns else None
+        return cls(split.test.inputs, raw, of_the_data=True)
+
+
+def write_compared(export: Export, this: Restored, examples: Compared, draft: Path) -> Written:
     """Writes the file, reads it back, and compares it with the network.
 
     Raises:
@@ -54,38 +79,65 @@ def write_compared(export: Export, this: Restored, data: Split, draft: Path) -> 
     import numpy as np
     import tensorflow as tf
 
-    network = this.network()
-    inputs, raw = _examples(network, export, data)
-    expected = _flat(network.raw_outputs(map_tree(tf.constant, inputs)))
-    handed = map_tree(_as_read, data.preparation.undo(inputs)) if raw else inputs
+    from .signatures import named_outputs, signature_of
+
+    try:
+        network = this.network()
+    except MismatchError as error:
+        raise ExportError(f"the checkpoint does not fit: {error}") from error
+    size = network.evaluation_size
+    inputs, features, is_raw = _examples(network, export, this.preparation, examples)
+    inputs = map_tree(lambda x: _some(x, size), inputs)
+    expected = named_outputs(network, network.raw_outputs(map_tree(tf.constant, inputs)))
+    handed = inputs
+    if is_raw:
+        raw = examples.raw
+        raw = (
+            this.preparation.undo(inputs)
+            if raw is None
+            else map_tree(lambda x: _some(x, size), raw)
+        )
+        handed, features = raw_examples(this.preparation, raw), raw_features(this.preparation)
     try:
         with warnings.catch_warnings():
             # Keras and tf2onnx call numpy in ways that it has told them to leave.
             warnings.simplefilter("ignore")
-            model = this.model_of_raw() if raw else this.model()
-            export.save(model, draft)
-            outputs = _flat(export.load(draft)(_as_taken(network, model, handed)))
+            model = this.model_of_raw() if is_raw else this.model()
+            signature = signature_of(model, network, features)
+            export.save(model, draft, signature)
+            taken = zip(signature.inputs.items(), leaves(handed), strict=True)
+            outputs = export.load(draft, signature)(
+                {name: _as_taken(array, spec) for (name, spec), array in taken}
+            )
     except Exception as error:  # whatever a format's library raises
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ExportError(f"export={export.kind} failed: {why}") from error
-    scale = max(1.0, *(float(np.abs(x).max()) for x in expected))
-    alike = [x.shape for x in outputs] == [x.shape for x in expected]
-    pairs = zip(outputs, expected, strict=True) if alike else ()
-    difference = max((float(np.abs(a - b).max()) for a, b in pairs), default=np.inf)
+    pairs = [(_float(outputs[name]), _float(x)) for name, x in expected.items() if name in outputs]
+    scale = max(1.0, *(float(np.abs(_float(x)).max()) for x in expected.values()))
+    alike = outputs.keys() == expected.keys() and all(a.shape == b.shape for a, b in pairs)
+    difference = max((float(np.abs(a - b).max()) for a, b in pairs if alike), default=np.inf)
     if not difference <= TOLERANCE[this.experiment.run.precision] * scale:
-        hint = "\n  hint: export.inputs=prepared" if raw else ""
+        hint = "\n  hint: export.inputs=prepared" if is_raw else ""
         raise ExportError(
             f"export={export.kind} failed: read back, its outputs for test examples are off by "
             f"{difference:.3g}, where the network's reach {scale:.3g}{hint}"
         )
-    described = _described(network, inputs, expected)
-    return Written(difference, len(leaves(inputs)[0]), network.takes_data, *described)
+    of_the_data = network.takes_data and examples.of_the_data
+    return Written(
+        difference,
+        len(leaves(inputs)[0]),
+        of_the_data,
+        _takes(features, signature),
+        _gives(network, expected),
+    )
 
 
-def _examples(network: Network, export: Export, data: Split) -> tuple[Tree[Any], bool]:
-    """Inputs to compare on, and whether the file takes them as they were before preparation.
+def _examples(
+    network: Network, export: Export, preparation: Preparation, examples: Compared
+) -> tuple[Tree[Any], Tree[Feature], bool]:
+    """Inputs to compare on, what they are, and whether the file takes them before preparation.
 
-    They are test examples, or made up for a network that only a step knows how to call.
+    They are made up for a network that only a step knows how to call.
 
     Raises:
         ExportError: when the network can't be called with either.
@@ -95,68 +147,65 @@ def _examples(network: Network, export: Export, data: Split) -> tuple[Tree[Any],
     from ..engine.forward import drawn_inputs
 
     if network.takes_data:
-        inputs = map_tree(lambda array: np.asarray(array[:COMPARED]), data.test.inputs)
-        return inputs, export.inputs == "raw"
+        return examples.inputs, preparation.features(), export.inputs == "raw"
     drawn = drawn_inputs(network.model, COMPARED)
     others = f"export={export.kind} failed: the network takes other inputs than the data has"
     if drawn is None:
         raise ExportError(f"{others}, and does not say which\n  hint: begin with keras.Input")
-    prepares = any(getattr(one, "changes", True) for one in leaves(data.preparation.inputs))
+    prepares = any(getattr(one, "changes", True) for one in leaves(preparation.inputs))
     if export.inputs == "raw" and prepares:
         rule = "so what prepares the data is no part of it"
         raise ExportError(f"{others}, {rule}\n  hint: export.inputs=prepared")
-    return map_tree(np.asarray, drawn), False
+    features = map_tree(lambda x: Feature(tuple(x.shape[1:]), x.dtype.name), drawn)
+    return map_tree(np.asarray, drawn), features, False
 
 
-def _described(
-    network: Network, inputs: Tree[Any], outputs: Sequence[Any]
-) -> tuple[Tree[dict[str, Any]], Tree[dict[str, Any]]]:
-    """What the file takes and gives, for people."""
-    facts = network.facts
-    if network.takes_data:
-        takes = map_tree(
-            lambda one: {"shape": [None, *one.shape], "dtype": one.dtype}, facts.inputs
-        )
-    else:
-        takes = map_tree(lambda x: {"shape": [None, *x.shape[1:]], "dtype": x.dtype.name}, inputs)
+def _some(array: Any, exactly: int | None) -> Any:
+    """The first entries of an array; over again where fewer than `exactly` so many are there."""
+    import numpy as np
+
+    some = np.asarray(array[: exactly or COMPARED])
+    return np.resize(some, (exactly, *some.shape[1:])) if exactly else some
+
+
+def _takes(features: Tree[Feature], signature: Signature) -> Tree[dict[str, Any]]:
+    """What the file takes, for people; where a column is called otherwise, that as well."""
+    described: dict[str, dict[str, Any]] = {}
+    pairs = zip(signature.inputs, named_leaves(features), strict=True)
+    for called, (name, one) in pairs:
+        column = {"column": name} if name not in ("", called) else {}
+        described[called] = {"shape": [None, *one.shape], "dtype": one.dtype, **column}
+    return described if isinstance(features, Mapping) else described.popitem()[1]
+
+
+def _gives(network: Network, outputs: Mapping[str, Any]) -> Tree[dict[str, Any]]:
+    """What the file gives, for people."""
     if network.is_compared:
-        return takes, map_tree(
-            lambda one: {"shape": [None, *one.outputs], "are": _meaning(one.classes)}, facts.labels
+        return map_tree(
+            lambda one: {"shape": [None, *one.outputs], "are": _meaning(one.classes)},
+            network.facts.labels,
         )
-    gives = [{"shape": [None, *x.shape[1:]], "are": "the network's own"} for x in outputs]
-    return takes, gives[0] if len(gives) == 1 else {str(i): one for i, one in enumerate(gives)}
+    gives: dict[str, dict[str, Any]] = {
+        name: {"shape": [None, *x.shape[1:]], "are": "the network's own"}
+        for name, x in outputs.items()
+    }
+    return gives.popitem()[1] if len(gives) == 1 else gives
 
 
-def _flat(outputs: Any) -> list[Any]:
-    """The outputs of a network or a file, one after another, in float32."""
-    import numpy as np
-    import tensorflow as tf
-
-    return [np.asarray(x, np.float32) for x in tf.nest.flatten(outputs)]
-
-
-def _as_read(array: Any) -> Any:
-    """A raw input as a file takes it: floats in 32 bits."""
+def _float(output: Any) -> Any:
     import numpy as np
 
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
+    return np.asarray(output, np.float32)
 
 
-def _as_taken(network: Network, model: keras.Model, inputs: Tree[Any]) -> Any:
-    """Inputs in the types, and by the names, that a model takes."""
+def _as_taken(array: Any, spec: Any) -> Any:
+    """Examples in the type and the shape that a file takes."""
     import tensorflow as tf
 
-    from ..engine.forward import Forward
-    from ..scheduled.keras_internals import structure
-
-    nest = Forward(model, network.facts, network.loss).arranged(map_tree(tf.constant, inputs))
-    symbolic = structure(model, "inputs")
-    if symbolic is None:
-        return nest
-    types = tf.nest.map_structure(lambda x: x.dtype, symbolic)
-    return tf.nest.map_structure(
-        lambda x, dtype: x if dtype == "string" else tf.cast(x, dtype), nest, types
-    )
+    shape = [-1, *spec.shape[1:]]
+    if None not in shape:
+        array = array.reshape(shape)
+    return tf.constant(array) if spec.dtype == tf.string else tf.cast(array, spec.dtype)
 
 
 def _meaning(classes: int | None) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from schedules.declaration import refuse
+from schedules.declaration import Problem, Refused, refuse
 
 from ..config.experiment import Experiment
-from ..data.sources.in_memory import GivenData
+from ..data.sources.in_memory import MISSING, GivenData
 from ..losses.auto import Auto
 from ..losses.given_step import GivenStep
 from ..models.in_memory import GivenModel
@@ -69,6 +69,7 @@ class Given:
         if self.loss is not None:
             parts["loss"] = GivenStep.from_function(self.loss, experiment.loss)
         complete = experiment.with_parts(parts) if parts else experiment
+        check_objects(complete)
         if self.model is not None:
             check_given_model(self.model, complete, has_step=complete.loss.measures_unknown)
         return complete
@@ -85,3 +86,22 @@ class Given:
             hint = "give the same model, data and loss again, or resume.policy=config"
             raise refuse("resume.policy", "checkpoint", rule, hint)
         return complete
+
+
+def check_objects(experiment: Experiment, again: str = "train(experiment") -> None:
+    """Whether all objects are here that a config says a program gave.
+
+    `again` is the beginning of the call that gives them again.
+
+    Raises:
+        Refused: naming each that is not.
+    """
+    parts: dict[str, Any] = {name: getattr(experiment, name) for name in ("model", "data", "loss")}
+    absent = [
+        name
+        for name, part in parts.items()
+        if isinstance(part, (GivenModel, GivenData, GivenStep)) and not part.is_here
+    ]
+    call = f"in a program: {', '.join([again, *(f'{name}=…' for name in absent)])})"
+    if absent:
+        raise Refused(Problem(f"{name}.kind", "given", MISSING, call) for name in absent)

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schedules.declaration import within
+
 from ..data.trees import Tree, map_tree
+from ..models.exports import Export
 from ..runs.folder import Folder
 from ..runs.metrics_file import metric_rows, read_lines
+from .checks import check_export
+from .export import exported
 from .predict import predict_raw
 from .restored import Restored
 
@@ -69,6 +74,23 @@ class Outcome:
         """
         restored = Restored.of(self._experiment(), Folder(self.folder), None)
         return predict_raw(restored, map_tree(np.asarray, raw))
+
+    def export(self, kind: str, **settings: Any) -> Path:
+        """Writes the model to a file for others to use, as `export=KIND` does, and gives its path.
+
+        `kind` is `keras`, `saved_model` or `onnx`, and `settings` are those of the kind, such as
+        `weights="best"` and `inputs="prepared"`. The file lies in `export/` of the folder; it is
+        read back and compared with the network before it is left.
+
+        Raises:
+            Refused: when there is no such kind, or the folder holds no such weights.
+            ExportError: when the file can't be written, or does something else than the network.
+        """
+        with within("export"):
+            export = Export.declared({"kind": kind, **settings})
+        experiment = self._experiment().with_parts({"export": export})
+        check_export(experiment)
+        return exported(experiment, Folder(self.folder)).path
 
     @cached_property
     def history(self) -> History:

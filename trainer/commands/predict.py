@@ -20,8 +20,9 @@ from ..data.on_disk import Stored
 from ..data.preparation import Names
 from ..data.raw_data import RawData
 from ..data.trees import Tree, leaves, map_tree, named_leaves
+from ..losses.given_step import GivenStep
 from .predicted import Predicted
-from .restored import Restored
+from .restored import Restored, left_as_it_is
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -43,21 +44,40 @@ def predict_raw(this: Restored, raw: Tree[NDArray[Any]]) -> Tree[NDArray[np.floa
     import tensorflow as tf
 
     inputs = this.preparation.apply(raw)
-    for name, array in named_leaves(inputs):
-        if array.dtype.kind == "f":
-            check_finite(f"inputs.{name}" if name else "inputs", "a value", array)
-    network = this.network()
-    predictions = _predictions(network)
-    count = len(leaves(inputs)[0])
+    check_inputs(inputs)
     batches = []
-    for number, start in enumerate(range(0, count, RAW_BATCH)):
-        batch = map_tree(lambda x: tf.constant(x[start : start + RAW_BATCH]), inputs)  # noqa: B023  # called here
-        batches.append(map_tree(np.asarray, predictions(batch, tf.constant(number))))
+    with left_as_it_is(this.experiment.model):
+        network = this.network()
+        predictions, size = _predictions(network), network.evaluation_size or RAW_BATCH
+        for number, start in enumerate(range(0, len(leaves(inputs)[0]), size)):
+            rows = map_tree(lambda x: x[start : start + size], inputs)  # noqa: B023  # called here
+            count = len(leaves(rows)[0])
+            if network.evaluation_size is not None:  # filled up with some of them over again
+                rows = map_tree(lambda x: np.resize(x, (size, *x.shape[1:])), rows)
+            given = predictions(map_tree(tf.constant, rows), tf.constant(number))
+            batches.append(map_tree(lambda x: np.asarray(x)[:count], given))  # noqa: B023
     return map_tree(lambda *parts: np.concatenate(parts), *batches)
 
 
 RAW_BATCH = 256
 """How many raw inputs are predicted at a time."""
+
+
+def check_inputs(inputs: Tree[NDArray[Any]]) -> None:
+    """Whether prepared inputs are finite, and as many of each.
+
+    Raises:
+        Refused: naming the input.
+    """
+    for name, array in named_leaves(inputs):
+        if array.dtype.kind == "f":
+            check_finite(f"inputs.{name}" if name else "inputs", "a value", array)
+    counts = {len(array) for array in leaves(inputs)}
+    if len(counts) > 1:
+        listed = " and ".join(f"{len(array)} of {name}" for name, array in named_leaves(inputs))
+        raise refuse("inputs", ABSENT, f"must be as many of each, and are {listed}")
+    if counts == {0}:
+        raise refuse("inputs", ABSENT, "has no examples")
 
 
 def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predicted:
@@ -79,7 +99,9 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     feed = make_feed(experiment.data, split, ExampleOrder(1, len(data.train), 1))
     # The very function that evaluates while training, so that the same data gives the same number.
     evaluation, predictions = Evaluation(network, feed), _predictions(network)
-    metrics = evaluation.result()
+    step = experiment.loss
+    measures = not isinstance(step, GivenStep) or step.is_here or step.evaluated is not None
+    metrics = evaluation.result() if measures else {}
     batches = []
     for number, (batch, real) in enumerate(evaluation.tests()):
         given = predictions(batch.inputs, tf.constant(number))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -17,20 +18,23 @@ from ..config.experiment import Experiment
 from ..config.hydra import compose
 from ..config.plan import Plan
 from ..data import Preparation
-from ..data.column import Prepared
-from ..data.input_preparation import InputPreparation
-from ..data.trees import named_leaves
 from ..models import Model
 from ..models.exports import Weights
+from ..models.in_memory import GivenModel
 from ..runs.checkpoint_files import Saved
 from ..runs.checkpoints import Checkpoints
 from ..runs.folder import Folder
 from ..scheduled.fields import driven
+from ..training.given_objects import with_kept_objects
 
 if TYPE_CHECKING:
     import keras
 
     from ..engine.network import Network
+
+
+class MismatchError(ValueError):
+    """A checkpoint is another network's than the one that is declared."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Restored:
 
         Raises:
             Refused: when this machine lacks the device, or model and data don't fit.
-            ValueError: when the checkpoint is another network's.
+            MismatchError: when the checkpoint is another network's.
         """
         import keras
         import tensorflow as tf
@@ -96,7 +100,10 @@ class Restored:
         keras.utils.clear_session(free_memory=False)  # names of variables count from 0 again
         with tf.device(self.experiment.device.choose()):
             network = Network.declared(self.experiment, list(self.experiment.driven()))
-            network.restore(self.saved.arrays)
+            try:
+                network.restore(self.saved.arrays)
+            except ValueError as error:
+                raise MismatchError(error) from None
             if self.weights == "final":
                 network.average = None
             network.settle()
@@ -120,56 +127,12 @@ class Restored:
 
     def model_of_raw(self) -> keras.Model:
         """The same with what prepares its inputs as its first layers."""
-        import keras
-
         from ..engine.forward import Forward
+        from ..models.raw_inputs import prepared_in_model
 
-        model, facts = self.model(), self.experiment.data.facts()
-        leaves: dict[str, Any] = dict(named_leaves(self.preparation.inputs))
-        steps = {name: self._layers(name, one) for name, one in leaves.items()}
-        if not any(one.changes for one in steps.values()):
-            return model
-        forward = Forward(model, facts, self.experiment.loss)
-        inputs, prepared = {}, {}
-        for name, one in steps.items():
-            inputs[name] = keras.Input(one.shape, name=name or "inputs", dtype=one.dtype)
-            prepared[name] = _prepared(inputs[name], one, f"{name}_" if name else "")
-        single = not isinstance(facts.inputs, Mapping)
-        taken, given = (tree[""] if single else tree for tree in (inputs, prepared))
-        outputs = model(forward.arranged(given))
-        return keras.Model(taken, outputs, name=f"prepared_{model.name}")
-
-    @staticmethod
-    def _layers(name: str, one: Prepared) -> InputPreparation:
-        """The preparation of an input, which layers can do.
-
-        Raises:
-            Refused: when they can't.
-        """
-        if isinstance(one, InputPreparation) and one.fill is None:
-            return one
-        what = one.kind if one.kind != "number" else "numbers, some missing,"
-        rule = f"can't have the {what} of {name or 'its inputs'} prepared in the model"
-        hint = "export.inputs=prepared; Preparation.read(…).apply(raw) prepares them"
-        raise refuse("export.inputs", "raw", rule, hint)
-
-
-def _prepared(x: Any, preparation: InputPreparation, of: str) -> Any:
-    """A symbolic input after the layers that prepare it."""
-    import keras
-
-    if not preparation.changes:
-        return x
-    shift, scale = preparation.shift, preparation.scale
-    features = max(len(shift), len(scale))
-    factors = np.broadcast_to([1 / x for x in scale], features).tolist()
-    offsets = np.broadcast_to([-x for x in shift], features).tolist()
-    if features == 1:
-        (factors,), (offsets,) = factors, offsets
-    # One after the other: what is taken off may be far greater than what is left.
-    moved = keras.layers.Rescaling(1.0, offsets, name=f"{of}preparation_shift")
-    scaled = keras.layers.Rescaling(factors, name=f"{of}preparation_scale")
-    return scaled(moved(x))
+        model = self.model()
+        forward = Forward(model, self.experiment.data.facts(), self.experiment.loss)
+        return prepared_in_model(model, self.preparation, forward.arranged)
 
 
 def _settled(experiment: Experiment, saved: Saved) -> Model:
@@ -189,10 +152,23 @@ def _settled(experiment: Experiment, saved: Saved) -> Model:
     return Model.declared(tree)
 
 
+@contextmanager
+def left_as_it_is(model: Model) -> Iterator[None]:
+    """Leaves a model that a program gave, with the weights that it has."""
+    live = model._model if isinstance(model, GivenModel) else None
+    before = [variable.numpy() for variable in live.variables] if live else []
+    try:
+        yield
+    finally:
+        for variable, value in zip(live.variables if live else [], before, strict=True):
+            variable.assign(value)
+
+
 def declared(run: Path, overrides: Sequence[str], free: Sequence[str]) -> Experiment:
     """The experiment of a run's folder, with `overrides` of the groups that are `free`.
 
-    They may say `allow_code` as well, since the folder's own is no permission.
+    They may say `allow_code` as well, since the folder's own is no permission. In the place of
+    objects that a program gave the run is what its folder keeps of them.
 
     Raises:
         Refused: when there is no run, or an override would make it another one.
@@ -206,4 +182,5 @@ def declared(run: Path, overrides: Sequence[str], free: Sequence[str]) -> Experi
             rule = f"is not what this run was; free is {' and '.join(free)}"
             raise refuse(key, value, rule, "train with it, in a folder of its own")
     # Trackers, whose addresses may hold secrets that are not here, have nothing to do with it.
-    return Experiment.declared(compose([f"rerun={run}", "log={every: 10}", *overrides]))
+    experiment = Experiment.declared(compose([f"rerun={run}", "log={every: 10}", *overrides]))
+    return with_kept_objects(experiment, Folder(run))

@@ -113,6 +113,12 @@ class Preparation:
         return {**raw, NUMBERS: np.stack(columns, axis=1)} if columns else raw
 
     @property
+    def is_of_columns(self) -> bool:
+        """Whether an example is a row of a table, and no window of rows."""
+        single = None if isinstance(self.inputs, Mapping) else self.inputs
+        return self.columns is not None and (single is None or len(single.shape) == 1)
+
+    @property
     def raw_columns(self) -> tuple[str, ...]:
         """The columns of a table that inputs are made of."""
         own = [n for n in self.inputs if n != NUMBERS] if isinstance(self.inputs, Mapping) else []

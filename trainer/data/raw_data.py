@@ -130,6 +130,14 @@ class RawData(Data):
     def load(self) -> Split:
         return self.prepared()
 
+    def raw_tests(self, count: int) -> Tree[NDArray[Any]]:
+        """The inputs of the first test examples as the data has them."""
+        raw, *_, row_indices = self.contents
+        if row_indices is None:
+            assert raw.test is not None
+            return map_tree(lambda x: np.asarray(x[:count]), raw.test.inputs)
+        return map_tree(lambda x: np.asarray(x[row_indices[1][:count]]), raw.train.inputs)
+
     def prepared(self, preparation: Preparation | None = None) -> Split:
         """The examples, prepared by a `preparation` that another run has learnt, or by their own.
 

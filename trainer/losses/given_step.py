@@ -7,16 +7,23 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from types import CodeType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import PrivateAttr
 
 from schedules.declaration import ABSENT, refuse
 
+from ..data import Facts
 from ..data.sources.in_memory import object_missing
 from .auto import Auto
-from .loss import Loss
+from .loss import Loss, StepNames
 from .step_loss import StepLoss
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..scheduled.dials import Dials
+    from ..scheduled.draws import Draws
 
 
 class GivenStep(StepLoss):
@@ -65,14 +72,26 @@ class GivenStep(StepLoss):
     def function_and_settings(self) -> tuple[Callable[..., Any], dict[str, Any]]:
         return self._function, {}
 
+    @property
+    def is_here(self) -> bool:
+        """Whether a program has given the function to this process."""
+        return self._function is not None
+
     def check(self) -> None:
         """Checks whether the function is here.
 
         Raises:
             Refused: when a config file declares it, and no program has given it to this process.
         """
-        if self._function is None:
-            raise object_missing("loss", self.kind)
+        if not self.is_here:
+            raise object_missing("loss", "loss.kind")
+
+    def check_step(
+        self, model: keras.Model, facts: Facts, dials: Dials, draws: Draws, batch_size: int
+    ) -> StepNames:
+        if not self.is_here:
+            return StepNames()  # a network of which predictions alone are asked
+        return super().check_step(model, facts, dials, draws, batch_size)
 
     @property
     def function_field(self) -> tuple[str, str]:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from schedules.declaration import ABSENT, Kind, refuse
 from schedules.declaration.packages import is_missing
 
-from ..scheduled.keras_internals import structure
+from ..data.column import Prepared
+from ..data.facts import Feature
+from ..data.trees import Tree, named_leaves
+from .raw_inputs import check_raw
+from .signature import Predict, Signature
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 Weights = Literal["final", "best", "ema"]
 """The weights after the last update, at the best evaluation, or their running mean."""
-Predict = Callable[[Any], Any]
-"""A function from inputs to the model's outputs: tensors `[n, ...]`, in a dict or a list where the
-model has several."""
 
 
 class Export(Kind, family=True):
@@ -41,6 +41,8 @@ class Export(Kind, family=True):
     """The inputs of the file: those of the data as read, or after `preparation.json`."""
     suffix: ClassVar[str]
     """The end of the file's name."""
+    takes_text: ClassVar[bool] = True
+    """Whether an input may be text."""
     packages: ClassVar[tuple[str, ...]] = ()
     """The packages that it needs; the extra of the kind's name installs them."""
 
@@ -60,12 +62,26 @@ class Export(Kind, family=True):
             hint = f"pip install 'scheduled-training[{self.kind}]'"
             raise refuse("", ABSENT, rule, hint)
 
+    def check_inputs(self, inputs: Tree[Feature], learnt: Mapping[str, Prepared]) -> None:
+        """Checks whether the file can take such inputs, or the columns that they are `learnt` of.
+
+        Raises:
+            Refused: naming the first one that it can't.
+        """
+        for name, one in named_leaves(inputs):
+            if one.dtype == "string" and not self.takes_text:
+                what = f"the input {name}" if name else "the input"
+                rule = f"takes numbers alone, and {what} is text"
+                raise refuse("kind", self.kind, rule, "export=saved_model or export=keras")
+        if self.inputs == "raw":
+            check_raw(learnt, takes_text=self.takes_text)
+
     @abstractmethod
-    def save(self, model: keras.Model, path: Path) -> None:
+    def save(self, model: keras.Model, path: Path, signature: Signature) -> None:
         """Writes the model to `path`, which does not exist yet."""
 
     @abstractmethod
-    def load(self, path: Path) -> Predict:
+    def load(self, path: Path, signature: Signature) -> Predict:
         """Loads the file as a user without this package would, and returns the model's function."""
 
 
@@ -75,87 +91,74 @@ class Keras(Export):
     kind: Literal["keras"] = "keras"
     suffix: ClassVar[str] = ".keras"
 
-    def save(self, model: keras.Model, path: Path) -> None:
+    def save(self, model: keras.Model, path: Path, signature: Signature) -> None:
         model.save(path)
 
-    def load(self, path: Path) -> Predict:
+    def load(self, path: Path, signature: Signature) -> Predict:
         import keras
 
         model = keras.models.load_model(path, compile=False)  # in Keras' safe mode, as by default
-        return lambda inputs: model(inputs, training=False)
+        return lambda inputs: signature.called(model, inputs)
 
 
 class SavedModel(Export):
     """A folder for TensorFlow Serving, `tf.saved_model.load` and TensorFlow Lite's converter.
 
-    Its function `serve` takes any number of inputs.
+    Its function `serve` takes any number of inputs. Its signature `serving_default` has the names
+    of inputs and outputs, which are `inputs` and `outputs` where there is one.
     """
 
     kind: Literal["saved_model"] = "saved_model"
     suffix: ClassVar[str] = ".saved_model"
 
-    def save(self, model: keras.Model, path: Path) -> None:
-        import tensorflow as tf
-        from keras.export import ExportArchive
+    def save(self, model: keras.Model, path: Path, signature: Signature) -> None:
+        from .saved_model import save
 
-        inputs = structure(model, "inputs")
-        if inputs is None:
-            model.export(path, format="tf_saved_model", verbose=False)
-            return
+        save(model, path, signature)
 
-        def serve(inputs: Any) -> Any:
-            # Keras' own export lets layers such as RandomFlip do as in training.
-            return model(inputs, training=False)
-
-        archive = ExportArchive()
-        archive.track(model)
-        archive.add_endpoint("serve", serve, [tf.nest.map_structure(_spec, inputs)])
-        archive.write_out(path, verbose=False)
-
-    def load(self, path: Path) -> Predict:
+    def load(self, path: Path, signature: Signature) -> Predict:
         import tensorflow as tf
 
-        model = tf.saved_model.load(str(path))  # the function keeps it, and so its variables
-        return lambda inputs: model.serve(inputs)
+        model = tf.saved_model.load(str(path))
+        serve = model.signatures["serving_default"]
+        specs = serve.structured_input_signature[1]
 
+        def predict(inputs: Mapping[str, Any]) -> Any:
+            _ = model  # which holds the variables
+            return serve(**{name: inputs[name] for name in specs})
 
-def _spec(tensor: Any) -> tf.TensorSpec:
-    """The signature of an input, of any number of examples."""
-    import tensorflow as tf
-
-    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=tensor.name)
+        return predict
 
 
 class Onnx(Export):
     """One `.onnx` file, by tf2onnx, for ONNX Runtime and whatever else reads that format.
 
-    Its input is called `inputs` and its output `outputs`; several have their own names.
+    Its input is called `inputs` and its output `outputs`; several have their own names. The axis of
+    examples is called `batch`.
     """
 
     kind: Literal["onnx"] = "onnx"
     suffix: ClassVar[str] = ".onnx"
     packages: ClassVar[tuple[str, ...]] = ("tf2onnx", "onnx", "onnxruntime")
+    takes_text: ClassVar[bool] = False
 
-    def save(self, model: keras.Model, path: Path) -> None:
+    def save(self, model: keras.Model, path: Path, signature: Signature) -> None:
         from .onnx_graph import convert
 
-        convert(model, path)
+        convert(model, path, signature)
 
-    def load(self, path: Path) -> Predict:
+    def load(self, path: Path, signature: Signature) -> Predict:
         import numpy as np
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        taken = [one.name for one in session.get_inputs()]
+        given = [one.name for one in session.get_outputs()]
 
-        def predict(inputs: Any) -> Any:
-            import tensorflow as tf
-
-            by_name = inputs if isinstance(inputs, Mapping) else {}
-            arrays = [np.asarray(x) for x in tf.nest.flatten(inputs)]
-            fed = {n: np.asarray(by_name[n]) for n in taken} if by_name else zip(taken, arrays)  # noqa: B905
-            given = [one.name for one in session.get_outputs()]
-            outputs = session.run(given, dict(fed))
+        def predict(inputs: Mapping[str, Any]) -> Any:
+            fed = {name: np.asarray(x) for name, x in inputs.items()}
+            # A network need not look at all of its inputs, and the graph then has not all of them.
+            taken = {one.name for one in session.get_inputs()}
+            outputs = session.run(given, {n: x for n, x in fed.items() if n in taken})
             return dict(zip(given, outputs, strict=True))
 
         return predict

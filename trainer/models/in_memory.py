@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import PrivateAttr
 
-from schedules.declaration import ABSENT, refuse
+from schedules.declaration import ABSENT, refuse, within
+from schedules.declaration.functions import CODE_ERRORS
 
 from ..data import Facts
-from ..data.sources.in_memory import object_missing
+from ..data.sources.in_memory import MISSING, object_missing
 from ..scheduled.keras_internals import all_layers
+from .keras_archive import CODE, add_paths, architecture, foreign_classes, loaded, set_paths
 from .model import Model
 from .variable_paths import canonical, rename
 
@@ -40,6 +49,10 @@ class GivenModel(Model):
     digest: str | None = None
     """A fingerprint of the architecture, with the shapes of all weights, without their values."""
     _model: Any = PrivateAttr(default=None)
+    _file: Path | None = PrivateAttr(default=None)
+    """Where a run's folder keeps the model, where it is not here."""
+    _classes: tuple[tuple[str, str], ...] = PrivateAttr(default=())
+    """The user's own classes in that file, and their modules."""
 
     @classmethod
     def from_model(cls, model: keras.Model, frozen: Sequence[str] = ()) -> Self:
@@ -78,15 +91,82 @@ class GivenModel(Model):
         declared._model = function
         return declared
 
+    @property
+    def is_here(self) -> bool:
+        """Whether a program has given the model to this process."""
+        return self._model is not None
+
+    def keep(self, path: Path) -> None:
+        """Writes the model to a `.keras` file, which a process without the program can read.
+
+        There is none where Keras can't write the model, as one of a class without a `get_config`.
+        """
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with TemporaryDirectory() as place, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what another process may not be able to read
+                file = Path(place) / path.name
+                self._model.save(file)
+                add_paths(file, self._model)
+                shutil.copyfile(file, draft)
+            draft.rename(path)
+        except OSError:
+            raise
+        except Exception:  # whatever a class of the user's raises
+            path.unlink(missing_ok=True)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def with_kept_model(self, path: Path) -> Self:
+        """A copy that builds the model from what `keep` wrote.
+
+        Raises:
+            Refused: when there is nothing, or no process but the program's can have the model.
+        """
+        hint = "in the program: outcome.export('saved_model'), or outcome.predict(raw)"
+        if not path.is_file():
+            rule = f"{MISSING}, since Keras could write none"
+            raise refuse("model.kind", self.kind, rule, hint)
+        classes = tuple(dict.fromkeys(foreign_classes(architecture(path, "model.kind"))))
+        for name, module in classes:
+            if name in CODE or not re.fullmatch(r"\w+(\.\w+)*", module) or module == "__main__":
+                what = f"{name} of {module}" if module else "a Lambda layer"
+                rule = f"was an object of a program, and has {what}, which no file brings along"
+                raise refuse("model.kind", self.kind, rule, hint)
+        copy = self.model_copy()
+        copy._file, copy._classes = path, classes
+        return copy
+
+    def code(self) -> Iterator[tuple[str, str]]:
+        """The classes of the user's that the kept model has: they are imported to build it."""
+        for name, module in self._classes:
+            yield "kind", f"{module}:{name}"
+
     def build(self, facts: Facts, dials: Dials) -> keras.Model:
         import tensorflow as tf
 
         self.check(facts)
+        if self._file is not None and not self.is_here:
+            return self._read(self._file)
         model = self._model
         devices = [tf.zeros([]).device, *(variable.value.device for variable in model.variables)]
         current, *of_variables = [device.rpartition(":")[2] for device in devices]
         # A replica on another device has variables of its own.
         return self._clone() if of_variables and of_variables[0] != current else model
+
+    def _read(self, file: Path) -> keras.Model:
+        """The model of a file; the modules of its classes, which register them, are imported."""
+        with within("model"):
+            for name, module in self._classes:
+                try:
+                    import_module(module)
+                except CODE_ERRORS as error:  # whatever the user's module raises
+                    hint = "is its folder on PYTHONPATH?" if isinstance(error, ImportError) else ""
+                    rule = f"can't be imported: {type(error).__name__}: {error}"
+                    raise refuse("kind", f"{module}:{name}", rule, hint) from None
+            model = loaded(file, "kind")
+            set_paths(file, "kind", model)
+            return model
 
     def _clone(self) -> keras.Model:
         """A clone of the network, whose own variables have the same names."""
@@ -106,8 +186,8 @@ class GivenModel(Model):
 
     def check(self, facts: Facts) -> None:
         """Refuses the declaration of a model that no program has given to this process."""
-        if self._model is None:
-            raise object_missing("model", self.kind)
+        if not self.is_here and self._file is None:
+            raise object_missing("model", "model.kind")
 
 
 def _architecture(model: keras.Model) -> str:

@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..scheduled.keras_internals import structure
+from .signature import BATCH, Signature
 
 OPSET = 17
 """The version of ONNX's operators: the first with layer normalization, in runtimes since 2022."""
 
 
-def convert(model: keras.Model, path: Path) -> None:
+def convert(model: keras.Model, path: Path, signature: Signature) -> None:
     """Writes `model`, for any number of inputs at a time, to a file.
 
     Raises:
@@ -25,29 +25,25 @@ def convert(model: keras.Model, path: Path) -> None:
     import onnx  # onnx and tf2onnx come with the extra `onnx`
     import tf2onnx
 
-    symbolic = structure(model, "inputs")
-    flat = tf.nest.flatten(symbolic)
-    names = ["inputs"] if len(flat) == 1 else [tensor.name for tensor in flat]
-    signature = [
-        tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=name)
-        for tensor, name in zip(flat, names, strict=True)
-    ]
+    names, specs = list(signature.inputs), list(signature.inputs.values())
 
-    def run(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = model(tf.nest.pack_sequence_as(symbolic, inputs), training=False)
-        flat = tf.nest.flatten(outputs)
-        keys = sorted(outputs) if isinstance(outputs, Mapping) else model.output_names
-        return dict(zip(["outputs"] if len(flat) == 1 else keys, flat, strict=True))
+    def run(*inputs: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        return signature.called(model, dict(zip(names, inputs, strict=True)))
 
     run = tf.autograph.experimental.do_not_convert(run)
-    function = tf.function(run, input_signature=signature)
+    function = tf.function(run, input_signature=specs)
     graph, _ = tf2onnx.convert.from_function(
         function,
-        input_signature=signature,
+        input_signature=specs,
         opset=OPSET,
         custom_op_handlers={"Erfc": (_erfc, [])},
     )
     _embed_constants(graph, function.get_concrete_function())
+    for one in (*graph.graph.input, *graph.graph.output):
+        first = one.type.tensor_type.shape.dim[:1]
+        for axis in first:
+            if not axis.dim_value:
+                axis.dim_param = BATCH
     try:
         onnx.checker.check_model(graph)
     except (

@@ -9,7 +9,13 @@ from typing import Any
 
 ENDED = ("done", "stopped")
 """How a run ends whose last checkpoint is worth keeping elsewhere."""
-SETTINGS = ("config.yaml", "preparation.json", "result.json")
+SETTINGS = (
+    "config.yaml",
+    "preparation.json",
+    "given_data.json",
+    "given_model.keras",
+    "result.json",
+)
 
 
 def model_files(folder: Path, result: Mapping[str, Any] | None) -> dict[str, Path]:

@@ -21,6 +21,7 @@ from ..runs.folder import Folder
 from ..runs.mailbox import Mailbox
 from ..runs.trial import Trial
 from ..trackers.delivery import Trackers
+from .given_objects import keep_objects
 from .metrics_log import MetricsLog
 from .profiling import Profiler
 from .resume import Past, go_on
@@ -131,6 +132,7 @@ def assembled(
     record(folder, plan)
     write(folder.compile_choice, json.dumps(asdict(choice), indent=1) + "\n")
     setup.data.preparation.write(folder.preparation)
+    keep_objects(experiment, setup.data, folder, begins=setup.past.saved is None)
     mailbox = Mailbox(folder.path)
     mailbox.open()
     session = Session(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 from pydantic import Field
 
-from schedules.declaration import ABSENT, Problem, Refused, refuse
+from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 
 from ..files import File, packed, packer_of, reading, unreadable
 from ..inputs import Inputs, Packed
@@ -69,32 +70,12 @@ class Npz(ByName):
         return RawExamples(train, self._part(path, file, "test_" if self.test_inputs else ""))
 
     def _part(self, path: str, file: Path, prefix: str = "") -> RawPart:
-        with reading(path, file):
-            if (packer := packer_of(file)) not in ("", "zip"):
-                raise packed(path, file, packer)
-            try:
-                with zipfile.ZipFile(file) as archive:
-                    return self.part(partial(self._array, archive, file), prefix)
-            except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-                raise unreadable(path, file, error) from None
+        with opened_archive(path, file) as archive:
+            return self.part(partial(self._array, archive, file), prefix)
 
     def _array(self, archive: zipfile.ZipFile, file: Path, field: str, name: str) -> Inputs:
-        names = [entry.removesuffix(".npy") for entry in archive.namelist()]
-        self.check_name(field, name, names, str(file))
-        entry = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
-        try:
-            with archive.open(entry) as member:
-                shape, dtype, _ = _header(member, field, name)
-            size = prod(shape) * dtype.itemsize
-            if size > entry.file_size:
-                raise ValueError(_too_short(size, shape, dtype))
-            if entry.compress_type == zipfile.ZIP_STORED:
-                return _memory_map(file, field, name, _data_offset(archive, entry))
-        except Refused:
-            raise
-        except (ValueError, zipfile.BadZipFile) as error:
-            raise unreadable(field, file / name, error) from None
-        return Packed(file, entry.filename, shape, dtype)
+        self.check_name(field, name, array_names(archive), str(file))
+        return archived_array(archive, field, name, file)
 
 
 class Npy(ByName):
@@ -139,15 +120,71 @@ class Npy(ByName):
         return RawExamples(train, self.part(self._array, "test_") if self.has_test_part() else None)
 
     def _array(self, field: str, file: Path) -> Inputs:
-        with reading(field, file):
-            if packer := packer_of(file):
-                raise packed(field, file, packer)
-            try:
-                return _memory_map(file, field, str(file))
-            except Refused:
-                raise
-            except ValueError as error:
-                raise unreadable(field, file, error) from None
+        return array_of_file(field, file)
+
+
+def array_of_file(field: str, file: Path) -> Inputs:
+    """The array of an `.npy` file that the override `field` names, left on disk.
+
+    Raises:
+        Refused: when there is no such file, or no such array in it.
+    """
+    with reading(field, file):
+        if packer := packer_of(file):
+            raise packed(field, file, packer)
+        try:
+            return _memory_map(file, field, str(file))
+        except Refused:
+            raise
+        except ValueError as error:
+            raise unreadable(field, file, error) from None
+
+
+@contextmanager
+def opened_archive(field: str, file: Path) -> Iterator[zipfile.ZipFile]:
+    """An `.npz` file that the override `field` names.
+
+    Raises:
+        Refused: when there is no such file.
+    """
+    with reading(field, file):
+        if (packer := packer_of(file)) not in ("", "zip"):
+            raise packed(field, file, packer)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                yield archive
+        except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+            raise unreadable(field, file, error) from None
+
+
+def array_names(archive: zipfile.ZipFile) -> list[str]:
+    """The names of the arrays of an `.npz` file."""
+    return [entry.removesuffix(".npy") for entry in archive.namelist()]
+
+
+def archived_array(archive: zipfile.ZipFile, field: str, name: str, file: Path) -> Inputs:
+    """An array of an `.npz` file by its name, which the override `field` says.
+
+    Raises:
+        Refused: when there is none.
+    """
+    names = array_names(archive)
+    if name not in names:
+        raise refuse(field, name, f"is no array of {file}", did_you_mean(name, names))
+    entry = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
+    try:
+        with archive.open(entry) as member:
+            shape, dtype, _ = _header(member, field, name)
+        size = prod(shape) * dtype.itemsize
+        if size > entry.file_size:
+            raise ValueError(_too_short(size, shape, dtype))
+        if entry.compress_type == zipfile.ZIP_STORED:
+            return _memory_map(file, field, name, _data_offset(archive, entry))
+    except Refused:
+        raise
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise unreadable(field, file / name, error) from None
+    return Packed(file, entry.filename, shape, dtype)
 
 
 def _header(member: Any, field: str, name: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:

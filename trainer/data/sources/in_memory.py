@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,17 +17,26 @@ from pydantic import PrivateAttr
 
 from schedules.declaration import ABSENT, Refused, refuse
 
+from ..examples import Split
+from ..facts import Facts
+from ..given_facts import GivenFacts
 from ..raw_data import RawData, RawExamples
-from ..trees import named_leaves
+from ..trees import Tree, named_leaves
 from .conversion import Converter
 
 HINT = "data=(inputs, labels), or data=((inputs, labels), (test_inputs, test_labels))"
 
 
-def object_missing(family: str, kind: str) -> Refused:
-    """The refusal of a run whose `data` or `model` was an object of a program and is not there."""
-    rule = "was an object of a program, and no file has it"
-    return refuse(f"{family}.kind", kind, rule, f"train(experiment, {family}=…) gives it again")
+MISSING = "was an object of a program, and no file has it"
+
+
+def object_missing(family: str, path: str) -> Refused:
+    """The refusal of a run whose `data` or `model` was an object of a program and is not there.
+
+    `path` is that of the declaration's kind.
+    """
+    hint = f"train(experiment, {family}=…) gives it again"
+    return refuse(path, "given", MISSING, hint)
 
 
 class GivenData(RawData):
@@ -42,6 +52,38 @@ class GivenData(RawData):
     digest: str | None = None
     """A fingerprint of the arrays as the program passed them."""
     _raw: RawExamples | None = PrivateAttr(default=None)
+    _kept: GivenFacts | None = PrivateAttr(default=None)
+    """What a run's folder has of the arrays, where they are not there."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether a program has given the arrays to this process."""
+        return self._raw is not None
+
+    def keep_facts(self, path: Path, data: Split) -> None:
+        """Writes down what is known of the arrays, for predictions of others like them."""
+        GivenFacts.of(self.facts(), data).write(path)
+
+    def with_kept_facts(self, path: Path) -> Self:
+        """A copy that knows of its arrays what `keep_facts` wrote.
+
+        Raises:
+            Refused: when it can't be read.
+        """
+        copy = self.model_copy()
+        copy._kept = GivenFacts.read(path)
+        return copy
+
+    @property
+    def kept(self) -> GivenFacts | None:
+        """What is known of arrays that are not there."""
+        return None if self.is_here else self._kept
+
+    def facts(self) -> Facts:
+        return self.kept.facts if self.kept else super().facts()
+
+    def known_labels(self) -> Tree[NDArray[Any]] | None:
+        return None if self.kept else super().known_labels()
 
     def of(self, data: Any) -> Self:
         """A copy with the same settings, for these arrays.
@@ -89,7 +131,7 @@ class GivenData(RawData):
 
     def read(self) -> RawExamples:
         if self._raw is None:
-            raise object_missing("data", self.kind)
+            raise object_missing("data", "kind")
         return self._raw
 
 
