@@ -94,6 +94,37 @@ def test_a_step_is_told_that_it_evaluates_and_measures_what_it_likes(tmp_path):
     assert set(outcome.metrics) == {"eval_loss", "eval_size", "eval_training", "eval_accuracy"}
 
 
+def test_numbers_beside_the_loss_may_be_of_each_example_as_the_loss_may(tmp_path):
+    def step(model, batch):
+        losses = MEAN(model, batch)
+        return losses, {"each": losses, "all": tf.reduce_mean(losses)}
+
+    # 359 test examples are no multiple of 64, so that some are there twice in the last batch.
+    outcome = train(Experiment.composed(*SMALL), tmp_path, loss=step, quiet=True)
+    np.testing.assert_array_equal(outcome.history["each"], outcome.history["loss"])
+    np.testing.assert_array_equal(outcome.history["all"], outcome.history["loss"])
+    assert outcome.metrics["eval_each"] == outcome.metrics["eval_loss"]
+
+
+@pytest.mark.parametrize(
+    ("part", "hint"),
+    [
+        ({"matrix": tf.zeros((64, 2))}, "one number for the batch, or one for each example"),
+        ({"step": 1.0}, "numbers by names, other than"),
+        ({"a-b": 1.0}, "numbers by names, other than"),
+    ],
+    ids=["matrix", "taken", "no name"],
+)
+def test_what_can_be_no_number_beside_the_loss_is_refused(tmp_path, part, hint):
+    with pytest.raises(Refused, match=hint):
+        train(
+            Experiment.composed(*SMALL),
+            tmp_path,
+            loss=lambda model, batch: (MEAN(model, batch), part),
+            quiet=True,
+        )
+
+
 def test_what_is_waited_for_must_be_measured_by_the_step(tmp_path):
     experiment = Experiment.composed(
         *SMALL, "evaluate.stop={metric: eval_kl, patience: 1, mode: min}"
@@ -355,3 +386,17 @@ def test_a_step_needs_no_labels_and_what_compares_with_them_is_refused(tmp_path,
         outcome("compared", "loss=mean_squared_error")
     with pytest.raises(Refused, match=r"metrics\.r2"):
         outcome("measured", "metrics.r2={}")
+
+
+@pytest.mark.parametrize("field", ["values={kl: 0.5}", "evaluated={kind: cross_entropy}"])
+@pytest.mark.parametrize("declared", ["loss=auto", "loss=cross_entropy"])
+def test_what_a_step_alone_has_is_refused_with_the_override_that_gives_it(
+    tmp_path, field, declared
+):
+    with pytest.raises(Refused) as caught:
+        Experiment.composed(*SMALL, declared, f"loss.{field}")
+    name, _, value = field.partition("=")
+    assert f"hint: loss={{kind: given, {name}: {{…}}}} for the step" in str(caught.value)
+    given = f"loss={{kind: given, {name}: {value}}}"
+    outcome = train(Experiment.composed(*SMALL, given), tmp_path, loss=MEAN, quiet=True)
+    assert outcome.status == "done"

@@ -97,6 +97,11 @@ class Loss(Kind, family=True):
         "poissonnllloss": "poisson",
     }
 
+    key_hints: ClassVar[Mapping[str, str]] = {
+        "values": "loss={kind: given, values: {…}} for the step that a program gives; or loss=step",
+        "evaluated": "loss={kind: given, evaluated: {…}} for the step that a program gives; "
+        "or loss=step",
+    }
     tasks: ClassVar[Tasks] = ("classes", "numbers")
     """The sorts of labels that it is for."""
     measures_unknown: ClassVar[bool] = False

@@ -124,7 +124,8 @@ class StepLoss(Loss):
 
         returned = self.call_function(forward.model, batch.arrays(), dials, training=True)
         losses, parts, by_group = _loss_and_parts(returned)
-        return Measured(tf.reduce_mean(losses), parts, by_group)
+        means = {name: tf.reduce_mean(values) for name, values in parts.items()}
+        return Measured(tf.reduce_mean(losses), means, by_group)
 
     def check_step(
         self, model: keras.Model, facts: Facts, dials: Dials, draws: Draws, batch_size: int
@@ -173,12 +174,11 @@ class StepLoss(Loss):
             raise refuse(f"loss.{field}", name, rule, hint)
         own = {f"loss_{name}" for name in by_group}
         for part, value in parts.items():
-            if (
-                (not part.isidentifier() and part not in own)
-                or part in TAKEN
-                or value.shape.rank != 0
-            ):
-                rule = f"returned {part!r} of shape {value.shape} beside the loss"
+            rule = f"returned {part!r} of shape {value.shape} beside the loss"
+            if value.shape.rank not in (0, 1):
+                hint = "return one number for the batch, or one for each example"
+                raise refuse(f"loss.{field}", name, rule, hint)
+            if (not part.isidentifier() and part not in own) or part in TAKEN:
                 hint = f"numbers by names, other than {', '.join(TAKEN)}"
                 raise refuse(f"loss.{field}", name, rule, hint)
         if not gradients:
@@ -204,11 +204,14 @@ class StepLoss(Loss):
             return self.evaluated.judged(forward, outputs, batch, real)
         returned = self.call_function(forward.model, batch.arrays(), None, training=False)
         losses, parts, _ = _loss_and_parts(returned)
-        # A number for the whole batch is that of each of its examples, as far as one can tell.
-        sums = {name: value * real for name, value in parts.items()}
-        own = losses[:real] if losses.shape.rank else losses
         count = tf.constant(real, tf.float32)
-        return {"sum": tf.reduce_mean(own) * count, "count": count, **sums}
+
+        def total(values: tf.Tensor) -> tf.Tensor:
+            # A number for the whole batch is that of each of its examples, as far as one can tell.
+            return tf.reduce_mean(values[:real] if values.shape.rank else values) * count
+
+        sums = {name: total(values) for name, values in parts.items()}
+        return {"sum": total(losses), "count": count, **sums}
 
     def from_sums(self, sums: Mapping[str, float]) -> dict[str, float]:
         if self.evaluated is not None:
