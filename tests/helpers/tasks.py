@@ -7,8 +7,9 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
@@ -31,14 +32,6 @@ COMMAND = "python -m trainer "
 FOLDER = "hydra.run.dir="
 SAME = {"compile": "graph"}
 """What whole runs and those in parts are both told, since `auto` may choose otherwise each time."""
-
-
-class Asked(NamedTuple):
-    """What a section asks for with its last training."""
-
-    experiment: Experiment
-    given: Mapping[str, Any]
-    """The objects that it hands over: a model, data, a loss."""
 
 
 class _ReachedError(Exception):
@@ -75,9 +68,9 @@ class Section:
 
         return self._followed(folder, complete)
 
-    def asked(self, folder: Path) -> Asked:
+    def twin(self, folder: Path) -> Twin:
         """What the section's last training would begin with."""
-        return self._followed(folder, lambda experiment, at, given: Asked(experiment, given))
+        return self._followed(folder, lambda experiment, at, given: Twin.of(experiment, given))
 
     def _followed(
         self, folder: Path, last: Callable[[Experiment, Path, Mapping[str, Any]], T]
@@ -132,50 +125,84 @@ class Twin:
     experiment: Experiment
     model: keras.Model
     data: Split
+    step: Callable[..., Any]
+    """The section's own training step; of one that has none, something that can't be called."""
 
     @classmethod
-    def of(cls, asked: Asked) -> Twin:
-        experiment = Given.of(*map(asked.given.get, ("model", "data", "loss"))).completed(
-            asked.experiment
-        )
+    def of(cls, asked: Experiment, given: Mapping[str, Any]) -> Twin:
+        """`given` are the objects that the section hands over: a model, data, a loss."""
+        experiment = Given.of(*map(given.get, ("model", "data", "loss"))).completed(asked)
         data = experiment.data.load()
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(experiment.run.seed)
         names = list(experiment.curves())
         network = Network.declared(experiment, names, data.train.labels, begins=True)
-        return cls(experiment, network.model, data)
+        return cls(experiment, network.model, data, given.get("loss", NotImplemented))
 
-    @property
-    def rate(self) -> KerasSchedule:
-        """The run's learning rate, for an optimizer of Keras."""
-        return KerasSchedule(self.experiment.curves()["learning_rate"])
+    def rate(self, factor: float = 1.0) -> KerasSchedule:
+        """The run's learning rate, times a factor, for an optimizer of Keras."""
+        whole: Any = self.experiment.schedule.model_dump(mode="json")
+        scaled = {"kind": "scale", "factor": factor, "schedule": whole}
+        return KerasSchedule(scaled if factor != 1 else whole, self.experiment.clock())
 
-    def batches(self) -> Any:
-        """Inputs, labels and weights in the order in which the run learns from them."""
+    def batches(self, updates: slice = slice(None)) -> Any:
+        """Inputs, labels and weights in the order in which the run's updates learn from them."""
         data, experiment = self.data.train, self.experiment
         order = ExampleOrder(experiment.run.seed, len(data), experiment.data.batch_size)
-        rows = order.indices(0, experiment.total_steps()).ravel()
+        rows = order.indices(0, experiment.total_steps())[updates].ravel()
         parts = (data.inputs, data.labels, data.weights)
         return [None if x is None else map_tree(lambda x: np.asarray(x)[rows], x) for x in parts]
 
-    def fit(self, optimizer: keras.Optimizer, loss: Any = None, **compiled: Any) -> float:
-        """The mean loss over all updates that `fit` makes with the same batches."""
-        x, y, weights = self.batches()
-        self.model.compile(optimizer=optimizer, loss=loss, jit_compile=False, **compiled)
+    def fit_losses(
+        self, model: keras.Model | None = None, updates: slice = slice(None), **compiled: Any
+    ) -> list[float]:
+        """The losses of the updates that `fit` makes with the same batches, one after another.
+
+        The model is compiled with `compiled`, of which `class_weight` is for `fit`.
+        """
+        model = model or self.model
         size = self.experiment.data.batch_size
-        done = self.model.fit(
-            x, y, sample_weight=weights, batch_size=size, shuffle=False, verbose=0
+        told = _Losses(self.timed)
+        weights_of_classes = compiled.pop("class_weight", None)
+        x, y, weights = self.batches(updates)
+        model.compile(**compiled, jit_compile=False)
+        model.fit(
+            *(x, y, size),
+            sample_weight=weights,
+            class_weight=weights_of_classes,
+            shuffle=False,
+            verbose=0,
+            callbacks=[told],
         )
-        return float(done.history["loss"][0])
+        return told.losses
+
+    timed: list[float] = field(default_factory=list)
+    """When the updates of `fit` ended, by the clock of `time.perf_counter`."""
+
+
+class _Losses(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes the loss of each update, from the running means that Keras tells, and its time."""
+
+    def __init__(self, timed: list[float]) -> None:
+        super().__init__()
+        self.losses: list[float] = []
+        self._timed = timed
+        self._total = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        total = (batch + 1) * float(logs["loss"])
+        self.losses.append(total - self._total)
+        self._total = total
+        self._timed.append(perf_counter())
 
 
 class ByKeras(NamedTuple):
     """How Keras trains a section's twin."""
 
-    mean_loss: Callable[[Twin], float]
-    """Trains it by as many updates, and gives the mean of their losses."""
+    losses: Callable[[Twin], list[float]]
+    """Trains it by as many updates, and gives their losses."""
     noise: float
-    """The share by which that may differ from the run's own mean."""
+    """The share by which their mean may differ from that of the run's own."""
 
 
 def _lines(script: str) -> list[str]:
