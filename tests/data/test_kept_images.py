@@ -383,7 +383,7 @@ def test_what_was_used_longest_ago_makes_room_and_nobody_elses_file_does(
     filling = open_rows(tmp_path / f"images-{'d' * 32}.npy", WHOLE.shape, WHOLE.dtype)
     rows, _ = kept(tmp_path, "b" * 32)
     rows[:]  # now it is the newest
-    monkeypatch.setattr(Place, "allowance", lambda place: 3 * 4096)
+    monkeypatch.setattr(Place, "allowance", lambda place: 3 * 500)
     rows, _ = kept(tmp_path, "e" * 32)
     np.testing.assert_array_equal(rows[:], WHOLE)
     names = sorted(path.name for path in tmp_path.iterdir())

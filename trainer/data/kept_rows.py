@@ -23,6 +23,18 @@ MADE_AT_ONCE = 512
 _NAME = re.compile(r"images-[0-9a-f]{32}\.(npy|draft)")
 
 
+class _Kept(NamedTuple):
+    """A file of kept rows."""
+
+    used: float
+    """When it was last used."""
+    path: Path
+    size: int
+    """The bytes that it takes once it is whole."""
+    taken: int
+    """The bytes of the disk that it takes now."""
+
+
 class Place(NamedTuple):
     """A folder in which rows are kept, and how much of its disk they may take."""
 
@@ -37,32 +49,32 @@ class Place(NamedTuple):
     def allowance(self) -> int:
         """The bytes that all kept rows may take together."""
         free = disk_usage(self.folder).free
-        return int(self.share * (free + sum(taken for _, _, taken in self._kept())))
+        return int(self.share * (free + sum(kept.taken for kept in self._kept())))
 
     def make_room(self, file: Path, size: int) -> bool:
         """Removes the rows that were used longest ago, where new ones have no room beside them.
 
         Returns whether they have it now.
         """
-        others = [kept for kept in sorted(self._kept()) if kept[1].stem != file.stem]
-        allowance, total = self.allowance(), sum(taken for _, _, taken in others)
-        for _, path, taken in others:
+        others = [kept for kept in sorted(self._kept()) if kept.path.stem != file.stem]
+        allowance, total = self.allowance(), sum(kept.size for kept in others)
+        for kept in others:
             if total + size <= allowance:
                 break
-            if path.suffix != ".draft" or not _is_filled(path):
+            if kept.path.suffix != ".draft" or not _is_filled(kept.path):
                 with suppress(OSError):
-                    path.unlink()
-                    total -= taken
+                    kept.path.unlink()
+                    total -= kept.size
         return total + size <= allowance
 
-    def _kept(self) -> list[tuple[float, Path, int]]:
-        """When each file was last used, which it is, and the bytes that it takes."""
+    def _kept(self) -> list[_Kept]:
         kept = []
         for entry in os.scandir(self.folder):
             if _NAME.fullmatch(entry.name):
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
-                    kept.append((status.st_mtime, Path(entry.path), 512 * status.st_blocks))
+                    taken = 512 * status.st_blocks
+                    kept.append(_Kept(status.st_mtime, Path(entry.path), status.st_size, taken))
         return kept
 
 
@@ -102,6 +114,8 @@ class KeptRows:
             return self.inputs[row_index]
         if file.there[row_index].all():
             return file.rows[key if isinstance(key, slice) else row_index]
+        if len(row_index) <= MADE_AT_ONCE:
+            return self._rows(file, row_index)
         rows = np.empty((len(row_index), *self.shape[1:]), self.dtype)
         for start in range(0, len(row_index), MADE_AT_ONCE):
             stop = start + MADE_AT_ONCE
@@ -110,6 +124,10 @@ class KeptRows:
 
     def _rows(self, file: RowFile, row_index: NDArray[np.int64]) -> NDArray[Any]:
         there = file.there[row_index]
+        if not there.any() and len(set(row_index.tolist())) == len(row_index):
+            made = self.inputs[row_index]
+            file.put(row_index, made)
+            return made
         rows = np.empty((len(row_index), *self.shape[1:]), self.dtype)
         rows[there] = file.rows[row_index[there]]
         missing, places = np.unique(row_index[~there], return_inverse=True)

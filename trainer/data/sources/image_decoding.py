@@ -65,11 +65,13 @@ def decoded(contents: Sequence[bytes], decoding: Decoding) -> NDArray[np.uint8]:
         chosen = contents if len(places) == len(contents) else [contents[i] for i in places]
         program = _program(decoding.shape[2], decoding.resize is not None, *way)
         try:
-            made = program(tf.constant(chosen, tf.string), size).numpy()
-        except tf.errors.OpError:
-            raise _first_fault(contents, decoding) from None
-        if made.shape[1:] != decoding.shape:
-            raise _first_fault(contents, decoding)
+            made: NDArray[np.uint8] = program(tf.constant(chosen, tf.string), size).numpy()
+        except tf.errors.OpError as error:
+            raise _first_fault(contents, decoding) or error from None
+        if made.shape[1:] != decoding.shape and (fault := _first_fault(contents, decoding)):
+            raise fault
+        if len(places) == len(contents):
+            return made
         images[places] = made
     return images
 
@@ -157,8 +159,8 @@ def _resized_rows(rows: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
     )[0, :, 0, :]  # fmt: skip
 
 
-def _first_fault(contents: Sequence[bytes], decoding: Decoding) -> Exception:
-    """What is wrong with the first image that can't become what it is to be."""
+def _first_fault(contents: Sequence[bytes], decoding: Decoding) -> Exception | None:
+    """What is wrong with the first image that can't become what it is to be; None if with none."""
     import tensorflow as tf
 
     height, width, channels = decoding.shape
@@ -174,7 +176,7 @@ def _first_fault(contents: Sequence[bytes], decoding: Decoding) -> Exception:
         size = tuple(pixels.shape[:2])
         if decoding.resize is None and size != (height, width):
             return UndecodableError(place, other_size(size, (height, width), "the others are"))
-    raise AssertionError("each can be decoded by itself")
+    return None
 
 
 def other_size(size: tuple[Any, ...], expected: tuple[int, ...], others: str) -> Problem:
