@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from trainer.runs.folder import Folder
+from trainer.runs.mailbox import Letter, Mailbox
 from trainer.service.api.application import application
 from trainer.service.permissions import Permissions
 from trainer.service.running_service import RunningService
@@ -129,3 +131,34 @@ def served(
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+Answer = Callable[[Letter], dict[str, Any]]
+
+
+def obeyed(letter: Letter) -> dict[str, Any]:
+    return {"step": 7, "told": [f"did {order}" for order in letter.orders]}
+
+
+@contextmanager
+def training(path: Path, answer: Answer = obeyed) -> Iterator[list[Letter]]:
+    """A process, so to say, that trains in a folder and answers letters; gives what it was sent."""
+    taken: list[Letter] = []
+    ended = threading.Event()
+
+    def obey() -> None:
+        while not ended.wait(0.01):
+            for letter in mailbox.take():
+                taken.append(letter)
+                mailbox.answer(letter, answer(letter))
+
+    with Folder(path).locked():
+        mailbox = Mailbox(path)
+        mailbox.open()
+        thread = threading.Thread(target=obey)
+        thread.start()
+        try:
+            yield taken
+        finally:
+            ended.set()
+            thread.join()

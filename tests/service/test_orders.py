@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,9 @@ import httpx
 import pytest
 
 from tests.helpers import runs
-from tests.helpers.served import Served, make_run, rows, served
+from tests.helpers.served import Served, make_run, rows, served, training
 from trainer.runs.folder import Folder
-from trainer.runs.mailbox import Letter, Mailbox
-
-Answer = Callable[[Letter], dict[str, Any]]
+from trainer.runs.mailbox import Mailbox
 
 
 @pytest.fixture
@@ -33,34 +29,6 @@ def post(service: Served, *orders: str, wait: float = 20, **headers: str) -> htt
     run = service.ids()["a"]
     body = {"orders": list(orders), "wait": wait}
     return service.client.post(f"/runs/{run}/orders", json=body, headers=headers)
-
-
-def obeyed(letter: Letter) -> dict[str, Any]:
-    return {"step": 7, "told": [f"did {order}" for order in letter.orders]}
-
-
-@contextmanager
-def training(path: Path, answer: Answer = obeyed) -> Iterator[list[Letter]]:
-    """A process, so to say, that trains in a folder and answers letters; gives what it was sent."""
-    taken: list[Letter] = []
-    ended = threading.Event()
-
-    def obey() -> None:
-        while not ended.wait(0.01):
-            for letter in mailbox.take():
-                taken.append(letter)
-                mailbox.answer(letter, answer(letter))
-
-    with Folder(path).locked():
-        mailbox = Mailbox(path)
-        mailbox.open()
-        thread = threading.Thread(target=obey)
-        thread.start()
-        try:
-            yield taken
-        finally:
-            ended.set()
-            thread.join()
 
 
 def test_an_order_changes_a_run_that_trains_and_is_on_its_record(tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.helpers.browser import admitted, chromium, needs_browser, visit
-from tests.helpers.served import Served, make_run, rows, served
+from tests.helpers.served import Served, make_run, obeyed, rows, served, training
 from trainer.runs.folder import Folder
+from trainer.runs.mailbox import Letter
 
 pytestmark = needs_browser
 
@@ -233,6 +235,41 @@ def watch(page: Page, path: Path) -> None:
         expect(chart).to_contain_text("8 of 8 rows")
         assert readout(page, "loss")["loss"] == "7"
     expect(page.locator(".facts .state")).to_have_text("unfinished")
+
+
+def test_a_run_is_steered_and_tells_when_each_order_took_effect(
+    browser: Browser, tmp_path: Path
+) -> None:
+    applied = {"learning_rate": lambda step: 0.5}
+    path = make_run(tmp_path / "runs/live", rows(10, **applied), None, CONFIG % 5)
+    with (
+        served(path.parent, tmp_path / "state") as service,
+        training(path, only_known) as taken,
+        admitted(browser, service) as page,
+    ):
+        visit(page, service, f"run/{service.ids()['live']}")
+        steer = page.get_by_role("region", name="Steer")
+        steer.get_by_label("Hold at", exact=True).fill("0.25")
+        steer.get_by_role("button", name="Hold", exact=True).click()
+        orders = steer.get_by_role("status", name="Orders")
+        expect(orders).to_contain_text("learning_rate=0.25 before step 7: did learning_rate=0.25")
+        steer.get_by_label("Hold at, by powers of ten").fill("-1")
+        expect(steer.get_by_label("Hold at", exact=True)).to_have_value("0.05")
+        steer.get_by_role("button", name="Give back").click()
+        expect(orders).to_contain_text("did release=learning_rate")
+        steer.get_by_role("button", name="Evaluate").click()
+        expect(orders).to_contain_text("evaluate the disk is full")
+        steer.get_by_role("button", name="Stop …").click()
+        assert [list(letter.orders) for letter in taken][-1] == ["evaluate"]
+        steer.get_by_role("button", name="Save and stop now").click()
+        expect(orders).to_contain_text("did stop")
+    assert [list(letter.orders) for letter in taken] == [
+        ["learning_rate=0.25"], ["release=learning_rate"], ["evaluate"], ["stop"]
+    ]  # fmt: skip
+
+
+def only_known(letter: Letter) -> dict[str, Any]:
+    return {"refused": "the disk is full"} if "evaluate" in letter.orders else obeyed(letter)
 
 
 def test_runs_are_reached_by_the_keyboard_alone(page: Page) -> None:

@@ -10,8 +10,11 @@ import { Checkpoints, Events, Files } from "./run_files.js";
 import { Log } from "./run_log.js";
 import { planned } from "./run_plan.js";
 import { Progress, State, timeLeft } from "./run_state.js";
+import { Steering } from "./run_steering.js";
 import { extended, POINTS } from "./series.js";
 import { listen } from "./stream.js";
+
+const EVENTS_MS = 10_000;
 
 /** The rows of a run in a window of steps, grown by what the stream tells. */
 function useRun(id, range, connected) {
@@ -89,7 +92,18 @@ function useRun(id, range, connected) {
       close();
     };
   }, [id]);
-  return { run, rows, problem };
+  const isRunning = run?.status === "running";
+  useEffect(() => {
+    const timer = isRunning ? setInterval(loadRun, EVENTS_MS) : 0; // others may give orders too
+    return () => clearInterval(timer);
+  }, [id, isRunning]);
+  return { run, rows, problem, reload: loadRun };
+}
+
+/** The scheduled values as they were applied last, by name. */
+function applied(rows, plan) {
+  const names = plan.curves.map(({ name }) => name).filter((name) => rows?.series[name]);
+  return Object.fromEntries(names.map((name) => [name, rows.series[name].last.at(-1)]));
 }
 
 /** The curves that the run's config plans, for the steps that are shown. */
@@ -119,7 +133,7 @@ export function RunPage({ id, parameters, connected }) {
     logarithmic: (parameters.get("log") || "").split(",").filter(Boolean),
     other: parameters.get("other") || "",
   });
-  const { run, rows, problem } = useRun(id, range, connected);
+  const { run, rows, problem, reload } = useRun(id, range, connected);
   const plan = usePlan(run, range);
   const change = (changes) => setView((before) => ({ ...before, ...changes }));
   useEffect(() => {
@@ -155,6 +169,8 @@ export function RunPage({ id, parameters, connected }) {
         ${run.damage.map((text) => html`<p class="reason">${text}</p>`)}
         ${problem ? html`<p class="problem" role="alert">${problem}</p>` : null}
       </header>
+      ${run.status === "running" ? html`
+        <${Steering} id=${id} values=${applied(rows, plan)} obeyed=${reload} />` : null}
       <${RunCharts} ...${{ run, rows, plan, range, setRange, view, change }} />
       <div class="panels">
         <${Log} id=${id} isRunning=${run.status === "running"} />
