@@ -57,7 +57,8 @@ def decoded(contents: Sequence[bytes], decoding: Decoding) -> NDArray[np.uint8]:
     import tensorflow as tf
 
     images = np.empty((len(contents), *decoding.shape), np.uint8)
-    size = tf.constant(decoding.shape[:2], tf.int32)
+    with tf.device("CPU"):
+        size = tf.constant(decoding.shape[:2], tf.int32)
     places_by_way: dict[tuple[int, int], list[int]] = {}
     for place, content in enumerate(contents):
         places_by_way.setdefault(_way(content, decoding), []).append(place)
@@ -65,7 +66,8 @@ def decoded(contents: Sequence[bytes], decoding: Decoding) -> NDArray[np.uint8]:
         chosen = contents if len(places) == len(contents) else [contents[i] for i in places]
         program = _program(decoding.shape[2], decoding.resize is not None, *way)
         try:
-            made: NDArray[np.uint8] = program(tf.constant(chosen, tf.string), size).numpy()
+            with tf.device("CPU"):
+                made: NDArray[np.uint8] = program(tf.constant(chosen, tf.string), size).numpy()
         except tf.errors.OpError as error:
             raise _first_fault(contents, decoding) or error from None
         if made.shape[1:] != decoding.shape and (fault := _first_fault(contents, decoding)):
