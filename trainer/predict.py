@@ -96,6 +96,9 @@ def _predict(options: argparse.Namespace) -> int:
     here = before.model_copy(update={"device": experiment.device})
     this = Restored.of(here, Folder(run), weights)
     data = experiment.data
+    if isinstance(data, RawData):
+        data = data.of_lengths(this.preparation)
+        experiment = experiment.model_copy(update={"data": data})
     columns = this.preparation.raw_columns
     if options.inputs is not None:
         if typed := [override for override in overrides if override.startswith("data")]:

@@ -411,7 +411,7 @@ def test_a_dataset_of_a_length_is_as_good_as_arrays(tmp_path):
         ((1, 2, 3), "is int in the place of an array"),
         ((np.zeros((4, 2)), None, None, None), "is 4 things"),
         ((np.zeros((4, 2)), np.zeros(3, int)), "has 4 inputs and 3 labels"),
-        (([[1.0], [2.0, 3.0]], [0, 1]), "is what is no array"),
+        (([[1.0], [2.0, 3.0]], [0, 1]), "has rows of 1 to 2 steps"),
         ((np.zeros((4, 2)), np.zeros(4, int)), "one class only"),
         ((np.full((40, 2), np.nan), np.arange(40) % 2), "not finite"),
     ],

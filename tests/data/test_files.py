@@ -421,7 +421,7 @@ def test_functions_return_arrays_datasets_or_pairs_of_them(here: Path) -> None:
         ("nothing", "returned NoneType", "return (inputs, labels)"),
         ("four", "returned 4 things", "return (inputs, labels)"),
         ("a generator", "a generator, which can be gone through only once", "the function that"),
-        ("ragged", "returned what is no array", "one shape"),
+        ("ragged", "has rows of 1 to 2 steps", "data.ragged={length: longest}"),
         ("objects", "which is no array of numbers", ""),
         ("one number", "returned float in the place of an array", ""),
         ("lengths", "has 12 inputs and 5 labels", "give each input one label"),

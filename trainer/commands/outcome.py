@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from schedules.declaration import within
 
+from ..data.ragged import rows_or_array
 from ..data.trees import Tree, map_tree
 from ..models.exports import Export
 from ..runs.folder import Folder
@@ -73,7 +74,7 @@ class Outcome:
             Refused: when there is no checkpoint, or the inputs are others than those learnt from.
         """
         restored = Restored.of(self._experiment(), Folder(self.folder), None)
-        return predict_raw(restored, map_tree(np.asarray, raw))
+        return predict_raw(restored, map_tree(rows_or_array, raw))
 
     def export(self, kind: str, **settings: Any) -> Path:
         """Writes the model to a file for others to use, as `export=KIND` does, and gives its path.

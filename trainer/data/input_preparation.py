@@ -28,6 +28,39 @@ PIECE_BYTES = 2**25
 
 
 @dataclass(frozen=True)
+class Filling:
+    """What fills up rows that are too short, and where."""
+
+    value: float
+    side: Literal["post", "pre"]
+
+
+def filled_up(
+    values: NDArray[Any],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    length: int,
+    value: float,
+    side: Literal["post", "pre"],
+) -> NDArray[Any]:
+    """The rows `values[start:end]` as an array `[n, length, ...]`: filled up by `value`, or cut.
+
+    >>> filled_up(np.array([1, 2, 3]), np.array([0, 1]), np.array([1, 3]), 2, 0, "pre").tolist()
+    [[0, 1], [2, 3]]
+    """
+    rows = np.full((len(starts), length, *values.shape[1:]), value, values.dtype)
+    places = np.arange(length)
+    if side == "post":
+        source = starts[:, None] + places
+        there = source < ends[:, None]
+    else:
+        source = ends[:, None] - length + places
+        there = source >= starts[:, None]
+    rows[there] = values[source[there]]
+    return rows
+
+
+@dataclass(frozen=True)
 class InputPreparation:
     """`(x - shift) / scale` of an array's entries in a given shape, as float32.
 
@@ -49,6 +82,11 @@ class InputPreparation:
     """The type that the network gets; the formula is for float32 alone."""
     fill: tuple[float | None, ...] | None = None
     """What takes the place of NaN, for each entry of the last axis; None where none may be."""
+    filling: Filling | None = None
+    """What fills up rows along the first axis that are too short; None where all have its length.
+
+    Where `fill` is there as well, it fills up before the formula does the rest.
+    """
     kind: Literal["number"] = "number"
 
     @property
@@ -63,9 +101,13 @@ class InputPreparation:
     def apply(self, raw: NDArray[Any], path: str = "inputs") -> NDArray[Any]:
         """The input of the network for `raw`, an array `[n, ...]`; `path` names it in refusals.
 
+        Where short rows are filled up, `raw` may also be `RaggedRows`.
+
         Raises:
             Refused: when `raw` has no numbers (or no text), or an input not as many as the shape.
         """
+        if self.filling is not None:
+            raw = self._of_one_length(raw, self.filling, path)
         shape = raw.shape[1:]
         if shape != self.shape and np.prod(shape) != np.prod(self.shape):
             rule = f"are of shape {list(shape)}, and must be {list(self.shape)}"
@@ -84,6 +126,24 @@ class InputPreparation:
         values -= np.asarray(self.shift, wide)
         values /= np.asarray(self.scale, wide)
         return values.astype(np.float32, copy=False)
+
+    def _of_one_length(self, raw: Any, filling: Filling, path: str) -> NDArray[Any]:
+        """The rows filled up or cut to the length of an input."""
+        length = self.shape[0]
+        value = filling.value if self.fill is None else np.nan
+        if hasattr(raw, "splits"):
+            starts, ends, values = raw.splits[:-1], raw.splits[1:], raw.values
+        elif raw.ndim < 2:
+            raise refuse(path, ABSENT, "must have a row of steps for each example")
+        else:
+            if raw.shape[1] == length:
+                return np.asarray(raw)
+            starts = np.arange(len(raw)) * raw.shape[1]
+            ends, values = starts + raw.shape[1], raw.reshape(-1, *raw.shape[2:])
+        if self.fill is not None:
+            values = values.astype(np.result_type(values.dtype, np.float32))
+        rows: NDArray[Any] = filled_up(values, starts, ends, length, value, filling.side)
+        return rows
 
     def undo(self, prepared: NDArray[Any]) -> NDArray[Any]:
         """Raw inputs from prepared ones, as far as float32 could hold them.

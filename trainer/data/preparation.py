@@ -176,6 +176,8 @@ def _fields(one: Prepared) -> dict[str, Any]:
             del fields["dtype"]
         if one.fill is None:
             del fields["fill"]
+        if one.filling is None:
+            del fields["filling"]
     return fields
 
 

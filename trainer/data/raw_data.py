@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from math import prod
-from typing import Annotated, Any, ClassVar, NamedTuple, get_args
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,12 @@ from .examples import Split
 from .facts import Facts, Feature
 from .files import input_shape
 from .held_out import HeldOut, RowIndex
-from .input_preparation import Normalise, fit_input
+from .input_preparation import InputPreparation, Normalise, fit_input
 from .inputs import Inputs
 from .labels import Labels, Task, read_labels
+from .padding import Padder, fit_padded
 from .preparation import Names, Preparation
+from .ragged import Padded, Ragged
 from .raw_part import RawPart as RawPart  # read by whoever reads raw data
 from .raw_part import check_part
 from .read_part import ReadPart
@@ -89,6 +91,8 @@ class RawData(Data):
     """How inputs are brought to a size to train on; worked out on the training part alone."""
     held_out: HeldOut | None = None
     """What is held out to evaluate by; null for a fifth, or for none if there are tests."""
+    ragged: Ragged | None = None
+    """How rows of different lengths are brought to one; null where they all have one."""
     window: Window | None = None
     """How rows in the order of time are cut into examples; null where a row is an example."""
     epoch: Annotated[Whole, Field(ge=1)] | None = None
@@ -159,7 +163,8 @@ class RawData(Data):
                 lambda name, x, feature: (
                     learnt[name]
                     if name in learnt
-                    else fit_rows(self.normalise, x, feature.shape, feature.dtype)
+                    else fit_padded(self.normalise, x, feature.shape, feature.dtype)
+                    or fit_rows(self.normalise, x, feature.shape, feature.dtype)
                 ),
                 _names_of(parts[0].inputs),
                 parts[0].inputs,
@@ -205,6 +210,18 @@ class RawData(Data):
         part = self.read().parts[-1]
         return Cutter(self.window, self.override).latest(part)
 
+    def of_lengths(self, preparation: Preparation) -> Self:
+        """The same data whose rows of different lengths get those that a run's had."""
+        lengths = {
+            name: one.shape[0]
+            for name, one in named_leaves(preparation.inputs)
+            if isinstance(one, InputPreparation) and one.filling is not None
+        }
+        if self.ragged is None or not lengths:
+            return self
+        ragged = self.ragged.model_copy(update={"length": lengths.get("", lengths)})
+        return self.model_copy(update={"ragged": ragged})
+
     def has_test_part(self) -> bool:
         """Whether the data has test examples of its own."""
         return False
@@ -222,6 +239,9 @@ class RawData(Data):
         elif self.window is not None and self.held_out and self.held_out.seed:
             rule = "draws examples to hold out, and of windows the last rows are held out"
             yield Problem("held_out.seed", self.held_out.seed, rule, "leave it out")
+        if self.window is not None and self.ragged is not None:
+            rule = "is for rows of steps, and in a window each row is a step"
+            yield Problem("ragged", ABSENT, rule, "leave out one of the two")
 
     @cached_property
     def contents(self) -> Contents:
@@ -231,6 +251,11 @@ class RawData(Data):
             Refused: when the examples can't be read or learnt from.
         """
         raw = self.read()
+        if raw.stream is not None and self.ragged is not None:
+            rule = f"is for rows that are there as a whole, and {raw.stream.source.what} gives some"
+            raise refuse("ragged", ABSENT, rule, "fill them up in the pipeline")
+        train, *test = Padder(self.ragged, self.normalise, self.override).pad(raw.parts)
+        raw = raw._replace(train=train, test=test[0] if test else None)
         for name, part in zip(("train", "test"), raw.parts, strict=False):
             check_part(name, part, raw.train)
         if self.window is not None:
@@ -345,7 +370,7 @@ class RawData(Data):
         if kind in "OSU":
             return Feature(stored or (1,), "string")
         counts = kind in "iu" and inputs.dtype.itemsize > 1  # pixels are bytes
-        ids = counts and self.normalise in ("none", "pixels")
+        ids = counts and (self.normalise in ("none", "pixels") or isinstance(inputs, Padded))
         return Feature(stored or (1,), "int32" if ids else "float32")
 
 

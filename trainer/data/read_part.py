@@ -14,6 +14,7 @@ from .inputs import Inputs, Subset
 from .labels import Labels
 from .on_disk import Stored
 from .preparation import Preparation
+from .ragged import Padded
 from .raw_part import RawPart
 from .trees import Tree, leaves, map_tree
 from .windows import Windows
@@ -75,6 +76,8 @@ def _rows(array: Inputs, row_index: NDArray[np.int64]) -> Inputs:
 
 def _loaded(inputs: Inputs, *, streams: bool) -> Inputs:
     """The inputs in memory, or unread where they stream and can be read in parts."""
+    if isinstance(inputs, Padded):
+        return inputs  # whose rows are in memory, and are padded as they are read
     if isinstance(inputs, Windows):
         return inputs.loaded(streams=streams)
     if streams and not getattr(inputs, "reads_whole", False):

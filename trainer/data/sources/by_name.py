@@ -11,6 +11,7 @@ from pydantic import Field
 from schedules.declaration import ABSENT, Problem, did_you_mean, refuse
 
 from ..inputs import Inputs
+from ..ragged import RaggedRows
 from ..raw_data import RawData
 from ..raw_part import RawPart
 from ..trees import Tree, map_tree
@@ -78,7 +79,7 @@ class ByName(RawData):
 
         inputs, labels, weights = of("inputs"), of(self.label_field(prefix)), of("weights")
         assert inputs is not None
-        in_memory = None if labels is None else map_tree(lambda y: np.array(y[:]), labels)
+        in_memory = None if labels is None else map_tree(_in_memory, labels)
         assert not isinstance(weights, Mapping)
         return RawPart(inputs, in_memory, None if weights is None else np.array(weights[:]))
 
@@ -104,3 +105,8 @@ class ByName(RawData):
             for field in missing:
                 rule = "is required, since other arrays of the tests are given"
                 yield Problem(f"test_{field}", ABSENT, rule)
+
+
+def _in_memory(array: Inputs) -> Any:
+    rows: Any = array[:]
+    return rows if isinstance(rows, RaggedRows) else np.array(rows)

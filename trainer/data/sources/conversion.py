@@ -15,6 +15,7 @@ from schedules.declaration import Refused, refuse
 from schedules.declaration.functions import CODE_ERRORS, raised
 
 from ..on_disk import fits_in_memory
+from ..ragged import RaggedRows, rows_or_array
 from ..raw_data import RawExamples, RawPart
 from ..streams.source import Source
 from ..streams.sources import stream_source
@@ -114,7 +115,7 @@ class Converter:
             None if weights is None else self._array(weights),
         )
 
-    def _tree(self, values: Any, what: str) -> Tree[NDArray[Any]]:
+    def _tree(self, values: Any, what: str) -> Tree[Any]:
         """Arrays by name; those of a list of arrays are numbered."""
         if isinstance(values, Mapping):
             if not values:
@@ -126,12 +127,14 @@ class Converter:
             return {str(i): self._array(array) for i, array in enumerate(values)}
         return self._array(values)
 
-    def _array(self, values: Any) -> NDArray[Any]:
+    def _array(self, values: Any) -> Any:
         try:
-            array = np.asarray(values)
+            array = rows_or_array(values)
         except CODE_ERRORS as error:  # rows of several lengths, tensors of a device, …
             rule = f"{self.verb} what is no array: {str(error).partition('. ')[0]}"
             raise self._refuse(rule, "all inputs need one shape") from None
+        if isinstance(array, RaggedRows):
+            return array
         if array.dtype == object and not all(isinstance(item, str) for item in array.flat):
             what = type(values).__name__
             raise self._refuse(f"{self.verb} {what}, which is no array of numbers", self.hint)

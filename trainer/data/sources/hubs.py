@@ -22,6 +22,7 @@ from ..files import File
 from ..held_out import HeldOut
 from ..inputs import Key
 from ..preparation import Names
+from ..ragged import FILLS_UP, ONE_SHAPE, RaggedRows
 from ..raw_data import RawExamples, RawPart
 from ..trees import Tree, leaves, map_tree
 from .by_name import ByName, Named, Several
@@ -125,7 +126,15 @@ class HuggingFace(_Hub):
         self.check_features(dataset.column_names)
         if not len(dataset):
             raise refuse("train", ABSENT, "has no examples")
-        return self.part(lambda _, name: HuggingFaceColumn(name, dataset))
+        return self.part(lambda _, name: self._column(name, dataset))
+
+    def _column(self, name: str, dataset: Any) -> Any:
+        """A column, left on disk; or in memory where its rows may be of several lengths."""
+        if self.ragged is not None:
+            rows = RaggedRows.uneven(dataset.with_format("numpy", columns=[name])[:][name])
+            if rows is not None:
+                return rows
+        return HuggingFaceColumn(name, dataset)
 
 
 @contextmanager
@@ -174,7 +183,7 @@ class HuggingFaceColumn:
             if np.shape(cell) != self.shape[1:]:
                 shape, first = list(np.shape(cell)), list(self.shape[1:])
                 rule = f"has one of shape {shape}, and the first is {first}"
-                raise refuse("inputs", self.column, rule, "all inputs need one shape")
+                raise refuse("inputs", self.column, rule, ONE_SHAPE)
         return np.asarray(cells, self.dtype).reshape(-1, *self.shape[1:])
 
 
@@ -253,13 +262,15 @@ class Tfds(_Hub):
 
         rows = [*tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))]
 
-        def column(field: str, name: str) -> NDArray[Any]:
+        def column(field: str, name: str) -> Any:
             arrays = [np.asarray(row[name]) for row in rows]
+            if self.ragged is not None and (uneven := RaggedRows.uneven(arrays)) is not None:
+                return uneven
             for array in arrays:
                 if array.shape != arrays[0].shape:
                     shape, first = list(array.shape), list(arrays[0].shape)
                     rule = f"has one of shape {shape}, and the first is {first}"
-                    hint = "data=python with a function that resizes them"
+                    hint = f"{FILLS_UP}; data=python with a function that resizes images"
                     raise refuse(field, name, rule, hint)
             return np.stack(arrays)
 

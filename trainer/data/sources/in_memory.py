@@ -20,6 +20,7 @@ from schedules.declaration import ABSENT, Refused, refuse
 from ..examples import Split
 from ..facts import Facts
 from ..given_facts import GivenFacts
+from ..ragged import RaggedRows
 from ..raw_data import RawData, RawExamples
 from ..trees import Tree, named_leaves
 from .conversion import Converter
@@ -140,6 +141,11 @@ def _named_arrays(raw: RawExamples) -> Iterator[tuple[str, NDArray[Any]]]:
     for part in raw.parts:
         trees = (("input", part.inputs), ("label", part.labels), ("weights", part.weights))
         for what, tree in trees:
-            for name, array in named_leaves(tree) if tree is not None else ():
+            leaves: Iterator[tuple[str, Any]] = named_leaves(tree) if tree is not None else iter(())
+            for name, array in leaves:
                 called = f"{what} {name} " if name or what == "weights" else ""
-                yield called, np.asarray(array)
+                if isinstance(array, RaggedRows):
+                    yield f"{called}values ", array.values
+                    yield f"{called}splits ", array.splits
+                else:
+                    yield called, np.asarray(array)

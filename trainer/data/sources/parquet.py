@@ -14,6 +14,7 @@ from schedules.declaration import Problem, Refused, refuse
 
 from ..files import packed, packer_of, reading, unreadable
 from ..inputs import Key
+from ..ragged import RaggedRows
 from ..raw_data import RawPart
 from .columns import TextColumn, column_override
 from .number_rows import FLOAT64, NumberRows
@@ -55,12 +56,15 @@ class Parquet(Table):
                 schema = opened.schema_arrow
                 layout = self.layout(file, schema.names)
                 types = dict(zip(schema.names, schema.types, strict=True))
+                lists = tuple(n for n in layout.numbers if _is_list(types[n]))
+                plain = {n: one for n, one in layout.numbers.items() if n not in lists}
+                layout = layout._replace(numbers=plain, lists=lists)
                 dtypes = _dtypes(
                     {name: types[name] for name in layout.numbers},
                     file,
                     numbers_only=self.window is not None,
                 )
-                table = opened.read([*dict.fromkeys((*layout.texts, *layout.labels))])
+                table = opened.read([*dict.fromkeys((*layout.texts, *layout.labels, *lists))])
             except Refused:
                 raise
             except ValueError as error:  # ArrowInvalid is one
@@ -88,7 +92,8 @@ class Parquet(Table):
         numbers = ParquetColumns(
             file, [*layout.numbers], opened.metadata.num_rows, dtype, layout.may_lack
         )
-        return layout, self.part(layout, numbers, texts, labels)
+        rows = {name: _rows(name, table[name], file) for name in lists}
+        return layout, self.part(layout, numbers, texts, labels, rows)
 
     def first_numbers(self, columns: Sequence[str], rows: int) -> NDArray[Any]:
         from pyarrow import parquet
@@ -164,6 +169,35 @@ class ParquetColumns:
         if problems:
             raise Refused(problems)
         return rows.array()
+
+
+def _is_list(arrow_type: Any) -> bool:
+    """Whether each cell is a list of numbers."""
+    from pyarrow import types
+
+    is_list = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    if not any(is_one(arrow_type) for is_one in is_list):
+        return False
+    value = arrow_type.value_type
+    return bool(types.is_integer(value) or types.is_floating(value))
+
+
+def _rows(name: str, column: Any, file: Path) -> RaggedRows:
+    """A column of lists of numbers.
+
+    Raises:
+        Refused: when a list, or a number in one, is missing.
+    """
+    from pyarrow import compute
+
+    values = compute.list_flatten(column)
+    if nulls := column.null_count + values.null_count:
+        rule = f"has {nulls} missing values in {file}"
+        raise refuse(
+            "inputs", name, rule, f"{column_override(name, '{kind: ignore}')} leaves it out"
+        )
+    lengths = compute.list_value_length(column).to_numpy()
+    return RaggedRows(values.to_numpy(), np.cumsum([0, *lengths.tolist()]).astype(np.int64))
 
 
 def _dtypes(types: Mapping[str, Any], file: Path, *, numbers_only: bool) -> list[np.dtype[Any]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from schedules.declaration import Problem, Refused, refuse
 
 from ..inputs import Key
+from ..ragged import ONE_SHAPE
 from .encoded_images import EncodedImages
 from .image_decoding import Decoding
 from .tf_example import features, value_of
@@ -27,15 +28,6 @@ class Records:
 
     def __len__(self) -> int:
         return int(self._starts[-1])
-
-    def check(self) -> None:
-        """Checks every byte by the checksums of the records.
-
-        Raises:
-            Refused: naming the first record that is not as it was written.
-        """
-        for index in self._indices:
-            index.check()
 
     def value(self, number: int) -> bytes | NDArray[Any]:
         """The feature of a record."""
@@ -98,7 +90,7 @@ class RecordInputs:
             raise refuse("inputs", feature, f"is of another type {where} than in the first")
         if value.shape != self.shape[1:]:
             rule = f"has {len(value)} numbers {where}, and {self.shape[1]} in the first"
-            raise refuse("inputs", feature, rule, "all inputs need one shape")
+            raise refuse("inputs", feature, rule, ONE_SHAPE)
         return value
 
 

@@ -52,11 +52,13 @@ class Layout(NamedTuple):
     weights: str | None
     series: str | None = None
     """The column that says which series a row belongs to."""
+    lists: tuple[str, ...] = ()
+    """Those that have a row of numbers in each cell, which are an input each."""
 
     @property
     def inputs(self) -> list[str]:
         """All columns that make an input."""
-        return [*self.numbers, *self.learnt]
+        return [*self.numbers, *self.learnt, *self.lists]
 
     @property
     def texts(self) -> list[str]:
@@ -289,20 +291,26 @@ class Table(RawData):
         }
         if any(column is not None for column in layout.numbers.values()):
             columns = [(n, column or PLAIN_NUMBER) for n, column in layout.numbers.items()]
-            leaf = NUMBERS if layout.learnt else ""
+            leaf = NUMBERS if layout.learnt or layout.lists else ""
             learners[leaf] = partial(learn_numbers, columns, self.normalise)
         return RawExamples(train, test, tuple(layout.numbers), self.names, learners)
 
     def part(
-        self, layout: Layout, numbers: Inputs, texts: Mapping[str, TextColumn], labels: Any
+        self,
+        layout: Layout,
+        numbers: Inputs,
+        texts: Mapping[str, TextColumn],
+        labels: Any,
+        lists: Mapping[str, Any] | None = None,
     ) -> RawPart:
         """A part of the examples from its columns; `labels` are those of each label's column."""
         problems = [p for name, one in layout.learnt.items() for p in faults(one, texts[name])]
         if problems:
             raise Refused(problems)
         inputs: Tree[Inputs] = numbers
-        if layout.learnt:
+        if layout.learnt or lists:
             named = {name: texts[name].array(texts[name].texts, object) for name in layout.learnt}
+            named |= lists or {}
             inputs = {NUMBERS: numbers, **named} if layout.numbers else named
         weights = None if layout.weights is None else read_weights(texts[layout.weights])
         series = None if layout.series is None else read_series(texts[layout.series])

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import PrivateAttr
 
 from schedules.declaration import refuse
 
 from ..examples import Split
 from ..files import File, missing, reading
 from ..inputs import Inputs
-from ..kept_rows import source_of
+from ..ragged import RaggedRows
 from ..raw_data import RawExamples, RawPart
 from ..trees import leaves
 from .by_name import ByName, Named, Several
@@ -54,6 +55,8 @@ class TfRecord(ByName, RawImages):
     """The type of plain values in bytes, little-endian."""
 
     what: ClassVar[str] = "feature"
+    _indices: list[RecordIndex] = PrivateAttr(default_factory=list)
+    """Those of all files that were read."""
 
     def has_test_part(self) -> bool:
         return self.test is not None
@@ -63,10 +66,9 @@ class TfRecord(ByName, RawImages):
         return RawExamples(train, self._part("test", self.test) if self.test else None)
 
     def load(self) -> Split:
-        for part in self.contents.raw.parts:
-            inputs = source_of(leaves(part.inputs)[0])
-            assert isinstance(inputs, RecordInputs | RecordImages)
-            inputs.records.check()  # which all inputs are of
+        _ = self.contents
+        for index in self._indices:
+            index.check()
         return super().load()
 
     def _part(self, path: str, pattern: Path) -> RawPart:
@@ -81,6 +83,7 @@ class TfRecord(ByName, RawImages):
         if not sum(map(len, indices)):
             raise refuse(path, str(pattern), "has no records")
         indices = [index for index in indices if len(index)]
+        self._indices.extend(indices)
         for name, field in in_memory.items():
             arrays = [index.values[name] for index in indices]
             if len({array.dtype.kind + str(array.shape[1:]) for array in arrays}) > 1:
@@ -108,6 +111,10 @@ class TfRecord(ByName, RawImages):
         """The inputs, whose shape and type are those of the `value` of the first record."""
         name = records.feature
         if not isinstance(value, bytes):
+            if self.ragged is not None:
+                rows: Any = RaggedRows.uneven([records.value(i) for i in range(len(records))])
+                if rows is not None:
+                    return rows  # type: ignore[no-any-return]  # reads like inputs once padded
             return RecordInputs(records, value.shape, value.dtype)
         size = dimensions(value)
         if self.stored == "image" or (self.stored == "auto" and size):
