@@ -26,6 +26,7 @@ from trainer.data.kept_rows import KeptRows, Place
 from trainer.data.row_file import RowFile, draft_of, open_rows
 from trainer.data.sources import encoded_images, masks
 from trainer.data.sources.image_decoding import Decoding, decoded, resized
+from trainer.data.sources.image_listing import image_files
 from trainer.data.summary import summary
 from trainer.runs.identity import is_free
 
@@ -240,6 +241,25 @@ def test_the_second_start_opens_no_image(kind: str, here: Path) -> None:
     assert counts[1] == 0
     PIL.Image.new("L", (9, 9)).save("images/class_0/0.png")
     assert "is 8x8, and" in refused(Data.declared({"kind": kind, **given}).facts).rule
+
+
+def test_files_are_listed_as_os_walk_has_them_and_hidden_ones_not(tmp_path: Path) -> None:
+    for name in ("b.png", "a/2.JPG", "a/1.gif", "a/z/3.bmp", "Z.jpeg", ".h.png", "a/.git/4.png",
+                 "notes.txt", "c.png/5.png"):  # fmt: skip
+        file = tmp_path / "all" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(len(name)))
+    (tmp_path / "all" / "linked").symlink_to(tmp_path / "all" / "a")
+    (tmp_path / "all" / "nowhere.png").symlink_to(tmp_path / "nothing")
+    expected = []
+    for place, folders, files in os.walk(tmp_path / "all"):
+        folders[:] = sorted(set(folders) - {".git"})
+        expected += [str(Path(place, name)) for name in sorted(files)]
+    listed = list(image_files(tmp_path / "all"))
+    left_out = (".txt", ".h.png")
+    assert [file.path for file in listed] == [p for p in expected if not p.endswith(left_out)]
+    assert [file.size for file in listed] == [6, 5, 0, 7, 7, 9, 11]
+    assert [bool(file.changed) for file in listed] == [file.size > 0 for file in listed]
 
 
 def test_a_changed_image_is_decoded_anew(pictures: Path, decoded_count: Callable[[], int]) -> None:
