@@ -163,3 +163,15 @@ def test_tables_are_read_beside_pandas_in_whatever_size_is_asked():
     ours = [row for row in rows if row[1] == "ours"]
     assert [row[0] for row in ours] == ["| table.csv", "| table.csv.gz", "| table.parquet"]
     assert all(float(row[2]) >= 0 for row in ours)
+
+
+@pytest.mark.slow
+def test_a_task_of_the_docs_is_timed_beside_keras():
+    words = [sys.executable, FILE.parent / "tasks.py", "--rounds", "1", "--only", "larger"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    *_, row = done.stdout.splitlines()
+    name, ours, theirs, ratio, _ = (cell.strip() for cell in row.strip("| ").split("|"))
+    assert name == "Make images larger"
+    rates = [float(rate.replace(",", "")) for rate in (ours, theirs)]
+    assert float(ratio) == pytest.approx(rates[0] / rates[1], rel=0.05, abs=0.06)
