@@ -11,9 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import trainer
-from tests.helpers import picture_twins
+from tests.helpers import picture_twins, sequence_twins
 from tests.helpers.tasks import Section, sections
 from trainer.engine.forward import drawn_inputs
 from trainer.models.exports import Export
@@ -21,7 +22,7 @@ from trainer.models.exports import Export
 pytestmark = pytest.mark.slow
 
 SECTIONS = {section.title: section for section in sections()}
-TWINS = picture_twins.TWINS
+TWINS = picture_twins.TWINS | sequence_twins.TWINS
 EXPORTED = {
     "Classify images from scratch": "softmax",
     "Fine-tune in two phases": "softmax",
@@ -32,6 +33,11 @@ EXPORTED = {
     "Tell pairs that are alike": "linear",
     "Compute in half precision": "softmax",
     "Learn from unequal classes": "softmax",
+    "Turn sequences into sequences": "softmax",
+    "Let examples count for more, or less": "linear",
+    "Mark with several labels at a time": "sigmoid",
+    "Rank answers": "linear",
+    "Fine-tune by LoRA": "softmax",
 }
 """Sections whose network is of use to others as it is, and what predictions make of its outputs."""
 
@@ -82,6 +88,23 @@ def test_an_exported_task_says_what_the_run_says(title: str, whole: Any) -> None
     is_half = outcome.model.dtype_policy.compute_dtype != "float32"
     within = {"atol": 0.05} if is_half else {"rtol": 1e-4, "atol": 1e-5}
     np.testing.assert_allclose(exported, outcome.predict(raw), **within)
+
+
+READ = {
+    "Classify texts by a transformer": ("review", ["A great film!", "the plot is poor", "and", ""]),
+    "Classify texts by an LSTM": ("remark", ["it was not good", "It was GOOD.", "not bad", "plot"]),
+}
+
+
+@pytest.mark.parametrize("title", READ)
+def test_an_exported_reader_takes_texts(title: str, whole: Any) -> None:
+    outcome, (name, texts) = whole(title), READ[title]
+    SECTIONS[title].train(outcome.folder.parent, export=Export.declared({"kind": "keras"}))
+    model = keras.models.load_model(outcome.folder / "export" / "final.keras")
+    told = keras.ops.softmax(model({name: tf.constant([[text] for text in texts])}))
+    expected = outcome.predict({name: np.array(texts)})
+    np.testing.assert_allclose(told, expected, rtol=1e-4, atol=1e-5)
+    assert len({*expected.argmax(axis=1)}) == 2
 
 
 @pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS)
