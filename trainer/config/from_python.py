@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,28 +25,44 @@ ESSENTIAL = ("schedule", "optimizer", "model", "data", "device")
 Source = str | Mapping[str, Any]
 """An override as it is typed, or values by their names."""
 
+Compose = Callable[[Sequence[str], Sequence[str], str | PathLike[str] | None], dict[str, Any]]
+"""Composes options and overrides, with a folder of more options."""
+
+
+def composed_tree(
+    options: Sequence[str], overrides: Sequence[str], config_dir: str | PathLike[str] | None
+) -> dict[str, Any]:
+    """What Hydra composes of options and overrides, with interpolations as they are written.
+
+    Raises:
+        Refused, HydraException, OmegaConfBaseException: when it can't.
+    """
+    search_path = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    with our_groups():
+        normalized = list(normalize_overrides([*options, *overrides, *search_path]))
+        config = hydra_compose("config", overrides=normalized)
+    tree: Any = OmegaConf.to_container(rerun_config(config, overrides), resolve=False)
+    return dict(tree)
+
 
 def compose_values(
-    sources: Sequence[Source], config_dir: str | PathLike[str] | None = None
+    sources: Sequence[Source],
+    config_dir: str | PathLike[str] | None = None,
+    compose: Compose = composed_tree,
 ) -> tuple[dict[str, Any], dict[KeyPath, str]]:
     """The plain values of an experiment, and the placeholders of its secrets.
 
-    The last mapping that has a value counts, and an override counts before any mapping, as the
-    command line does before a file.
+    `compose` does what `composed_tree` does. The last mapping that has a value counts, and an
+    override counts before any mapping, as the command line does before a file.
 
     Raises:
         Refused: as the command line would.
     """
     overrides = [source for source in sources if isinstance(source, str)]
     options, values = _merge_mappings(source for source in sources if isinstance(source, Mapping))
-    search_path = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    arguments = [*options, *overrides]
     know_secrets_of(overrides)
-    with refusing_hydra_errors(arguments):
-        with our_groups():
-            normalized = list(normalize_overrides([*arguments, *search_path]))
-            config = hydra_compose("config", overrides=normalized)
-        composed: Any = OmegaConf.to_container(rerun_config(config, overrides), resolve=False)
+    with refusing_hydra_errors([*options, *overrides]):
+        composed = compose(options, overrides, config_dir)
         merged = _apply_values(composed, values, overrides) if values else composed
         plain = to_plain(DictConfig(merged))
         return plain, secret_placeholders(merged, plain)

@@ -24,9 +24,10 @@ from ...data.summary import summary
 from ..json_values import jsonable
 from ..permissions import Permissions
 from ..problems import finding_member, problem_member
+from .kept_compositions import KeptCompositions
 
 DEFAULT_POINTS = 900
-MAX_POINTS = 10_000
+_COMPOSITIONS = KeptCompositions()
 
 
 def preview(asked: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def preview(asked: Mapping[str, Any], permissions: Permissions) -> dict[str, Any
         written = _mapping(asked.get("values"))
         permissions.check_written(written)
         sources: list[str | Mapping[str, Any]] = [written, *overrides, *permissions.granted()]
-        values, _ = compose_values(list(filter(None, sources)), permissions.config_dir)
+        kept = _COMPOSITIONS.compose
+        values, _ = compose_values(list(filter(None, sources)), permissions.config_dir, kept)
         permissions.check_values(values)
         answer["config"] = jsonable(values)
         answer["yaml"] = _yaml(answer["config"])
