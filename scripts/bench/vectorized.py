@@ -1,24 +1,28 @@
-"""Sixteen jobs side by side in one program, beside the same sixteen one after another.
+"""Jobs side by side in one program, beside the same jobs one after another in one process.
 
-    python scripts/bench/vectorized.py [override …]
+    python scripts/bench/vectorized.py [--jobs N] [--rounds N] [override …]
 
-Trains the 64-128-10 network on the digits under two schedules, four rates and two seeds, each for
-5,000 updates, in this process, both ways in turn. Prints the updates a second of all jobs
-together: of the loops alone, and of everything from the first import's end to the last result,
-compilation included. The best of the rounds counts, since other work only ever takes away.
+Trains the 64-128-10 network on the digits under two schedules, four rates and as many seeds as make
+64 jobs of it, each for 5,000 updates with a row every ten, in this process, both ways in turn.
+Prints the updates a second of all jobs together: of the loops alone, and of everything from the
+first import's end to the last result, compilation included; and the seconds that processors were at
+work in all. The best of the rounds counts, since other work only ever takes away.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
-from itertools import product
+from itertools import islice, product
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
+from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
@@ -33,20 +37,33 @@ from trainer.training.run_config import declare  # noqa: E402
 
 ASKED = (
     *("data=digits", "model=mlp", "run.length=5000", "run.compile_cache=false"),
-    *("evaluate.every=1000", "log.every=100"),
+    *("evaluate.every=1000", "log.every=10"),
 )
-VARIED = [
-    (f"schedule={schedule}", f"schedule.initial_value={rate}", f"run.seed={seed}")
-    for schedule, rate, seed in product(("cosine", "exponential"), (0.003, 0.01, 0.03, 0.1), (1, 2))
-]
-ROUNDS = 3
+SCHEDULES, RATES = ("cosine", "exponential"), (0.003, 0.01, 0.03, 0.1)
 
 
-def jobs_in(path: Path, *overrides: str) -> list[Job]:
-    """The sixteen, each with a folder in `path`."""
+class Taken(NamedTuple):
+    """The seconds that one way took, for all jobs together."""
+
+    loops: float
+    """From the beginning of the first loop to each one's end."""
+    whole: float
+    at_work: float
+    """Those of all processors together, of the whole."""
+
+
+def varied(count: int) -> Iterator[tuple[str, ...]]:
+    """What is said of each of so many jobs."""
+    seeds = range(1, ceil(count / len(SCHEDULES) / len(RATES)) + 1)
+    for seed, rate, schedule in islice(product(seeds, RATES, SCHEDULES), count):
+        yield f"schedule={schedule}", f"schedule.initial_value={rate}", f"run.seed={seed}"
+
+
+def jobs_in(path: Path, count: int, *overrides: str) -> list[Job]:
+    """The jobs, each with a folder in `path`."""
     jobs = []
-    for i, varied in enumerate(VARIED):
-        plan = Plan.of(Experiment.declared(compose([*ASKED, *varied, *overrides])))
+    for i, own in enumerate(varied(count)):
+        plan = Plan.of(Experiment.declared(compose([*ASKED, *own, *overrides])))
         folder = Folder(path / str(i))
         folder.path.mkdir()
         jobs.append(Job(declare(folder, plan), folder, []))
@@ -70,8 +87,8 @@ def side_by_side(jobs: list[Job]) -> None:
         assert run_end.code == 0
 
 
-def seconds(way: Callable[[list[Job]], None], *overrides: str) -> tuple[float, float]:
-    """How long the loops take, from the first one's beginning to each one's end, and everything."""
+def taken(way: Callable[[list[Job]], None], count: int, *overrides: str) -> Taken:
+    """How long one way takes."""
     spans: list[tuple[float, float]] = []
     train = loop.train
 
@@ -83,33 +100,40 @@ def seconds(way: Callable[[list[Job]], None], *overrides: str) -> tuple[float, f
     loop.train = timed  # type: ignore[assignment]
     try:
         with TemporaryDirectory() as path, redirect_stdout(StringIO()):
-            jobs = jobs_in(Path(path), *overrides)
-            began = perf_counter()
+            jobs = jobs_in(Path(path), count, *overrides)
+            began, worked = perf_counter(), process_time()
             way(jobs)
-            whole = perf_counter() - began
+            whole, at_work = perf_counter() - began, process_time() - worked
     finally:
         loop.train = train
     if way is side_by_side:
-        return max(end for _, end in spans) - min(begin for begin, _ in spans), whole
-    return sum(end - begin for begin, end in spans), whole
+        loops = max(end for _, end in spans) - min(begin for begin, _ in spans)
+    else:
+        loops = sum(end - begin for begin, end in spans)
+    return Taken(loops, whole, at_work)
 
 
-def main(overrides: list[str]) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Prints both ways' rates, and their ratios."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--jobs", type=int, default=64)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("overrides", nargs="*")
+    asked = options.parse_args(arguments)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    each = Experiment.declared(compose([*ASKED, *overrides])).total_steps()
-    updates = each * len(VARIED)
-    best = {way: (float("inf"), float("inf")) for way in (one_by_one, side_by_side)}
-    for _ in range(ROUNDS):
-        for way, before in best.items():
-            took = seconds(way, *overrides)
-            best[way] = (min(before[0], took[0]), min(before[1], took[1]))
-            rates = "  ".join(f"{updates / second:10,.0f} updates/s" for second in took)
-            print(f"{way.__name__:<12}  loops {rates} in all", flush=True)
-    for i, what in enumerate(("loops", "in all")):
-        ratio = best[one_by_one][i] / best[side_by_side][i]
-        print(f"{what}: side by side has {ratio:.2f} times the updates a second")
+    each = Experiment.declared(compose([*ASKED, *asked.overrides])).total_steps()
+    updates = each * asked.jobs
+    rounds: dict[Callable[[list[Job]], None], list[Taken]] = {one_by_one: [], side_by_side: []}
+    for _ in range(asked.rounds):
+        for way, found in rounds.items():
+            found.append(taken(way, asked.jobs, *asked.overrides))
+            rates = "  ".join(f"{updates / seconds:10,.0f} updates/s" for seconds in found[-1][:2])
+            at_work = f"{found[-1].at_work:.1f} s at work"
+            print(f"{way.__name__:<12}  loops {rates} in all, {at_work}", flush=True)
+    for field in Taken._fields:
+        alone, together = (min(getattr(one, field) for one in each) for each in rounds.values())
+        print(f"{field}: side by side is {alone / together:.2f} times as fast")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
