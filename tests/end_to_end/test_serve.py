@@ -126,7 +126,7 @@ def run_serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment(folder), capture_output=True, text=True)
 
 
-def test_only_loopback_is_listened_on(folder: Path) -> None:
+def test_only_loopback_is_listened_on_and_only_the_user_is_told_where(folder: Path) -> None:
     with serving(folder, "--port", "0") as (line, process):
         port = int(line.partition("127.0.0.1:")[2].partition("/")[0])
         tables = [Path(f"/proc/{process.pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
@@ -135,6 +135,9 @@ def test_only_loopback_is_listened_on(folder: Path) -> None:
         assert [
             address for address in listening if int(address.rpartition(":")[2], 16) == port
         ] == [f"0100007F:{port:04X}"]
+        [file] = (folder / "state/scheduled-training").glob("address-*")
+        assert json.loads(file.read_text()) == {"port": port, "process": process.pid}
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
@@ -192,14 +195,6 @@ def test_an_extra_that_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main([str(folder / "runs")]) == 2
     assert "pip install 'scheduled-training[service]'" in capsys.readouterr().err
-
-
-def test_the_address_of_the_server_is_told_to_its_user_alone(folder: Path) -> None:
-    with serving(folder, "--port", "0") as (line, process):
-        [file] = (folder / "state/scheduled-training").glob("address-*")
-        told = json.loads(file.read_text())
-        assert f":{told['port']}/" in line
-        assert told["process"] == process.pid
 
 
 def test_answers_leave_at_once_and_do_not_wait_for_the_client_to_confirm(folder: Path) -> None:

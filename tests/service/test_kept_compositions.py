@@ -34,7 +34,7 @@ def outcome(overrides: list[str], compose: Compose, config_dir: Path | None = No
         return str(refused)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(st.sampled_from(OVERRIDES), max_size=6))
 def test_any_overrides_give_what_hydra_gives(overrides: list[str]) -> None:
     expected = outcome(overrides, composed_tree)
