@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from .served import Served
 
 CHROMIUM = shutil.which("chromium") or ""
-WAIT_MS = 15_000
+WAIT_MS = 60_000
 """For how long something is looked for that is not there yet."""
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="bash scripts/browser installs it")
 

@@ -106,6 +106,7 @@ function series(lines) {
     found.push({
       stroke: line.faint ? faded(line.colour, 40) : colour(line.colour),
       width: line.width || 1.6,
+      pxAlign: 0, // lines of many points are even only between pixels
       dash: line.dashed ? [6, 5] : undefined,
       paths: line.stairs ? uPlot.paths.stepped({ align: 1 }) : undefined,
       points: { show: drawPoints(line) },
@@ -190,17 +191,21 @@ export function placeOf(steps, step) {
   return low;
 }
 
+/** The last step that was measured; a plan goes beyond. */
+const lastStep = (lines) => Math.max(...lines.filter((line) => !line.dashed)
+  .map((line) => line.steps.at(-1) ?? -Infinity), -Infinity);
+
 /** Writes the values under the pointer, and the last ones where there is none. */
 function tell(u, lines, readout) {
   if (!readout) return;
   const { left } = u.cursor;
   const isPointed = left !== null && left !== undefined && left >= 0;
-  const step = isPointed ? u.posToVal(left, "x") : Infinity;
+  const step = isPointed ? u.posToVal(left, "x") : lastStep(lines);
   let at = "";
   for (const output of readout.querySelectorAll("output")) {
     const line = lines.find(({ key }) => key === output.dataset.key);
     if (!line) continue;
-    let place = placeOf(line.steps, step);
+    let place = placeOf(line.steps, step === -Infinity ? Infinity : step);
     const isNext = line.steps[place + 1] - step < step - line.steps[place];
     if (isPointed && isNext) place += 1;
     output.textContent = line.steps.length ? number(line.values[place], 6) : "";

@@ -1,10 +1,17 @@
 // What is drawn over the lines of a chart: events, boundaries, numbers that are not finite.
 
-const FEW = 60;
+const FEW = 40;
 
 /** Whether single points are drawn: where there are few, a line alone hides where they are. */
-export const drawPoints = (line) => (u) =>
-  !line.dashed && !line.noPoints && line.steps.length <= FEW;
+export const drawPoints = (line) => (u, place) => {
+  if (line.dashed || line.noPoints) return false;
+  let found = 0;
+  for (const value of u.data[place]) {
+    if (value !== null && value !== undefined) found += 1;
+    if (found > FEW) return false;
+  }
+  return true;
+};
 
 /** `marks`: `{step, text, colour}`, as upright lines; `holes`: steps at which nothing was finite. */
 export function drawMarks(u, { marks = [], holes = [] }, colour) {

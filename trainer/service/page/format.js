@@ -7,6 +7,7 @@ export function number(value, digits = 4) {
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en");
   const size = Math.abs(value);
   if (size >= 1e6 || size < 1e-4) return value.toExponential(digits - 1).replace(/\.?0+e/, "e");
+  if (size >= 1000) return value.toLocaleString("en", { maximumSignificantDigits: digits });
   return String(Number(value.toPrecision(digits)));
 }
 
