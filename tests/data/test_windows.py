@@ -210,7 +210,7 @@ def test_tests_of_their_own_are_windows_of_all_their_rows(here: Path) -> None:
 
 RUN = ("run.compile=graph", "run.length=6", "data=csv", "data.path=t.csv", "data.target=y",
        "data.window={length: 8, horizon: 3}", "data.batch_size=8", "model=rnn",
-       "model.units=4")  # fmt: skip
+       "model.units=4", "model.cell=simple")  # fmt: skip
 
 
 def test_a_recurrent_network_trains_on_windows_and_goes_on_with_the_same_bits(here: Path) -> None:
