@@ -47,7 +47,7 @@ def measured(title: str) -> tuple[float, float]:
     """The updates a second of a section's last training, and of Keras."""
     section = SECTIONS[title]
     with TemporaryDirectory() as folder:
-        outcome = section.train(Path(folder, "ours"), {"compile": "auto"}, log={"every": 10})
+        outcome = section.train(Path(folder, "ours"), {}, log={"every": 10})
         if outcome.status != "done":
             raise SystemExit(f"{title}: {outcome.reason}")
         ours = usual_rate(1 / outcome.history["updates_per_second"][1:])

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import trainer
 from tests.helpers import picture_twins, sequence_twins
-from tests.helpers.tasks import Section, sections
+from tests.helpers.tasks import SAME, Section, sections
 from trainer.engine.forward import drawn_inputs
 from trainer.models.exports import Export
 
@@ -61,7 +61,7 @@ def test_a_task_that_is_stopped_goes_on_with_the_same_bits(
     section: Section, whole: Any, tmp_path: Path
 ) -> None:
     entire = whole(section.title)
-    stopped = section.train(tmp_path, {"stop_after": entire.steps // 2 + 1})
+    stopped = section.train(tmp_path, {**SAME, "stop_after": entire.steps // 2 + 1})
     assert (stopped.status, stopped.steps) == ("stopped", entire.steps // 2 + 1)
     assert section.train(tmp_path).result["weights_digest"] == entire.result["weights_digest"]
 

@@ -55,12 +55,12 @@ class Section:
             for block in self.blocks
         )
 
-    def train(self, folder: Path, run: Mapping[str, Any] = {}, **parts: Any) -> trainer.Outcome:
+    def train(self, folder: Path, run: Mapping[str, Any] = SAME, **parts: Any) -> trainer.Outcome:
         """Does in `folder` what the section says, up to the end of its last training.
 
         The settings `run` and other parts of the config are that training's alone.
         """
-        asked = {"run": SAME | {**run}, "log": {"every": 1}} | parts
+        asked = {"run": run, "log": {"every": 1}} | parts
 
         def complete(experiment: Experiment, at: Path, given: Mapping[str, Any]) -> trainer.Outcome:
             changed = {name: _changed(experiment, name, value) for name, value in asked.items()}
