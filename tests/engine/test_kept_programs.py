@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -21,11 +22,19 @@ from trainer.engine.kept_programs import (
 )
 
 
+class Disk(NamedTuple):
+    """What `shutil.disk_usage` gives."""
+
+    total: int
+    used: int
+    free: int
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where programs are kept for this machine and two threads."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv(FLAGS, raising=False)
+    monkeypatch.setenv(FLAGS, "")  # so that it is put back afterwards
     return kept()
 
 
@@ -109,7 +118,8 @@ def test_the_oldest_of_too_many_are_removed(folder: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("trap", ["writable by others", "a link", "in a folder of others"])
 def test_a_folder_that_others_may_write_to_is_not_used(trap: str, folder: Path) -> None:
-    announced().unlink()
+    place = announced()
+    place.unlink()
     match trap:
         case "writable by others":
             folder.chmod(0o777)
@@ -119,7 +129,29 @@ def test_a_folder_that_others_may_write_to_is_not_used(trap: str, folder: Path) 
         case _:
             folder.parent.chmod(0o777)
     keep_programs(2, deterministic=True)
-    assert not announced().exists()
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("trouble", ["no folder", "a folder of others", "no room", "not to write"])
+def test_tensorflow_is_told_of_no_folder_that_cannot_be_written(
+    trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end in an error, once it has compiled."""
+    match trouble:
+        case "no folder":
+            monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
+        case "a folder of others":
+            folder.parent.chmod(0o777)
+        case "no room":
+            monkeypatch.setattr(kept_programs, "disk_usage", lambda _: Disk(100, 100, 0))
+        case _:
+            monkeypatch.setattr(os, "access", lambda *_: False)
+    for own in ("", "--tf_xla_clustering_debug"):
+        before = os.environ.get(FLAGS, "")
+        monkeypatch.setenv(FLAGS, f"{own} {before if trouble != 'no folder' else ''}".strip())
+        announce_programs()
+        keep_programs(2, deterministic=True)
+        assert os.environ.get(FLAGS, "") == own
 
 
 def test_links_of_dead_processes_are_removed(folder: Path) -> None:
@@ -132,6 +164,10 @@ def test_links_of_dead_processes_are_removed(folder: Path) -> None:
     kept()
     assert not left.is_symlink()
     assert other.is_symlink()
+    left.mkdir()  # as TensorFlow does where nothing was linked
+    (left / "some.pb").touch()
+    kept()
+    assert not left.exists()
 
 
 def test_flags_of_the_users_own_stay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from hashlib import file_digest, sha256
 from importlib.metadata import version
 from pathlib import Path
+from shutil import disk_usage, rmtree
 from stat import S_ISDIR
 
 from schedules.declaration.plain_files import read_plain
@@ -39,12 +40,17 @@ def announce_programs() -> None:
     """Tells TensorFlow of a place for what XLA compiles, which `keep_programs` then makes a folder.
 
     TensorFlow hears of it only before its devices are looked for, when it is not yet known how many
-    threads it takes. Flags of the user's own that name a directory are left as they are.
+    threads it takes. Flags of the user's own that name a directory are left as they are. Where
+    nothing can be written it is told of none: it would end in an error after compiling.
     """
-    place = _place()
-    flags = _flags()
-    if DIRECTORY not in flags and not re.search(r"\s", str(place)):  # there is no way to quote
-        os.environ[FLAGS] = f"{flags} {DIRECTORY}={place} {PROCESSORS}".strip()
+    place, flags = _place(), _flags()
+    quotable = not re.search(r"\s", str(place))
+    if DIRECTORY not in flags and quotable and _can_be_written(_root()):
+        flags = f"{flags} {DIRECTORY}={place} {PROCESSORS}".strip()
+    if flags:
+        os.environ[FLAGS] = flags
+    else:
+        os.environ.pop(FLAGS, None)
 
 
 def keep_programs(threads: int, *, deterministic: bool) -> None:
@@ -88,6 +94,16 @@ def _flags() -> str:
     return re.sub(rf"{own}|{PROCESSORS}", "", os.environ.get(FLAGS, "")).strip()
 
 
+def _can_be_written(root: Path) -> bool:
+    """Whether there is such a folder by now, only ours, with room for what is kept of a machine."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        room = disk_usage(root).free
+        return _is_private(root) and os.access(root, os.W_OK | os.X_OK) and room > 2 * MAX_BYTES
+    except OSError:
+        return False
+
+
 def _is_private(folder: Path) -> bool:
     """Whether nobody else can put anything into a folder."""
     state = folder.lstat()
@@ -95,10 +111,14 @@ def _is_private(folder: Path) -> bool:
 
 
 def _remove_dead(root: Path) -> None:
-    """Removes the links of processes of this machine that are no more."""
-    for link in root.glob(f"{platform.node()}.*"):
-        if link.is_symlink() and not process_lives(int(link.name.rpartition(".")[2])):
-            link.unlink(missing_ok=True)
+    """Removes the places of processes of this machine that are no more."""
+    for place in root.glob(f"{platform.node()}.*"):
+        if process_lives(int(place.name.rpartition(".")[2])):
+            continue
+        if place.is_symlink():
+            place.unlink(missing_ok=True)
+        else:  # TensorFlow made a folder of it, as there was no link
+            rmtree(place, ignore_errors=True)
 
 
 def _machine(settings: Sequence[object]) -> str:
