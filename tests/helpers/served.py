@@ -109,11 +109,15 @@ def _events(lines: Iterable[str]) -> Iterator[tuple[str, Any, str]]:
 
 @contextmanager
 def served(
-    root: Path, state: Path, hosts: Iterable[str] = (), options: Mapping[str, Any] | None = None
+    root: Path,
+    state: Path,
+    hosts: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
+    port: int = 0,
 ) -> Iterator[Served]:
     """A service of a root within the block."""
     state.mkdir(exist_ok=True)
-    listener = listen_on_port(0)
+    listener = listen_on_port(port)
     port = listener.getsockname()[1]
     permissions = Permissions(folders=(root,), **(options or {}))
     service = RunningService(root, state, Tokens(TOKEN, port), permissions)

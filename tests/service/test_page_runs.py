@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,25 @@ def watch(page: Page, path: Path) -> None:
         expect(chart).to_contain_text("8 of 8 rows")
         assert readout(page, "loss")["loss"] == "7"
     expect(page.locator(".facts .state")).to_have_text("unfinished")
+
+
+def test_a_server_that_was_away_is_missed_and_found_again(browser: Browser, tmp_path: Path) -> None:
+    path = make_run(tmp_path / "runs/live", rows(10), None, CONFIG % 5)
+    with ExitStack() as first:
+        service = first.enter_context(served(path.parent, tmp_path / "state"))
+        with admitted(browser, service) as page:
+            visit(page, service, f"run/{service.ids()['live']}")
+            chart = page.get_by_role("figure", name="loss", exact=True)
+            expect(chart).to_contain_text("10 of 10 rows")
+            expect(page.get_by_role("figure", name="learning_rate")).to_be_visible()  # planned
+            first.close()
+            told = page.get_by_text("The server does not answer")
+            expect(told).to_be_visible()
+            with (path / "metrics.jsonl").open("a") as lines:
+                lines.write(rows(30, first=10))
+            with served(path.parent, tmp_path / "state", port=service.port):
+                expect(chart).to_contain_text("40 of 40 rows")
+                expect(told).to_have_count(0)
 
 
 def test_a_run_is_steered_and_tells_when_each_order_took_effect(
