@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,18 @@ def test_a_worker_that_dies_costs_one_answer(service: Served) -> None:
     codes = {asked(service).status_code for _ in range(3)}
     assert codes <= {200, 500}
     assert asked(service).status_code == 200
+
+
+def test_a_server_that_ends_leaves_no_worker_whoever_still_waits(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    with served(tmp_path / "runs", tmp_path / "state") as service, ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(asked, service) for _ in range(3)]
+        service.wait(lambda: service.service.previewer._waiting == 3)
+        service.end()
+        for one in waiting:
+            assert one.exception() is not None or one.result().status_code in (200, 500, 503)
+    assert service.service.previewer._process is None
+    assert service.service.previewer._waiting == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.helpers.served import Served, make_run, rows, served
@@ -98,6 +98,8 @@ LINES = st.lists(
 )  # fmt: skip
 
 
+@example([{"loss": 0.0}, {"loss": 2**63}])
+@example([{"loss": 10**40}, {"loss": -(2**63)}])
 @given(LINES)
 def test_rows_by_arrow_are_those_of_python(lines: list[dict[str, Any]]) -> None:
     content = "".join(json.dumps({"step": i, **line}) + "\n" for i, line in enumerate(lines))

@@ -47,7 +47,7 @@ class RunningService:
         finally:
             await self.hub.close()
             self.watcher.stop()
-            await self.previewer.close()
+            await self.previewer.end()
             await asyncio.to_thread(self.rows.stop)
             await asyncio.to_thread(self.watcher.join)
             self.index.close()

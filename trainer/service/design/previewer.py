@@ -31,6 +31,7 @@ class Previewer:
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._waiting = 0
+        self._has_ended = False
         self._idle: asyncio.TimerHandle | None = None
 
     async def answer(
@@ -52,8 +53,15 @@ class Previewer:
         finally:
             self._waiting -= 1
 
+    async def end(self) -> None:
+        """Ends the worker for good, whoever still waits for an answer."""
+        self._has_ended = True
+        await self.close()  # whoever has the turn is answered then
+        async with self._turn:
+            await self.close()
+
     async def close(self) -> None:
-        """Ends the worker."""
+        """Ends the worker; the next request starts another."""
         if self._idle:
             self._idle.cancel()
         process, self._process = self._process, None
@@ -88,6 +96,7 @@ class Previewer:
         return answer
 
     async def _running(self) -> asyncio.subprocess.Process:
+        self._check_not_ended()
         loop = asyncio.get_running_loop()
         if self._idle:
             self._idle.cancel()
@@ -108,7 +117,16 @@ class Previewer:
             }
             assert self._process.stdin
             self._process.stdin.write(json.dumps(allowed).encode() + b"\n")
+            try:
+                self._check_not_ended()  # it may have meanwhile
+            except ServiceError:
+                await self.close()
+                raise
         return self._process
+
+    def _check_not_ended(self) -> None:
+        if self._has_ended:
+            raise ServiceError(503, "the server ends")
 
     async def _end_idle(self) -> None:
         async with self._turn:

@@ -22,6 +22,8 @@ NOT_FINITE = np.inf
 MANY_BYTES = 2**17
 """From how many bytes on Arrow is worth its import."""
 MAX_STEP = 2**63 - 1
+MAX_WHOLE = 2**1023
+"""The whole numbers that a float can hold are below it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _number(value: Any) -> float:
     """A number as columns have it; NaN for what is none."""
     if value is None:
         return NOT_FINITE
-    if type(value) is float or (type(value) is int and abs(value) <= MAX_STEP):
+    if type(value) is float or (type(value) is int and abs(value) < MAX_WHOLE):
         return NOT_FINITE if value in (NOT_FINITE, -NOT_FINITE) else float(value)
     return np.nan
 
