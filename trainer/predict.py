@@ -20,7 +20,7 @@ from .commands.predict import (
     predict,
     predict_raw,
 )
-from .commands.predicted import FORMATS, save_unlabelled
+from .commands.predicted import FORMATS, check_rows, save_unlabelled
 from .commands.raw_files import read_inputs
 from .commands.restored import MismatchError, Restored, declared
 from .config.allow_code import is_typed_permission
@@ -31,6 +31,7 @@ from .data.sources.in_memory import MISSING, GivenData
 from .data.sources.tables import Table
 from .data.trees import Tree, leaves, map_tree, named_leaves
 from .engine.startup import import_tensorflow, stderr_to
+from .losses.step_loss import StepLoss
 from .models.exports import Weights
 from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
@@ -95,6 +96,8 @@ def _predict(options: argparse.Namespace) -> int:
     experiment = declared(run, overrides, ["data", "device"])
     here = before.model_copy(update={"device": experiment.device})
     this = Restored.of(here, Folder(run), weights)
+    if not isinstance(before.loss, StepLoss):  # whose network may give what it likes
+        check_rows(output, before.data.facts().output_shapes)
     data = experiment.data
     if isinstance(data, RawData):
         data = data.of_lengths(this.preparation)

@@ -94,3 +94,52 @@ def test_a_table_that_lacks_a_column_is_refused(
     write("short.csv", job=JOBS)
     assert door.main([str(here), "data.path=short.csv", "--output=s.csv"]) == 2
     assert "data.inputs = 'age': is no column of" in capsys.readouterr().err
+
+
+def test_outputs_that_are_no_rows_are_refused_before_tensorflow_and_written_as_arrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).normal(size=(24, 8, 8, 1)).astype(np.float32)
+    labels = np.arange(24 * 64).reshape(24, 8, 8) % 3
+    np.savez("a.npz", inputs=images, labels=labels)
+    asked = ("data=npz", "data.path=a.npz", "data.batch_size=8", "model=unet", "model.depth=1",
+             "model.width=2", "run.length=1", "run.compile=graph")  # fmt: skip
+    outcome = train(experiment(*asked), "run", quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.predict.import_tensorflow", lambda log: pytest.fail("too late"))
+        assert door.main(["run"]) == 2
+    hint = capsys.readouterr().err.partition("hint: ")[2].strip()
+    assert hint == "--output=predictions.npy"
+    assert door.main(["run", "--part=all", hint]) == 0
+    np.testing.assert_allclose(np.load("predictions.npy").sum(axis=-1), 1, rtol=1e-5)
+    assert outcome.predict(images).shape == (24, 8, 8, 3)
+
+
+def test_several_outputs_that_only_a_step_compares_are_named_by_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+    import tensorflow as tf
+
+    monkeypatch.chdir(tmp_path)
+    x = keras.Input((3,))
+    pair = [keras.layers.Dense(2, name="mean")(x), keras.layers.Dense(2, name="spread")(x)]
+
+    def step(model: Any, batch: Any) -> Any:
+        return tf.add_n([tf.reduce_mean(tf.square(y)) for y in model(batch[0], training=True)])
+
+    inputs = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    asked = ("run.length=1", "run.compile=graph", "data={kind: given, batch_size: 4}")
+    declared = experiment(*asked)
+    model = keras.Model(x, pair)
+    outcome = train(declared, "run", model=model, data=(inputs, inputs), loss=step, quiet=True)
+    outputs = outcome.predict(inputs)
+    for name, value in zip(("mean", "spread"), model(inputs), strict=True):
+        np.testing.assert_allclose(outputs[name], value, atol=1e-6)
+    np.save("x.npy", inputs)
+    assert door.main(["run", "--inputs=x.npy", "--output=p.csv"]) == 0
+    first = read("p.csv")[0]
+    assert list(first) == ["index", "mean_prediction_0", "mean_prediction_1",
+                           "spread_prediction_0", "spread_prediction_1"]  # fmt: skip
+    assert float(first["mean_prediction_1"]) == pytest.approx(float(outputs["mean"][0, 1]))

@@ -108,6 +108,9 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
         batches.append(map_tree(lambda x: np.asarray(x)[:real], given))  # noqa: B023  # called here
     outputs = map_tree(lambda *parts: np.concatenate(parts), *batches)
     named = {f"eval_{name}": value for name, value in metrics.items()}
+    if not network.is_compared:
+        nothing: Any = map_tree(lambda x: None, outputs)
+        return Predicted(outputs, nothing, named)
     labels = map_tree(np.asarray, examples.labels)
     return Predicted(outputs, labels, named, this.preparation.names)
 
@@ -190,6 +193,8 @@ def _predictions(network: Network) -> Callable[[Any, tf.Tensor], Tree[tf.Tensor]
     """
     import tensorflow as tf
 
+    from .signatures import named_outputs
+
     if not network.takes_data:
         rule = "takes other inputs than the data has, which only the step calls it with"
         hint = "export=keras export.inputs=prepared leaves a file to call; outcome.model is it"
@@ -197,7 +202,12 @@ def _predictions(network: Network) -> Callable[[Any, tf.Tensor], Tree[tf.Tensor]
 
     def predictions(inputs: Any, number: tf.Tensor) -> Tree[tf.Tensor]:
         with network.draws.keyed("evaluation", number, fused=False):
-            given = network.loss.predictions(network.outputs(inputs))
+            given = network.outputs(inputs)
+            if network.is_compared:
+                given = network.loss.predictions(given)
+            else:  # what a step makes of them is its own
+                by_name = named_outputs(network, given)
+                given = by_name if len(by_name) > 1 else by_name.popitem()[1]
             return map_tree(lambda x: tf.cast(x, tf.float32), given)
 
     traced: Callable[[Any, tf.Tensor], Tree[tf.Tensor]] = tf.function(

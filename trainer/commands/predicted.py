@@ -42,9 +42,7 @@ class Predicted(NamedTuple):
         several = isinstance(self.outputs, Mapping)
         if path.suffix == ".npy" and several:
             raise refuse("--output", str(path), "is for a single output", "a file.npz, or .csv")
-        if path.suffix == ".csv" and any(x.ndim != 2 for x in leaves(self.outputs)):
-            rule = "has a row an example, and outputs are of more axes"
-            raise refuse("--output", str(path), rule, "a file.npy" if not several else "a file.npz")
+        check_rows(path, map_tree(lambda x: x.shape[1:], self.outputs))
         try:
             if path.suffix == ".npy":
                 np.save(path, leaves(self.outputs)[0], allow_pickle=False)
@@ -101,6 +99,18 @@ def _columns(
     yield [f"{of}{word}{place}" for word in ("prediction", "label") for place in places]
     for row, numbers in zip(outputs, labels, strict=True):
         yield [*map(_short, row), *map(_short, numbers)]
+
+
+def check_rows(path: Path, shapes: Tree[tuple[int, ...]]) -> None:
+    """Whether a file can have a row for each example, of outputs of these shapes.
+
+    Raises:
+        Refused: when not, with one that can.
+    """
+    if path.suffix == ".csv" and any(len(shape) != 1 for shape in leaves(shapes)):
+        rule = "has a row an example, and outputs are of more axes"
+        other = path.with_suffix(".npz" if isinstance(shapes, Mapping) else ".npy")
+        raise refuse("--output", str(path), rule, f"--output={other}")
 
 
 def save_unlabelled(outputs: Tree[NDArray[np.float32]], names: Tree[Names], path: Path) -> None:
