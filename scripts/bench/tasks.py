@@ -5,7 +5,7 @@
 
 A section is trained as it is written, and its network by Keras on the same batches, with a
 `train_step` where the section has a step, in one process and in turns. Printed are updates a
-second, by the mean time of an update but for the slowest fiftieth, among which Keras compiles, and
+second, by the mean time of an update but for the slowest tenth, among which is compiling, and
 without evaluations and checkpoints; and the ratio of the two, the median over the rounds with its
 range.
 """
@@ -57,8 +57,8 @@ def measured(title: str) -> tuple[float, float]:
 
 
 def usual_rate(seconds: NDArray[np.float64]) -> float:
-    """Updates a second, by the seconds that updates took, without the slowest fiftieth."""
-    kept = np.sort(seconds)[: len(seconds) - len(seconds) // 50]
+    """Updates a second, by the seconds that updates took, without the slowest tenth."""
+    kept = np.sort(seconds)[: len(seconds) - len(seconds) // 10]
     return float(1 / kept.mean())
 
 
