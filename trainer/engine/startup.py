@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,17 +35,23 @@ def import_tensorflow(log: Path) -> None:
     """Imports what takes seconds to import; what it says of itself goes into a file.
 
     Raises:
-        Refused: when it can't be imported, with the last of what it wrote: a refused run leaves no
-            files.
+        Refused: when the file can't be written to; or when it can't be imported, with the last of
+            what it wrote: a refused run leaves no files.
     """
     before = log.stat().st_size if log.is_file() else 0
-    try:
-        with stderr_to(log), gc_paused():
+    with ExitStack() as quiet:
+        try:
+            quiet.enter_context(stderr_to(log))
+        except OSError as error:
+            rule = f"can't be written to: {error.strerror or error}"
+            raise refuse("hydra.run.dir", str(log), rule) from error
+        quiet.enter_context(gc_paused())
+        try:
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
-    except Exception as error:  # of what may be installed beside it, much does not fit
-        rule = f"can't be imported: {type(error).__name__}: {error}"
-        raise refuse("tensorflow", ABSENT, rule, _last_line(log, before)) from error
+        except Exception as error:  # of what may be installed beside it, much does not fit
+            rule = f"can't be imported: {type(error).__name__}: {error}"
+            raise refuse("tensorflow", ABSENT, rule, _last_line(log, before)) from error
 
 
 def _last_line(log: Path, start: int) -> str:
