@@ -13,7 +13,9 @@ from trainer.commands.checks import look_over
 from trainer.metrics import Metric
 from trainer.metrics.direction import direction
 
-HIGHER = {"accuracy", "top_k_accuracy", "precision", "recall", "f1", "auc", "r2"}
+HIGHER = {
+    "accuracy", "binary_accuracy", "top_k_accuracy", "precision", "recall", "f1", "auc", "r2"
+}  # fmt: skip
 
 
 def test_every_metric_knows_its_direction_but_the_users_own() -> None:

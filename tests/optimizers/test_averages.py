@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.helpers.networks import Trained
 from tests.helpers.runs import experiment, result, trained
@@ -47,8 +46,7 @@ def test_evaluations_use_the_averages_and_leave_the_weights_alone():
     for weight in run.network.model.trainable_variables:
         weight.assign(run.network.average.variables[weight.path])
     run.network.average = None
-    run.program._judging.clear()
-    run.program._evaluate = tf.function(run.program._judge)
+    run.program.evaluation._compiled.clear()
     assert run.program.evaluate() == pytest.approx(told, rel=1e-6)
 
 

@@ -41,7 +41,6 @@ class Board(TrackerRun):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._tracked = tracked
-        self._files = 0
         self._writer: tf.io.TFRecordWriter | None = None
         self.recorded_updates = _recorded_updates(folder)
 
@@ -88,8 +87,8 @@ class Board(TrackerRun):
         self._unless_refused(write)
 
     def _new_file(self, now: float) -> tf.io.TFRecordWriter:
-        self._files += 1
-        name = f"{FILES}{now:.0f}.{os.getpid()}.{self._files}"
+        # TensorBoard reads files in the order of their names, and a process may begin two a second.
+        name = f"{FILES}{now:.6f}.{os.getpid()}"
         writer = tf.io.TFRecordWriter(str(self._folder / name))
         writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
         return writer
