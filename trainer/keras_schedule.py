@@ -86,7 +86,9 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
         step = tf.cast(step, tf.int64)
         known = tf.get_static_value(step)
         if known is None:  # not under XLA, which drops assertions: there it is the first value
-            tf.debugging.assert_non_negative(step, "steps are counted from 0")
+            check = tf.debugging.assert_non_negative(step, "steps are counted from 0")
+            with tf.control_dependencies([check]):  # or a table's own complaint may come first
+                step = tf.identity(step)
         elif (known < 0).any():
             raise refuse("step", int(known.min()), "must be at least 0", "steps count from 0")
         return self._value(step)
