@@ -51,13 +51,15 @@ class Stream:
     async def events(self) -> AsyncIterator[bytes]:
         """The events, until the server ends or the asker goes."""
         try:
-            yield event("open", {"version": self._index.version})
             tails = {run: await self._tail(run) for run in self._cursors}
-            for run, tail in tails.items():
-                if tail and (cut := await self._begun(run, tail)):
-                    yield cut
-                elif tail is None:
-                    yield event("gone", {"run": run})
+            begun = [
+                await self._begun(run, tail) if tail else event("gone", {"run": run})
+                for run, tail in tails.items()
+            ]
+            # Said once the places are known: whatever is written after it is told.
+            yield event("open", {"version": self._index.version})
+            for about_run in filter(None, begun):
+                yield about_run
             while not self._listener.ended:
                 for about_runs in self._runs():
                     yield about_runs
