@@ -127,8 +127,8 @@ def rates(name: str, rounds: int, seconds: float) -> None:
     entries = [Entry("trainer"), Entry("fit"), Entry("fit_50")]
     contest(name, entries, rounds, seconds)
     ours, fit, fit_50 = entries
-    told = "  ".join(f"{entry.peer} {entry.rate:,.1f}" for entry in entries if entry.rate)
-    print(f"{name:<14} {told}  {ratio(ours, fit):.2f}x  {ratio(ours, fit_50):.2f}x", flush=True)
+    rates = "  ".join(f"{entry.peer} {entry.rate:,.1f}" for entry in entries if entry.rate)
+    print(f"{name:<14} {rates}  {ratio(ours, fit):.2f}x  {ratio(ours, fit_50):.2f}x", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:

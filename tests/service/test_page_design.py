@@ -76,25 +76,7 @@ def test_every_number_under_the_pointer_is_the_one_of_its_step(page: Page) -> No
     expect(page.locator(".total")).to_have_text("1,000,000")
     plot = curve(page).locator(".plot")
     plot.focus()
-    for key in (
-        "ArrowRight",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "+",
-        "Shift+ArrowRight",
-    ):
+    for key in ("ArrowRight", *["+"] * 15, "Shift+ArrowRight"):
         plot.press(key)
         page.wait_for_timeout(20)
     expect(page.get_by_text(re.compile(r"^\s*steps "))).to_be_visible()

@@ -98,11 +98,11 @@ class Stream:
     def _runs(self) -> list[bytes]:
         changed, self._listener.changed = self._listener.changed, set()
         complete, self._listener.complete = self._listener.complete, set()
-        told = []
+        events = []
         if changed:
             found = self._index.summaries(sorted(changed)) if len(changed) <= MOST_SUMMARIES else {}
             gone = sorted(changed - found.keys()) if found else []
-            told.append(
+            events.append(
                 event(
                     "runs",
                     {
@@ -113,8 +113,8 @@ class Stream:
                     },
                 )
             )
-        told += [event("complete", {"run": run}) for run in sorted(complete)]
-        return told
+        events += [event("complete", {"run": run}) for run in sorted(complete)]
+        return events
 
     async def _rows(self, run: str, tail: Tail) -> bytes | None:
         cursor = self._cursors[run] or tail.end

@@ -200,9 +200,9 @@ def _total_steps(config: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -
     size = config.get("data.batch_size")
     if length.unit == "examples" and type(size) is int and size > 0:
         return ceil(number / size)
-    told = [row for row in rows if row.get("epoch") and row.get("step")]
-    if length.unit == "epochs" and told:
-        updates: float = number * told[-1]["step"] / told[-1]["epoch"]
+    placed = [row for row in rows if row.get("epoch") and row.get("step")]
+    if length.unit == "epochs" and placed:
+        updates: float = number * placed[-1]["step"] / placed[-1]["epoch"]
         return ceil(updates * (1 - 1e-9))
     return None
 
