@@ -29,6 +29,7 @@ from .results import (
     find_runs,
     format_value,
     group_by_setting,
+    loss_order,
     varied_paths,
 )
 from .scatter import scatters
@@ -71,7 +72,7 @@ def sweep_csv(runs: Sequence[Run], folder: Path) -> str:
 
 def report_html(runs: Sequence[Run], folder: Path) -> str:
     """One HTML file that needs no other, with links to the run folders relative to `folder`."""
-    settings = sorted(group_by_setting(runs), key=_loss_order)
+    settings = sorted(group_by_setting(runs), key=loss_order)
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(f"Sweep {folder.resolve().name}"),
@@ -102,14 +103,6 @@ def _csv_row(run: Run, paths: Sequence[str], folder: Path) -> dict[str, Any]:
         "weights_digest": str(run.result.get("weights_digest", ""))[:12],
         "reason": run.reason,
     }
-
-
-def _loss_order(setting: Setting) -> tuple[bool, float]:
-    """Sorts by the evaluated loss, the lowest first, and settings without a loss last."""
-    for name in ("eval_loss", "loss"):
-        if len(values := setting.measured(name)):
-            return False, float(values.mean())
-    return True, 0.0
 
 
 def _summary(runs: Sequence[Run], settings: Sequence[Setting]) -> str:

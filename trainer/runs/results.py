@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,6 +102,15 @@ class Setting:
         """The last value of a metric in each run that has not failed and can be read."""
         values = (run.measured.get(name) for run in self.runs if run.status not in BROKEN)
         return np.array([value for value in values if value is not None])
+
+
+def loss_order(setting: Setting) -> tuple[bool, float]:
+    """Sorts by the evaluated loss, the lowest first; settings without one, or with NaN, last."""
+    for name in ("eval_loss", "loss"):
+        if len(values := setting.measured(name)):
+            mean = float(values.mean())
+            return isnan(mean), 0.0 if isnan(mean) else mean
+    return True, 0.0
 
 
 def run_status(folder: Folder, result: Mapping[str, Any], has_updates: bool) -> str:

@@ -17,6 +17,7 @@ from schedules import Refused
 from ..gate import LOOPBACK, Gate
 from ..problems import ServiceError, answer_error
 from ..running_service import RunningService
+from .compare_routes import compare_routes
 from .contract import contract
 from .design_routes import design_routes
 from .event_routes import event_routes
@@ -59,6 +60,7 @@ def application(service: RunningService, hosts: Collection[str] = LOOPBACK) -> A
     routers = (
         run_routes,
         row_routes,
+        compare_routes,
         file_routes,
         order_routes,
         design_routes,

@@ -88,7 +88,7 @@ def row_routes(service: RunningService) -> APIRouter:
         for run in ids_of(runs, MAX_COMPARED):
             try:
                 opened = service.rows.of(run, service.path(run))
-                tables, is_exact, _ = _tables(service.rows, run, opened, points, None, None)
+                tables, is_exact, _ = tables_of_run(service.rows, run, opened, points, None, None)
                 with opened.lock:
                     found[run] = {
                         "approximate": not is_exact,
@@ -111,7 +111,7 @@ def _charted(
     end: int | None,
     smooth: float | None,
 ) -> dict[str, Any]:
-    tables, is_exact, cursor = _tables(service.rows, run, opened, points, begin, end)
+    tables, is_exact, cursor = tables_of_run(service.rows, run, opened, points, begin, end)
     with opened.lock:
         there = [name for table in tables.values() for name in table.names]
         # What is not among the rows at some places may be among the others.
@@ -127,7 +127,7 @@ def _charted(
         }
 
 
-def _tables(
+def tables_of_run(
     rows: OpenRows, run: str, opened: RunRows, points: int, begin: int | None, end: int | None
 ) -> tuple[dict[str, Table], bool, Cursor]:
     """The tables of a run, whether they are exact, and up to where they were read.

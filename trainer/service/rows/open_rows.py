@@ -17,7 +17,8 @@ AT_ONCE_BYTES = 2**22
 """What is read while somebody waits; more is read in background."""
 MAX_BYTES = 96 * 2**20
 """The memory that the columns of short files may take together."""
-MAX_OPEN = 64
+MAX_OPEN = 128
+"""More than are compared at once."""
 MAX_KEPT_BYTES = 4 * 2**30
 """The bytes of columns that are kept in files; those that nobody asked for longest go first."""
 
@@ -33,7 +34,7 @@ class OpenRows:
         self._tell = complete
         self._open: OrderedDict[str, RunRows] = OrderedDict()
         self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[str, RunRows] | None] = queue.SimpleQueue()
         self._queued: set[str] = set()
         self._ended = threading.Event()
         self._reader = threading.Thread(target=self._read_queued, name="rows", daemon=True)
@@ -67,14 +68,14 @@ class OpenRows:
         with self._lock:
             if run not in self._queued:
                 self._queued.add(run)
-                self._queue.put(run)
+                self._queue.put((run, rows))
         return False
 
     def _read_queued(self) -> None:
-        while (run := self._queue.get()) is not None:
-            rows = self._open.get(run)
+        while queued := self._queue.get():
+            run, rows = queued
             try:
-                while rows and not self._ended.is_set() and not rows.advance(PIECE_BYTES):
+                while not self._ended.is_set() and not rows.advance(PIECE_BYTES):
                     pass
             except OSError as error:
                 log.warning("reading the rows of %s: %s", run, error)
