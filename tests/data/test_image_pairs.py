@@ -120,7 +120,10 @@ RUN = ("data=image_pairs", "data.path=photos", "model=unet", "model.depth=1", "m
     "more",
     [
         ("data.targets=masks", "loss.class_weights=balanced"),
-        ("data.targets=clean", "data.labels=images", "data.channels=1"),
+        pytest.param(
+            ("data.targets=clean", "data.labels=images", "data.channels=1"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["masks", "images"],
 )

@@ -89,7 +89,9 @@ def run(folder: Path, *asked: str, loss: Any = None, model: Any = None) -> Any:
     return outcome
 
 
-@pytest.mark.parametrize(("compiled", "parts"), [("graph", 1), ("xla", 2)])
+@pytest.mark.parametrize(
+    ("compiled", "parts"), [("graph", 1), pytest.param("xla", 2, marks=pytest.mark.slow)]
+)
 def test_every_way_to_draw_goes_on_with_the_same_numbers_and_draws_others_in_each_update(
     compiled: str, parts: int, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ def trainer(path: Path, *overrides: str) -> dict[str, object]:
     return result(path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     len(compile_cache.usable_cores()) == 1, reason="there is one thread in any case"
 )

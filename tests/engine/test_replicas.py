@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,24 @@ SPOILT = tuple(f"spoils={rank}" for rank in range(4))
 LEFT_OUT = ("run.stop_after=6", "spoils=0")
 SCENES: dict[str, tuple[str, ...]] = {
     "plain": (),
-    "clipped": ("optimizer=sgd", "optimizer.global_clipnorm=0.05"),
     "everything": EVERYTHING,
-    "dropout": ("model.dropout=0.5",),
     "normed": ("model.kind=normed", "run.micro_batches=2", "ema={momentum: 0.9}"),
-    "averaging": ("optimizer=schedule_free_adamw", "run.micro_batches=2"),
     "skipped": ("run.on_nonfinite=skip", rates(t5=2.0), "model.kind=normed", *SPOILT),
+}
+"""What must come out the same on any number of devices."""
+SLOW_SCENES: dict[str, tuple[str, ...]] = {
+    "clipped": ("optimizer=sgd", "optimizer.global_clipnorm=0.05"),
+    "dropout": ("model.dropout=0.5",),
+    "averaging": ("optimizer=schedule_free_adamw", "run.micro_batches=2"),
     "half": ("run.precision=mixed_float16", "model.kind=normed", "run.micro_batches=2"),
     "xla": ("run.compile=xla", "run.micro_batches=2", "optimizer=adam", "model.dropout=0.5"),
 }
-"""What must come out the same on any number of devices."""
-FOUR = ("everything", "normed")
+"""More of it."""
+FOUR = ("normed", "dropout", "xla")
 """The scenes that are played on four devices too."""
 ALONE: dict[str, tuple[str, ...]] = {
     "noisy": ("model.kind=noisy",),
     "apart": ("model.kind=normed", "device.synchronized=false"),
-    "auto": ("run.compile=auto", "run.length=5"),
-    "auto normed": ("model.kind=normed", "run.compile=auto", "run.length=5"),
     "normed xla": ("model.kind=normed", "run.compile=xla"),
     "stopped": (rates(t13=2.0), "spoils=1"),
     "skipped once": ("run.on_nonfinite=skip", rates(t5=2.0), "spoils=1"),
@@ -53,6 +54,10 @@ ALONE: dict[str, tuple[str, ...]] = {
     ),
 }
 """What is asked of two devices only."""
+AUTO: dict[str, tuple[str, ...]] = {
+    "auto": ("run.compile=auto", "run.length=5"),
+    "auto normed": ("model.kind=normed", "run.compile=auto", "run.length=5"),
+}
 
 
 def on(count: int) -> tuple[str, ...]:
@@ -64,11 +69,7 @@ def on(count: int) -> tuple[str, ...]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for each scene and number of devices, trained once for all tests."""
     path = tmp_path_factory.mktemp("replicas")
-    asked: dict[str, tuple[str, ...]] = {}
-    for name, overrides in SCENES.items():
-        for count in (1, 2, 4) if name in FOUR else (1, 2):
-            asked[f"{name}/{count}"] = (*on(count), *overrides)
-    asked |= {name: (*on(2), *overrides) for name, overrides in ALONE.items()}
+    asked = on_several(SCENES) | {name: (*on(2), *overrides) for name, overrides in ALONE.items()}
     scene = SCENES["everything"]
     broken = [
         ("everything/broken", (*on(2), *scene, "run.stop_after=9")),
@@ -80,6 +81,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     codes = train_all([(path / name, o) for name, o in [*asked.items(), *broken]])
     (path / "codes.json").write_text(json.dumps(codes))
     return path
+
+
+@pytest.fixture(scope="module")
+def slow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of scenes that only slow tests look at."""
+    path = tmp_path_factory.mktemp("more_replicas")
+    asked = on_several(SLOW_SCENES) | {name: (*on(2), *o) for name, o in AUTO.items()}
+    train_all([(path / name, overrides) for name, overrides in asked.items()])
+    return path
+
+
+def on_several(scenes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The overrides of each scene on each number of devices, by the folder they train in."""
+    return {
+        f"{name}/{count}": (*on(count), *overrides)
+        for name, overrides in scenes.items()
+        for count in ((1, 2, 4) if name in FOUR else (1, 2))
+    }
 
 
 def train_all(asked: Sequence[tuple[Path, Sequence[str]]]) -> list[tuple[str, Any]]:
@@ -116,8 +135,17 @@ def state(path: Path) -> dict[str, Any]:
 
 
 def test_one_device_learns_what_several_do(folder: Path) -> None:
+    compare_all(folder, SCENES)
+
+
+@pytest.mark.slow
+def test_one_device_learns_what_several_do_in_more_scenes(slow_folder: Path) -> None:
+    compare_all(slow_folder, SLOW_SCENES)
+
+
+def compare_all(folder: Path, scenes: Iterable[str]) -> None:
     """The values that were applied are the same to the bit, all else to what float32 rounds."""
-    for name in SCENES:
+    for name in scenes:
         for count in (2, 4) if name in FOUR else (2,):
             rough = 500.0 if name == "half" else 1.0  # float16 has so many bits less
             compare(folder / name / "1", folder / name / str(count), rough)
@@ -142,8 +170,19 @@ def compare(alone: Path, several: Path, rough: float = 1.0) -> None:
 
 
 def test_all_replicas_end_in_the_same_bits(folder: Path) -> None:
-    names = [f"{name}/2" for name in SCENES] + [f"{name}/4" for name in FOUR]
-    for name in (*names, "apart", "skipped once", "rewound", "everything/broken"):
+    alone = ("apart", "skipped once", "rewound", "everything/broken")
+    compare_replicas(folder, (*on_several(SCENES), *alone))
+
+
+@pytest.mark.slow
+def test_all_replicas_end_in_the_same_bits_in_more_scenes(slow_folder: Path) -> None:
+    compare_replicas(slow_folder, on_several(SLOW_SCENES))
+
+
+def compare_replicas(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if name.endswith("/1"):
+            continue
         first, *others = replicas(folder / name)
         assert others
         for other in others:
@@ -187,11 +226,15 @@ def test_batch_normalization_may_look_at_the_part_of_each_replica(folder: Path) 
     assert rows(folder / "apart")[-1]["eval_loss"] < parts[0]["loss"]
 
 
-def test_auto_takes_what_is_faster_where_both_can_be_had(folder: Path) -> None:
-    both, graph = (result(folder / name) for name in ("auto", "auto normed"))
+@pytest.mark.slow
+def test_auto_takes_what_is_faster_where_both_can_be_had(slow_folder: Path) -> None:
+    both, graph = (result(slow_folder / name) for name in AUTO)
     assert all("updates/s" in why for why in both["compile_measured"].values())
     assert graph["compile"] == "graph"
     assert "batch normalization" in graph["compile_measured"]["xla"]
+
+
+def test_batch_normalization_over_several_devices_refuses_xla(folder: Path) -> None:
     [refused] = codes(folder, "normed xla")
     assert refused.startswith("run.compile = 'xla': can't reach from one device to another")
 

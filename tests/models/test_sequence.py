@@ -54,7 +54,13 @@ def one(declared: dict[str, Any], time: int, label: Feature, **more: Any) -> ker
     return model.build(facts, Dials([]))
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("two simple", "both gru") else name
+        for name in KINDS
+    ],
+)
 def test_it_learns_what_a_text_is_in_the_same_bits_after_a_stop(name: str, tmp_path: Path) -> None:
     asked = (*overrides(KINDS[name]), *texts(tmp_path), "data.labels=kind", *QUICK)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -67,7 +73,9 @@ def test_it_learns_what_a_text_is_in_the_same_bits_after_a_stop(name: str, tmp_p
     assert export.main([str(whole), "export=keras"]) == 0
 
 
-@pytest.mark.parametrize("name", ["both gru", "transformer", "convolution"])
+@pytest.mark.parametrize(
+    "name", ["both gru", pytest.param("transformer", marks=pytest.mark.slow), "convolution"]
+)
 def test_it_learns_what_every_token_is_and_filling_counts_for_nothing(
     name: str, tmp_path: Path
 ) -> None:
