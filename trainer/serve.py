@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,10 +72,11 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(root: Path, options: argparse.Namespace) -> int:
     _require_packages()
     from .runs.known_secrets import know_environment
+    from .service.address import tell_address
     from .service.api.application import application
     from .service.gate import LOOPBACK
     from .service.running_service import RunningService
-    from .service.server import Server, listen_on_path, listen_on_port, serve, tell_address
+    from .service.server import Server, listen_on_path, listen_on_port, serve
     from .service.state_folder import state_folder
     from .service.tokens import Tokens
 
@@ -131,45 +129,15 @@ def _print_link(root: Path) -> int:
     Raises:
         Refused: when none runs there.
     """
-    from .service.server import told_address
-    from .service.state_folder import read_private, state_folder
-    from .service.tokens import FILE
+    from .service.access.client import Client
+    from .service.access.client_error import ClientError
 
-    state = state_folder()
-    address = told_address(state, root)
-    connection = None
-    if address:
-        connection = _connection(address)
-    if connection is None:
-        raise refuse("--link", str(root), "has no server", f"python -m trainer.serve {root}")
-    headers = {
-        "Authorization": f"Bearer {read_private(state / FILE)}",
-        "Content-Type": "application/json",
-        "Host": "localhost",
-    }
-    connection.request("POST", "/api/v1/links", headers=headers)
-    answer = connection.getresponse()
-    body = json.loads(answer.read())
-    if answer.status != 201:
-        print(body.get("detail", answer.reason), file=sys.stderr)
-        return FAILED
-    port = address.get("port") if address else None
-    print(f"http://127.0.0.1:{port}{body['path']}" if port else body["path"])
-    return DONE
-
-
-def _connection(address: dict[str, Any]) -> http.client.HTTPConnection | None:
-    """A connection to a server; None where it is gone."""
-    connection = http.client.HTTPConnection("127.0.0.1", address.get("port"), timeout=10)
     try:
-        if "uds" in address:
-            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.sock.connect(address["uds"])
-        else:
-            connection.connect()
-    except OSError:
-        return None
-    return connection
+        print(Client(root).link())
+    except ClientError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    return DONE
 
 
 def _require_packages() -> None:

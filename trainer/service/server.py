@@ -1,9 +1,8 @@
-"""The process that serves: its sockets, its address for others to find, and its end."""
+"""The process that serves: its sockets, and its end."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import resource
@@ -12,7 +11,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from schedules.declaration import refuse
 
 from ..runs.known_secrets import veil
 from .running_service import RunningService
-from .state_folder import read_private, write_private
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8321
@@ -185,27 +182,3 @@ def _veiled(record: logging.LogRecord) -> bool:
     """Takes the secrets out of what is logged."""
     record.msg, record.args = veil(record.getMessage()), ()
     return True
-
-
-def address_file(state: Path, root: Path) -> Path:
-    """The file that tells where the server of a root is."""
-    return state / f"address-{sha256(os.fsencode(root)).hexdigest()[:16]}"
-
-
-def tell_address(state: Path, root: Path, address: dict[str, Any]) -> None:
-    """Lets commands of the same user find this server."""
-    write_private(address_file(state, root), json.dumps({**address, "process": os.getpid()}))
-
-
-def told_address(state: Path, root: Path) -> dict[str, Any] | None:
-    """Where the server of a root is, as the last one has said; None if none has.
-
-    Raises:
-        Refused: when the file can't be trusted.
-    """
-    text = read_private(address_file(state, root))
-    with suppress(ValueError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
-    return None

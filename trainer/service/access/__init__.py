@@ -1,0 +1,1 @@
+"""A service asked from outside, by `http.client` alone: connections, errors, streams of events."""
