@@ -10,8 +10,9 @@ Needs neither a package nor TensorFlow:
 
 from __future__ import annotations
 
-from .service.access.client import Client, Rows
+from .service.access.client import Client
 from .service.access.client_error import ClientError
 from .service.access.event_stream import Event
+from .service.access.row_calls import Rows
 
 __all__ = ["Client", "ClientError", "Event", "Rows"]
