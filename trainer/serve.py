@@ -15,6 +15,7 @@ from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.terminal import lenient_streams
 
 if TYPE_CHECKING:
+    from .service.exposure import Exposure
     from .service.permissions import Permissions
 
 EPILOG = """\
@@ -22,6 +23,9 @@ The server listens on this machine alone, and lets in who has come by the link t
 works once; `python -m trainer.serve --link` prints another. From elsewhere, forward the port:
 
   ssh -L 8321:127.0.0.1:8321 HOST
+
+Or be reached, encrypted: --host 0.0.0.0 --tls-cert FILE --tls-key FILE --trust-host NAME, or by a
+proxy that encrypts: --behind-proxy https://NAME/PATH/.
 
 Everything works without it, and what it keeps may be deleted at any time.
 """
@@ -57,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--port", type=int, help="default: 8321, or any that is free")
     where.add_argument("--uds", type=Path, metavar="PATH", help="a Unix socket instead of a port")
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
+                        help="an address that others reach; needs TLS or a proxy")  # fmt: skip
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE",
+                        help="a certificate, with those that vouch for it, as PEM")  # fmt: skip
+    parser.add_argument("--tls-key", type=Path, metavar="FILE",
+                        help="its key, where that is in a file of its own")  # fmt: skip
+    parser.add_argument("--behind-proxy", default="", metavar="URL",
+                        help="where a proxy that encrypts has it: https://NAME/PATH/")  # fmt: skip
     parser.add_argument("--link", action="store_true",
                         help="print another link to the server that runs for ROOT")  # fmt: skip
     parser.add_argument("--trust-host", action="append", default=[], metavar="NAME",
@@ -74,13 +86,14 @@ def _serve(root: Path, options: argparse.Namespace) -> int:
     from .runs.known_secrets import know_environment
     from .service.address import tell_address
     from .service.api.application import application
-    from .service.gate import LOOPBACK
     from .service.running_service import RunningService
     from .service.server import Server, listen_on_path, listen_on_port, serve
     from .service.state_folder import state_folder
     from .service.tokens import Tokens
 
     know_environment()
+    exposure = _exposure(options)
+    tls = exposure.tls()
     state = state_folder()
     permissions = _permissions(root, options)
     if options.uds:
@@ -88,26 +101,40 @@ def _serve(root: Path, options: argparse.Namespace) -> int:
         listener, port = listen_on_path(path), 0
         address: dict[str, Any] = {"uds": str(path)}
     else:
-        listener = listen_on_port(options.port)
+        listener = listen_on_port(options.port, options.host)
         port = listener.getsockname()[1]
-        address = {"port": port}
+        address = exposure.address(port)
     try:
         tokens = Tokens.in_folder(state, port)
         service = RunningService(root, state, tokens, permissions)
-        app = application(service, (*LOOPBACK, *options.trust_host))
+        app = application(service, exposure)
 
         def listening() -> None:
             tell_address(state, root, address)
-            link = f"/?link={tokens.new_link()}"
-            place = f"http://127.0.0.1:{port}{link}" if port else f"{link}  on {options.uds}"
-            print(f"{root}: {place}", flush=True)
+            link = exposure.link(port, f"/?link={tokens.new_link()}")
+            print(f"{root}: {link}{f'  on {options.uds}' if options.uds else ''}", flush=True)
 
-        serve(Server(service, app, listening), listener)
+        serve(Server(service, app, listening, tls), listener)
     finally:
         listener.close()
         if options.uds:
             options.uds.unlink(missing_ok=True)
     return DONE
+
+
+def _exposure(options: argparse.Namespace) -> Exposure:
+    from .service.exposure import Exposure
+
+    files = options.tls_cert, options.tls_key
+    if options.uds and (options.host != "127.0.0.1" or any(files)):
+        rule = "is on this machine alone, and for its owner"
+        raise refuse("--uds", str(options.uds), rule, "--port, with --host or --tls-cert")
+    certificate, key = (file and file.absolute() for file in files)
+    exposure = Exposure(
+        options.host, tuple(options.trust_host), options.behind_proxy, certificate, key
+    )
+    exposure.check()
+    return exposure
 
 
 def _permissions(root: Path, options: argparse.Namespace) -> Permissions:

@@ -16,6 +16,7 @@ import httpx
 from trainer.runs.folder import Folder
 from trainer.runs.mailbox import Letter, Mailbox
 from trainer.service.api.application import application
+from trainer.service.exposure import Exposure
 from trainer.service.permissions import Permissions
 from trainer.service.running_service import RunningService
 from trainer.service.server import Server, listen_on_port
@@ -114,16 +115,18 @@ def served(
     hosts: Iterable[str] = (),
     options: Mapping[str, Any] | None = None,
     port: int = 0,
+    exposure: Exposure | None = None,
 ) -> Iterator[Served]:
-    """A service of a root within the block."""
+    """A service of a root within the block; encrypted where the exposure has a certificate."""
     state.mkdir(exist_ok=True)
     listener = listen_on_port(port)
     port = listener.getsockname()[1]
     permissions = Permissions(folders=(root,), **(options or {}))
     service = RunningService(root, state, Tokens(TOKEN, port), permissions)
     listening = threading.Event()
-    app = application(service, ("127.0.0.1", "localhost", *hosts))
-    server = Server(service, app, listening.set)
+    exposure = exposure or Exposure(names=tuple(hosts))
+    app = application(service, exposure)
+    server = Server(service, app, listening.set, exposure.tls())
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -8,18 +8,17 @@ port. So everything is refused that is not let in here, whatever the router know
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .exposure import Exposure
 from .problems import ServiceError
 from .tokens import Tokens
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""The hosts by which a browser may name this server."""
 MAX_BODY_BYTES = 2**20
 BODY_SECONDS = 10.0
 """How long a request may take to send its body."""
@@ -48,10 +47,10 @@ SANDBOX = {**SAFE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandb
 class Gate:
     """Lets in who may ask, and gives every answer its headers."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, hosts: Collection[str] = LOOPBACK) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, exposure: Exposure) -> None:
         self._app = app
         self._tokens = tokens
-        self._hosts = {host.lower() for host in hosts}
+        self._exposure = exposure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -95,7 +94,9 @@ class Gate:
             if self._tokens.use_link(words[0]):
                 answer = RedirectResponse("./", 303)
                 cookie = f"{self._tokens.cookie_name}={self._tokens.cookie}"
-                answer.headers["Set-Cookie"] = f"{cookie}; Path=/; HttpOnly; SameSite=Strict"
+                # Without Path it is sent where the page is: below the path that a proxy has it at.
+                secure = "; Secure" if self._exposure.is_encrypted else ""
+                answer.headers["Set-Cookie"] = f"{cookie}; HttpOnly; SameSite=Strict{secure}"
                 return answer
             return RedirectResponse("./", 303) if is_admitted else _no_link()
         if not is_admitted:
@@ -111,10 +112,11 @@ class Gate:
             ServiceError: where another site's page has sent it.
         """
         host = headers.get("host", "")
-        if len(headers.getlist("host")) != 1 or _without_port(host) not in self._hosts:
+        if len(headers.getlist("host")) != 1 or _without_port(host) not in self._exposure.hosts:
             raise ServiceError(421, "this server is not known by that name; --trust-host adds one")
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        origin = headers.get("origin", "").lower()
+        is_own = urlsplit(origin).netloc == host.lower() or origin == self._exposure.origin
+        if "origin" in headers and not is_own:
             raise ServiceError(403, "asked by a page of another site")
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             raise ServiceError(403, "asked by a page of another site")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.constants
+import errno
 import logging
 import os
 import resource
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +25,6 @@ from schedules.declaration import refuse
 from ..runs.known_secrets import veil
 from .running_service import RunningService
 
-LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8321
 HEADER_SECONDS = 15.0
 """How long a connection may stay silent before its first request."""
@@ -74,8 +76,14 @@ class ImpatientProtocol(H11Protocol):
 class Server(uvicorn.Server):
     """uvicorn, with streams that end when it is asked to."""
 
-    def __init__(self, service: RunningService, app: Any, listening: Callable[[], None]) -> None:
-        """`listening` is called once connections are taken."""
+    def __init__(
+        self,
+        service: RunningService,
+        app: Any,
+        listening: Callable[[], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`listening` is called once connections are taken, which are encrypted by `tls`."""
         self._service = service
         self._listening = listening
         config = uvicorn.Config(
@@ -91,6 +99,8 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=ENDING_SECONDS,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
+        config.load()
+        config.ssl = tls
         super().__init__(config)
 
     @contextmanager
@@ -108,6 +118,8 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # Whoever connects and says nothing would have a minute, and uvicorn has no option for it.
+        asyncio.constants.SSL_HANDSHAKE_TIMEOUT = HEADER_SECONDS
         await super().startup(sockets)
         if self.started:
             self._listening()
@@ -117,23 +129,31 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def listen_on_port(port: int | None) -> socket.socket:
-    """A socket of loopback; without a number, the usual port or any free one.
+def listen_on_port(port: int | None, host: str = "127.0.0.1") -> socket.socket:
+    """A socket of an address; without a number, the usual port or any free one.
 
     Raises:
-        Refused: when another process has the port.
+        Refused: when another process has the port, or the address is none of this machine.
     """
     # Named as TCP, or asyncio would leave Nagle's algorithm on: each answer would take 40 ms more.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+    try:
+        family, *_ = socket.getaddrinfo(host, 0, 0, kind, protocol)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        rule = f"can't be listened on: {error.strerror or error}"
+        raise refuse("--host", host, rule, "an address of this machine") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for number in (DEFAULT_PORT, 0) if port is None else (port,):
         try:
-            listener.bind((LOOPBACK, number))
-        except OSError as error:
+            listener.bind((host, number))
+        except (OSError, OverflowError) as error:
             if port is None and number:
                 continue
             listener.close()
-            rule = f"can't be listened on: {error.strerror}"
+            rule = f"can't be listened on: {getattr(error, 'strerror', None) or error}"
+            if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+                raise refuse("--host", host, rule, "an address of this machine") from None
             raise refuse("--port", number, rule, "--port 0 takes a free one") from None
         break
     listener.listen(1024)

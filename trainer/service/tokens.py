@@ -26,6 +26,8 @@ class Tokens:
     def __init__(self, token: str, port: int) -> None:
         self._token = token
         self._links: dict[str, None] = {}
+        self.port = port
+        """The port of the server; 0 for a socket."""
         self.cookie_name = f"trainer-{port}"
         """Browsers don't tell ports apart: two servers on one host need two names."""
         self.cookie = hmac.new(token.encode(), b"cookie", hashlib.sha256).hexdigest()

@@ -63,8 +63,8 @@ class Client(RowCalls, FileCalls, QueueCalls):
 
     def link(self) -> str:
         """An address that lets one browser in, once."""
-        path = self._http.post("/links")["path"]
-        return path if self.place.uds else f"{self.place}{path}"
+        address: str = self._http.post("/links")["address"]
+        return address
 
     def events(
         self, topics: Sequence[str] = ("runs",), last_id: str = "", patience: float = 60.0

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from schedules.declaration import Refused, refuse
 
 from ..address import told_address
+from ..exposure import bracketed, is_loopback
 from ..state_folder import state_folder
 from .client_error import ClientError
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Place:
         if host is None or parts.scheme not in ("http", "https"):
             raise refuse("url", url, "is no address of a service", "http://127.0.0.1:8321")
         is_encrypted = parts.scheme == "https"
-        if not is_encrypted and host not in LOOPBACK:
+        if not is_encrypted and not is_loopback(host):
             rule = "would send the token for all to read"
             raise refuse("url", url, rule, f"https://{parts.netloc}{parts.path}")
         return cls(
@@ -103,8 +103,7 @@ class Place:
         """Host and port as addresses have them."""
         if self.uds:
             return "localhost"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     def connection(self, seconds: float) -> HTTPConnection:
         """An open connection, on which every answer may take so many seconds.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -91,7 +92,7 @@ class Transport:
                     raise self._away(error) from None
             except (OSError, http.client.HTTPException) as error:
                 was_sent = True
-                if not pauses:
+                if not pauses or isinstance(error, ssl.SSLCertVerificationError):
                     raise self._away(error) from None
             time.sleep(pauses.pop(0))
             self._look_again()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from starlette.types import ASGIApp
 
 from schedules import Refused
 
-from ..gate import LOOPBACK, Gate
+from ..exposure import Exposure
+from ..gate import Gate
 from ..problems import ServiceError, answer_error
 from ..running_service import RunningService
 from .compare_routes import compare_routes
@@ -35,8 +36,8 @@ Send `Authorization: Bearer TOKEN`; the token is in `$XDG_STATE_HOME/scheduled-t
 """
 
 
-def application(service: RunningService, hosts: Collection[str] = LOOPBACK) -> ASGIApp:
-    """Serves a root; `hosts` are the names by which browsers may know the server."""
+def application(service: RunningService, exposure: Exposure) -> ASGIApp:
+    """Serves a root, by the addresses under which it is reached."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -65,12 +66,12 @@ def application(service: RunningService, hosts: Collection[str] = LOOPBACK) -> A
         order_routes,
         design_routes,
         event_routes,
-        server_routes,
     )
     for routes in routers:
         api.include_router(routes(service))
+    api.include_router(server_routes(service, exposure))
     app.include_router(api)
     app.mount("/", StaticFiles(directory=PAGE, html=True, follow_symlink=False), name="page")
     generate = app.openapi
     app.openapi = lambda: contract(generate())  # type: ignore[method-assign]
-    return Gate(app, service.tokens, hosts)
+    return Gate(app, service.tokens, exposure)

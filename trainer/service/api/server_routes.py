@@ -7,10 +7,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from ..exposure import Exposure
 from ..running_service import RunningService
 
 
-def server_routes(service: RunningService) -> APIRouter:
+def server_routes(service: RunningService, exposure: Exposure) -> APIRouter:
     """The routes that are about the server itself."""
     router = APIRouter(tags=["server"])
 
@@ -27,7 +28,8 @@ def server_routes(service: RunningService) -> APIRouter:
 
     @router.post("/links", status_code=201)
     def new_link() -> dict[str, str]:
-        """A path that lets one browser in, once."""
-        return {"path": f"/?link={service.tokens.new_link()}"}
+        """A path that lets one browser in, once; and its `address`, which is that of a proxy."""
+        path = f"/?link={service.tokens.new_link()}"
+        return {"path": path, "address": exposure.link(service.tokens.port, path)}
 
     return router
