@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
@@ -19,7 +21,7 @@ def as_pydantic_error(refused: Refused) -> PydanticCustomError:
 
 def problems_from(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
     """The problems that pydantic found in a config for `model`, in this project's terms."""
-    for details in error.errors(include_url=False):
+    for details in _of_unions(error, model):
         location = details["loc"]
         path = join_path(*location)
         match details["type"]:
@@ -44,6 +46,51 @@ def problems_from(error: ValidationError, model: type[BaseModel]) -> Iterator[Pr
             case _:
                 hint = details.get("ctx", {}).get("hint") or _field_hint(model, location)
                 yield Problem(path, details["input"], _rule(details["msg"]), hint)
+
+
+def _of_unions(error: ValidationError, model: type[BaseModel]) -> Iterator[Any]:
+    """The errors of pydantic's, those of a field that takes one of several types as one.
+
+    Pydantic tells of each type why it is not met, at a path that has the type in it. A type that is
+    met, but for its bounds, is the one that was meant; where none is, the rule lists them all.
+    """
+    fields: dict[tuple[int | str, ...], list[Any]] = {}
+    for details in error.errors(include_url=False):
+        location = details["loc"]
+        places = (i for i in range(1, len(location)) if _is_union(model, location[:i]))
+        place = next(places, None)
+        if place is None:
+            yield details
+        else:
+            plain = {**details, "loc": location[:place] + location[place + 1 :]}
+            fields.setdefault(location[:place], []).append(plain)
+    for location, each in fields.items():
+        meant = [details for details in each if not _is_of_type(details, location)]
+        if meant:
+            yield from meant
+            continue
+        rules = [_rule(details["msg"]).removeprefix("must be ") for details in each]
+        yield {**each[0], "type": "union", "msg": f"must be {', or '.join(dict.fromkeys(rules))}"}
+
+
+def _is_union(model: type[BaseModel], path: tuple[int | str, ...]) -> bool:
+    """Whether the value at a path may be of several types, besides none at all."""
+    field = _model_at(model, path[:-1]).model_fields.get(str(path[-1]))
+    return field is not None and len(_members(field.annotation)) > 1
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The types of a union, but for none at all; of another type, none."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return []
+    return [one for one in get_args(annotation) if one is not NoneType]
+
+
+def _is_of_type(details: Any, location: tuple[int | str, ...]) -> bool:
+    """Whether an error says of a value as a whole that it is of another type."""
+    kind = details["type"]
+    types = ("number", "literal_error", "int_from_float")
+    return details["loc"] == location and (kind in types or kind.endswith("_type"))
 
 
 def _rule(message: str) -> str:
@@ -74,6 +121,8 @@ def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseM
     for key in path:
         field = model.model_fields.get(str(key))
         annotation = field.annotation if field else None
+        if len(members := _members(annotation)) == 1:
+            annotation = members[0]
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
     return model

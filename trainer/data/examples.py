@@ -49,6 +49,8 @@ class Examples:
     """Arrays, labels that are `Stored`, or the very `inputs` where those are to be given back."""
     weights: NDArray[np.float32] | None = None
     """What each example counts for in losses and metrics, `[n]`; None where all count alike."""
+    lengths: NDArray[np.int64] | None = None
+    """How many steps each example has, `[n]`, where batches are of those of like lengths."""
 
     def __len__(self) -> int:
         return len(leaves(self.labels)[0])

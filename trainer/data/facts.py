@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from .trees import Tree, leaves, map_tree, named_leaves
+
+if TYPE_CHECKING:
+    from .buckets import Buckets
 
 Task = Literal["classes", "numbers"]
 
@@ -63,6 +66,8 @@ class Facts:
     """What the network is to say of it: one label, or several by name."""
     weighted: bool = False
     """Whether every example has a weight in losses and metrics."""
+    buckets: Buckets | None = None
+    """The lengths that batches are cut to, where they have several."""
 
     @classmethod
     def of(
@@ -142,6 +147,23 @@ class Facts:
     def input_size(self) -> int:
         """How many numbers all inputs of an example have."""
         return sum(prod(feature.shape) for feature in leaves(self.inputs))
+
+    def of_any_length(self) -> Facts:
+        """What a network is built for: where batches have several lengths, with steps of any
+        number, None in shapes.
+        """
+        if self.buckets is None:
+            return self
+
+        def opened(features: Tree[Feature], names: tuple[str, ...]) -> Tree[Feature]:
+            opened = {n: f._replace(shape=(None, *f.shape[1:])) for n, f in named_leaves(features)}  # type: ignore[arg-type]
+            each = {n: opened[n] if n in names else f for n, f in named_leaves(features)}
+            return each if isinstance(features, Mapping) else each[""]
+
+        inputs = opened(self.inputs, self.buckets.inputs)
+        given_back = self.labels is self.inputs
+        labels = inputs if given_back else opened(self.labels, self.buckets.labels)
+        return replace(self, inputs=inputs, labels=labels)
 
     def for_label(self, name: str) -> Facts:
         """The same data with the label of that name alone."""

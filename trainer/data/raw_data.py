@@ -15,6 +15,8 @@ from pydantic import Field
 
 from schedules.declaration import ABSENT, Problem, Whole, refuse
 
+from .buckets import Bucketing, bucket_problems
+from .buckets import Declared as Buckets
 from .column import Prepared
 from .data import Data
 from .examples import Split
@@ -93,6 +95,11 @@ class RawData(Data):
     """What is held out to evaluate by; null for a fifth, or for none if there are tests."""
     ragged: Ragged | None = None
     """How rows of different lengths are brought to one; null where they all have one."""
+    buckets: Buckets | None = None
+    """How many lengths batches have, or the greatest one of each but the last; null for one length.
+
+    Rows of like lengths make a batch, and are filled up to no more than its own length.
+    """
     window: Window | None = None
     """How rows in the order of time are cut into examples; null where a row is an example."""
     epoch: Annotated[Whole, Field(ge=1)] | None = None
@@ -217,10 +224,11 @@ class RawData(Data):
             for name, one in named_leaves(preparation.inputs)
             if isinstance(one, InputPreparation) and one.filling is not None
         }
+        others = {} if self.buckets is None else {"buckets": None}  # which are for training
         if self.ragged is None or not lengths:
-            return self
+            return self.model_copy(update=others) if others else self
         ragged = self.ragged.model_copy(update={"length": lengths.get("", lengths)})
-        return self.model_copy(update={"ragged": ragged})
+        return self.model_copy(update={"ragged": ragged, **others})
 
     def has_test_part(self) -> bool:
         """Whether the data has test examples of its own."""
@@ -239,6 +247,7 @@ class RawData(Data):
         elif self.window is not None and self.held_out and self.held_out.seed:
             rule = "draws examples to hold out, and of windows the last rows are held out"
             yield Problem("held_out.seed", self.held_out.seed, rule, "leave it out")
+        yield from bucket_problems(self.buckets, self.ragged, self.window, self.override)
         if self.window is not None and self.ragged is not None:
             rule = "is for rows of steps, and in a window each row is a step"
             yield Problem("ragged", ABSENT, rule, "leave out one of the two")
@@ -254,6 +263,7 @@ class RawData(Data):
         if raw.stream is not None and self.ragged is not None:
             rule = f"is for rows that are there as a whole, and {raw.stream.source.what} gives some"
             raise refuse("ragged", ABSENT, rule, "fill them up in the pipeline")
+        of_any_length = raw.train
         train, *test = Padder(self.ragged, self.normalise, self.override).pad(raw.parts)
         raw = raw._replace(train=train, test=test[0] if test else None)
         for name, part in zip(("train", "test"), raw.parts, strict=False):
@@ -293,9 +303,14 @@ class RawData(Data):
         features: Tree[Feature] = inputs
         if labels is not None:
             features = map_tree(lambda one: one.feature, labels)
+        buckets = None
+        if self.buckets is not None:
+            sorter = Bucketing(self.buckets, self.override)
+            buckets, lengths = sorter.of(of_any_length, raw.train, learnt, trains)
+            raw = raw._replace(train=replace(raw.train, lengths=lengths))
         weighted = raw.train.weights is not None
         epoch = examples if raw.stream is None else self.epoch or raw.stream.source.examples
-        facts = Facts(epoch, inputs, features, weighted)
+        facts = Facts(epoch, inputs, features, weighted, buckets)
         return Contents(raw, labels, facts, learnt, row_indices)
 
     def _in_windows(self, raw: RawExamples, window: Window) -> RawExamples:
@@ -322,6 +337,9 @@ class RawData(Data):
         if self.normalise in ("scale", "standardise"):
             hint = self.override("normalise", "none")
             raise refuse("normalise", self.normalise, what, f"{hint}, and do it in the pipeline")
+        if self.buckets is not None:
+            rule = f"is for rows that are there as a whole, and {stream.source.what} gives some"
+            raise refuse("buckets", ABSENT, rule, "leave it out")
         if self.keep == "device":
             rule = f"is for examples that end, and {stream.source.what} is read as it goes"
             raise refuse("keep", self.keep, rule, self.override("keep", "auto"))

@@ -35,6 +35,8 @@ class RawPart:
     """What each example counts for, where the data says so."""
     series: Series | None = None
     """Which series each row belongs to, where there are several in the order of time."""
+    lengths: NDArray[np.int64] | None = None
+    """How many steps each example has, where batches are of those of like lengths."""
 
     def __len__(self) -> int:
         return len(leaves(self.inputs)[0])

@@ -27,6 +27,7 @@ class ReadPart:
     inputs: Tree[Inputs]
     labels: Tree[Inputs] | None
     weights: NDArray[np.float32] | None
+    lengths: NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -37,7 +38,7 @@ class ReadPart:
         if labels is not None:
             read = map_tree(lambda one: _loaded(one.parts[number], streams=streams), labels)
         weights = None if raw.weights is None else raw.weights.astype(np.float32)
-        return cls(inputs, read, weights)
+        return cls(inputs, read, weights, raw.lengths)
 
     def __len__(self) -> int:
         return len(leaves(self.inputs)[0])
@@ -48,6 +49,7 @@ class ReadPart:
             map_tree(lambda x: Subset(x, row_index), self.inputs),
             None if self.labels is None else map_tree(lambda y: _rows(y, row_index), self.labels),
             None if self.weights is None else self.weights[row_index],
+            None if self.lengths is None else self.lengths[row_index],
         )
 
     def prepared(
@@ -64,9 +66,9 @@ class ReadPart:
 
         inputs = map_tree(prepared, preparation.inputs, self.inputs)
         if self.labels is None or labels is None:
-            return Examples(inputs, inputs, self.weights)
+            return Examples(inputs, inputs, self.weights, self.lengths)
         own_labels = map_tree(lambda one, y: prepared(one.preparation, y), labels, self.labels)
-        return Examples(inputs, own_labels, self.weights)
+        return Examples(inputs, own_labels, self.weights, self.lengths)
 
 
 def _rows(array: Inputs, row_index: NDArray[np.int64]) -> Inputs:

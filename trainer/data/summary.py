@@ -39,8 +39,23 @@ def summary(data: Data) -> list[str]:
     lines = [f"inputs    {inputs}", f"labels    {labels}", f"examples  {examples}"]
     if isinstance(data, RawData) and data.window is not None:
         lines.append(f"windows   {data.window.described()}")
+    lines += _lengths(data)
     lines += ["weights   of each example"] if facts.weighted else []
     return [*lines, *_kept(data)]
+
+
+def _lengths(data: Data) -> list[str]:
+    """The lengths of batches, and how much of their steps fills up, where there are several."""
+    if not isinstance(data, RawData) or (buckets := data.contents.facts.buckets) is None:
+        return []
+    raw, indices = data.contents.raw.train, data.contents.row_indices
+    assert raw.lengths is not None
+    within, without = buckets.padding(raw.lengths if indices is None else raw.lengths[indices[0]])
+    listed = ", ".join(map(str, buckets.lengths))
+    return [
+        f"buckets   batches of up to {listed} steps, of which {within:.0%} fill up rows; "
+        f"{without:.0%} without buckets"
+    ]
 
 
 def _kept(data: Data) -> list[str]:

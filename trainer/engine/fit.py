@@ -36,7 +36,7 @@ def check_fit(
     compares = loss.compared is not None
     shapes = None
     if compares or takes_inputs_of(model, facts, batch_size):
-        _check_inputs(model, kind, facts)
+        _check_inputs(model, kind, facts.of_any_length())
         shapes = _output_shapes(model, kind, facts, batch_size, compares=compares)
     if shapes is not None:
         _check_end(model, loss.compared)
@@ -178,6 +178,12 @@ def _output_shapes(
         raise refuse("model", kind, rule, "name the last layers as the labels")
     for name, label in labels.items():
         tensor = by_name[name]
+        by_step = len(tensor.shape) > 2 and tensor.shape[1] is None and label.shape
+        if facts.buckets is not None and by_step and name not in facts.buckets.labels:
+            of = f" for {name}" if name else ""
+            rule = f"gives outputs{of} for any number of steps, and labels have {label.shape[0]}"
+            hint = "bring labels as rows of the inputs' lengths; or leave out data.buckets"
+            raise refuse("model", kind, rule, hint)
         if not _fits_label(tuple(tensor.shape[1:]), label):
             if not compares:
                 return None

@@ -101,7 +101,7 @@ class Network:
         each = experiment.data.batch_size // together
         try:
             with dtype_policy(experiment.run.precision):
-                model = experiment.model.build(facts, dials)
+                model = experiment.model.build(facts.of_any_length(), dials)
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras refuses sizes below 0 only
                     raise ValueError(f"{weight.path} would have no entries")
@@ -117,6 +117,10 @@ class Network:
             lines = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
             why = next((line for line in lines[1:] if line), lines[0]).partition(" for '")[0]
             rule = f"does not fit inputs of shape {shapes_of(facts)}: {why}"
+            if facts.buckets is not None:
+                rule = f"does not fit inputs of any number of steps: {why}"
+                hint = "leave out data.buckets, or a network that takes any, as rnn and text do"
+                raise refuse("model", experiment.model.kind, rule, hint) from None
             raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
         if shapes is None:
             metrics, loss = experiment.metrics.without_outputs(), loss.without_outputs()

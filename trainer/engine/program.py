@@ -305,14 +305,24 @@ class Program:
         self, feed_args: Any, i: tf.Tensor, scale: tf.Tensor | None = None
     ) -> list[tf.Tensor]:
         """The mean loss over a batch, and the gradients of its `scale`-fold, in micro-batches."""
+
+        def of_shape(feed: Feed) -> list[tf.Tensor]:
+            return self._loss_and_gradients(feed, feed_args, i, scale)
+
+        return self._feed.in_shape(feed_args, i, of_shape)
+
+    def _loss_and_gradients(
+        self, feed: Feed, feed_args: Any, i: tf.Tensor, scale: tf.Tensor | None
+    ) -> list[tf.Tensor]:
+        """The same for batches of one shape."""
         parts = self._micro_batches
         first = self.step_of(i) * parts
         if parts == 1:
-            batch = self._feed.batch(feed_args, i, 0, 1)
+            batch = feed.batch(feed_args, i, 0, 1)
             return self.batch_loss_and_gradients(batch, first, scale)
 
         def add(k: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            batch = self._feed.batch(feed_args, i, k, parts)
+            batch = feed.batch(feed_args, i, k, parts)
             terms = self.batch_loss_and_gradients(batch, first + tf.cast(k, tf.int64), scale)
             tensors = map(tf.convert_to_tensor, terms)
             return k + 1, [total + x for total, x in zip(sums, tensors, strict=True)]

@@ -54,6 +54,14 @@ class Share(Feed):
     def batch(self, feed_args: FeedArgs, i: tf.Tensor, part: tf.Tensor | int, parts: int) -> Batch:
         return self._feed.batch(feed_args, i, part * self._of + self._rank, parts * self._of)
 
+    def in_shape(
+        self, feed_args: FeedArgs, i: tf.Tensor, work: Callable[[Feed], list[tf.Tensor]]
+    ) -> list[tf.Tensor]:
+        def of_share(feed: Feed) -> list[tf.Tensor]:
+            return work(Share(feed, self._rank, self._of))
+
+        return self._feed.in_shape(feed_args, i, of_share)
+
     def tests(self) -> Iterator[Batch]:
         return self._feed.tests()
 

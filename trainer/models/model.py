@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from schedules.declaration import Kind, Whole, refuse
+from schedules.declaration import ABSENT, Kind, Whole, refuse
 
 from ..data import Facts
 from ..data.trees import leaves, named_leaves
@@ -52,6 +52,9 @@ class Model(Kind, family=True):
             Refused: when it can't.
         """
         self.check_single_input(facts)
+        if facts.buckets is not None:
+            rule = f"has batches of several lengths, and model={self.kind} takes inputs of one"
+            raise refuse("data.buckets", ABSENT, rule, "leave it out; or model=rnn, or model=text")
         if facts.input.classes is not None:
             rule = f"takes numbers, and the data has ids, of which there are {facts.input.classes}"
             raise refuse("model", self.kind, rule, "model=tabular looks each up in an embedding")

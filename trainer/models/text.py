@@ -81,8 +81,13 @@ class Text(TokenModel):
         is_token = ops.not_equal(inputs, 0)
         x = self.embedding(facts, mask=False)(inputs)
         tokens = ops.expand_dims(ops.cast(is_token, x.dtype), -1)
-        places = place_encoding(facts.shape[0], self.width)[None]
-        x = ops.add(x, ops.convert_to_tensor(places, dtype=x.dtype))
+        if facts.buckets is None:
+            places = place_encoding(facts.shape[0], self.width)[None]
+            x = ops.add(x, ops.convert_to_tensor(places, dtype=x.dtype))
+        else:  # of which there are as many as a batch has
+            table = place_encoding(facts.buckets.longest, self.width)
+            numbers = ops.cumsum(ops.ones_like(inputs, dtype="int32"), axis=1) - 1
+            x = ops.add(x, ops.take(ops.convert_to_tensor(table, dtype=x.dtype), numbers, axis=0))
         for i in range(1, self.depth + 1):
             if self.encoder == "convolution":
                 y = ops.multiply(layers.LayerNormalization(name=f"conv_norm_{i}")(x), tokens)

@@ -13,8 +13,7 @@ from schedules.analysis.preview import horizon
 from ..config.lr_find import Reading
 from ..config.plan import Plan
 from ..data.feeds.feed import Feed
-from ..data.feeds.order import ExampleOrder
-from ..data.feeds.select import make_feed, max_updates_per_call
+from ..data.feeds.select import example_order, make_feed, max_updates_per_call
 from ..engine.machine import open_devices, settle
 from ..engine.network import Network
 from ..engine.program import Compiled, Program
@@ -38,7 +37,7 @@ def sweep(plan: Plan) -> Reading:
     data = experiment.data.load()
     most = max_updates_per_call(experiment.data, data, AT_ONCE)
     tape = Tape(plan.curves)
-    order = ExampleOrder(experiment.run.seed, len(data.train), experiment.data.batch_size)
+    order = example_order(experiment.data, data, experiment.run.seed)
     # XLA takes longer to compile than it saves in so few updates.
     compiled: Compiled = "xla" if experiment.run.compile == "xla" else "graph"
 

@@ -17,7 +17,7 @@ from ..config.plan import Plan
 from ..data import Split
 from ..data.feeds.feed import Feed
 from ..data.feeds.order import ExampleOrder
-from ..data.feeds.select import make_feed, max_updates_per_call
+from ..data.feeds.select import example_order, make_feed, max_updates_per_call
 from ..data.feeds.stream_reader import StreamReader
 from ..engine.interfaces import Trained
 from ..engine.network import Network
@@ -78,12 +78,7 @@ class RunSetup:
             data,
             device,
             Tape(plan.curves, plan.bounds, plan.total_steps),
-            ExampleOrder(
-                experiment.run.seed,
-                experiment.data.facts().examples if data.stream else len(data.train),
-                experiment.data.batch_size,
-                plan.batch_sizes,
-            ),
+            example_order(experiment.data, data, experiment.run.seed, plan.batch_sizes),
             past or Past.read(plan, folder),
         )
 

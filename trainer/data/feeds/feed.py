@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from typing import Any, Self
@@ -63,6 +63,15 @@ class Feed(ABC):
 
         The parts of a batch follow one another: part 0 of 4 is its first quarter.
         """
+
+    def in_shape(
+        self, feed_args: FeedArgs, i: tf.Tensor, work: Callable[[Feed], list[tf.Tensor]]
+    ) -> list[tf.Tensor]:
+        """In the program: `work` with a feed whose batches have the shape of the `i`-th update's.
+
+        Where batches have several shapes, each is a branch of the program.
+        """
+        return work(self)
 
     @abstractmethod
     def tests(self) -> Iterator[Batch]:

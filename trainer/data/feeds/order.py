@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from math import nan
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ class ExampleOrder:
     ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     """
 
+    ciphers: ClassVar[bool] = True
+    """Whether so many examples are ciphered, in the place of a permutation."""
+
     def __init__(
         self,
         seed: int,
@@ -49,7 +52,7 @@ class ExampleOrder:
         self.batch_size = batch_size
         self._batch_sizes = batch_sizes or BatchSizes(((0, batch_size),))
         self._length = examples or 1
-        ciphers = self._length > MOST_PERMUTED
+        ciphers = self.ciphers and self._length > MOST_PERMUTED
         compute: Callable[[int], NDArray[Any]] = self._ciphered if ciphers else self._permuted
         self._piece = lru_cache(maxsize=2)(compute)
         self._piece_length = CIPHER_PIECE if ciphers else self._length

@@ -41,6 +41,8 @@ def why_not_vectorizable(experiment: Experiment) -> str | None:
         return "run.profile looks at one run at a time"
     if experiment.run.precision == "mixed_float16":
         return "run.precision=mixed_float16 tries each of its updates at a scale of its own"
+    if getattr(experiment.data, "buckets", None) is not None:
+        return "data.buckets has batches of several lengths, each a branch of the program"
     if experiment.init_from:
         return "init_from is read for one network at a time"
     if "stateless" not in signature(experiment.optimizer.build).parameters:
