@@ -77,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="configs may name functions of it; `all`: of any")  # fmt: skip
     parser.add_argument("--allow-folder", action="append", default=[], type=Path, metavar="DIR",
                         help="configs may name files here, besides ROOT and here")  # fmt: skip
+    parser.add_argument("--allow-tracker", action="append", default=[], metavar="ADDRESS",
+                        help="runs may send their rows there")  # fmt: skip
     parser.add_argument("--config-dir", metavar="DIR", help="a folder that adds options to groups")
     return parser
 
@@ -147,7 +149,7 @@ def _permissions(root: Path, options: argparse.Namespace) -> Permissions:
         raise refuse("--config-dir", options.config_dir, "is no folder")
     folders = (root, Path.cwd(), *(folder.resolve() for folder in options.allow_folder))
     code = "all" in options.allow_code or tuple(options.allow_code)
-    return Permissions(code, folders, options.config_dir)
+    return Permissions(code, folders, options.config_dir, tuple(options.allow_tracker))
 
 
 def _print_link(root: Path) -> int:

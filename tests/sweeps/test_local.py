@@ -13,7 +13,8 @@ from rich.console import Console
 
 from schedules.declaration import Refused
 from trainer.sweeps.local import Machine, job_table
-from trainer.sweeps.processes import Place, Task
+from trainer.sweeps.places import Place
+from trainer.sweeps.processes import Task
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from schedules.declaration.yaml_files import MAX_BYTES
 from .folder import Folder
 from .kept_readings import KeptReadings
 from .study import JOURNAL
+from .submission import SUBMISSION
 from .trial import TRIAL_FILE, read_trial
 
 INDEX = "sweep.json"
@@ -25,33 +26,52 @@ INDEX = "sweep.json"
 MAX_INDEX_BYTES = 64 * 2**20
 MAX_FIRST_ROWS_BYTES = 2**16
 """The bytes of rows among which one with a measured time is looked for."""
+QUEUE = ".queue"
+"""The folder in a root in which a service keeps what belongs to its queue as a whole."""
+TRASH = ".trash"
+"""The folder in a root to which a service moves the runs that are deleted."""
+NO_RUNS = (QUEUE, TRASH)
 WRITTEN_BY_RUNS = ("metrics.jsonl", ".lock")
 """Files beside `config.yaml` that only a run writes: no tracker copies them."""
 
 
-def run_folders(roots: Iterable[Path], kept: KeptReadings | None = None) -> list[Path]:
+def run_folders(
+    roots: Iterable[Path], kept: KeptReadings | None = None, *, submitted: bool = False
+) -> list[Path]:
     """The folders of the runs in these folders and below them, in the order of their names.
 
     Of a sweep these are the folders of its jobs or trials, whatever else is in its folder.
-    Elsewhere it is every folder that a run has written to; of a run and its copies, the one with
-    the most rows, or else the one with the shortest path.
+    Elsewhere it is every folder that a run has written to, or `submitted`, those that wait for
+    their turn as well; of a run and its copies, the one with the most rows, or else the one with
+    the shortest path.
     """
     kept = kept or KeptReadings()
-    paths = {path for root in roots for path in _below(root, kept)}
+    paths = {path for root in roots for path in _below(root, kept, submitted)}
     runs: dict[object, Path] = {}
     for path in sorted(paths, key=_progress):
         runs.setdefault(_identity(path, kept) or path, path)
     return sorted(runs.values(), key=_number_order)
 
 
-def _below(root: Path, kept: KeptReadings) -> Iterator[Path]:
+def submitted_folders(root: Path) -> Iterator[Path]:
+    """The folders below a root that were submitted to its queue, also those of searches."""
+    for path in _below(root, KeptReadings(), submitted=True):
+        if (path / SUBMISSION).is_file():
+            yield path
+
+
+def _below(root: Path, kept: KeptReadings, submitted: bool) -> Iterator[Path]:
     for above, inner, files in os.walk(root):
+        inner[:] = [name for name in inner if name not in NO_RUNS]
         folder = Path(above)
-        if "config.yaml" in files and set(files).intersection(WRITTEN_BY_RUNS):
+        if submitted and SUBMISSION in files:
             yield folder
+        if "config.yaml" in files and set(files).intersection(WRITTEN_BY_RUNS):
+            if not (submitted and SUBMISSION in files):
+                yield folder
             inner.clear()  # a run's folder holds no other runs
         elif jobs := list(_jobs(folder, kept)) if INDEX in files or JOURNAL in files else []:
-            yield from filter(_has_begun, jobs)
+            yield from (job for job in jobs if _has_begun(job, submitted))
             inner.clear()
 
 
@@ -106,9 +126,11 @@ def _is_below(name: object) -> bool:
     return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
-def _has_begun(path: Path) -> bool:
+def _has_begun(path: Path, submitted: bool) -> bool:
     """Whether there is something to tell of a job; one that failed early has a result alone."""
     folder = Folder(path)
+    if submitted and (path / SUBMISSION).is_file():
+        return True
     return folder.config.exists() or folder.result.exists()
 
 

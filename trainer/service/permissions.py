@@ -23,6 +23,13 @@ MOST_OVERRIDES = 1000
 LONGEST_PATH = 4096
 _PLAIN_INTERPOLATION = re.compile(r"\$\{\s*[\w.\[\]]+\s*\}")
 _HYDRA = re.compile(r"hydra\b|[\w.]*/|[^=]*@")
+_SEARCH = re.compile(
+    r"hydra/sweeper=(grid|optuna)"
+    r"|hydra\.sweeper\.(n_trials|n_jobs|metric|direction|sampler|pruner|seed)(\.\w+)*=.*"
+)
+"""What of Hydra's own may be said of what is submitted: what is searched, and how."""
+_ADDRESSES = ("uri", "url", "host", "address", "endpoint", "server")
+"""What settings of trackers are called that say where rows are sent."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +42,18 @@ class Permissions:
     """Where files that a config names may be."""
     config_dir: str | None = None
     """A folder that adds options to any group."""
+    trackers: tuple[str, ...] = ()
+    """The addresses to which runs that are submitted may send their rows."""
 
-    def check_overrides(self, overrides: Sequence[str]) -> None:
+    def check_overrides(self, overrides: Sequence[str], *, may_search: bool = False) -> None:
         """Whether overrides say only what a request may.
+
+        Where something is submitted, it `may_search`.
 
         Raises:
             Refused: with a problem for each that may not.
         """
-        if problems := list(self._problems(overrides)):
+        if problems := list(self._problems(overrides, may_search)):
             raise Refused(problems)
 
     def check_written(self, values: Mapping[str, Any]) -> None:
@@ -71,7 +82,31 @@ class Permissions:
             return [f"{KEY}=true"] if self.code else []
         return [f"{KEY}=[{','.join(self.code)}]"]
 
-    def _problems(self, overrides: Sequence[str]) -> Iterator[Problem]:
+    def check_trackers(self, values: Any) -> None:
+        """Whether rows are sent only where the server may send them.
+
+        Raises:
+            Refused: with a problem for each address that is none of `trackers`.
+        """
+        log = values.get("log") if isinstance(values, dict) else None
+        if problems := list(self._addresses(log, "log")):
+            raise Refused(problems)
+
+    def _addresses(self, value: Any, path: str) -> Iterator[Problem]:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from self._addresses(inner, join_path(path, str(key)))
+        elif isinstance(value, list | tuple):
+            for place, inner in enumerate(value):
+                yield from self._addresses(inner, join_path(path, place))
+        elif isinstance(value, str) and value not in self.trackers:
+            name = path.rpartition(".")[2]
+            if "://" in value or any(name.endswith(word) for word in _ADDRESSES):
+                rule = "is an address that this server may not send rows to"
+                hint = "python -m trainer.serve --allow-tracker ADDRESS"
+                yield Problem(path, value, rule, hint)
+
+    def _problems(self, overrides: Sequence[str], may_search: bool) -> Iterator[Problem]:
         if len(overrides) > MOST_OVERRIDES:
             yield Problem("overrides", len(overrides), f"are more than {MOST_OVERRIDES}")
             return
@@ -83,6 +118,8 @@ class Permissions:
             elif key == KEY:
                 rule = "is for whoever starts the server to say"
                 yield Problem(KEY, override, rule, "python -m trainer.serve --allow-code MODULE")
+            elif may_search and _SEARCH.fullmatch(override) and not _has_resolver(override):
+                continue
             elif _HYDRA.match(key):
                 yield Problem(key, override, "is Hydra's, and not taken here", "leave it out")
             elif _has_resolver(override):

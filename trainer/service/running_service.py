@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,12 +12,19 @@ from schedules.declaration import did_you_mean
 
 from .design.previewer import Previewer
 from .events.hub import Hub
-from .listing.index import Index
+from .jobs.engines.local import LocalEngine
+from .jobs.launcher import Launcher
+from .jobs.queue import Queue
+from .listing.index import Entry, Index
+from .listing.summary import read_summary, signature
 from .listing.watcher import Watcher
 from .permissions import Permissions
 from .problems import ServiceError
 from .rows.open_rows import OpenRows
 from .tokens import Tokens
+
+CHECK_SECONDS = 600.0
+"""How long the jobs of one submission may take to be checked."""
 
 
 class RunningService:
@@ -36,21 +43,40 @@ class RunningService:
         self.rows = OpenRows(kept, self.hub.rows_complete)
         self.watcher = Watcher(self.root, self.index, self.hub.runs_changed)
         self.previewer = Previewer(self.permissions)
+        self.checker = Previewer(self.permissions, CHECK_SECONDS)
+        """Checks what is submitted, in a worker of its own: a large sweep takes long."""
+        self.queue = Queue(self.root, {"local": LocalEngine()}, self._queue_changed)
+        self.launcher = Launcher(self.queue, self.permissions)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Watches the folders within the block."""
         self.hub.open(asyncio.get_running_loop(), self.path)
         self.watcher.start()
+        self.launcher.start()
         try:
             yield
         finally:
             await self.hub.close()
             self.watcher.stop()
+            self.launcher.stop()
             await self.previewer.end()
+            await self.checker.end()
             await asyncio.to_thread(self.rows.stop)
             await asyncio.to_thread(self.watcher.join)
+            await asyncio.to_thread(self.launcher.join)
             self.index.close()
+
+    def _queue_changed(self, runs: Sequence[tuple[str, Path]]) -> None:
+        """Has the list know at once of runs that are in the queue, or have left it."""
+        entries = []
+        for _, path in runs:
+            files = repr(signature(path))
+            entries.append(Entry(path, files, *read_summary(self.root, path)))
+        if entries:
+            self.index.put(entries)
+            self.hub.runs_changed([entry.summary.id for entry in entries])
+        self.hub.queue_changed()
 
     def path(self, run: str) -> Path:
         """The folder of a run.

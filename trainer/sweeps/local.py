@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -26,7 +23,8 @@ from ..runs.report import REPORT_SECONDS, refresh
 from ..runs.signals import process_stop
 from .grid import distinguishing_overrides
 from .jobs import SUBDIR, quoted
-from .processes import Place, Task
+from .places import Place, automatic_count, gpu_names
+from .processes import Task
 
 STATES_BY_URGENCY = ("running", "failed", "waiting", "ended")
 """The states of jobs; the one that a user wants to see most comes first."""
@@ -50,10 +48,10 @@ class Machine:
         Raises:
             Refused: when `jobs` is no count.
         """
-        cores, gpu_names = usable_cores(), _gpu_names(gpus)
+        cores, names = usable_cores(), gpu_names(gpus)
         count = jobs
         if jobs == "auto":
-            count = len(gpu_names) or max(len(cores) // 2, min(2, len(cores)))
+            count = automatic_count(cores, names)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             rule = "must be auto or a whole number above 0"
             raise refuse("hydra.launcher.jobs", jobs, rule, "hydra.launcher.jobs=2")
@@ -61,7 +59,7 @@ class Machine:
             [
                 Place(
                     tuple(cores[i::count]) or (cores[i % len(cores)],),
-                    gpu_names[i % len(gpu_names)] if gpu_names else None,
+                    names[i % len(names)] if names else None,
                 )
                 for i in range(count)
             ]
@@ -169,16 +167,3 @@ def _task(config: DictConfig, sweep: Path, name: str, overrides: Sequence[str], 
     settings = [*search_path_arguments(config), *hydra_overrides(config, "hydra.job.")]
     options = [*settings, *overrides, *run_overrides]
     return Task(name, label, folder, [sys.executable, "-m", "trainer", *options])
-
-
-def _gpu_names(gpus: int | str | Sequence[int]) -> list[str]:
-    """The GPUs to divide, by the names that CUDA knows them by."""
-    if gpus != "auto":
-        return [str(gpu) for gpu in (range(gpus) if isinstance(gpus, int) else gpus)]
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [gpu for gpu in visible.split(",") if gpu]
-    if not (nvidia_smi := shutil.which("nvidia-smi")):
-        return []
-    listing = subprocess.run([nvidia_smi, "-L"], capture_output=True, text=True)
-    count = sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
-    return [str(gpu) for gpu in range(count)] if listing.returncode == 0 else []

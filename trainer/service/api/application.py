@@ -24,9 +24,11 @@ from .design_routes import design_routes
 from .event_routes import event_routes
 from .file_routes import file_routes
 from .order_routes import order_routes
+from .queue_routes import queue_routes
 from .row_routes import row_routes
 from .run_routes import run_routes
 from .server_routes import server_routes
+from .submission_routes import submission_routes
 
 PREFIX = "/api/v1"
 PAGE = Path(__file__).resolve().parents[1] / "page"
@@ -66,6 +68,8 @@ def application(service: RunningService, exposure: Exposure) -> ASGIApp:
         order_routes,
         design_routes,
         event_routes,
+        submission_routes,
+        queue_routes,
     )
     for routes in routers:
         api.include_router(routes(service))

@@ -20,17 +20,17 @@ def event_routes(service: RunningService) -> APIRouter:
     async def events(
         topics: Annotated[
             str,
-            Query(max_length=16_000, description="by commas: runs, run:ID, rows:ID@CURSOR"),
+            Query(max_length=16_000, description="by commas: runs, queue, run:ID, rows:ID@CURSOR"),
         ] = "runs",
         last_event_id: Annotated[str, Header(max_length=16_000)] = "",
     ) -> StreamingResponse:
         """Server-sent events.
 
-        `open` comes first. `runs` has the summaries of runs that have changed. `rows` has the rows
-        behind the place `from` of a file, in buckets as `/runs/ID/rows` gives them. `resync` says
-        that a run's rows must be asked for anew, as they were cut back or too many were missed.
-        `complete` says that a long file is read to its end, `gone` that no run has the id. A
-        stream that breaks goes on with `Last-Event-ID`.
+        `open` comes first. `runs` has the summaries of runs that have changed. `queue` says that
+        the queue has changed. `rows` has the rows behind the place `from` of a file, in buckets as
+        `/runs/ID/rows` gives them. `resync` says that a run's rows must be asked for anew, as they
+        were cut back or too many were missed. `complete` says that a long file is read to its end,
+        `gone` that no run has the id. A stream that breaks goes on with `Last-Event-ID`.
         """
         stream = Stream(service.hub, service.index, topics, last_event_id)
         headers = {"X-Accel-Buffering": "no"}  # a proxy shall pass on what comes

@@ -26,8 +26,10 @@ WAITING = 32
 class Previewer:
     """Hands one request after the other to the worker."""
 
-    def __init__(self, permissions: Permissions) -> None:
+    def __init__(self, permissions: Permissions, seconds: float | None = None) -> None:
+        """`seconds` is how long an answer may take, if not `SECONDS`."""
         self._permissions = permissions
+        self._seconds = seconds
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._waiting = 0
@@ -72,16 +74,17 @@ class Previewer:
 
     async def _asked(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         process = await self._running()
+        seconds = SECONDS if self._seconds is None else self._seconds
         assert process.stdin
         assert process.stdout
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 process.stdin.write(json.dumps(asked).encode() + b"\n")
                 await process.stdin.drain()
                 line = await process.stdout.readline()
         except TimeoutError:
             await self.close()
-            raise ServiceError(503, f"the preview took longer than {SECONDS:g} s") from None
+            raise ServiceError(503, f"the preview took longer than {seconds:g} s") from None
         except (OSError, ValueError):  # ValueError: a line without an end
             line = b""
         except BaseException:  # cancelled: what comes next on the pipe is nobody's
@@ -114,6 +117,7 @@ class Previewer:
                 "code": self._permissions.code,
                 "folders": [str(folder) for folder in self._permissions.folders],
                 "config_dir": self._permissions.config_dir,
+                "trackers": self._permissions.trackers,
             }
             assert self._process.stdin
             self._process.stdin.write(json.dumps(allowed).encode() + b"\n")

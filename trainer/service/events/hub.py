@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ..problems import ServiceError
@@ -28,6 +29,8 @@ class Listener:
         """The ids of runs that are new, other or gone."""
         self.complete: set[str] = set()
         """The ids of runs whose rows were read to the end in background."""
+        self.queue_changed = False
+        """Whether anything of the queue is other."""
         self.ended = False
 
 
@@ -66,6 +69,12 @@ class Hub:
         """Called from any thread."""
         if loop := self._loop:
             loop.call_soon_threadsafe(self._note_complete, run)
+
+    def queue_changed(self) -> None:
+        """Called from any thread."""
+        if loop := self._loop:
+            with suppress(RuntimeError):  # it ends
+                loop.call_soon_threadsafe(self._note_queue)
 
     def listen(self, listener: Listener) -> None:
         """Adds a stream.
@@ -113,6 +122,12 @@ class Hub:
                 wanted.update(runs)
             if wanted:
                 listener.changed |= wanted
+                listener.wake.set()
+
+    def _note_queue(self) -> None:
+        for listener in self._listeners:
+            if "queue" in listener.topics:
+                listener.queue_changed = True
                 listener.wake.set()
 
     def _note_complete(self, run: str) -> None:

@@ -19,11 +19,11 @@ FRAME_SECONDS = 0.1
 MAX_TOPICS = 200
 MOST_SUMMARIES = 50
 """How many changed runs are told with their summaries; of more, only the ids."""
-_TOPIC = re.compile(r"runs|(?:run|rows):[0-9a-f]{16}")
+_TOPIC = re.compile(r"runs|queue|(?:run|rows):[0-9a-f]{16}")
 
 
 class Stream:
-    """The events of some topics: `runs`, `run:ID`, and `rows:ID` or `rows:ID@CURSOR`."""
+    """The events of some topics: `runs`, `queue`, `run:ID`, and `rows:ID` or `rows:ID@CURSOR`."""
 
     def __init__(self, hub: Hub, index: Index, topics: str, last_id: str) -> None:
         """`last_id` is what the last event of a stream that broke had as its id.
@@ -38,7 +38,9 @@ class Stream:
         for word in filter(None, topics.split(",")):
             topic, _, place = word.partition("@")
             if not _TOPIC.fullmatch(topic) or len(wanted) >= MAX_TOPICS:
-                raise ServiceError(422, f"{word[:80]!r} is no topic: runs, run:ID, rows:ID@CURSOR")
+                raise ServiceError(
+                    422, f"{word[:80]!r} is no topic: runs, queue, run:ID, rows:ID@CURSOR"
+                )
             wanted.add(topic)
             if topic.startswith("rows:"):
                 self._cursors[topic[5:]] = _cursor(place)
@@ -113,6 +115,9 @@ class Stream:
                     },
                 )
             )
+        if self._listener.queue_changed:
+            self._listener.queue_changed = False
+            events.append(event("queue", {}))
         events += [event("complete", {"run": run}) for run in sorted(complete)]
         return events
 

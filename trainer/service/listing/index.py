@@ -19,7 +19,7 @@ from ...runs.results import varied_among
 from ..json_values import jsonable
 from .summary import Summary
 
-VERSION = 2
+VERSION = 3
 """Raised when something is kept in another way than before."""
 IN_MEMORY = ":memory:"
 SPOILT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

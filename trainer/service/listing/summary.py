@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -23,9 +23,11 @@ from ...runs.folder import Folder
 from ...runs.identity import flat
 from ...runs.known_secrets import veil_tree
 from ...runs.metrics_file import metric_rows
+from ...runs.queue_state import queue_state, submitted
 from ...runs.results import run_status
 from ...runs.run_folders import INDEX
 from ...runs.study import JOURNAL
+from ...runs.submission import JOB, SUBMISSION
 
 WHOLE_BYTES = 2**20
 """The most bytes of rows that are read as a whole; of more, the end and some places are read."""
@@ -34,7 +36,7 @@ PLACES = 40
 """How many losses make a sparkline."""
 PLACE_BYTES = 4096
 """How far behind a place the next whole row is looked for."""
-SIGNS = ("config.yaml", "result.json", "metrics.jsonl", ".lock")
+SIGNS = ("config.yaml", "result.json", "metrics.jsonl", ".lock", SUBMISSION, JOB)
 """The files with which a summary changes."""
 
 
@@ -49,7 +51,8 @@ class Summary:
     """The path of the sweep or search that it belongs to, below the root; "" for none."""
     status: str
     """`done`, `stopped`, `pruned`, `interrupted` or `failed`; `running`, `waiting` or `unfinished`;
-    `unreadable` where a file is damaged."""
+    `unreadable` where a file is damaged; of what was submitted also `queued`, `held`, `starting`,
+    `stopping`, `lost` and `cancelled`."""
     reason: str
     """Why it failed, or what can't be read."""
     steps: int
@@ -67,6 +70,9 @@ class Summary:
     which is null for a metric of which nobody knows whether it shall grow."""
     sparkline: list[float | None]
     """Some losses, from the first to the last."""
+    title: str = ""
+    """What whoever submitted it calls it."""
+    tags: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         """As JSON."""
@@ -114,7 +120,11 @@ def read_summary(root: Path, path: Path) -> tuple[Summary, dict[str, Any]]:
     except Refused as refused:
         damage.append(str(refused))
     rows, places, is_whole, size = _some_rows(path / "metrics.jsonl", damage)
-    status = "unreadable" if damage else run_status(folder, result, size > 0)
+    run = run_id(root, path)
+    submission = submitted(root, path, run)
+    status = "unreadable" if damage else (
+        queue_state(path, submission).state if submission else run_status(folder, result, size > 0)
+    )  # fmt: skip
     reason = "\n".join(damage) or (str(result.get("reason", "")) if status == "failed" else "")
     steps = _steps(result, rows)
     total = _total_steps(config, rows)
@@ -124,7 +134,7 @@ def read_summary(root: Path, path: Path) -> tuple[Summary, dict[str, Any]]:
     left = (total - steps) / speed if is_running and total and speed and total > steps else None
     seed = config.get("run.seed")
     summary = Summary(
-        run_id(root, path),
+        run,
         display_name(root, path),
         _group(root, path),
         status,
@@ -138,6 +148,8 @@ def read_summary(root: Path, path: Path) -> tuple[Summary, dict[str, Any]]:
         _changed(path),
         _metrics(rows, is_whole, config),
         _sparkline(places),
+        submission.name if submission else "",
+        submission.tags if submission else [],
     )
     return summary, veil_tree(config)
 

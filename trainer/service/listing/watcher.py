@@ -52,6 +52,10 @@ class Watcher(threading.Thread):
         """Ends the thread after its present look."""
         self._ended.set()
 
+    def forget(self, run: str) -> None:
+        """Looks no more at a run whose folder was moved away; called from any thread."""
+        self._paths = {one: path for one, path in self._paths.items() if one != run}
+
     def run(self) -> None:
         wait = 0.0
         while not self._ended.wait(wait):
@@ -81,7 +85,7 @@ class Watcher(threading.Thread):
         if not self._signatures:
             self._signatures = {run: known for run, (_, known) in self._index.signatures().items()}
         with kept_readings() as kept:
-            paths = run_folders([self.root], kept)
+            paths = run_folders([self.root], kept, submitted=True)
         self._paths = {run_id(self.root, path): path for path in paths}
         gone = self._signatures.keys() - self._paths.keys()
         if gone:

@@ -1,0 +1,112 @@
+"""What was submitted to a queue whose jobs are stand-ins."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.helpers import stand_in
+from tests.helpers.served import Served
+from trainer.runs.submission import Submission
+from trainer.service.jobs.launcher import Launcher
+
+JOB = ("data=digits", "model=mlp")
+
+
+@contextmanager
+def stand_ins() -> Iterator[None]:
+    """Jobs are processes that train nothing: a run's name says how many rows, and how slowly."""
+
+    def command(_: Launcher, submission: Submission) -> list[str]:
+        [path] = [one for one in submission.arguments if one.startswith("hydra.run.dir=")]
+        folder = path.partition("=")[2].strip("'")
+        return [sys.executable, "-S", stand_in.__file__, folder,
+                *submission.name.partition("/")[0].split()]  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Launcher, "command", command)
+        yield
+
+
+class Queued:
+    """Requests to the queue of a service."""
+
+    def __init__(self, service: Served) -> None:
+        self.service = service
+
+    def post(
+        self, name: str = "3 0", overrides: Sequence[str] = (), key: str = "", **more: Any
+    ) -> httpx.Response:
+        """Submits a job that writes as many rows, each after as many seconds, as its name says."""
+        body = {"overrides": [*JOB, *overrides], "name": name, **more}
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return self.service.client.post("/runs", json=body, headers=headers)
+
+    def submit(self, name: str = "3 0", *overrides: str, key: str = "", **more: Any) -> list[str]:
+        """The ids of what was submitted."""
+        answer = self.post(name, overrides, key, **more)
+        assert answer.status_code == 201, answer.text
+        return [run["id"] for run in answer.json()["runs"]]
+
+    def path(self, run: str) -> Path:
+        return self.service.service.path(run)
+
+    def states(self) -> dict[str, str]:
+        """The states of what waits and what runs, in the order of the queue."""
+        return {one["id"]: one["state"] for one in self.service.get("/queue")["entries"]}
+
+    def why(self, run: str) -> str:
+        found = {one["id"]: one["why"] for one in self.service.get("/queue")["entries"]}
+        return str(found.get(run, ""))
+
+    def until(self, run: str, *states: str) -> str:
+        """Waits until a run has one of some states."""
+        return str(self.service.wait(lambda: (found := self.state(run)) in states and found))
+
+    def state(self, run: str) -> str:
+        return self.states().get(run) or str(self.service.get(f"/runs/{run}")["status"])
+
+    def ended(self, *runs: str) -> dict[str, Any]:
+        """The result of a run, once it and others have left the queue."""
+        self.service.wait(lambda: not self.states().keys() & set(runs))
+        found: dict[str, Any] = json.loads((self.path(runs[0]) / "result.json").read_text())
+        return found
+
+    def let_go(self, run: str) -> None:
+        """Has a job of `inf` seconds end."""
+        (self.path(run) / stand_in.LET_GO).touch()
+
+    def kill(self, run: str) -> None:
+        """Kills the process of a run once it has written all rows but the last."""
+        rows = self.path(run) / "metrics.jsonl"
+        self.service.wait(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 2)
+        os.kill(self.starts(run)[-1], signal.SIGKILL)
+
+    def starts(self, run: str) -> list[int]:
+        """The numbers of the processes that were started for a run."""
+        log = self.path(run) / stand_in.STARTS
+        return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+    def change(self, run: str, **changes: Any) -> httpx.Response:
+        return self.service.client.patch(f"/runs/{run}", json=changes)
+
+    def configure(self, **changes: Any) -> Any:
+        answer = self.service.client.patch("/queue", json=changes)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def stop(self, run: str, how: str = "stop") -> httpx.Response:
+        return self.service.client.post(f"/runs/{run}/stop", json={"how": how})
+
+    def start(self, run: str, *overrides: str) -> httpx.Response:
+        return self.service.client.post(f"/runs/{run}/start", json={"overrides": list(overrides)})

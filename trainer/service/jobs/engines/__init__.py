@@ -1,0 +1,1 @@
+"""Where jobs run, by the name that a submission says."""

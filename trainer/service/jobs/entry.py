@@ -1,0 +1,93 @@
+"""One run in the queue, as the server remembers it while it waits or runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...runs.folder import Folder
+from ...runs.process_identity import is_of_this_boot
+from ...runs.queue_state import RUNNING, Lives, queue_state
+from ...runs.study import JOURNAL
+from ...runs.submission import Attempt, Submission, read_attempt
+
+
+@dataclass
+class Entry:
+    """A submission that has not ended, and the process that works at it."""
+
+    path: Path
+    submission: Submission
+    attempt: Attempt | None = None
+    """The newest one, whether it lives or not."""
+    is_started: bool = False
+    """Whether a process works at it, of this server or of one before."""
+    why: str = ""
+    """Why it waits, where its files don't tell."""
+    deadline: float | None = None
+    """When to take the next rung of stopping it, by the monotonic clock."""
+    retry: float = 0.0
+    """When to try again to start it, by the monotonic clock."""
+
+    @property
+    def id(self) -> str:
+        return self.submission.id
+
+    @classmethod
+    def of(cls, path: Path, submission: Submission) -> Entry:
+        """As its folder has it."""
+        return cls(path, submission, read_attempt(path))
+
+    def state(self, lives: Lives) -> tuple[str, str]:
+        """Its state now, and why."""
+        state, why = queue_state(self.path, self.submission, lives)
+        return state, self.why or why if state not in RUNNING else why
+
+    def progress(self) -> int:
+        """What grows while its process does something, in bytes."""
+        if self.submission.is_search:
+            journal = self.path / JOURNAL
+            return journal.stat().st_size if journal.exists() else 0
+        return Folder(self.path).rows_size()
+
+    def fruitless(self) -> int:
+        """How many processes have died one after another without a new row."""
+        attempt = self.attempt
+        if attempt is None or attempt.number <= self.submission.attempts_before:
+            return 0
+        if attempt.engine == "local" and not is_of_this_boot(attempt.handle):
+            return attempt.fruitless  # the machine's end is no fault of the process
+        return 0 if self.progress() > attempt.rows_before else attempt.fruitless + 1
+
+    def member(self, lives: Lives) -> dict[str, Any]:
+        """As JSON has it."""
+        state, why = self.state(lives)
+        submission = self.submission
+        return {
+            "id": submission.id,
+            "name": submission.name or self.path.name,
+            "state": state,
+            "why": why,
+            "priority": submission.priority,
+            "attempt": self.attempt.number if self.attempt else 0,
+            "submitted": submission.submitted,
+            "overrides": submission.overrides,
+            "sweep": submission.sweep,
+            "tags": submission.tags,
+            "engine": submission.engine,
+        }
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Those that run first, then the others as they will start."""
+    return sorted(
+        entries,
+        key=lambda entry: (
+            not entry.is_started,
+            -entry.submission.priority,
+            entry.submission.order,
+            entry.path,
+        ),
+    )

@@ -1,0 +1,325 @@
+"""What waits and what runs, and what a person may change of it; all of it is in the folders."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...runs.folder import Folder
+from ...runs.queue_state import RUNNING, WAITING, current_attempt, submitted
+from ...runs.run_folders import submitted_folders
+from ...runs.submission import Attempt, How, Submission, read_attempt, write_submission
+from ..listing.summary import run_id
+from ..problems import ServiceError
+from .allotment import Allotment, allot
+from .engines.engine import Engine
+from .entry import Entry, in_order
+from .settings import (
+    LaunchRight,
+    Machine,
+    Settings,
+    read_settings,
+    remove_drafts,
+    write_settings,
+)
+
+STEP = 0.001
+"""How far apart the orders of jobs that come together are."""
+
+
+class Queue:
+    """The queue of one root. Each call is one change, in the folders before it is told."""
+
+    def __init__(
+        self,
+        root: Path,
+        engines: Mapping[str, Engine],
+        changed: Callable[[Sequence[tuple[str, Path]]], None],
+    ) -> None:
+        """`changed` is called with the ids and folders of runs that are other than before."""
+        self.root = root
+        self.engines = engines
+        self.right = LaunchRight(root)
+        self.machine = Machine()
+        self.lock = threading.RLock()
+        self.entries: dict[str, Entry] = {}
+        """What has not ended, by id."""
+        self.settings = Settings()
+        self.wake: Callable[[], None] = lambda: None
+        """Has what starts jobs look again."""
+        self._tell = changed
+        self._last_order = 0.0
+
+    def take_right(self, *, may_make: bool) -> bool:
+        """Whether this server starts jobs; if from now on, those of an earlier server are its own.
+
+        What a server that died has begun to make is removed.
+        """
+        with self.lock:
+            if self.right.is_held or not self.right.take(may_make=may_make):
+                return self.right.is_held
+            remove_drafts(self.root)
+            self.settings = read_settings(self.root)
+            self.entries = {entry.id: entry for entry in self.read()}
+        self.told([])
+        return True
+
+    def read(self) -> list[Entry]:
+        """What the folders have of runs that have not ended."""
+        found = []
+        for path in submitted_folders(self.root):
+            submission = submitted(self.root, path, run_id(self.root, path))
+            if submission is None:
+                continue
+            entry = Entry.of(path, submission)
+            state, _ = entry.state(self.lives)
+            if state in WAITING or state in RUNNING:
+                entry.is_started = self._works(entry)
+                entry.deadline = 0.0 if entry.is_started and submission.stop else None
+                found.append(entry)
+        return found
+
+    def lives(self, attempt: Attempt) -> bool:
+        """Whether the process of an attempt may still work."""
+        engine = self.engines.get(attempt.engine)
+        return engine is not None and engine.look(attempt.handle) != "gone"
+
+    def members(self) -> list[dict[str, Any]]:
+        """The entries in their order, as JSON has them."""
+        with self.lock:
+            entries = list(self.entries.values()) if self.right.is_held else None
+        found = in_order(self.read() if entries is None else entries)
+        members = [entry.member(self.lives) for entry in found]
+        for member in members:
+            if member["state"] in ("queued", "lost") and self.settings.paused:
+                member["why"] = "the queue is paused"
+            elif member["state"] == "queued":
+                member["why"] = member["why"] or "waits for its turn"
+        return members
+
+    def overview(self) -> dict[str, Any]:
+        """The queue as `GET /queue` gives it."""
+        entries = self.members()
+        settings = self.settings if self.right.is_held else read_settings(self.root)
+        machine, at_once = self.machine, self.machine.at_once(settings)
+        with self.lock:
+            places: list[dict[str, Any]] = [
+                {"cores": one.attempt.cores, "gpus": _numbers(one.attempt.gpus), "run": one.id}
+                for one in in_order(self.entries.values())
+                if one.is_started and one.attempt
+            ]
+        cores, gpus = machine.used_cores(settings), machine.used_gpus(settings)
+        taken = [
+            Allotment(tuple(place["cores"]), tuple(map(str, place["gpus"]))) for place in places
+        ]
+        while len(places) < at_once:
+            taken.append(allot(cores, gpus, taken, at_once, (None, None)))
+            free = {"cores": list(taken[-1].cores), "gpus": _numbers(taken[-1].gpus), "run": None}
+            places.append(free)
+        return {
+            "launching": self.right.is_open,
+            "why": self.right.why,
+            "paused": settings.paused,
+            "at_once": at_once,
+            "cores": cores,
+            "gpus": _numbers(gpus),
+            "places": places,
+            "entries": entries,
+        }
+
+    def state(self, run: str, path: Path) -> tuple[str, str]:
+        """The state of a run that was submitted, whether it has ended or not, and why."""
+        with self.lock:
+            entry = self.entries.get(run)
+        if entry is None:
+            submission = submitted(self.root, path, run)
+            if submission is None:
+                return "", ""
+            entry = Entry.of(path, submission)
+        return entry.state(self.lives)
+
+    def of_sweep(self, sweep: str) -> list[Entry]:
+        """The entries of a sweep, those that wait first, so that none of them begins meanwhile."""
+        with self.lock:
+            entries = [
+                one for one in self.entries.values() if sweep in (one.submission.sweep, one.id)
+            ]
+        return in_order(entries)[::-1]
+
+    def overrides_of(self, run: str, path: Path) -> list[str]:
+        """The overrides of a run, as they were typed.
+
+        Raises:
+            ServiceError: a 409 for one that was not submitted here.
+        """
+        submission = submitted(self.root, path, run)
+        if submission is None:
+            raise ServiceError(409, "this run was not submitted to this queue")
+        return submission.overrides
+
+    def check_startable(self, run: str, path: Path, is_changed: bool) -> None:
+        """Whether a run can go on.
+
+        Raises:
+            ServiceError: a 409 for one that waits or runs, or is done and was not made longer.
+        """
+        if run in self.entries or Folder(path).owner():
+            raise ServiceError(409, "it waits or runs already")
+        if not is_changed and self.state(run, path)[0] == "done":
+            raise ServiceError(409, "it is done; run.length=… makes it longer")
+
+    def check_launching(self) -> None:
+        """Whether this server may change the queue.
+
+        Raises:
+            ServiceError: a 409 that says why not.
+        """
+        if not self.take_right(may_make=True):
+            raise ServiceError(409, f"this server starts no jobs: {self.right.why}")
+
+    def next_orders(self, count: int) -> list[float]:
+        """The orders of jobs that come behind all others."""
+        with self.lock:
+            first = max(time.time(), self._last_order + STEP)
+            self._last_order = first + STEP * count
+            return [first + STEP * number for number in range(count)]
+
+    def add(self, found: Sequence[tuple[Path, Submission]]) -> None:
+        """Takes in what is in its folders by now."""
+        with self.lock:
+            for path, submission in found:
+                self.entries[submission.id] = Entry.of(path, submission)
+        self.told([(submission.id, path) for path, submission in found])
+
+    def configure(self, **changes: Any) -> None:
+        """Changes the settings.
+
+        Raises:
+            OSError: when the disk refuses.
+        """
+        with self.lock:
+            settings = Settings.model_validate({**self.settings.model_dump(), **changes})
+            write_settings(self.root, settings)
+            self.settings = settings
+        self.told([])
+
+    def change(self, run: str, path: Path, **changes: Any) -> Submission:
+        """Writes a submission anew.
+
+        Raises:
+            ServiceError: a 409 for a run that was not submitted here.
+            OSError: when the disk refuses.
+        """
+        with self.lock:
+            entry = self.entries.get(run)
+            before = entry.submission if entry else submitted(self.root, path, run)
+            if before is None:
+                raise ServiceError(409, "this run was not submitted to this queue")
+            submission = before.model_copy(update=changes)
+            write_submission(path, submission)
+            if entry:
+                entry.submission, entry.why = submission, ""
+        self.told([(run, path)])
+        return submission
+
+    def place(self, run: str, path: Path, before: str | None) -> None:
+        """Moves a run before another one, with its priority, or behind all of its own.
+
+        Raises:
+            ServiceError: a 409 where one of them does not wait.
+        """
+        with self.lock:
+            entry = self._waiting(run)
+            if before is None:
+                [order] = self.next_orders(1)
+                self.change(run, path, order=order)
+                return
+            target = self._waiting(before)
+            if target is entry:
+                return
+            priority = target.submission.priority
+            peers = [one for one in in_order(self.entries.values())
+                     if one is not entry and one.submission.priority == priority
+                     and not one.is_started]  # fmt: skip
+            at = peers.index(target)
+            high = target.submission.order
+            low = peers[at - 1].submission.order if at else high - 1
+            if not low < (low + high) / 2 < high:  # the numbers between them are used up
+                for one, order in zip(peers, self.next_orders(len(peers)), strict=True):
+                    self.change(one.id, one.path, order=order)
+                self.place(run, path, before)
+                return
+            self.change(run, path, order=(low + high) / 2, priority=priority)
+
+    def stop(self, run: str, path: Path, how: How) -> tuple[str, str]:
+        """Stops a run, or takes it out of the queue; its state then, and why.
+
+        Raises:
+            ServiceError: a 409 for a run that has ended, or that another program trains.
+        """
+        with self.lock:
+            entry = self.entries.get(run)
+            if entry is None:
+                owner = Folder(path).owner()
+                why = f"{owner} trains it, which no queue has started" if owner else "it has ended"
+                raise ServiceError(409, why)
+            if not self._works(entry):
+                self.change(run, path, cancelled=True)
+                self.entries.pop(run, None)
+            else:
+                self.change(run, path, stop=how)
+                entry.deadline = 0.0
+            state = entry.state(self.lives)
+        self.told([(run, path)])
+        return state
+
+    def restart(self, run: str, path: Path, more: Mapping[str, Any]) -> Submission:
+        """Puts a run that has ended into the queue again, behind all others.
+
+        Raises:
+            ServiceError: a 409 for one that waits or runs.
+        """
+        with self.lock:
+            if run in self.entries or Folder(path).owner():
+                raise ServiceError(409, "it waits or runs already")
+            attempt = read_attempt(path)
+            [order] = self.next_orders(1)
+            submission = self.change(
+                run,
+                path,
+                cancelled=False,
+                held=False,
+                stop=None,
+                order=order,
+                attempts_before=attempt.number if attempt else 0,
+                **more,
+            )
+            self.add([(path, submission)])
+            return submission
+
+    def drop(self, run: str) -> None:
+        """Forgets a run that has ended."""
+        with self.lock:
+            self.entries.pop(run, None)
+
+    def told(self, runs: Sequence[tuple[str, Path]]) -> None:
+        """Has listeners know of changes, and jobs start that may."""
+        self._tell(runs)
+        self.wake()
+
+    def _works(self, entry: Entry) -> bool:
+        attempt = current_attempt(entry.path, entry.submission)
+        return attempt is not None and self.lives(attempt)
+
+    def _waiting(self, run: str) -> Entry:
+        entry = self.entries.get(run)
+        if entry is None or entry.is_started:
+            raise ServiceError(409, f"the run {run} does not wait")
+        return entry
+
+
+def _numbers(gpus: Sequence[str]) -> list[int | str]:
+    return [int(gpu) if gpu.isdigit() else gpu for gpu in gpus]
