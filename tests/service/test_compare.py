@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.served import Served, make_run, rows, served
-from trainer.runs.study import JOURNAL, open_study
+from trainer.runs.study import JOURNAL, open_study, require_optuna
 
 CONFIG = """\
 run: {length: 1000, seed: %d}
@@ -29,6 +29,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("compare") / "runs"
     search = root / "search"
     search.mkdir(parents=True)
+    require_optuna()
     study = open_study(search / JOURNAL, "minimize")
     for number in range(12):
         rate, seed = [0.1, 0.2, 0.3][number % 3], number // 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,24 @@ def test_what_others_have_written_is_as_they_published_it() -> None:
 
 
 def test_the_page_is_small() -> None:
-    assert sum(path.stat().st_size for path in SENT) < 200_000
+    first = loaded_at_first()
+    assert PAGE / "chart.js" in first
+    assert PAGE / "compare.js" not in first  # it comes when it is opened
+    others = [path for path in SENT if path.suffix != ".js"] + [VENDOR / "uPlot.js"]
+    assert sum(path.stat().st_size for path in {*first, *others}) < 200_000
+    assert sum(len(gzip.compress(path.read_bytes())) for path in SENT) < 90_000
+
+
+def loaded_at_first() -> set[Path]:
+    """The modules that the first one imports, and those that they import."""
+    found, waiting = set[Path](), [PAGE / "app.js"]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            names = re.findall(r'^import .* from "(.+)";', module.read_text(), re.MULTILINE)
+            waiting += [(module.parent / name).resolve() for name in names]
+    return found
 
 
 def test_addresses_are_relative_and_nothing_is_written_into_the_markup() -> None:

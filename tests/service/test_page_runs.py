@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.helpers.browser import admitted, chromium, needs_browser, visit
+from tests.helpers.browser import admitted, needs_browser, visit
 from tests.helpers.served import Served, make_run, obeyed, rows, served, training
 from trainer.runs.folder import Folder
 from trainer.runs.mailbox import Letter
@@ -58,12 +59,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(root, tmp_path_factory.mktemp("state") / "state") as found:
         found.ids()
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
         yield found
 
 
@@ -189,7 +184,6 @@ def test_a_long_run_tells_how_many_rows_are_drawn_and_shows_single_ones_closely(
     expect(chart).to_contain_text(f"of {LONG:,} rows")
     drawn = int(note(page, "loss").split(" of ")[0].replace(",", ""))
     assert 500 < drawn <= 2001
-    page.get_by_role("slider", name="Smoothing").fill("0.5")
     area = chart.locator(".u-over").bounding_box()
     assert area
     middle = area["y"] + area["height"] / 2
@@ -202,6 +196,9 @@ def test_a_long_run_tells_how_many_rows_are_drawn_and_shows_single_ones_closely(
         note(page, "loss").removesuffix("log").strip().removesuffix(" rows").split(" of ")
     )
     assert shown == there
+    with page.expect_request(re.compile("rows.*smooth=0.99")):
+        page.get_by_role("slider", name="Smoothing").fill("0.5")
+    expect(page).to_have_url(re.compile("smooth=0.5"))
     address = page.url
     page.reload()
     expect(chart).to_contain_text(f"{there} of {there} rows")

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -75,7 +76,8 @@ def application(service: RunningService, exposure: Exposure) -> ASGIApp:
         api.include_router(routes(service))
     api.include_router(server_routes(service, exposure))
     app.include_router(api)
-    app.mount("/", StaticFiles(directory=PAGE, html=True, follow_symlink=False), name="page")
+    page = StaticFiles(directory=PAGE, html=True, follow_symlink=False)
+    app.mount("/", GZipMiddleware(page), name="page")  # zipped, as it has no secrets: a third
     generate = app.openapi
     app.openapi = lambda: contract(generate())  # type: ignore[method-assign]
     return Gate(app, service.tokens, exposure)

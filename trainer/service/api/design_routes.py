@@ -14,6 +14,7 @@ from schedules.schema import json_schema
 from ...config.conf_folder import CONF
 from ..design.previewer import KINDS
 from ..problems import ServiceError
+from ..run_references import with_folders
 from ..running_service import RunningService
 
 MAX_POINTS = 10_000
@@ -32,7 +33,10 @@ class PreviewRequest(BaseModel):
     overrides: Annotated[
         list[Annotated[str, Field(max_length=20_000)]], Field(max_length=1000)
     ] = []
-    """The overrides of a command line: `schedule=cosine`, `run.length=5 epochs`."""
+    """The overrides of a command line: `schedule=cosine`, `run.length=5 epochs`.
+
+    In `rerun`, `run.replay` and `init_from` the id of a run stands for its folder.
+    """
     values: dict[str, Any] | Text | None = None
     """A config that the overrides win over, as YAML or as it is."""
     names: Annotated[list[str], Field(max_length=1000)] | None = None
@@ -58,9 +62,9 @@ def design_routes(service: RunningService) -> APIRouter:
         the first, the lowest, the highest and the last one, and both sides of each boundary. A 422
         has `problems`, and beside them as much of the rest as could be told.
         """
-        answer = await service.previewer.answer(
-            asked.model_dump(by_alias=True), request.is_disconnected
-        )
+        question = asked.model_dump(by_alias=True)
+        question["overrides"] = with_folders(asked.overrides, service.index.path)
+        answer = await service.previewer.answer(question, request.is_disconnected)
         problems = answer.pop("problems")
         if problems:
             raise ServiceError(422, _sentence(problems), problems, preview=answer)

@@ -44,6 +44,11 @@ class Hub:
         self._path: Callable[[str], Path] | None = None
         self._poll: asyncio.Task[None] | None = None
 
+    @property
+    def listening(self) -> int:
+        """How many streams are open."""
+        return len(self._listeners)
+
     def open(self, loop: asyncio.AbstractEventLoop, path: Callable[[str], Path]) -> None:
         """Begins to follow; `path` gives the folder of a run."""
         self._loop, self._path = loop, path

@@ -8,6 +8,23 @@ import { RunPage } from "./run_page.js";
 import { useRoute } from "./route.js";
 
 const PARTS = [["runs", "Runs"], ["design", "Design"]];
+const WITHIN = { run: "runs", compare: "runs" };
+
+/** A part that is asked for when it is first opened: whoever looks at a run needs no other. */
+function later(load) {
+  let Part = null;
+  return (properties) => {
+    const [problem, setProblem] = useState("");
+    const [, setLoaded] = useState(false);
+    useEffect(() => {
+      if (!Part) load().then((found) => setLoaded(!!(Part = found)), (error) => setProblem(error.message));
+    }, []);
+    return Part ? html`<${Part} ...${properties} />`
+      : html`<p class="empty" role=${problem ? "alert" : "status"}>${problem || "Reading …"}</p>`;
+  };
+}
+
+const Compare = later(async () => (await import("./compare.js")).Compare);
 
 function App() {
   const { page, id, parameters } = useRoute();
@@ -17,9 +34,9 @@ function App() {
     once("health").then((health) => setRoot(health.root)).catch(() => setConnected(false));
   }, []);
   useEffect(() => {
-    if (page !== "run") document.title = `${page === "design" ? "Design" : "Runs"} · ${root}`;
+    if (!(page in WITHIN)) document.title = `${page === "design" ? "Design" : "Runs"} · ${root}`;
   }, [page, root]);
-  const part = page === "run" ? "runs" : page;
+  const part = WITHIN[page] || page;
   return html`
     <header class="top">
       <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
@@ -35,6 +52,8 @@ function App() {
     <main id="main" tabindex="-1">
       ${page === "run"
         ? html`<${RunPage} key=${id} id=${id} parameters=${parameters} connected=${setConnected} />`
+        : page === "compare"
+          ? html`<${Compare} key=${parameters.get("runs") + parameters.get("sweep")} parameters=${parameters} connected=${setConnected} />`
         : page === "design"
           ? html`<${Design} key=${parameters.toString()} parameters=${parameters} />`
           : html`<${RunList} parameters=${parameters} connected=${setConnected} />`}

@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { count } from "./format.js";
 import { lineOf } from "./series.js";
 import { markOf } from "./run_files.js";
+import { Smoothing } from "./smoothing.js";
 
 const FIRST = ["loss"];
 const LAST = ["updates_per_second"];
@@ -25,7 +26,7 @@ function panels(names, curves) {
 }
 
 /** The lines of a chart: the plan dashed below, then what was measured. */
-function linesOf(panel, rows, plan, half) {
+function linesOf(panel, rows, plan) {
   const lines = [];
   const curve = panel.plan && plan.curves.find(({ name }) => name === panel.title);
   if (curve) {
@@ -36,7 +37,7 @@ function linesOf(panel, rows, plan, half) {
     const series = rows?.series[name];
     if (!series) return;
     const ink = name.startsWith("eval_") ? "c1" : panel.plan ? "c2" : name === LAST[0] ? "c6" : `c${place}`;
-    const line = lineOf(name, series, ink, panel.plan ? 0 : half);
+    const line = lineOf(name, panel.plan ? { ...series, smooth: null } : series, ink);
     if (line.raw) {
       lines.push({ key: `${name} raw`, colour: ink, faint: true, width: 1, noPoints: true,
         steps: line.steps, values: line.raw });
@@ -56,14 +57,13 @@ function noteOf(panel, rows) {
 export function RunCharts({ run, rows, plan, range, setRange, view, change }) {
   const total = plan.total || run.total_steps || run.steps || 1;
   const shownRange = range || [0, total];
-  const half = view.smooth ? Math.max(1, Math.round(total * 10 ** (view.smooth * 3 - 4))) : 0;
   const zoom = (from, to) => setRange(from === null || (from <= 0 && to >= total) ? null : [from, to]);
   const names = rows?.names || [];
   const shape = names.join() + plan.curves.map(({ name }) => name).join();
   const shown = useMemo(() => panels(names, plan.curves), [shape]);
   const lines = useMemo(
-    () => shown.map((panel) => linesOf(panel, rows, plan, half)),
-    [shown, rows, plan, half],
+    () => shown.map((panel) => linesOf(panel, rows, plan)),
+    [shown, rows, plan],
   );
   const marks = useMemo(() => run.events.map(markOf), [run.events]);
   const [from, to] = shownRange;
@@ -82,11 +82,7 @@ export function RunCharts({ run, rows, plan, range, setRange, view, change }) {
   };
   return html`
     <div class="tools" role="group" aria-label="Charts">
-      <label class="check">Smoothing
-        <input type="range" min="0" max="1" step="0.05" value=${view.smooth}
-          aria-valuetext=${half ? `half forgotten after ${count(half)} steps` : "none"}
-          onInput=${(event) => change({ smooth: Number(event.target.value) })} /></label>
-      <span class="note digits">${half ? `half forgotten after ${count(half)} step${half === 1 ? "" : "s"}` : "none"}</span>
+      <${Smoothing} value=${view.smooth} set=${(smooth) => change({ smooth })} />
       <button type="button" aria-label="Zoom in" onClick=${() => scale(0.5)}>+</button>
       <button type="button" aria-label="Zoom out" disabled=${!range} onClick=${() => scale(2)}>−</button>
       <button type="button" aria-label="Earlier steps" disabled=${!range} onClick=${() => move(-0.5)}>←</button>

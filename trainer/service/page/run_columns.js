@@ -66,6 +66,7 @@ function metricColumn(name) {
   };
 }
 
-export const Cells = ({ run, columns }) => columns.map((column) => column.key === "name"
-  ? html`<th scope="row" class="name">${column.cell(run)}</th>`
+export const Cells = ({ run, columns, chosen, choose }) => columns.map((column) => column.key === "name"
+  ? html`<th scope="row" class="name"><input type="checkbox" aria-label="Choose ${run.name}" checked=${chosen.has(run.id)}
+    onChange=${({ target }) => choose(run.id, target.checked)} /> ${column.cell(run)}</th>`
   : html`<td class=${column.kind}>${column.cell(run)}</td>`);

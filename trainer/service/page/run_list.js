@@ -10,6 +10,7 @@ import { listen } from "./stream.js";
 const ROW = 40;
 const OVER = 8;
 const PART = 1000;
+const MOST_COMPARED = 100;
 const STATES = ["running", "waiting", "done", "stopped", "pruned", "interrupted", "failed",
   "unfinished", "unreadable"];
 
@@ -19,6 +20,8 @@ function useRuns(query, connected) {
   const [problem, setProblem] = useState("");
   const current = useRef({ query });
   current.current.query = query;
+  const latest = useRef(null);
+  latest.current = list;
 
   async function load(after = null) {
     const asked = current.current.query;
@@ -45,7 +48,7 @@ function useRuns(query, connected) {
     };
     const close = listen(() => "runs", {
       connected,
-      open: (isAgain) => isAgain && load(),
+      open: (isAgain, { version }) => (isAgain || (latest.current && latest.current.version !== version)) && load(),
       runs: ({ changed, gone, others }) => {
         setList((before) => {
           if (!before) return before;
@@ -92,18 +95,25 @@ export function RunList({ parameters, connected }) {
   const [sort, setSort] = useState(parameters.get("sort") || "-started");
   const [isGrouped, setGrouped] = useState(parameters.get("grouped") === "true");
   const [closed, setClosed] = useState(new Set());
+  const [chosen, setChosen] = useState(() => new Set(parameters.get("chosen")?.split(",")));
   const query = useMemo(() => ({ q: words.trim(), state, sort }), [words.trim(), state, sort]);
   const { list, problem, more } = useRuns(query, connected);
   useEffect(() => {
-    const kept = { q: words, state, sort: sort === "-started" ? "" : sort, grouped: isGrouped };
+    const kept = { q: words, state, sort: sort === "-started" ? "" : sort, grouped: isGrouped, chosen: [...chosen].join() };
     keepInHash("runs", kept);
-  }, [words, state, sort, isGrouped]);
+  }, [words, state, sort, isGrouped, chosen]);
 
   const entries = useMemo(
     () => (list ? (isGrouped ? grouped(list.runs, closed) : list.runs) : []),
     [list, isGrouped, closed],
   );
   const columns = useMemo(() => (list ? columnsOf(list) : []), [list]);
+  const choose = (id, isChosen) => {
+    const next = new Set(chosen);
+    if (isChosen) next.add(id);
+    else next.delete(id);
+    setChosen(next);
+  };
   const toggle = (group) => {
     const next = new Set(closed);
     if (!next.delete(group)) next.add(group);
@@ -125,11 +135,17 @@ export function RunList({ parameters, connected }) {
           ${list ? `${count(list.total)} run${list.total === 1 ? "" : "s"}` : "Reading …"}
           ${list && !list.complete ? ", still reading folders …" : ""}
         </span>
+        ${list?.total > 1 ? html`<span class="actions">
+          ${chosen.size ? html`<button type="button" class="plain" onClick=${() => setChosen(new Set())}>Choose none</button>` : null}
+          <a href=${hashOf("compare", { runs: [...(chosen.size ? chosen : list.runs.map(({ id }) => id))].slice(0, MOST_COMPARED).join() })}>
+            ${chosen.size ? `Compare ${count(Math.min(chosen.size, MOST_COMPARED))} chosen`
+              : list.total > MOST_COMPARED ? `Compare the first ${MOST_COMPARED}` : "Compare these"}</a></span>` : null}
       </form>
       ${problem ? html`<p class="problem" role="alert">${problem}</p>` : null}
       ${list && !list.total && list.complete ? html`<${Empty} isFiltered=${words || state} />` : html`
         <${Table} entries=${entries} columns=${columns} sort=${sort} setSort=${setSort}
-          total=${list?.total} more=${more} toggle=${toggle} closed=${closed} />`}
+          total=${list?.total} more=${more} toggle=${toggle} closed=${closed}
+          chosen=${chosen} choose=${choose} />`}
     </section>`;
 }
 
@@ -138,7 +154,7 @@ const Empty = ({ isFiltered }) => html`
     There are no runs below this folder yet. <code>python -m trainer</code> makes one, and
     <a href="#/design">Design</a> shows what it would train.`}</p>`;
 
-function Table({ entries, columns, sort, setSort, total, more, toggle, closed }) {
+function Table({ entries, columns, sort, setSort, total, more, toggle, closed, chosen, choose }) {
   const frame = useRef(null);
   const [seen, setSeen] = useState({ top: 0, height: 900 });
   useEffect(() => {
@@ -166,12 +182,13 @@ function Table({ entries, columns, sort, setSort, total, more, toggle, closed })
           <tr aria-hidden="true" style=${{ height: `${first * ROW}px` }}></tr>
           ${entries.slice(first, last).map((entry, place) => entry.heading === undefined
             ? html`<tr key=${entry.id} aria-rowindex=${first + place + 2}>
-                <${Cells} run=${entry} columns=${columns} /></tr>`
+                <${Cells} run=${entry} columns=${columns} chosen=${chosen} choose=${choose} /></tr>`
             : html`<tr key=${`group ${entry.group}`} class="heading" aria-rowindex=${first + place + 2}>
                 <th colspan=${columns.length} scope="rowgroup">
                   <button type="button" aria-expanded=${!closed.has(entry.group)}
                     onClick=${() => toggle(entry.group)}>${entry.heading}</button>
                   <span class="note">${counted(entry.members)}</span>
+                  ${entry.group ? html` <a href=${hashOf("compare", { sweep: entry.group })}>Compare</a>` : null}
                 </th></tr>`)}
           <tr aria-hidden="true" style=${{ height: `${(entries.length - last) * ROW}px` }}></tr>
         </tbody>

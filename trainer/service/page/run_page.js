@@ -1,6 +1,6 @@
 // One run: its state, its charts as they grow, and what its folder holds.
 
-import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
+import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
 import { get } from "./api.js";
 import { number } from "./format.js";
 import { hashOf, keepInHash } from "./route.js";
@@ -12,17 +12,19 @@ import { planned } from "./run_plan.js";
 import { Progress, State, timeLeft } from "./run_state.js";
 import { Steering } from "./run_steering.js";
 import { extended, POINTS } from "./series.js";
+import { weightOf } from "./smoothing.js";
 import { listen } from "./stream.js";
 
 const EVENTS_MS = 10_000;
 
 /** The rows of a run in a window of steps, grown by what the stream tells. */
-function useRun(id, range, connected) {
+function useRun(id, range, smooth, connected) {
   const [run, setRun] = useState(null);
   const [rows, setRows] = useState(null);
   const [problem, setProblem] = useState("");
   const current = useRef({});
-  current.current.range = range;
+  const asked = useMemo(() => ({ from: range?.[0], to: range?.[1], smooth: smooth || null }), [range?.[0], range?.[1], smooth]);
+  current.current.asked = asked;
 
   async function loadRun() {
     try {
@@ -35,11 +37,10 @@ function useRun(id, range, connected) {
   }
 
   async function loadRows() {
-    const asked = current.current.range;
-    const [from, to] = asked || [];
+    const { asked: now } = current.current;
     try {
-      const found = await get(`runs/${id}/rows`, { points: POINTS, from, to });
-      if (current.current.range !== asked) return;
+      const found = await get(`runs/${id}/rows`, { points: POINTS, ...now });
+      if (current.current.asked !== now) return;
       current.current.cursor = found.cursor;
       setRows(found);
     } catch (error) {
@@ -49,7 +50,7 @@ function useRun(id, range, connected) {
 
   useEffect(() => {
     loadRows();
-  }, [id, range?.[0], range?.[1]]);
+  }, [id, asked]);
 
   useEffect(() => {
     let timer = 0;
@@ -76,9 +77,10 @@ function useRun(id, range, connected) {
           },
           rows: (message) => {
             current.current.cursor = message.cursor;
-            if (current.current.range) return;
+            const { from, smooth: weight } = current.current.asked;
+            if (from !== undefined) return;
             setRows((before) => {
-              const next = extended(before, message.series);
+              const next = extended(before, message.series, weight);
               if (next.isLong) again();
               return next;
             });
@@ -109,15 +111,15 @@ function applied(rows, plan) {
 /** The curves that the run's config plans, for the steps that are shown. */
 function usePlan(run, range) {
   const [plan, setPlan] = useState({ curves: [], total: null, problem: "" });
-  const path = run?.path;
+  const id = run?.id;
   const config = run && JSON.stringify(run.config);
   useEffect(() => {
     let isCurrent = true;
-    if (path) planned(path, range).then((found) => isCurrent && setPlan(found));
+    if (id) planned(id, range).then((found) => isCurrent && setPlan(found));
     return () => {
       isCurrent = false;
     };
-  }, [path, config, range?.[0], range?.[1]]);
+  }, [id, config, range?.[0], range?.[1]]);
   return plan;
 }
 
@@ -133,7 +135,7 @@ export function RunPage({ id, parameters, connected }) {
     logarithmic: (parameters.get("log") || "").split(",").filter(Boolean),
     other: parameters.get("other") || "",
   });
-  const { run, rows, problem, reload } = useRun(id, range, connected);
+  const { run, rows, problem, reload } = useRun(id, range, weightOf(view.smooth), connected);
   const plan = usePlan(run, range);
   const change = (changes) => setView((before) => ({ ...before, ...changes }));
   useEffect(() => {
@@ -162,7 +164,7 @@ export function RunPage({ id, parameters, connected }) {
             ? html`<span>${number(run.updates_per_second)} updates a second</span>` : null}
           ${run.seed === null ? null : html`<span>seed ${run.seed}</span>`}
           <span class="actions">
-            <a href=${hashOf("design", { c: `rerun=${run.path}` })}>Design from it</a>
+            <a href=${hashOf("design", { c: `rerun=${id}` })}>Design from it</a>
           </span>
         </div>
         ${run.reason ? html`<p class="reason">${run.reason}</p>` : null}

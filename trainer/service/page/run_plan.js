@@ -4,11 +4,11 @@ import { post } from "./api.js";
 
 const POINTS = 900;
 
-/** The planned curves of the run in a folder; without any where its config can't be declared now. */
-export async function planned(path, range) {
+/** The planned curves of a run; without any where its config can't be declared now. */
+export async function planned(id, range) {
   const [from = null, to = null] = range || [];
   try {
-    const answer = await post("preview", { overrides: [`rerun=${path}`], from, to, points: POINTS });
+    const answer = await post("preview", { overrides: [`rerun=${id}`], from, to, points: POINTS });
     return { curves: answer.curves, total: answer.total_steps, problem: "" };
   } catch (error) {
     return { curves: [], total: null, problem: error.message };

@@ -1,0 +1,208 @@
+"""The page in a browser: runs chosen in the list and put beside each other, one stream for all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.helpers.browser import admitted, needs_browser, visit
+from tests.helpers.served import Served, make_run, rows, served
+from trainer.runs.study import JOURNAL, open_study, require_optuna
+
+pytestmark = needs_browser
+
+CONFIG = """\
+run: {length: 1000, seed: %d}
+schedule: {kind: %s, initial_value: %g}
+data: {batch_size: 4}
+"""
+RATES = (0.1, 0.2, 0.4)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("compare") / "runs"
+    search = root / "search"
+    search.mkdir(parents=True)
+    require_optuna()
+    study = open_study(search / JOURNAL, "minimize")
+    for number in range(12):
+        rate, seed = RATES[number % 3], number // 3
+        trial = study.ask()
+        trial.suggest_float("schedule.initial_value", 0.1, 0.4)
+        trial.suggest_float("optimizer.momentum", 0.0, 0.9)
+        study.tell(trial, rate)
+        config = CONFIG % (seed, "cosine" if rate < 0.4 else "linear", rate)
+        lines = rows(40, loss=lambda step, rate=rate: rate + 1 / (step + 1))
+        folder = make_run(search / str(number), lines, "done", config)
+        about = {"trial": number, "metric": "loss", "pruner": {"kind": "none"}}
+        (folder / "trial.json").write_text(json.dumps(about))
+    make_run(root / "alone", rows(30), "done", CONFIG % (7, "cosine", 0.3))
+    return root
+
+
+@pytest.fixture(scope="module")
+def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(root, tmp_path_factory.mktemp("state") / "state") as found:
+        found.ids()
+        yield found
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, service: Served) -> Iterator[Page]:
+    with admitted(browser, service) as found:
+        yield found
+
+
+@pytest.fixture
+def page(opened: Page, service: Served) -> Page:
+    visit(opened, service, "compare?sweep=search")
+    expect(heading(opened)).to_have_text("search")
+    return opened
+
+
+def heading(page: Page) -> Locator:
+    return page.get_by_role("heading", level=1)
+
+
+def settings(page: Page) -> Locator:
+    return page.get_by_role("region", name="Settings").locator("tbody")
+
+
+def test_runs_are_chosen_in_the_list_and_compared(page: Page, service: Served) -> None:
+    visit(page, service, "runs")
+    page.get_by_role("checkbox", name="Choose alone").check()
+    page.get_by_role("checkbox", name="Choose search/0").check()
+    expect(page.get_by_role("link", name="Compare 2 chosen")).to_be_visible()
+    expect(page).to_have_url(re.compile("chosen=[0-9a-f]{16}%2C"))
+    page.reload()
+    expect(page.get_by_role("checkbox", name="Choose alone")).to_be_checked()
+    page.get_by_role("link", name="Compare 2 chosen").click()
+    expect(settings(page)).to_have_count(2)
+    expect(page.get_by_text("2 of 2 runs")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("checkbox", name="Choose alone")).to_be_checked()
+
+
+def test_a_whole_sweep_and_what_was_filtered_are_compared(page: Page, service: Served) -> None:
+    visit(page, service, "runs?grouped=true")
+    page.get_by_role("row", name="search 12 done").get_by_role("link", name="Compare").click()
+    expect(page.get_by_text("12 of 12 runs")).to_be_visible()
+    visit(page, service, "runs?q=linear")
+    expect(page.get_by_text("4 runs")).to_be_visible()
+    page.get_by_role("link", name="Compare these").click()
+    expect(page.get_by_text("4 of 4 runs")).to_be_visible()
+
+
+def test_seeds_of_a_setting_stand_together_with_mean_and_spread(page: Page) -> None:
+    expect(settings(page)).to_have_count(3)
+    expect(settings(page).first).to_contain_text("4 seeds")
+    expect(settings(page).first).to_contain_text("0.125 ± 0")  # 0.1 + 1/40, with every seed
+    chart = page.get_by_role("figure", name="loss", exact=True)
+    expect(chart.locator(".readout li")).to_have_count(13)  # each run, and the step
+    page.get_by_role("checkbox", name="mean of seeds").check()
+    expect(chart.locator(".readout li")).to_have_count(4)
+    expect(chart).to_contain_text("cosine, initial_value 0.1 (4 runs)")
+    page.get_by_role("button", name="initial_value").click()
+    page.get_by_role("button", name="initial_value").click()
+    expect(settings(page).first).to_contain_text("0.4")
+
+
+def test_what_is_smoothed_is_smoothed_by_the_server(page: Page) -> None:
+    with page.expect_request(re.compile("compare/rows.*smooth=0.99")):
+        page.get_by_role("slider", name="Smoothing").fill("0.5")
+    expect(page.get_by_text("half forgotten after 69 rows")).to_be_visible()
+
+
+def test_an_axis_keeps_the_runs_within_its_brush_by_keys_and_by_pointer(page: Page) -> None:
+    axis = page.get_by_role("slider", name="Keep runs by schedule.initial_value")
+    axis.focus()
+    for _ in range(5):
+        axis.press("ArrowDown")
+    expect(page.get_by_text("8 of 12 runs")).to_be_visible()
+    assert axis.get_attribute("aria-valuetext") == "0.1 to 0.28"
+    address = page.url
+    page.reload()
+    expect(page.get_by_text("8 of 12 runs")).to_be_visible()
+    expect(settings(page)).to_have_count(2)
+    assert page.url == address
+    axis.press("Escape")
+    expect(page.get_by_text("12 of 12 runs")).to_be_visible()
+    axis.scroll_into_view_if_needed()
+    area = axis.bounding_box()
+    assert area
+    middle = area["x"] + area["width"] / 2
+    page.mouse.move(middle, area["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(middle, area["y"] + area["height"] * 0.2, steps=3)
+    page.mouse.up()
+    expect(page.get_by_text("4 of 12 runs")).to_be_visible()
+
+
+def test_what_mattered_in_a_search_and_a_report_are_there(page: Page) -> None:
+    mattered = page.get_by_role("region", name="Importance")
+    expect(mattered).to_contain_text("12 trials")
+    expect(mattered.locator("tr")).to_have_count(2)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save as HTML").click()
+    assert "search/11" in Path(download.value.path()).read_text()
+
+
+def test_compare_shows_runs_as_they_are_written(browser: Browser, tmp_path: Path) -> None:
+    first = make_run(tmp_path / "runs/one", rows(10), None, CONFIG % (1, "cosine", 0.1))
+    make_run(tmp_path / "runs/two", rows(10), "done", CONFIG % (1, "cosine", 0.2))
+    with served(first.parent, tmp_path / "state") as service, admitted(browser, service) as page:
+        visit(page, service, f"compare?runs={','.join(service.ids().values())}")
+        chart = page.get_by_role("figure", name="loss", exact=True)
+        expect(chart).to_contain_text("20 points for 20 rows")
+        grow(first, rows(10, first=10))
+        expect(chart).to_contain_text("30 points for 30 rows")
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_compare_fits_its_screen(width: int, browser: Browser, service: Served) -> None:
+    size = {"width": width, "height": 900}
+    with admitted(browser, service, viewport=size, color_scheme="dark") as page:
+        visit(page, service, "compare?sweep=search")
+        expect(settings(page)).to_have_count(3)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_seven_tabs_share_one_stream_and_all_follow(browser: Browser, tmp_path: Path) -> None:
+    path = make_run(tmp_path / "runs/live", rows(10), None, CONFIG % (1, "cosine", 0.1))
+    make_run(tmp_path / "runs/other", rows(10), None, CONFIG % (2, "cosine", 0.1))
+    with served(path.parent, tmp_path / "state") as service, admitted(browser, service) as first:
+        ids = service.ids()
+        others = [first.context.new_page() for _ in range(6)]
+        places = [f"run/{ids['live']}"] * 5 + [f"run/{ids['other']}", "runs"]
+        tabs = [first, *others]
+        for tab, place in zip(tabs, places, strict=True):
+            visit(tab, service, place)
+        for tab in tabs[:6]:
+            expect(chart_of(tab)).to_contain_text("10 of 10 rows")
+        service.wait(lambda: service.service.hub.listening == 1)
+        grow(path.parent / "other", rows(5, first=10))
+        grow(path, rows(30, first=10))
+        for tab in tabs[:5]:
+            expect(chart_of(tab)).to_contain_text("40 of 40 rows")
+        expect(chart_of(tabs[5])).to_contain_text("15 of 15 rows")
+        tabs[0].close()  # whoever leads: another one does, and nothing is missed or told twice
+        grow(path, rows(10, first=40))
+        for tab in tabs[1:5]:
+            expect(chart_of(tab)).to_contain_text("50 of 50 rows")
+        service.wait(lambda: service.service.hub.listening == 1)
+        tabs[6].close()
+
+
+def chart_of(tab: Page) -> Locator:
+    return tab.get_by_role("figure", name="loss", exact=True)
+
+
+def grow(run: Path, lines: str) -> None:
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(lines)
