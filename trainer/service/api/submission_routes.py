@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 from ..jobs import submitting
 from ..jobs.submitting import Submitted, hashed
 from ..problems import ServiceError
+from ..run_references import with_folders
 from ..running_service import RunningService
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -128,7 +129,7 @@ async def planned_jobs(
     """
     rerun = asked.get("rerun")
     submission = {
-        "overrides": asked.get("overrides") or [],
+        "overrides": with_folders(asked.get("overrides") or [], service.index.path),
         "yaml": asked.get("yaml"),
         "rerun": str(service.path(rerun)) if rerun else None,
         "folder": str(folder),
