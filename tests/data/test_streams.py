@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from threading import get_ident
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,7 @@ from trainer.data.feeds import stream_reader
 from trainer.data.feeds.order import ExampleOrder
 from trainer.data.feeds.stream_reader import StreamReader
 from trainer.data.sources.in_memory import GivenData
+from trainer.data.streams.indexed import PyDatasetSource, ThreadedPass
 
 N, BATCH = 50, 8
 X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
@@ -54,8 +57,8 @@ def in_batches() -> Iterator[Any]:
 class Batches(keras.utils.PyDataset):
     """Batches that are shuffled after every pass, as keras.io teaches."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **reading: Any) -> None:
+        super().__init__(**reading)
         self._random = np.random.default_rng(3)
         self._order = np.arange(N)
 
@@ -68,6 +71,19 @@ class Batches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self._random.shuffle(self._order)
+
+
+class Unhurried(Batches):
+    """The same, some of whose batches take longer than the next ones do."""
+
+    def __init__(self, **reading: Any) -> None:
+        super().__init__(**reading)
+        self.readers: set[int] = set()
+
+    def __getitem__(self, i: int) -> Any:
+        sleep(0.004 if i % 3 == 0 else 0.0)
+        self.readers.add(get_ident())
+        return super().__getitem__(i)
 
 
 STREAMS: dict[str, Callable[[], Any]] = {
@@ -84,6 +100,7 @@ STREAMS: dict[str, Callable[[], Any]] = {
     ),
     "cache after a random map": lambda: plain().map(noisy).cache().shuffle(N),
     "PyDataset": Batches,
+    "PyDataset of threads": lambda: Unhurried(workers=3, max_queue_size=4),
     "function": lambda: shuffled_anew,
     "function of batches": lambda: in_batches,
 }
@@ -182,6 +199,31 @@ def test_a_pydataset_does_between_passes_what_it_does_in_fit() -> None:
     np.testing.assert_array_equal(rows[N : N + 46], X[this._order][:46])
 
 
+def test_a_pydataset_gives_the_same_whatever_number_of_workers_reads_it() -> None:
+    one, several = Batches(), Unhurried(workers=3, max_queue_size=2)
+    assert same(taken(reader(one), 0, UPDATES), taken(reader(several), 0, UPDATES))
+    read_by_threads = PyDatasetSource(several).open(0, 1)
+    for _ in range(8):
+        read_by_threads.next()
+    assert isinstance(read_by_threads, ThreadedPass)
+    assert len(read_by_threads._items.readers) > 1
+    with pytest.raises(StopIteration):
+        read_by_threads.next()
+
+
+def test_a_fault_of_a_worker_is_raised_at_its_batch() -> None:
+    class Broken(Unhurried):
+        def __getitem__(self, i: int) -> Any:
+            if i == 5:
+                raise ValueError("no such file")
+            return super().__getitem__(i)
+
+    this = reader(Broken(workers=3))
+    assert len(taken(this, 0, 4, each=1)) == 8
+    with pytest.raises(Refused, match="no such file"):
+        taken(this, 4, 8)
+
+
 class _Counting:
     """An iterator with a state, as grain's are."""
 
@@ -239,7 +281,7 @@ def _seeded() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in STREAMS if "unction" not in name and name != "PyDataset"]
+    "name", [name for name in STREAMS if "unction" not in name and "PyDataset" not in name]
 )
 def test_seeds_of_the_process_change_nothing(name: str) -> None:
     """A run sets them, and a pipeline that is made after it in the same process would differ."""
@@ -341,6 +383,12 @@ def test_a_dataset_that_is_the_same_in_every_pass_is_read_into_memory(batch: int
         ),
         ((in_batches, (np.zeros([5, 2, 3, 4]), Y[:5])), r"test has \[2, 3, 4\]", "or batches"),
         ((plain().map(noisy), plain().repeat()), "never ends", "take"),
+        (
+            (Batches(workers=2, use_multiprocessing=True), TEST),
+            "use_multiprocessing=True, and threads read it",
+            "use_multiprocessing=False, workers=2",
+        ),
+        ((Batches(workers=2, max_queue_size=0), TEST), "bounds nothing", "max_queue_size=10"),
     ],
 )
 def test_what_is_no_stream_to_train_on_is_refused(data: Any, rule: str, hint: str) -> None:

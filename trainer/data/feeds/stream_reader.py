@@ -107,11 +107,13 @@ class StreamReader:
     def close(self) -> None:
         """Waits for what is being read."""
         self._pool.shutdown(cancel_futures=True)
+        self._cursor.close()
 
     def _go_to(self, step: int) -> None:
         if self._ahead:
             self._ahead.result()
         self._ahead, mark = None, self._mark(step)
+        self._cursor.close()
         self._marks[:] = [mark]
         self._cursor = _Cursor(self._streamed, self._order.seed, mark, self._marks)
         self._cursor.skip_to(self._order.first_example(step))
@@ -158,6 +160,11 @@ class _Cursor:
         """The examples of the last item."""
         self._first, self._used = mark.examples, 0
         """The number of its first example, and how many of it were taken."""
+
+    def close(self) -> None:
+        """Ends the pass that it is in."""
+        if self._pass is not None:
+            self._pass.close()
 
     def batch(self, size: int) -> Batch:
         """The next `size` examples."""

@@ -29,6 +29,9 @@ class Pass(ABC):
         for _ in range(items):
             self.next()
 
+    def close(self) -> None:  # noqa: B027  # most passes hold nothing
+        """Gives up what the pass holds, such as threads; nothing of it is read any more."""
+
     def state(self) -> bytes | None:
         """The place before the next item; None where it can only be read up to again."""
         return None
