@@ -83,6 +83,31 @@ def test_a_folder_of_hugging_face_is_read_and_streamed(here: Path) -> None:
     assert result(here / "run")["metrics"]["eval_accuracy"] > 0.6
 
 
+def test_a_folder_of_hugging_face_is_streamed_row_by_row(here: Path) -> None:
+    pytest.importorskip("datasets", reason="an extra")
+    extras.hub(here)
+    asked = ("data=huggingface", "data.path=hub", "data.inputs=row", "data.streaming=true",
+             "data.test=validation", "data.shuffle_buffer=30", "data.batch_size=16",
+             "data.normalise=none", "data.epoch=100", "run.length=14",
+             "run.compile=graph")  # fmt: skip
+    assert trained(here / "whole", *asked) == 0
+    assert trained(here / "parts", *asked, "run.stop_after=9") == 0
+    assert trained(here / "parts", *asked) == 0
+    digests = {result(here / folder)["weights_digest"] for folder in ("whole", "parts")}
+    assert len(digests) == 1
+    images = Data.declared({"kind": "huggingface", "path": "hub", "streaming": True,
+                            "test": "validation", "normalise": "pixels"})  # fmt: skip
+    assert images.facts().shape == extras.IMAGES.shape[1:]
+    assert images.facts().classes == 3
+
+
+def test_what_hugging_face_does_not_stream_is_refused() -> None:
+    asked: dict[str, Any] = {"kind": "huggingface", "path": "hub"}
+    assert refused(lambda: Data.declared({**asked, "streaming": True})).path == "test"
+    problem = refused(lambda: Data.declared({**asked, "shuffle_buffer": 3}))
+    assert problem.hint == "leave it out, or data.streaming=true"
+
+
 def test_what_hugging_face_lacks_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("datasets", reason="an extra")
     extras.hub(here)

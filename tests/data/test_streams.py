@@ -269,6 +269,112 @@ def test_grain_goes_on_by_its_state_or_by_numbers(
     assert same(whole, head + taken(second, 9, UPDATES))
 
 
+class _Rows:
+    """A stand-in for an `IterableDataset` of one step, as its package calls it."""
+
+    def __init__(self, step: str, generator: Any = None) -> None:
+        self._ex_iterable = type(step, (), {"generator": generator})()
+        self._epoch = self._at = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[Any]:
+        order = np.random.default_rng(self._epoch).permutation(N)
+        while self._at < N:
+            row = order[self._at]
+            self._at += 1
+            yield {"x": X[row].tolist(), "y": int(Y[row])}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"at": self._at}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._at = state["at"]
+
+
+NAMED_TESTS = {"x": X[:9]}, Y[:9]
+
+
+@pytest.mark.parametrize(
+    ("step", "how"),
+    [("ArrowExamplesIterable", "state"), ("BufferShuffledExamplesIterable", "replay")],
+)
+def test_rows_of_hugging_face_go_on_by_a_state_that_is_exact_or_again(
+    step: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(IterableDataset=_Rows))
+    seeded = np.random.default_rng(1)
+
+    def reading() -> StreamReader:
+        split = GivenData().of((_Rows(step, seeded), NAMED_TESTS)).load()
+        assert split.stream is not None
+        assert split.stream.source.how == how
+        return StreamReader(split.stream, ExampleOrder(1, None, BATCH))
+
+    whole = taken(reading(), 0, UPDATES)
+    expected = [np.random.default_rng(epoch).permutation(N) for epoch in range(3)]
+    np.testing.assert_array_equal(np.concatenate(whole[::2])[:150], X[np.concatenate(expected)])
+    first, second = reading(), reading()
+    head = taken(first, 0, 9)
+    position = first.position(9)
+    assert ("state" in position) == (how == "state")
+    second.restore(position)
+    assert same(whole, head + taken(second, 9, UPDATES))
+
+
+def test_rows_whose_columns_or_order_are_not_known_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(IterableDataset=_Rows))
+    with pytest.raises(Refused, match="with the columns x, y, and the tests don't say"):
+        GivenData().of((_Rows("ArrowExamplesIterable"), TEST))
+    unseeded = _Rows("BufferShuffledExamplesIterable", np.random.default_rng())
+    with pytest.raises(Refused, match="shuffled without a seed") as caught:
+        GivenData().of((unseeded, NAMED_TESTS))
+    assert caught.match(r"shuffle\(seed=1")
+
+
+def _pipelines(datasets: Any) -> dict[str, Any]:
+    """Pipelines of Hugging Face's, and how a run goes on with each."""
+    rows = datasets.Dataset.from_dict({"x": X.tolist(), "y": Y.tolist()})
+    plain_rows = rows.to_iterable_dataset(num_shards=3)
+    return {
+        "state": {
+            "plain": plain_rows,
+            "mapped": plain_rows.map(lambda row: {"x": [2 * v for v in row["x"]]}),
+            "filtered": plain_rows.filter(lambda row: row["y"] != 1),
+            "numpy": plain_rows.with_format("numpy"),
+            "part": plain_rows.skip(2).take(30),
+        },
+        "replay": {
+            "shuffled": plain_rows.shuffle(seed=1, buffer_size=16),
+            "mapped in batches": plain_rows.map(lambda rows: rows, batched=True, batch_size=7),
+            "several": datasets.interleave_datasets([plain_rows, plain_rows]),
+        },
+    }
+
+
+@pytest.mark.parametrize("how", ["state", "replay"])
+def test_pipelines_of_hugging_face_go_on_with_the_very_rows(how: str) -> None:
+    datasets = pytest.importorskip("datasets", reason="an extra")
+    for name, pipeline in _pipelines(datasets)[how].items():
+        split = GivenData().of((pipeline, NAMED_TESTS)).load()
+        assert split.stream is not None
+        assert split.stream.source.how == how, name
+
+        def reading(split: Split = split) -> StreamReader:
+            assert split.stream is not None
+            return StreamReader(split.stream, ExampleOrder(1, None, BATCH))
+
+        whole = taken(reading(), 0, UPDATES)
+        for stop in (2, 5, 13):
+            first, second = reading(), reading()
+            head = taken(first, 0, stop)
+            second.restore(first.position(stop))
+            assert same(whole, head + taken(second, stop, UPDATES)), name
+
+
 def test_another_seed_draws_other_numbers() -> None:
     one, other = (taken(reader(STREAMS["random map"](), seed), 0, 2) for seed in (1, 2))
     assert not same(one, other)

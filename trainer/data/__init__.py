@@ -11,6 +11,7 @@ from .sources import (  # noqa: F401  # registers their kinds
     arrays,
     embedded,
     hubs,
+    hugging_face,
     image_pairs,
     images,
     in_memory,

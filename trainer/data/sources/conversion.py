@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,10 @@ from ..raw_data import RawExamples, RawPart
 from ..streams.source import Source
 from ..streams.sources import stream_source
 from ..streams.streamed import RawStream, alone, map_arrays
-from ..trees import Tree, leaves
+from ..trees import Tree, leaves, named_leaves
 
+Chooser = Callable[[Mapping[str, Any]], tuple[Any, ...]]
+"""Makes inputs, labels and perhaps weights of named columns."""
 READ_AT_ONCE = 256
 """How many single examples of a dataset are read at a time."""
 
@@ -62,7 +64,8 @@ class Converter:
             if not is_pair:
                 rule = f"{self.verb} {source.what}, of which none can be held out to evaluate by"
                 raise self._refuse(rule, self.stream_hint)
-            return self._stream(source, self._part(data[1]))
+            test = self._part(data[1])
+            return self.stream(source, test, self._chooser(source, test))
         if is_pair and all(map(_is_part, data)):
             train, test = map(self._part, data)
             return RawExamples(train, test)
@@ -78,25 +81,63 @@ class Converter:
             rule, _, hint = str(error).partition(" / ")
             raise self._refuse(f"{self.verb} {rule}", hint) from None
 
-    def _stream(self, source: Source, test: RawPart) -> RawExamples:
-        """A stream, whose items are batches where they have as many axes as the tests."""
+    def _chooser(self, source: Source, test: RawPart) -> Chooser | None:
+        """What takes the columns of an item that the tests name; None where items have none.
+
+        Where the label of the tests has no name, it is the only other column.
+
+        Raises:
+            Refused: when the tests don't say which columns are inputs.
+        """
+        if not source.by_column:
+            return None
+        names = [name for name, _ in named_leaves(test.inputs)]
+        labels = None if test.labels is None else [name for name, _ in named_leaves(test.labels)]
+
+        def choose(item: Mapping[str, Any]) -> tuple[Any, ...]:
+            others = [name for name in item if name not in names]
+            of_label = others if labels == [""] else labels or []
+            is_known = {*names, *of_label} <= item.keys()
+            if not is_known or (labels == [""] and len(others) != 1):
+                rule = f"{self.verb} {source.what} with the columns {', '.join(item)}"
+                hint = "name them in the tests: data=(stream, ({'x': x_test}, {'y': y_test}))"
+                raise self._refuse(f"{rule}, and the tests don't say what each is", hint)
+            inputs = {name: item[name] for name in names}
+            if labels is None:
+                return (inputs,)
+            return inputs, item[others[0]] if labels == [""] else {n: item[n] for n in labels}
+
+        return choose
+
+    def stream(self, source: Source, test: RawPart, choose: Chooser | None = None) -> RawExamples:
+        """A stream, whose items are batches where they have more axes than the tests.
+
+        `choose` makes inputs and labels, and perhaps weights, of an item by columns.
+
+        Raises:
+            Refused: when it gives nothing, or examples of another shape than the tests.
+        """
+
+        def convert(item: Any) -> RawPart:
+            return self._part(item if choose is None else choose(item))
+
         try:
             item = source.open(0, 0).next()
         except StopIteration:
             raise self._refuse(f"{self.verb} {source.what} that gives nothing") from None
         except CODE_ERRORS as error:
             raise self._refuse(f"{self.verb} {source.what} that fails: {raised(error)}") from None
-        part = self._part(map_arrays(alone, item))
+        part = convert(map_arrays(alone, item))
         shapes = [leaves(one.inputs)[0].shape[1:] for one in (part, test)]
         is_single = len(shapes[0]) == len(shapes[1])
         if not is_single and len(shapes[0]) != len(shapes[1]) + 1:
             rule = f"{self.verb} {source.what} of inputs of shape {list(shapes[0])}"
             hint = f"examples of shape {list(shapes[1])}, or batches of them"
             raise self._refuse(f"{rule}, and test has {list(shapes[1])}", hint)
-        raw = RawStream(source, is_single, self._part, self.path, self.value)
+        raw = RawStream(source, is_single, convert, self.path, self.value)
         sample = raw.part(item)
         if is_single and (groups := source.in_groups()) is not None:
-            raw = RawStream(groups, False, self._part, self.path, self.value)
+            raw = RawStream(groups, False, convert, self.path, self.value)
         return RawExamples(sample, test, stream=raw)
 
     def _part(self, data: Any) -> RawPart:

@@ -53,6 +53,8 @@ class Source(ABC):
     """What it is, for people."""
     rules: ClassVar[str] = ""
     """What it must hold to for its passes to be the same again."""
+    by_column: ClassVar[bool] = False
+    """Whether its items are dicts of columns, of which inputs and labels are chosen."""
 
     @property
     @abstractmethod

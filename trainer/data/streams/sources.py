@@ -37,6 +37,11 @@ def stream_source(data: Any) -> Source | None:
         from .grain import IterDatasetSource
 
         return IterDatasetSource(data)
+    datasets = sys.modules.get("datasets")
+    if datasets is not None and isinstance(data, datasets.IterableDataset):
+        from .hugging_face import IterableDatasetSource
+
+        return IterableDatasetSource(data)
     if inspect.isgenerator(data) or (isinstance(data, Iterator) and not hasattr(data, "shape")):
         rule = f"a {type(data).__name__}, which can be gone through only once"
         raise ValueError(f"{rule} / bring the function that makes it, in its place")
