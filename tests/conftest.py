@@ -25,6 +25,8 @@ gc.set_threshold(50_000, 20, 20)
 # What runs find out about the machine is no business of the user's cache, nor that of the tests'.
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="cache-of-tests-")
 atexit.register(rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+os.environ["XDG_STATE_HOME"] = mkdtemp(prefix="state-of-tests-")
+atexit.register(rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 # Whoever starts the tests in the background may have Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

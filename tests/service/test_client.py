@@ -56,12 +56,6 @@ def test_it_gives_what_the_service_answers(client: Client, service: Served, root
     assert client.compare_rows(list(ids.values()), ["loss"]).keys() == set(ids.values())
     assert {file["name"] for file in client.files(ids["a"])} == {"config.yaml", "metrics.jsonl"}
     assert client.health()["root"] == str(root)
-    assert client.preview(["schedule=cosine", "run.length=9"])["total_steps"] == 9
-    with pytest.raises(ClientError) as raised:
-        client.preview(["schedule=cosin"])
-    [problem] = raised.value.problems
-    assert (problem.path, problem.hint) == ("schedule", "did you mean cosine?")
-    assert str(raised.value) == str(problem)
     assert {"schedule", "optimizer"} <= client.options()["groups"].keys()
     assert client.schema()["$defs"]
     assert client.link().startswith(f"http://127.0.0.1:{service.port}/?link=")
@@ -97,6 +91,7 @@ def test_every_route_of_the_contract_has_a_method(service: Served) -> None:
         lambda: recorder.stop("{run}"), lambda: recorder.start("{run}"),
         lambda: recorder.remove("{run}"), lambda: recorder.export("{run}", "onnx"),
         lambda: recorder.predict("{run}", b"", "text/csv"), lambda: recorder.task("{task}"),
+        lambda: recorder.stop_sweep("{sweep}"),
     ]  # fmt: skip
     for call in calls:
         with pytest.raises(ClientError, match="recorded"):

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.helpers.served import Served, served
+from tests.helpers.served import TOKEN, Served, served
+from trainer.client import Client, ClientError
 from trainer.config.experiment import Experiment
 from trainer.service.design import previewer
 
@@ -197,3 +198,16 @@ def test_kinds_schema_and_options_have_what_a_form_needs(service: Served) -> Non
     assert service.get("/schema")["$defs"]["linear"]["required"][0] == "kind"
     cosine = service.get("/options")["groups"]["schedule"]["cosine"]
     assert cosine["values"]["kind"] == "cosine"
+
+
+def test_a_program_is_told_the_same(service: Served) -> None:
+    client = Client(url=service.url, token=TOKEN)
+    assert client.preview(["schedule=cosine", "run.length=9"])["total_steps"] == 9
+    with pytest.raises(ClientError) as raised:
+        client.preview(["schedule=cosin", "run.seed=null"])
+    assert raised.value.problems[0].hint == "did you mean cosine?"
+    with pytest.raises(ClientError) as raised:
+        client.preview(["run.seed=null"])
+    [problem] = asked(service, "run.seed=null").json()["problems"]
+    assert str(raised.value) == problem["text"]
+    assert problem["text"].startswith("run.seed = null: ")

@@ -34,6 +34,8 @@ class ProblemItem(BaseModel):
     """The override, or the file and line, that the value comes from."""
     mend: list[str] = []
     """The overrides that the hint is made of, to be taken as they are; none where it is prose."""
+    text: str = ""
+    """All of it, as a terminal shows it."""
 
 
 class ProblemBody(BaseModel):
@@ -91,6 +93,7 @@ def problem_member(problem: Problem) -> dict[str, Any]:
         "hint": problem.hint,
         "source": problem.source,
         "mend": mend_of(problem.hint),
+        "text": str(problem),
     }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from schedules.declaration import Refused
 
 from .event_stream import Event
 from .file_calls import FileCalls
@@ -13,6 +15,9 @@ from .place import Place
 from .queue_calls import QueueCalls
 from .row_calls import RowCalls, words
 from .transport import Answer, Transport, new_key
+
+SERVED = (Path(), Path("outputs"))
+"""The roots that a command means which names none."""
 
 
 class Client(RowCalls, FileCalls, QueueCalls):
@@ -50,10 +55,38 @@ class Client(RowCalls, FileCalls, QueueCalls):
         folder = Path(root).expanduser().resolve()
         self._http = Transport(lambda: fixed or Place.of_root(folder), token, seconds)
 
+    @classmethod
+    def of_served(cls, root: Path | None) -> Self:
+        """The client of a root; without one, of the working folder or of `outputs` in it.
+
+        Raises:
+            Refused: when nobody serves it.
+        """
+        refused: Refused | None = None
+        for folder in (root,) if root else SERVED:
+            try:
+                client = cls(folder)
+                client.health()
+            except Refused as error:
+                refused = error
+            else:
+                return client
+        assert refused
+        raise refused
+
     @property
     def place(self) -> Place:
         """Where the server is, which may be elsewhere once it was started anew."""
         return self._http.place
+
+    @property
+    def patience(self) -> float:
+        """For how many seconds a server that is away is asked again; at first 0."""
+        return self._http.patience
+
+    @patience.setter
+    def patience(self, seconds: float) -> None:
+        self._http.patience = seconds
 
     # The server itself
 

@@ -44,11 +44,13 @@ class ClientError(Exception):
             body = None
         if not isinstance(body, dict):
             return cls(f"{status} {reason}", status)
-        problems = tuple(map(_problem, body.get("problems") or ()))
+        members = body.get("problems") or ()
+        problems = tuple(map(_problem, members))
         text = str(body.get("detail") or body.get("title") or f"{status} {reason}")
-        # A refusal comes as the text that a terminal shows; what is shorter is told in full.
-        if problems and not all(one.rule in text and one.hint in text for one in problems):
-            text = "\n".join(map(str, problems))
+        pairs = zip(members, problems, strict=True)
+        texts = [member.get("text") or str(problem) for member, problem in pairs]
+        if texts:
+            text = "\n".join(texts)
         return cls(text, status, problems, body)
 
 

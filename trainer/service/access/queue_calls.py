@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Literal
-from urllib.parse import quote
 
 from .transport import Answer, Transport, new_key
 
@@ -57,9 +56,9 @@ class QueueCalls:
         """Moves a run that does not train into ROOT/.trash."""
         return self._http.json("DELETE", f"/runs/{run}")
 
-    def stop_sweep(self, sweep: str) -> Answer:
-        """Ends every job of a sweep."""
-        return self._http.post(f"/sweeps/{quote(sweep, safe='')}/stop", {}, is_repeatable=True)
+    def stop_sweep(self, sweep: str, how: Literal["stop", "terminate", "kill"] = "stop") -> Answer:
+        """Ends every job of a sweep, by its id."""
+        return self._http.post(f"/sweeps/{sweep}/stop", {"how": how}, is_repeatable=True)
 
     def export(self, run: str, format: str) -> Answer:  # noqa: A002
         """Begins to export a run; `task` is to be asked for."""

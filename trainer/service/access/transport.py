@@ -42,6 +42,8 @@ class Transport:
         self._find = find
         self._token = token
         self.seconds = seconds
+        self.patience = 0.0
+        """For how many seconds a server that is away is asked again."""
         self.place = find()
 
     def get(self, path: str, more: Mapping[str, Any] | None = None, **query: Any) -> Answer:
@@ -83,12 +85,14 @@ class Transport:
         """
         headers = {**(headers or {}), **({"Idempotency-Key": key} if key else {})}
         pauses = list(PAUSES if key or is_repeatable or method == "GET" else ())
-        was_sent = False
+        was_sent, begun = False, time.monotonic()
         while True:
             try:
                 return self._send(method, PREFIX + path, headers, body, seconds)
             except (ConnectionRefusedError, FileNotFoundError) as error:
-                if not (was_sent and pauses):
+                if time.monotonic() - begun < self.patience:
+                    pauses.insert(0, PAUSES[1])
+                elif not (was_sent and pauses):
                     raise self._away(error) from None
             except (OSError, http.client.HTTPException) as error:
                 was_sent = True

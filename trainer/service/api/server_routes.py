@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,9 +18,14 @@ def server_routes(service: RunningService, exposure: Exposure) -> APIRouter:
 
     @router.get("/health")
     def health() -> dict[str, Any]:
-        """Whether all folders were read, and what the server may do."""
+        """Whether all folders were read, and what the server may do.
+
+        `address` is that of the page, and relative paths of configs lead from `folder`.
+        """
         return {
             "root": str(service.root),
+            "address": exposure.link(service.tokens.port, "/"),
+            "folder": str(Path.cwd()),
             "process": os.getpid(),
             "complete": service.watcher.complete.is_set(),
             "version": service.index.version,
