@@ -16,6 +16,7 @@ from schedules.moments import Values
 
 from ..data.feeds.batch import Batch
 from ..data.feeds.feed import Feed
+from ..models.shortcuts import shortcuts
 from ..scheduled.keras_internals import number_functions_anew
 from ..scheduled.layers import drawing
 from .evaluation import Evaluation
@@ -344,9 +345,12 @@ class Program:
         """
         model, dials = self.network.model, self.network.dials
         weights = [weight.value for weight in model.trainable_variables]
-        turned = self.turns and self.fused and "CPU" in self.network.global_step.device
+        on_cpu = "CPU" in self.network.global_step.device
+        dense = self.dense or self.fused  # XLA wants to know how many ids differ: a shape
+        turned = self.turns and self.fused and on_cpu
         draws = self.network.draws.keyed("update", number, fused=self.fused)
-        with drawing(fused=self.fused), draws, products(turned=turned):
+        shorter = shortcuts(allowed=on_cpu and not dense)
+        with drawing(fused=self.fused), draws, products(turned=turned), shorter:
             loss, parts, by_group = self.network.loss.step(self.network.forward, batch, dials)
         # A step of the user's own may leave some weight out.
         unused = tf.UnconnectedGradients.ZERO
@@ -358,7 +362,6 @@ class Program:
             found = tf.gradients(scaled, own, unconnected_gradients=unused) if own else []
             for i, gradient in zip(places, found, strict=True):
                 gradients[i] = gradient
-        dense = self.dense or self.fused  # XLA wants to know how many ids differ: a shape
         if names := self.network.measured:
             # Frozen weights have no penalties.
             loss = tf.stack([loss, *(parts.get(name, tf.zeros(())) for name in names)])

@@ -8,6 +8,7 @@ from schedules.declaration import Flag, Float32, refuse
 
 from ..data import Facts
 from .model import Rate, Size
+from .packed_steps import pack
 from .sequence import TokenModel, token_inputs
 
 if TYPE_CHECKING:
@@ -71,8 +72,12 @@ class Rnn(TokenModel):
         for i in range(1, self.layers + 1):
             name = f"{self.cell}_{i}"
             layer: Any = cell(self.units, return_sequences=by_step or i < self.layers, name=name)
+            ways = [layer]
             if self.bidirectional:
                 layer = layers.Bidirectional(layer, name=f"both_{i}")
+                ways = [layer.forward_layer, layer.backward_layer]
+            for way in ways:
+                pack(way, self.cell)
             x = layer(x)
             if self.dropout:
                 x = dropout(dials.live("dropout", self.dropout), name=f"dropout_{i}")(x)

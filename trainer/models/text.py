@@ -12,6 +12,7 @@ from schedules.declaration import Flag, Problem
 
 from ..data import Facts
 from .model import Rate, Size
+from .self_attention import join_projections
 from .sequence import TokenModel, token_inputs
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Text(TokenModel):
             attention = layers.MultiHeadAttention(
                 self.heads, self.width // self.heads, name=f"attention_{i}"
             )
+            join_projections(attention)
             y = attention(
                 y, y, attention_mask=ops.expand_dims(is_token, 1), use_causal_mask=self.causal
             )

@@ -12,6 +12,7 @@ from schedules.declaration import Problem, refuse
 
 from ..data import Facts
 from .model import ImageModel, Rate, Size
+from .self_attention import join_projections
 
 if TYPE_CHECKING:
     import keras
@@ -83,6 +84,7 @@ class Vit(ImageModel):
             attention = layers.MultiHeadAttention(
                 self.heads, width // self.heads, name=f"attention_{i}"
             )
+            join_projections(attention)
             y = dropped(attention(y, y), f"attention_dropout_{i}")
             x = layers.Add(name=f"attention_sum_{i}")([x, y])
             y = layers.LayerNormalization(name=f"dense_norm_{i}")(x)

@@ -1,0 +1,62 @@
+"""Attention of a sequence to itself, whose three projections are one product."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..scheduled.keras_internals import replace_call
+from .shortcuts import shortcuts_allowed
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+HIDDEN = -1e38
+"""What is added to the scores of hidden steps: as good as minus infinity, and no NaN where all are
+hidden."""
+
+
+def join_projections(layer: keras.layers.MultiHeadAttention) -> None:
+    """Lets a layer without dropout make queries, keys and values at once, as `shortcuts` says.
+
+    Keras makes each by a product of its own, and turns it. The results are the same but for how the
+    sums of gradients are rounded.
+    """
+    replace_call(layer, partial(_call, layer))
+
+
+def _call(
+    layer: Any,
+    query: tf.Tensor,
+    value: tf.Tensor,
+    attention_mask: tf.Tensor | None = None,
+    use_causal_mask: bool = False,
+    training: bool = False,
+    **others: Any,
+) -> tf.Tensor:
+    """What the layer's own `call` gives."""
+    import tensorflow as tf
+
+    plain = query is value and query.dtype == tf.float32 == layer.compute_dtype
+    if not (shortcuts_allowed() and training and plain and not any(others.values())):
+        given = {"attention_mask": attention_mask, "use_causal_mask": use_causal_mask}
+        return type(layer).call(layer, query, value, **given, training=training, **others)
+    width, time = query.shape[2], tf.shape(query)[1] if query.shape[1] is None else query.shape[1]
+    heads, size = layer.num_heads, layer.key_dim
+    projections = (layer.query_dense, layer.key_dense, layer.value_dense)
+    kernel = tf.concat([tf.reshape(p.kernel, [width, heads * size]) for p in projections], 1)
+    bias = tf.concat([tf.reshape(p.bias, [heads * size]) for p in projections], 0)
+    joined = tf.matmul(tf.reshape(query, [-1, width]), kernel) + bias
+    by_head = tf.transpose(tf.reshape(joined, [-1, time, 3, heads, size]), [2, 0, 3, 1, 4])
+    queries, keys, values = tf.unstack(by_head)
+    scores = tf.matmul(queries * (1 / size**0.5), keys, transpose_b=True)
+    if attention_mask is not None:
+        scores += tf.where(attention_mask, 0.0, HIDDEN)[:, None]
+    if use_causal_mask:
+        scores += tf.where(tf.linalg.band_part(tf.ones([time, time], tf.bool), -1, 0), 0.0, HIDDEN)
+    attended = tf.transpose(tf.matmul(tf.nn.softmax(scores), values), [0, 2, 1, 3])
+    output = layer.output_dense
+    rows = tf.reshape(attended, [-1, heads * size])
+    result = tf.matmul(rows, tf.reshape(output.kernel, [heads * size, width])) + output.bias
+    return tf.reshape(result, [-1, time, width])
