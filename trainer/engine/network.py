@@ -100,8 +100,7 @@ class Network:
         together = experiment.run.micro_batches * experiment.device.replicas()
         each = experiment.data.batch_size // together
         try:
-            with dtype_policy(experiment.run.precision):
-                model = experiment.model.build(facts.of_any_length(), dials)
+            model = built_model(experiment, facts, dials)
             for weight in model.weights:
                 if 0 in weight.shape:  # Keras refuses sizes below 0 only
                     raise ValueError(f"{weight.path} would have no entries")
@@ -248,7 +247,7 @@ class Network:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Every variable by name: weights, seeds of dropout, slots, averages, and the step."""
-        return {name: _read(variable) for name, variable in self.variables().items()}
+        return {name: value_of(variable) for name, variable in self.variables().items()}
 
     def check(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Whether `restore` can put back a state.
@@ -301,7 +300,13 @@ class Network:
         return named
 
 
-def _read(variable: Any) -> NDArray[Any]:
+def built_model(experiment: Experiment, facts: Facts, dials: Dials) -> keras.Model:
+    """The model of an experiment, whose weights are drawn from Keras' global seed."""
+    with dtype_policy(experiment.run.precision):
+        return experiment.model.build(facts.of_any_length(), dials)
+
+
+def value_of(variable: Any) -> NDArray[Any]:
     """What a variable holds, in memory of its own: the next update changes the variable's.
 
     Asked by its handle, a plain one answers several times faster than through what TensorFlow and

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from schedules.declaration import within
 
@@ -20,12 +21,13 @@ from ..data.feeds.order import ExampleOrder
 from ..data.feeds.select import example_order, make_feed, max_updates_per_call
 from ..data.feeds.stream_reader import StreamReader
 from ..engine.interfaces import Trained
-from ..engine.network import Network
+from ..engine.network import Network, built_model, value_of
 from ..engine.program import Compiled, Program
 from ..engine.replicas import Replicas
 from ..engine.replicated_program import ReplicatedProgram
 from ..engine.workers import Workers
 from ..runs.folder import Folder
+from ..scheduled.dials import Dials
 from ..scheduled.tape import Tape
 from .resume import Past
 
@@ -104,14 +106,24 @@ class RunSetup:
         Raises:
             Refused: as `Network.declared` says.
         """
-        keras.utils.clear_session(free_memory=False)
-        keras.utils.set_random_seed(self.plan.experiment.run.seed)
+        self._seed()
         return Network.declared(
             self.plan.experiment,
             self.tape.names,
             self.data.train.labels,
             begins=self.past.saved is None,
         )
+
+    def drawn_weights(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yields the variables of that network's model by their paths, and builds nothing else."""
+        self._seed()
+        facts, dials = self.plan.experiment.data.facts(), Dials(self.tape.names)
+        for variable in built_model(self.plan.experiment, facts, dials).variables:
+            yield variable.path, value_of(variable)
+
+    def _seed(self) -> None:
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(self.plan.experiment.run.seed)
 
     def built(self, strategy: tf.distribute.Strategy | None) -> Built:
         """The network on its device, or on those of a strategy.

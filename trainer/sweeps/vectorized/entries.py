@@ -19,6 +19,7 @@ from ...engine.machine import open_devices, settle
 from ...engine.program import Compiled
 from ...runs.checkpoints import CheckpointMismatchError
 from ...training.setup import RunSetup, loaded
+from .drawn_states import DrawnStates
 from .grouping import shared_experiment
 from .lanes import Arrays
 
@@ -79,12 +80,13 @@ def group_entries(jobs: Sequence[Job]) -> EntryGroups:
         raise NotVectorizableError("each reads its examples as it needs them (data.keep)")
     by_variables: dict[object, list[Entry]] = {}
     refused: list[tuple[Job, Exception]] = []
+    drawn = DrawnStates()
     for job in jobs:
         try:
             with tf.device(device):
                 setup = RunSetup.of(job.plan, job.folder, data, device)
                 choice = binding_choice(job.plan.experiment, job.folder, setup.past.saved)
-                entry = Entry(job, setup, setup.network().state(), choice)
+                entry = Entry(job, setup, drawn.of(setup), choice)
         except (Refused, CheckpointMismatchError) as error:
             refused.append((job, error))
         else:

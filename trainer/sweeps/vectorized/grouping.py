@@ -59,10 +59,10 @@ def compile_key(experiment: Experiment) -> str:
     declared = experiment.model_dump(mode="json")
     per_run = [tuple(setting.split(".")) for setting in PER_RUN_SETTINGS]
     for path in [*per_run, *schedulable_paths(experiment)]:
-        _mask(declared, path)
+        mask(declared, path)
     for value in experiment.driven().values():
         if value.path:  # the learning rate's is empty
-            _mask(declared, value.path)
+            mask(declared, value.path)
     declared["run"]["on_nonfinite"] = experiment.run.on_nonfinite == "skip"
     return json.dumps(declared, sort_keys=True)
 
@@ -121,7 +121,7 @@ def constant_schedule(value: Value) -> Schedule:
     return Schedule.declared({"kind": "constant", "value": value})
 
 
-def _mask(tree: Any, path: Path) -> None:
+def mask(tree: Any, path: Path) -> None:
     """Replaces the value at a path in a tree of mappings by a mark that is always the same."""
     *parents, last = path
     for name in parents:
