@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -18,6 +18,7 @@ from .facts import Facts, Feature
 from .finite import check_finite
 from .input_preparation import pieces
 from .inputs import read_ahead
+from .kept_digests import remembered
 from .on_disk import Stored
 from .preparation import Preparation
 from .trees import Tree, leaves, named_leaves
@@ -54,6 +55,17 @@ class Examples:
 
     def __len__(self) -> int:
         return len(leaves(self.labels)[0])
+
+    def named_arrays(self) -> Iterator[tuple[str, Any]]:
+        """Yields all that examples hold, each with a name where it is one of several."""
+        several = isinstance(self.inputs, Mapping) or isinstance(self.labels, Mapping)
+        for name, array in named_leaves(self.inputs):
+            yield f"input {name} " if several else "", array
+        if self.labels is not self.inputs:
+            for name, array in named_leaves(self.labels):
+                yield f"label {name} " if several else "", array
+        if self.weights is not None:
+            yield "weights ", self.weights
 
     def check(self, name: str, facts: Facts) -> None:
         """Refuses, under the part's `name`, examples that can't be learnt from."""
@@ -132,19 +144,19 @@ class Split:
         The fingerprint covers all labels and all prepared inputs. Of inputs that take more than a
         gigabyte it covers 4,096, evenly spaced, and a change of a few others goes unnoticed. Dates
         of files don't count: a copy is the same data. Of a stream it covers the first examples and
-        the tests.
+        the tests. Images in files that are the same on the disk as at an earlier look are not
+        read again.
         """
-        digest = sha256()
-        for examples in (self.train, self.test):
-            several = isinstance(examples.inputs, Mapping) or isinstance(examples.labels, Mapping)
-            for name, array in named_leaves(examples.inputs):
-                _add(digest, array, f"input {name} " if several else "")
-            for name, array in named_leaves(examples.labels):
-                if examples.labels is not examples.inputs:
-                    _add(digest, array, f"label {name} " if several else "")
-            if examples.weights is not None:
-                _add(digest, examples.weights, "weights ")
-        return digest.hexdigest()
+        arrays = [named for part in (self.train, self.test) for named in part.named_arrays()]
+        return remembered(arrays, lambda: _fingerprint(arrays))
+
+
+def _fingerprint(arrays: Iterable[tuple[str, Any]]) -> str:
+    """A fingerprint of what named arrays hold."""
+    digest = sha256()
+    for name, array in arrays:
+        _add(digest, array, name)
+    return digest.hexdigest()
 
 
 def _add(digest: Any, array: Any, name: str) -> None:

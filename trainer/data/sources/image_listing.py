@@ -14,6 +14,9 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 KEPT_FORMAT = 1
 """Raised when the same files come to be read as other pixels."""
 
+SETTLED = 3 * 10**9
+"""After how many nanoseconds the time of a change tells of any further one; FAT has two seconds."""
+
 
 class ImageFile(NamedTuple):
     """A file, and what is another after a change of it."""
@@ -22,6 +25,8 @@ class ImageFile(NamedTuple):
     size: int
     changed: int
     """When it was last written, in nanoseconds."""
+    inode: int
+    """Which file it is on its disk: another one where one took its place."""
 
 
 def image_files(
@@ -43,19 +48,31 @@ def image_files(
             elif entry.name.lower().endswith(tuple(endings)):
                 files.append((entry.name, entry))
     for _, entry in sorted(files, key=lambda named: named[0]):
-        size = changed = 0
+        known = (0, 0, 0)
         with suppress(OSError):  # a link to nothing: whoever opens it is told
             status = entry.stat()
-            size, changed = status.st_size, status.st_mtime_ns
-        yield ImageFile(entry.path, size, changed)
+            known = status.st_size, status.st_mtime_ns, status.st_ino
+        yield ImageFile(entry.path, *known)
     for name in sorted(folders):
         yield from image_files(os.path.join(folder, name), endings)  # noqa: PTH118  # a Path costs more
 
 
-def listing_digest(files: Iterable[tuple[object, int, int]]) -> str:
-    """What is another where a file has changed: each with its size and the time of its change."""
-    listed = "\n".join(f"{path}\0{size}\0{changed}" for path, size, changed in files)
+def listing_digest(files: Iterable[Sequence[object]]) -> str:
+    """What is another where a file has changed: each with what the disk says of it."""
+    listed = "\n".join("\0".join(map(str, file)) for file in files)
     return sha256(listed.encode(errors="surrogateescape")).hexdigest()
+
+
+def content_identity(files: Sequence[ImageFile], listed: int) -> str | None:
+    """What is another where the content of a file may be; None where that can't be told yet.
+
+    A file that is written again within a tick of the disk's clock has the time that it had. So a
+    file that was younger than the longest such tick tells nothing when it was `listed`, in
+    nanoseconds.
+    """
+    if max((file.changed for file in files), default=0) > listed - SETTLED:
+        return None
+    return listing_digest(files)
 
 
 def fingerprint(what: object, listing: str) -> str:

@@ -112,6 +112,7 @@ class ImagePairs(RawImages):
         train_size: tuple[int, int] | None,
     ) -> RawPart:
         endings = MASK_ENDINGS if self.labels == "masks" else ENDINGS
+        listed = self.listing_time()
         inputs = _by_name(path, folder, ENDINGS)
         partners = _by_name(targets_path, targets, endings)
         for name, file in inputs.items():
@@ -137,13 +138,15 @@ class ImagePairs(RawImages):
             lambda: check_partners(targets_path, files, target_files),
         )
         decoding = self.decoding(size)
-        images = self.kept(ImageFiles(files, decoding), decoding, listing)
-        labels: MaskFiles | ImageFiles = ImageFiles(target_files, decoding)
+        images = self.kept(ImageFiles(files, decoding, listed=listed), decoding, listing)
+        labels: MaskFiles | ImageFiles = ImageFiles(target_files, decoding, listed=listed)
         what: object = decoding
         if self.labels == "masks":
             values = self._values(target_files) if path == "path" else self._train_values
             resize = self.size is not None
-            labels = MaskFiles(targets_path, target_files, size, values, resize=resize)
+            labels = MaskFiles(
+                targets_path, target_files, size, values, resize=resize, listed=listed
+            )
             what = ("masks", labels.shape, values, resize)
         return RawPart(images, self.kept(labels, what, target_listing))
 

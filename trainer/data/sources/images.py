@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,14 @@ from ..raw_data import RawExamples, RawPart
 from ..trees import leaves
 from .encoded_images import EncodedImages
 from .image_decoding import Decoding, other_size
-from .image_listing import ENDINGS, ImageFile, image_files, listing_digest
+from .image_listing import (
+    ENDINGS,
+    ImageFile,
+    content_identity,
+    fingerprint,
+    image_files,
+    listing_digest,
+)
 from .image_size import dimensions
 from .raw_images import RawImages
 
@@ -63,6 +71,7 @@ class ImageFolder(RawImages):
     def _part(self, path: str, folder: Path, train_size: tuple[int, ...] | None) -> RawPart:
         if not folder.is_dir():
             raise missing(path, folder, "folder")
+        listed = self.listing_time()
         with reading(path, folder):
             classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
             classes = [name for name in classes if not name.startswith(".")]
@@ -83,7 +92,8 @@ class ImageFolder(RawImages):
             f"size {train_size}", listing, lambda: common_size(path, files, train_size)
         )
         decoding = self.decoding(size)
-        return RawPart(self.kept(ImageFiles(files, decoding), decoding, listing), labels)
+        images = ImageFiles(files, decoding, listed=listed)
+        return RawPart(self.kept(images, decoding, listing), labels)
 
 
 def common_size(
@@ -111,9 +121,17 @@ def common_size(
 class ImageFiles(EncodedImages):
     """Images in files, read on demand."""
 
-    def __init__(self, files: Sequence[ImageFile], decoding: Decoding) -> None:
+    def __init__(self, files: Sequence[ImageFile], decoding: Decoding, *, listed: int = 0) -> None:
+        """`listed` is when files were looked for, in nanoseconds; 0 if none is to be remembered."""
         super().__init__(len(files), decoding)
         self._files = files
+        self._listed = listed
+
+    @cached_property
+    def identity(self) -> str | None:
+        """What tells that the images are the same, without a look at them."""
+        identity = content_identity(self._files, self._listed)
+        return identity and fingerprint(self.decoding, identity)
 
     def content(self, row: int) -> bytes:
         path = self._files[row].path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from schedules.declaration import refuse
 
 from ..files import unreadable
 from ..inputs import Key
-from .image_listing import ImageFile
+from .image_listing import ImageFile, content_identity, fingerprint
 from .image_size import MIRRORED, orientation_of
 
 MASK_ENDINGS = (".png", ".bmp", ".gif")
@@ -39,6 +40,7 @@ class MaskFiles:
         values: Sequence[int],
         *,
         resize: bool,
+        listed: int = 0,
     ) -> None:
         self.shape = (len(files), *size)
         self.dtype = np.dtype(np.int32)
@@ -49,6 +51,14 @@ class MaskFiles:
         """The values of the classes 0, 1, 2 …"""
         self._values = np.asarray(values, np.int64)
         self._order = np.argsort(self._values)
+        self._listed = listed
+
+    @cached_property
+    def identity(self) -> str | None:
+        """What tells that the masks are the same, without a look at them."""
+        identity = content_identity(self._files, self._listed)
+        what = ("masks", self.shape[1:], self.values, self._resize)
+        return identity and fingerprint(what, identity)
 
     def __len__(self) -> int:
         return len(self._files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -15,10 +16,10 @@ from schedules.declaration import Problem, Whole, refuse
 from ..files import cache_folder
 from ..inputs import Inputs
 from ..kept_rows import KeptRows, Place, size_text
+from ..notes import Notes
 from ..raw_data import RawData
 from .image_decoding import Decoding, Resize
 from .image_listing import fingerprint
-from .notes import Notes
 
 T = TypeVar("T")
 
@@ -70,6 +71,10 @@ class RawImages(RawData):
     def decoding(self, size: tuple[int, int]) -> Decoding:
         """What images of the data are to become."""
         return Decoding((*size, self.channels), self.decoding_resize)
+
+    def listing_time(self) -> int:
+        """When a listing that begins now is of, in nanoseconds; 0 where nothing is remembered."""
+        return 0 if self.cache == "off" else time.time_ns()
 
     def checked(self, what: str, listing: str, check: Callable[[], T]) -> T:
         """What a check of files found, remembered for as long as they are the same.

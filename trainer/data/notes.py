@@ -9,7 +9,7 @@ from typing import Any
 
 from schedules.declaration.plain_files import json_value, read_plain
 
-from ...runs.atomic_files import write
+from ..runs.atomic_files import write
 
 MAX_NOTES = 1000
 """How many notes are kept, the newest ones."""

@@ -1,0 +1,120 @@
+"""Fingerprints of images in files: remembered for as long as nothing of these has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from trainer.data import Data, examples
+from trainer.data.sources import image_listing
+
+KINDS: dict[str, dict[str, Any]] = {
+    "image_folder": {"path": "images"},
+    "image_pairs": {"path": "images", "targets": "masks", "values": [0, 255]},
+    "image_pairs of images": {"path": "images", "targets": "images", "labels": "images"},
+}
+FILE = Path("images/b/3.png")
+
+
+@pytest.fixture(autouse=True)
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of two classes and a mask for each, whose times can be trusted at once."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_listing, "SETTLED", 0)
+    for i in range(6):
+        for top, value in (("images", 20 * i), ("masks", 255 * (i % 2))):
+            write(Path(top, "ab"[i % 2], f"{i}.png"), value)
+
+
+def write(file: Path, value: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((4, 4), value, np.uint8)
+    pixels[0] = 0
+    PIL.Image.fromarray(pixels).save(file, optimize=False, compress_level=0)  # all of one size
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """An entry for each fingerprint that was made of what files hold."""
+    made: list[object] = []
+    fingerprint = examples._fingerprint
+
+    def counted(arrays: Any) -> str:
+        made.append(arrays)
+        return fingerprint(arrays)
+
+    monkeypatch.setattr(examples, "_fingerprint", counted)
+    return made
+
+
+def digest(kind: str = "image_folder", **more: Any) -> str:
+    given = {"keep": "stream", **KINDS[kind], **more}
+    return Data.declared({"kind": kind.split()[0], **given}).load().digest
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_that_are_the_same_are_not_read_again(kind: str, looks: list[object]) -> None:
+    whole = digest(kind, cache="off")
+    assert [digest(kind) for _ in range(3)] == [whole] * 3
+    assert len(looks) == 2
+    assert digest(kind, cache="off") == whole
+    assert len(looks) == 3
+
+
+def rewritten() -> None:
+    """Other pixels in the same file, of the same size."""
+    size = FILE.stat().st_size
+    write(FILE, 7)
+    assert FILE.stat().st_size == size
+
+
+def replaced() -> None:
+    """Another file of the same size and time in its place."""
+    times, other = FILE.stat(), Path("other.png")
+    write(other, 7)
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(FILE)
+
+
+@pytest.mark.parametrize("change", [rewritten, replaced, FILE.unlink])
+def test_files_that_have_changed_are_read_anew(
+    change: Callable[[], None], looks: list[object]
+) -> None:
+    before = digest()
+    change()
+    changed = digest()
+    assert changed != before
+    assert len(looks) == 2
+    assert digest(cache="off") == changed
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"normalise": "none"}, {"held_out": {"fraction": 0.5}}, {"size": [3, 3]}, {"channels": 1}],
+)
+def test_other_rows_of_them_prepared_in_another_way_are_other_data(more: dict[str, Any]) -> None:
+    before = digest()
+    assert digest(**more) == digest(**more, cache="off") != before
+
+
+def test_files_that_are_too_young_for_their_times_to_be_trusted_are_read_each_time(
+    looks: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_listing, "SETTLED", 10**12)
+    assert digest() == digest()
+    assert len(looks) == 2
+
+
+def test_a_spoilt_note_costs_another_look(looks: list[object]) -> None:
+    whole = digest()
+    for note in Path("cache").rglob("note-*.json"):
+        note.write_bytes(note.read_bytes()[:3])
+    assert [digest(), digest()] == [whole] * 2
+    assert len(looks) == 2

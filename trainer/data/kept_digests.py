@@ -1,0 +1,67 @@
+"""Fingerprints of data in files, remembered for as long as the files are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from .files import cache_folder
+from .inputs import Subset
+from .kept_rows import source_of
+from .notes import Notes
+from .on_disk import Stored
+
+FORMAT = 1
+"""Raised when the same data comes to have another fingerprint."""
+
+
+def remembered(arrays: Sequence[tuple[str, Any]], digest: Callable[[], str]) -> str:
+    """The fingerprint of named arrays: that of an earlier look at the same files, or a new one.
+
+    Files are known by what the disk says of them. What lies in memory is looked at in any case;
+    where other files take part, so is everything.
+    """
+    name = _name(arrays)
+    folder = cache_folder() if name else None
+    if name is None or folder is None:
+        return digest()
+    notes = Notes(folder / "images")
+    found = notes.read(name)
+    if isinstance(found, str):
+        return found
+    new = digest()
+    notes.write(name, new)
+    return new
+
+
+def identity_of(inputs: Any) -> str | None:
+    """What tells that inputs in files are the same, without a look into them, if anything does.
+
+    It is what the class of the files has as `identity`, with the rows and their preparation.
+    """
+    match inputs:
+        case Stored():
+            raw = identity_of(inputs.raw)
+            return raw and f"{raw} {inputs.preparation!r}"
+        case Subset():
+            inner = identity_of(inputs.inputs)
+            return inner and f"{inner} {sha256(inputs.row_index.tobytes()).hexdigest()}"
+    found: str | None = getattr(source_of(inputs), "identity", None)
+    return found
+
+
+def _name(arrays: Sequence[tuple[str, Any]]) -> str | None:
+    """The name of a note on the arrays; None where none can be kept."""
+    parts, is_of_files = sha256(f"digest {FORMAT}".encode()), False
+    for name, array in arrays:
+        if isinstance(array, np.ndarray) and not array.dtype.hasobject:
+            content = sha256(np.ascontiguousarray(array).data).hexdigest()
+        elif (identity := identity_of(array)) is not None:
+            content, is_of_files = identity, True
+        else:
+            return None
+        parts.update(f"\n{name} {array.dtype} {array.shape} {content}".encode())
+    return parts.hexdigest() if is_of_files else None
