@@ -42,6 +42,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = make_run(search / str(number), lines, "done", config)
         about = {"trial": number, "metric": "loss", "pruner": {"kind": "none"}}
         (folder / "trial.json").write_text(json.dumps(about))
+    make_run(root / "live", rows(10), None, CONFIG % (8, "cosine", 0.3))
     make_run(root / "alone", rows(30), "done", CONFIG % (7, "cosine", 0.3))
     return root
 
@@ -153,17 +154,16 @@ def test_what_mattered_in_a_search_and_a_report_are_there(page: Page) -> None:
     assert "search/11" in Path(download.value.path()).read_text()
 
 
-def test_compare_shows_runs_as_they_are_written(browser: Browser, tmp_path: Path) -> None:
-    first = make_run(tmp_path / "runs/one", rows(10), None, CONFIG % (1, "cosine", 0.1))
-    make_run(tmp_path / "runs/two", rows(10), "done", CONFIG % (1, "cosine", 0.2))
-    with served(first.parent, tmp_path / "state") as service, admitted(browser, service) as page:
-        visit(page, service, f"compare?runs={','.join(service.ids().values())}")
-        chart = page.get_by_role("figure", name="loss", exact=True)
-        expect(chart).to_contain_text("20 points for 20 rows")
-        grow(first, rows(10, first=10))
-        expect(chart).to_contain_text("30 points for 30 rows")
+def test_compare_shows_runs_as_they_are_written(page: Page, service: Served, root: Path) -> None:
+    ids = service.ids()
+    visit(page, service, f"compare?runs={ids['alone']},{ids['live']}")
+    chart = page.get_by_role("figure", name="loss", exact=True)
+    expect(chart).to_contain_text("40 points for 40 rows")
+    grow(root / "live", rows(10, first=10))
+    expect(chart).to_contain_text("50 points for 50 rows")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1600])
 def test_compare_fits_its_screen(width: int, browser: Browser, service: Served) -> None:
     size = {"width": width, "height": 900}
@@ -173,30 +173,31 @@ def test_compare_fits_its_screen(width: int, browser: Browser, service: Served) 
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_seven_tabs_share_one_stream_and_all_follow(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [3, 7])
+def test_tabs_share_one_stream_and_all_follow(count: int, browser: Browser, tmp_path: Path) -> None:
+    """A browser has six connections to a server: a seventh stream would never be answered."""
     path = make_run(tmp_path / "runs/live", rows(10), None, CONFIG % (1, "cosine", 0.1))
-    make_run(tmp_path / "runs/other", rows(10), None, CONFIG % (2, "cosine", 0.1))
+    other = make_run(tmp_path / "runs/other", rows(10), None, CONFIG % (2, "cosine", 0.1))
     with served(path.parent, tmp_path / "state") as service, admitted(browser, service) as first:
         ids = service.ids()
-        others = [first.context.new_page() for _ in range(6)]
-        places = [f"run/{ids['live']}"] * 5 + [f"run/{ids['other']}", "runs"]
-        tabs = [first, *others]
-        for tab, place in zip(tabs, places, strict=True):
-            visit(tab, service, place)
-        for tab in tabs[:6]:
+        tabs = [first, *(first.context.new_page() for _ in range(count - 1))]
+        for tab in tabs[:-1]:
+            visit(tab, service, f"run/{ids['live']}")
+        visit(tabs[-1], service, f"run/{ids['other']}")
+        for tab in tabs:
             expect(chart_of(tab)).to_contain_text("10 of 10 rows")
         service.wait(lambda: service.service.hub.listening == 1)
-        grow(path.parent / "other", rows(5, first=10))
+        grow(other, rows(5, first=10))
         grow(path, rows(30, first=10))
-        for tab in tabs[:5]:
+        for tab in tabs[:-1]:
             expect(chart_of(tab)).to_contain_text("40 of 40 rows")
-        expect(chart_of(tabs[5])).to_contain_text("15 of 15 rows")
-        tabs[0].close()  # whoever leads: another one does, and nothing is missed or told twice
+        expect(chart_of(tabs[-1])).to_contain_text("15 of 15 rows")
+        tabs[0].close()  # it led: another one does now, and nothing is missed or told twice
         grow(path, rows(10, first=40))
-        for tab in tabs[1:5]:
+        for tab in tabs[1:-1]:
             expect(chart_of(tab)).to_contain_text("50 of 50 rows")
         service.wait(lambda: service.service.hub.listening == 1)
-        tabs[6].close()
 
 
 def chart_of(tab: Page) -> Locator:

@@ -31,12 +31,33 @@ export function address(path, parameters = {}) {
 export const get = async (path, parameters, signal) =>
   answer(await fetch(address(path, parameters), { signal }));
 
-export const post = async (path, body, headers = {}) =>
+const sent = (method) => async (path, body, headers = {}) =>
   answer(await fetch(BASE + path, {
-    method: "POST",
+    method,
     headers: { "Content-Type": "application/json", ...headers },
     body: JSON.stringify(body),
   }));
+
+export const post = sent("POST");
+export const patch = sent("PATCH");
+
+/** Sends a file as it is. */
+export const upload = async (path, file, kind) => answer(await fetch(BASE + path, {
+  method: "POST", headers: { "Content-Type": kind, "Idempotency-Key": newKey() }, body: file,
+}));
+
+/** A word by which the server knows a request again. */
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
+  (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** Posts what shall be done once, also where the first answer is lost. */
+export async function postOnce(path, body, key = newKey()) {
+  const send = () => post(path, body, { "Idempotency-Key": key });
+  return send().catch((error) => {
+    if (error.status) throw error;
+    return send();
+  });
+}
 
 const remembered = new Map();
 

@@ -3,28 +3,16 @@
 import { html, render, useEffect, useState } from "./vendor/preact-htm.js";
 import { once } from "./api.js";
 import { Design } from "./design.js";
+import { later } from "./later.js";
 import { RunList } from "./run_list.js";
 import { RunPage } from "./run_page.js";
 import { useRoute } from "./route.js";
 
-const PARTS = [["runs", "Runs"], ["design", "Design"]];
+const PARTS = [["runs", "Runs"], ["queue", "Queue"], ["design", "Design"]];
 const WITHIN = { run: "runs", compare: "runs" };
 
-/** A part that is asked for when it is first opened: whoever looks at a run needs no other. */
-function later(load) {
-  let Part = null;
-  return (properties) => {
-    const [problem, setProblem] = useState("");
-    const [, setLoaded] = useState(false);
-    useEffect(() => {
-      if (!Part) load().then((found) => setLoaded(!!(Part = found)), (error) => setProblem(error.message));
-    }, []);
-    return Part ? html`<${Part} ...${properties} />`
-      : html`<p class="empty" role=${problem ? "alert" : "status"}>${problem || "Reading …"}</p>`;
-  };
-}
-
 const Compare = later(async () => (await import("./compare.js")).Compare);
+const Queue = later(async () => (await import("./queue.js")).Queue);
 
 function App() {
   const { page, id, parameters } = useRoute();
@@ -34,7 +22,7 @@ function App() {
     once("health").then((health) => setRoot(health.root)).catch(() => setConnected(false));
   }, []);
   useEffect(() => {
-    if (!(page in WITHIN)) document.title = `${page === "design" ? "Design" : "Runs"} · ${root}`;
+    if (!(page in WITHIN)) document.title = `${Object.fromEntries(PARTS)[page] || "Runs"} · ${root}`;
   }, [page, root]);
   const part = WITHIN[page] || page;
   return html`
@@ -54,6 +42,8 @@ function App() {
         ? html`<${RunPage} key=${id} id=${id} parameters=${parameters} connected=${setConnected} />`
         : page === "compare"
           ? html`<${Compare} key=${parameters.get("runs") + parameters.get("sweep")} parameters=${parameters} connected=${setConnected} />`
+        : page === "queue"
+          ? html`<${Queue} connected=${setConnected} />`
         : page === "design"
           ? html`<${Design} key=${parameters.toString()} parameters=${parameters} />`
           : html`<${RunList} parameters=${parameters} connected=${setConnected} />`}

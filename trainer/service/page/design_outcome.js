@@ -4,7 +4,9 @@ import { html, useMemo, useState } from "./vendor/preact-htm.js";
 import { Chart } from "./chart.js";
 import { Hint } from "./design_fields.js";
 import { count, number } from "./format.js";
+import { later } from "./later.js";
 
+const QueueIt = later(async () => (await import("./launching.js")).QueueIt);
 const SINGLE_STEPS = 120;
 
 /** The curves of a name, one of each config that has it. */
@@ -67,6 +69,7 @@ export function Outcome({ configs, answers, place, range, setRange, mend, setLin
               These are the very numbers that training applies.</p>` : null}
       </div>
       <${Command} command=${answer?.command} />
+      ${answer && !answer.problems.every(({ rule }) => /multirun/.test(rule)) ? null : html`<${QueueIt} request=${{ overrides: configs[place].lines }} />`}
       ${answer?.summary?.length > 1 ? html`<pre class="summary note">${answer.summary.slice(1).join("\n")}</pre>` : null}
     </section>`;
 }

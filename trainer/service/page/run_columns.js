@@ -40,7 +40,7 @@ function variedPlaces(columns, runs) {
 const valueCell = (value) => value === null || value === undefined
   ? html`<span class="note">–</span>` : html`<span title=${shown(value)}>${shown(value)}</span>`;
 
-const nameCell = (run) => html`<a href="#/run/${run.id}" title=${run.name}>${run.name}</a>`;
+const nameCell = (run) => html`<a href="#/run/${run.id}" title=${run.name}>${run.title || run.name}</a>`;
 
 /** The last part of a path that tells enough; of `optimizer.kind` the group. */
 function label(path) {

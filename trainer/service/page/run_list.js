@@ -11,7 +11,8 @@ const ROW = 40;
 const OVER = 8;
 const PART = 1000;
 const MOST_COMPARED = 100;
-const STATES = ["running", "waiting", "done", "stopped", "pruned", "interrupted", "failed",
+const STATES = ["queued", "held", "starting", "running", "stopping", "lost", "cancelled",
+  "waiting", "done", "stopped", "pruned", "interrupted", "failed",
   "unfinished", "unreadable"];
 
 /** The runs that a query finds, as far as they were asked for, and kept up to date. */
@@ -96,12 +97,13 @@ export function RunList({ parameters, connected }) {
   const [isGrouped, setGrouped] = useState(parameters.get("grouped") === "true");
   const [closed, setClosed] = useState(new Set());
   const [chosen, setChosen] = useState(() => new Set(parameters.get("chosen")?.split(",")));
-  const query = useMemo(() => ({ q: words.trim(), state, sort }), [words.trim(), state, sort]);
+  const [sweep, setSweep] = useState(parameters.get("sweep") || "");
+  const query = useMemo(() => ({ q: words.trim(), state, sort, sweep }), [words.trim(), state, sort, sweep]);
   const { list, problem, more } = useRuns(query, connected);
   useEffect(() => {
-    const kept = { q: words, state, sort: sort === "-started" ? "" : sort, grouped: isGrouped, chosen: [...chosen].join() };
+    const kept = { q: words, state, sweep, sort: sort === "-started" ? "" : sort, grouped: isGrouped, chosen: [...chosen].join() };
     keepInHash("runs", kept);
-  }, [words, state, sort, isGrouped, chosen]);
+  }, [words, state, sweep, sort, isGrouped, chosen]);
 
   const entries = useMemo(
     () => (list ? (isGrouped ? grouped(list.runs, closed) : list.runs) : []),
@@ -131,6 +133,7 @@ export function RunList({ parameters, connected }) {
         </select>
         <label class="check"><input type="checkbox" checked=${isGrouped}
           onChange=${(event) => setGrouped(event.target.checked)} /> by sweep</label>
+        ${sweep ? html`<button type="button" aria-label="All runs, not only those of ${sweep}" onClick=${() => setSweep("")}>${sweep} ×</button>` : null}
         <span class="note" role="status">
           ${list ? `${count(list.total)} run${list.total === 1 ? "" : "s"}` : "Reading …"}
           ${list && !list.complete ? ", still reading folders …" : ""}
@@ -142,7 +145,7 @@ export function RunList({ parameters, connected }) {
               : list.total > MOST_COMPARED ? `Compare the first ${MOST_COMPARED}` : "Compare these"}</a></span>` : null}
       </form>
       ${problem ? html`<p class="problem" role="alert">${problem}</p>` : null}
-      ${list && !list.total && list.complete ? html`<${Empty} isFiltered=${words || state} />` : html`
+      ${list && !list.total && list.complete ? html`<${Empty} isFiltered=${words || state || sweep} />` : html`
         <${Table} entries=${entries} columns=${columns} sort=${sort} setSort=${setSort}
           total=${list?.total} more=${more} toggle=${toggle} closed=${closed}
           chosen=${chosen} choose=${choose} />`}

@@ -3,6 +3,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
 import { get } from "./api.js";
 import { number } from "./format.js";
+import { later } from "./later.js";
 import { hashOf, keepInHash } from "./route.js";
 import { RunCharts } from "./run_charts.js";
 import { Config } from "./run_config.js";
@@ -15,6 +16,7 @@ import { extended, POINTS } from "./series.js";
 import { weightOf } from "./smoothing.js";
 import { listen } from "./stream.js";
 
+const RunActions = later(async () => (await import("./run_actions.js")).RunActions);
 const EVENTS_MS = 10_000;
 
 /** The rows of a run in a window of steps, grown by what the stream tells. */
@@ -145,17 +147,17 @@ export function RunPage({ id, parameters, connected }) {
     });
   }, [id, range, view]);
   useEffect(() => {
-    if (run) document.title = `${run.name} · ${run.status}`;
-  }, [run?.name, run?.status]);
+    if (run) document.title = `${run.title || run.name} · ${run.status}`;
+  }, [run?.name, run?.title, run?.status]);
 
   if (problem && !run) {
     return html`<p class="empty" role="alert">${problem} <a href="#/runs">All runs</a></p>`;
   }
   if (!run) return html`<p class="empty" role="status">Reading …</p>`;
   return html`
-    <article class="run" aria-label="Run ${run.name}">
+    <article class="run" aria-label="Run ${run.title || run.name}">
       <header>
-        <h1>${run.name}</h1>
+        <h1>${run.title || run.name}</h1>
         <div class="facts">
           <${State} run=${{ ...run, reason: "" }} />
           <${Progress} run=${run} words />
@@ -163,8 +165,10 @@ export function RunPage({ id, parameters, connected }) {
           ${run.updates_per_second
             ? html`<span>${number(run.updates_per_second)} updates a second</span>` : null}
           ${run.seed === null ? null : html`<span>seed ${run.seed}</span>`}
+          ${run.title ? html`<span>${run.name}</span>` : null}
           <span class="actions">
             <a href=${hashOf("design", { c: `rerun=${id}` })}>Design from it</a>
+            <a href="#/compare?runs=${id}${view.other ? `,${view.other}` : ""}">Compare</a>
           </span>
         </div>
         ${run.reason ? html`<p class="reason">${run.reason}</p>` : null}
@@ -175,6 +179,7 @@ export function RunPage({ id, parameters, connected }) {
         <${Steering} id=${id} values=${applied(rows, plan)} obeyed=${reload} />` : null}
       <${RunCharts} ...${{ run, rows, plan, range, setRange, view, change }} />
       <div class="panels">
+        <${RunActions} run=${run} reload=${reload} />
         <${Log} id=${id} isRunning=${run.status === "running"} />
         <${Events} events=${run.events} />
         <${Config} run=${run} other=${view.other} setOther=${(other) => change({ other })} />

@@ -1,7 +1,7 @@
 // Orders to a run that trains: hold a value, give it back, save, evaluate, stop.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { get, post } from "./api.js";
+import { get, newKey, postOnce } from "./api.js";
 import { count, number } from "./format.js";
 
 const WAIT_SECONDS = 10;
@@ -9,17 +9,9 @@ const MOST_SHOWN = 5;
 /** How far the slider goes from the value that is applied, in powers of ten. */
 const SPAN = 2;
 
-const key = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
-  (byte) => byte.toString(16).padStart(2, "0")).join("");
-
-/** Sends orders once, also where the first answer is lost, and waits until the run has told. */
+/** Sends orders, and waits until the run has told what came of them. */
 async function ordered(id, orders) {
-  const headers = { "Idempotency-Key": key() };
-  const send = () => post(`runs/${id}/orders`, { orders, wait: WAIT_SECONDS }, headers);
-  let answer = await send().catch((error) => {
-    if (error.status) throw error;
-    return send();
-  });
+  let answer = await postOnce(`runs/${id}/orders`, { orders, wait: WAIT_SECONDS });
   while (answer.state === "waiting") {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     answer = await get(`runs/${id}/orders/${answer.letter}`);
@@ -41,7 +33,7 @@ export function Steering({ id, values, obeyed }) {
 
   const give = async (...orders) => {
     const text = orders.join(" ");
-    const entry = { key: key(), text, state: "waiting for the run" };
+    const entry = { key: newKey(), text, state: "waiting for the run" };
     const put = (changes) => setTold((before) => [{ ...entry, ...changes },
       ...before.filter((one) => one.key !== entry.key)].slice(0, MOST_SHOWN));
     put({});

@@ -1,0 +1,239 @@
+"""The page in a browser: the queue in its order, configs put into it, and runs made again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.helpers.browser import admitted, needs_browser, visit
+from tests.helpers.queued import Queued, stand_ins
+from tests.helpers.served import Served, make_run, rows, served
+from trainer.service.jobs.queue import Queue
+
+pytestmark = needs_browser
+
+SLOW = "3 inf"
+CONFIG = """\
+run: {length: 50, seed: 1}
+schedule: {kind: cosine, initial_value: 0.5}
+optimizer: {kind: sgd}
+model: {kind: mlp}
+data: {kind: digits, batch_size: 64}
+device: {kind: auto}
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("queue")
+    (folder / "runs").mkdir()
+    with stand_ins(), served(folder / "runs", folder / "state") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, service: Served) -> Iterator[Page]:
+    with admitted(browser, service) as found:
+        yield found
+
+
+@pytest.fixture
+def queue(service: Served) -> Iterator[Queued]:
+    queued = Queued(service)
+    queued.configure(paused=False, at_once=1)
+    yield queued
+    for run in queued.states():
+        queued.stop(run, "kill")
+    service.wait(lambda: not queued.states())
+
+
+@pytest.fixture
+def page(opened: Page, service: Served, queue: Queued) -> Page:
+    visit(opened, service, "queue")
+    expect(opened.get_by_role("heading", level=1)).to_have_text("Queue")
+    return opened
+
+
+def names(page: Page) -> Locator:
+    return page.locator("tbody th[scope=row]")
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator("tbody tr", has=page.get_by_role("link", name=name, exact=True))
+
+
+def test_what_waits_is_moved_by_keys_by_buttons_and_by_dragging(page: Page, queue: Queued) -> None:
+    first, second, third = (f"{SLOW}/{name}" for name in "abc")
+    queue.configure(paused=True)
+    for name in (first, second, third):
+        queue.submit(name)
+    expect(names(page)).to_have_text([first, second, third])
+    later = page.get_by_role("button", name=f"Later: {first}")
+    later.focus()
+    later.press("Alt+ArrowDown")
+    expect(names(page)).to_have_text([second, first, third])
+    expect(page.get_by_text(f"{first} is 2 of 3 that wait")).to_be_visible()
+    expect(page.get_by_role("button", name=f"Later: {first}")).to_be_focused()
+    page.keyboard.press("Alt+ArrowDown")
+    expect(names(page)).to_have_text([second, third, first])
+    page.get_by_role("button", name=f"Earlier: {third}").click()
+    expect(names(page)).to_have_text([third, second, first])
+    row(page, first).drag_to(row(page, third))
+    expect(names(page)).to_have_text([first, third, second])
+
+
+def test_jobs_are_held_released_cancelled_and_stopped_rung_by_rung(
+    page: Page, queue: Queued
+) -> None:
+    runs = queue.submit(f"{SLOW}/runs")
+    waits = f"{SLOW}/waits"
+    queue.submit(waits)
+    expect(row(page, f"{SLOW}/runs")).to_contain_text("running")
+    page.get_by_role("button", name=f"Hold {waits}").click()
+    expect(row(page, waits)).to_contain_text("until it is released")
+    page.get_by_role("button", name=f"Release {waits}").click()
+    expect(row(page, waits)).to_contain_text("queued")
+    page.get_by_role("button", name=f"Cancel {waits}").click()
+    expect(row(page, waits)).to_have_count(0)
+    page.get_by_role("button", name=f"SIGKILL {SLOW}/runs").click()
+    expect(page.get_by_text("Nothing runs and nothing waits.")).to_be_visible()
+    assert queue.state(runs[0]) == "unfinished"
+
+
+@pytest.mark.slow
+def test_the_queue_is_paused_and_its_places_are_chosen(page: Page, queue: Queued) -> None:
+    page.get_by_role("button", name="Pause all").click()
+    expect(page.get_by_role("button", name="Start jobs again")).to_be_visible()
+    assert queue.service.get("/queue")["paused"]
+    page.get_by_label("at once").fill("3")
+    page.get_by_label("at once").press("Enter")
+    queue.service.wait(lambda: queue.service.get("/queue")["at_once"] == 3)
+    page.get_by_label("cores").fill("0-9999")
+    page.get_by_label("cores").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("this machine has no core")
+    expect(page.get_by_label("cores")).to_have_value("0-9999")  # what was typed is not lost
+    page.get_by_label("cores").fill("0")
+    page.get_by_label("cores").press("Enter")
+    queue.service.wait(lambda: queue.service.get("/queue")["cores"] == [0])
+    queue.configure(cores=None)
+
+
+@pytest.mark.slow
+def test_a_config_is_put_into_the_queue_once_it_was_seen_what_would_start(
+    page: Page, service: Served, queue: Queued
+) -> None:
+    queue.configure(paused=True)
+    visit(page, service, "design?c=data%3Ddigits%0Amodel%3Dmlp%0Arun.length%3D7")
+    own = page.get_by_role("region", name="Queue it")
+    own.get_by_role("button", name="Queue it").click()
+    expect(own).to_contain_text("A run, 7 updates in all")
+    assert not queue.states()
+    own.get_by_label("name").fill("typed")
+    own.get_by_label("priority").fill("5")
+    own.get_by_role("button", name="Put into the queue").click()
+    expect(own.get_by_role("status")).to_contain_text("1 in the queue: typed")
+    [entry] = service.get("/queue")["entries"]
+    assert (entry["name"], entry["priority"]) == ("typed", 5)
+    own.get_by_role("link", name="queue", exact=True).click()
+    expect(names(page)).to_have_text(["typed"])
+
+
+@pytest.mark.slow
+def test_a_run_is_made_again_gone_on_with_and_made_longer(
+    page: Page, service: Served, queue: Queued
+) -> None:
+    queue.configure(paused=True)
+    [run] = queue.submit(SLOW)
+    queue.stop(run)
+    (queue.path(run) / "config.yaml").write_text(CONFIG)
+    service.wait(lambda: service.get(f"/runs/{run}")["config"])
+    visit(page, service, f"run/{run}")
+    again = page.get_by_role("region", name="Again")
+    again.get_by_role("button", name="Go on").click()
+    expect(again.get_by_role("status").last).to_contain_text("queued")
+    queue.stop(run)
+    again.get_by_label("New length").fill("70")
+    again.get_by_role("button", name="Make longer").click()
+    entries = service.wait(lambda: service.get("/queue")["entries"])
+    assert "run.length=70" in entries[0]["overrides"]
+    queue.stop(run)
+    again.get_by_role("button", name="Rerun …").click()
+    expect(again).to_contain_text("A run, 50 updates in all")
+    again.get_by_role("button", name="Put into the queue").click()
+    expect(again).to_contain_text("1 in the queue")
+    assert len(queue.states()) == 1
+    again.get_by_role("link", name="Rerun with changes").click()
+    expect(page.locator(".total")).to_have_text("50")
+
+
+@pytest.mark.slow
+def test_replaying_by_hand_names_the_run_by_its_id_alone(
+    browser: Browser, service: Served, queue: Queued
+) -> None:
+    path = make_run(service.service.root / "steered run", rows(3), "done", CONFIG)
+    (path / "events.jsonl").write_text(
+        '{"step": 2, "event": "command", "orders": ["learning_rate=0.25"], "id": "x", '
+        '"rewinds": 0, "time": 1.0}\n'
+    )
+    run = service.wait(lambda: service.ids().get("steered run"))
+    with admitted(browser, service) as page:
+        sent: list[str] = []
+        page.on("request", lambda asked: sent.append(asked.post_data or ""))
+        visit(page, service, f"run/{run}")
+        page.get_by_role("link", name="Replay by hand").click()
+        expect(page.locator(".total")).to_have_text("50")
+        expect(page).to_have_url(re.compile(f"run.replay%3D{run}"))
+        assert not [body for body in sent if str(service.service.root) in body]
+
+
+@pytest.mark.slow
+def test_a_server_that_starts_no_jobs_says_so_and_offers_none(
+    page: Page, service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overview = Queue.overview
+    monkeypatch.setattr(Queue, "overview", lambda self: {
+        **overview(self), "launching": False, "why": "another server has this folder"})  # fmt: skip
+    visit(page, service, "queue")
+    expect(page.get_by_text("This server starts no jobs: another server")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause all")).to_be_disabled()
+    visit(page, service, "design")
+    expect(page.get_by_text("Nothing can be started from here: another server")).to_be_visible()
+    expect(page.get_by_role("button", name="Queue it")).to_have_count(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1600])
+def test_the_queue_fits_its_screen(
+    width: int, browser: Browser, service: Served, queue: Queued
+) -> None:
+    queue.configure(paused=True)
+    queue.submit(f"{SLOW}/{'a long name ' * 8}")
+    size = {"width": width, "height": 900}
+    with admitted(browser, service, viewport=size, color_scheme="dark") as page:
+        visit(page, service, "queue")
+        expect(names(page)).to_have_count(1)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        unnamed = page.evaluate(
+            "[...document.querySelectorAll('button, input, select, [role=slider]')].filter("
+            "e => !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).length"
+        )
+        assert unnamed == 0
+
+
+@pytest.mark.slow
+def test_a_sweep_is_put_into_the_queue_and_found_in_the_list(
+    page: Page, service: Served, queue: Queued
+) -> None:
+    queue.configure(paused=True)
+    visit(page, service, "design?c=data%3Ddigits%0Amodel%3Dmlp%0Arun.length%3D7%0Arun.seed%3D1%2C2")
+    own = page.get_by_role("region", name="Queue it")
+    own.get_by_role("button", name="Queue it").click()
+    expect(own).to_contain_text("A sweep of 2 runs, 14 updates in all")
+    own.get_by_role("button", name="Put into the queue").click()
+    own.get_by_role("status").get_by_role("link").last.click()
+    expect(page.get_by_text("2 runs", exact=True)).to_be_visible()
+    page.get_by_role("button", name="All runs").click()
+    expect(page.get_by_text("2 runs", exact=True)).to_have_count(0)
