@@ -14,19 +14,22 @@ from schedules.interrupt import exiting_when_interrupted
 
 from .commands.predict import (
     PARTS,
+    RawPredictions,
     check_inputs,
     check_option,
     check_same_facts,
+    is_encoded,
+    number_names,
     predict,
-    predict_raw,
 )
-from .commands.predicted import FORMATS, check_rows, save_unlabelled
+from .commands.predicted import FORMATS, check_rows, unlabelled
 from .commands.raw_files import read_inputs
 from .commands.restored import MismatchError, Restored, declared
 from .config.allow_code import is_typed_permission
 from .data import Preparation
 from .data.facts import Feature
 from .data.raw_data import RawData
+from .data.sources.images import ImageFiles
 from .data.sources.in_memory import MISSING, GivenData
 from .data.sources.tables import Table
 from .data.trees import Tree, leaves, map_tree, named_leaves
@@ -37,6 +40,8 @@ from .runs.exit_codes import DONE, FAILED, REFUSED
 from .runs.folder import Folder
 from .runs.terminal import lenient_streams
 
+RESIZING = ("data.size=", "data.resize=")
+"""What may be said of the images that are given as raw inputs."""
 PART_HELP = "test, train or all; of windows also next, which is not known yet (%(default)s)"
 
 
@@ -61,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--inputs",
         type=Path,
         metavar="FILE",
-        help="raw inputs without labels: .npy, .npz (by name) or .csv (columns), in place of data",
+        help="raw inputs without labels, in place of data: .npy, .npz (by name), .csv or .parquet "
+        "(columns), an image, a folder of images, or records",
     )
     parser.add_argument(
         "--output",
@@ -104,7 +110,7 @@ def _predict(options: argparse.Namespace) -> int:
         experiment = experiment.model_copy(update={"data": data})
     columns = this.preparation.raw_columns
     if options.inputs is not None:
-        if typed := [override for override in overrides if override.startswith("data")]:
+        if typed := [o for o in overrides if o.startswith("data") and not o.startswith(RESIZING)]:
             rule = f"says what to predict, and so does {typed[0]}"
             raise refuse("--inputs", str(options.inputs), rule, "leave out one of the two")
         return _unlabelled(this, run, read_inputs(options.inputs, this.preparation, data), output)
@@ -117,10 +123,11 @@ def _predict(options: argparse.Namespace) -> int:
             raise refuse("--part", part, rule, "--part=test")
         with within("data"):
             return _unlabelled(this, run, data.latest(columns), output)
-    if isinstance(data, Table):
+    if isinstance(data, RawData):
         with within("data"):
             if not data.has_labels(columns):
                 return _unlabelled(this, run, data.unlabelled(columns), output)
+    if isinstance(data, Table):
         experiment = experiment.model_copy(update={"data": data.of_columns(columns)})
     now = experiment.data.facts()
     if isinstance(data, RawData):
@@ -141,11 +148,15 @@ def _predict(options: argparse.Namespace) -> int:
 def _unlabelled(this: Restored, run: Path, raw: Any, output: Path) -> int:
     """Predicts examples that have no labels."""
     print(f"predicting by the {this.weights} weights of step {this.saved.step}", flush=True)
-    check_inputs(this.preparation.apply(map_tree(lambda x: x[:1], raw)))
+    if not is_encoded(raw):  # else TensorFlow decodes them
+        raw = map_tree(lambda x: x[:], raw)
+        check_inputs(this.preparation.apply(raw))
     import_tensorflow(Folder(run).tensorflow_log)
     with stderr_to(Folder(run).tensorflow_log):
-        outputs = predict_raw(this, map_tree(lambda x: x[:], raw))
-    save_unlabelled(outputs, this.preparation.names, output)
+        predictions = RawPredictions(this)
+        outputs = predictions(raw)
+    files = raw.names if isinstance(raw, ImageFiles) else ()
+    unlabelled(outputs, predictions.class_names, number_names(this), files).save(output)
     print(f"{len(leaves(outputs)[0]):,} examples without labels, in {output}")
     return DONE
 

@@ -215,7 +215,7 @@ def test_without_a_folder_a_new_one_is_made_as_the_command_line_names_it(tmp_pat
     monkeypatch.chdir(tmp_path)
     outcome = train(small("run.length=4"), quiet=True)
     day, name = outcome.folder.parts[-2:]
-    assert outcome.folder.parts[0] == "outputs"
+    assert outcome.folder.relative_to(Path.cwd()).parts[0] == "outputs"
     assert [len(part) for part in (*day.split("-"), *name.split("-"))] == [4, 2, 2, 2, 2, 2, 6]
 
 

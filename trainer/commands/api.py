@@ -182,7 +182,7 @@ def _outcome(
         original.set_weights(live.get_weights())  # what was trained is a copy on another device
         live = original
     return Outcome(
-        folder.path,
+        folder.path.absolute(),
         result["status"],
         result["steps"],
         result["metrics"],

@@ -20,7 +20,7 @@ from ..runs.folder import Folder
 from ..runs.metrics_file import metric_rows, read_lines
 from .checks import check_export
 from .export import exported
-from .predict import predict_raw
+from .predict import RawPredictions
 from .restored import Restored
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Outcome:
     """How a run ended, what it measured, and what it has learnt."""
 
     folder: Path
-    """Where everything about it is."""
+    """Where everything about it is, an absolute path."""
     status: str
     """`done`, at its end or as `evaluate.stop` says; `stopped`, when asked to; or `failed`."""
     steps: int
@@ -68,13 +68,17 @@ class Outcome:
 
         `raw` is an array `[n, ...]`, or arrays by name; of a table, its columns by their names, in
         any order. Given are probabilities `[n, classes]`, or numbers; of several labels, each by
-        its name. The weights are those that the last evaluation looked at.
+        its name. The weights are those that the last evaluation looked at; the first call restores
+        them, and later ones take the same.
 
         Raises:
             Refused: when there is no checkpoint, or the inputs are others than those learnt from.
         """
-        restored = Restored.of(self._experiment(), Folder(self.folder), None)
-        return predict_raw(restored, map_tree(rows_or_array, raw))
+        return self._predictions(map_tree(rows_or_array, raw))
+
+    @cached_property
+    def _predictions(self) -> RawPredictions:
+        return RawPredictions(Restored.of(self._experiment(), Folder(self.folder), None))
 
     def export(self, kind: str, **settings: Any) -> Path:
         """Writes the model to a file for others to use, as `export=KIND` does, and gives its path.

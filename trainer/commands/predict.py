@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,16 @@ from ..data import Examples, Facts, Preparation, Split
 from ..data.facts import Feature
 from ..data.finite import check_finite
 from ..data.input_preparation import InputPreparation
+from ..data.inputs import Inputs
+from ..data.kept_rows import source_of
 from ..data.on_disk import Stored
 from ..data.preparation import Names
 from ..data.raw_data import RawData
+from ..data.sources.encoded_images import EncodedImages
+from ..data.sources.tables import Table
 from ..data.trees import Tree, leaves, map_tree, named_leaves
 from ..losses.given_step import GivenStep
+from ..models.in_memory import GivenModel
 from .predicted import Predicted
 from .restored import Restored, left_as_it_is
 
@@ -33,30 +38,73 @@ if TYPE_CHECKING:
 PARTS = ("test", "train", "all", "next")
 
 
-def predict_raw(this: Restored, raw: Tree[NDArray[Any]]) -> Tree[NDArray[np.float32]]:
-    """What the network of a run says of raw inputs `[n, ...]`: probabilities, or numbers.
+class RawPredictions:
+    """What the network of a run says of raw inputs; it is restored and traced once.
 
-    Of several labels it is each by its name.
+    A model that a program gave has the run's weights within a call alone.
+    """
+
+    def __init__(self, this: Restored) -> None:
+        """Restores the network.
+
+        Raises:
+            Refused: when only a step knows how to call it.
+        """
+        self._model, self._preparation = this.experiment.model, this.preparation
+        with left_as_it_is(self._model):
+            network = this.network()
+            self._weights = [(one, one.numpy()) for one in network.model.variables]
+        self._predictions, self._size = _predictions(network), network.evaluation_size
+        self.class_names = _class_names(network, this.preparation.names)
+        """What the classes of each output are called; None where outputs are numbers."""
+
+    def __call__(self, raw: Tree[Inputs]) -> Tree[NDArray[np.float32]]:
+        """Probabilities, or numbers, of raw inputs `[n, ...]`; of several labels each by its name.
+
+        Raises:
+            Refused: when the inputs are not what the run's preparation is for, or not finite.
+        """
+        import tensorflow as tf
+
+        inputs = _prepared(raw, self._preparation)
+        size = self._size or RAW_BATCH
+        batches = []
+        with left_as_it_is(self._model):
+            self._restore()
+            for number, start in enumerate(range(0, len(leaves(inputs)[0]), size)):
+                rows = map_tree(lambda x: x[start : start + size], inputs)  # noqa: B023  # called here
+                count = len(leaves(rows)[0])
+                if self._size is not None:  # filled up with some of them over again
+                    rows = map_tree(lambda x: np.resize(x, (size, *x.shape[1:])), rows)
+                given = self._predictions(map_tree(tf.constant, rows), tf.constant(number))
+                batches.append(map_tree(lambda x: np.asarray(x)[:count], given))  # noqa: B023
+        return map_tree(lambda *parts: np.concatenate(parts), *batches)
+
+    def _restore(self) -> None:
+        """Gives a model that others may have changed meanwhile the weights of the run."""
+        if isinstance(self._model, GivenModel):
+            for variable, value in self._weights:
+                variable.assign(value)
+
+
+def _prepared(raw: Tree[Inputs], preparation: Preparation) -> Tree[Any]:
+    """Raw inputs as the network takes them; images that are not decoded yet wait for their batch.
 
     Raises:
-        Refused: when the inputs are not what the run's preparation is for, or not finite.
+        Refused: when they are not what the preparation is for, or not finite.
     """
-    import tensorflow as tf
-
-    inputs = this.preparation.apply(raw)
+    if is_encoded(raw):
+        assert not isinstance(preparation.inputs, Mapping)
+        preparation.inputs.apply(raw[:1])
+        return Stored(raw, preparation.inputs)
+    inputs = preparation.apply(map_tree(np.asarray, raw))
     check_inputs(inputs)
-    batches = []
-    with left_as_it_is(this.experiment.model):
-        network = this.network()
-        predictions, size = _predictions(network), network.evaluation_size or RAW_BATCH
-        for number, start in enumerate(range(0, len(leaves(inputs)[0]), size)):
-            rows = map_tree(lambda x: x[start : start + size], inputs)  # noqa: B023  # called here
-            count = len(leaves(rows)[0])
-            if network.evaluation_size is not None:  # filled up with some of them over again
-                rows = map_tree(lambda x: np.resize(x, (size, *x.shape[1:])), rows)
-            given = predictions(map_tree(tf.constant, rows), tf.constant(number))
-            batches.append(map_tree(lambda x: np.asarray(x)[:count], given))  # noqa: B023
-    return map_tree(lambda *parts: np.concatenate(parts), *batches)
+    return inputs
+
+
+def is_encoded(raw: Tree[Inputs]) -> TypeGuard[Inputs]:
+    """Whether raw inputs are images in a file format, which TensorFlow decodes."""
+    return not isinstance(raw, Mapping) and isinstance(source_of(raw), EncodedImages)
 
 
 RAW_BATCH = 256
@@ -112,7 +160,28 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
         nothing: Any = map_tree(lambda x: None, outputs)
         return Predicted(outputs, nothing, named)
     labels = map_tree(np.asarray, examples.labels)
-    return Predicted(outputs, labels, named, this.preparation.names)
+    return Predicted(outputs, labels, named, this.preparation.names, number_names(this))
+
+
+def number_names(this: Restored) -> Sequence[str]:
+    """What the numbers of a label are called, where the data of a run has names for them."""
+    data = this.experiment.data
+    return (this.preparation.names is None and isinstance(data, Table) and data.names) or ()
+
+
+def _class_names(network: Network, known: Tree[Names]) -> Tree[Names]:
+    """What the classes of each output are called; None where outputs are numbers."""
+
+    def names(label: Feature, given: Names) -> Names:
+        return given or (None if label.classes is None else tuple(map(str, range(label.classes))))
+
+    if not network.is_compared:
+        return None
+    labels = network.facts.labels
+    own: Any = known
+    if isinstance(labels, Mapping) and own is None:
+        own = dict.fromkeys(labels)
+    return map_tree(names, labels, own)
 
 
 def _part(data: Split, part: str) -> Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,10 @@ class Predicted(NamedTuple):
     metrics: dict[str, float]
     names: Tree[Names] = None
     """What the classes are called, where they are not called 0, 1, 2 …"""
+    numbers: Sequence[str] = ()
+    """What the numbers of the only label are called, where the data has names for them."""
+    files: Sequence[str] = ()
+    """The file that each example is of, where it is of one."""
 
     def __len__(self) -> int:
         return len(leaves(self.outputs)[0])
@@ -64,28 +68,45 @@ class Predicted(NamedTuple):
         """
         names: Mapping[str, Names] = self.names if isinstance(self.names, Mapping) else {}
         columns = [
-            _columns(outputs, labels, names.get(name, self.names if not name else None), name)
+            _columns(
+                (outputs, labels),
+                names.get(name, self.names if not name else None),
+                () if name else self.numbers,
+                name,
+            )
             for (name, outputs), labels in zip(
                 named_leaves(self.outputs), leaves(self.labels), strict=True
             )
         ]
         for i, cells in enumerate(zip(*columns, strict=True)):
-            yield ["index" if i == 0 else i - 1, *(cell for column in cells for cell in column)]
+            files = [["file", *self.files][i]] if self.files else []
+            index = "index" if i == 0 else i - 1
+            yield [index, *files, *(cell for column in cells for cell in column)]
 
 
 def _columns(
-    outputs: NDArray[np.float32], labels: NDArray[Any] | None, names: Any, label: str
+    arrays: tuple[NDArray[np.float32], NDArray[Any] | None],
+    names: Any,
+    numbers: Sequence[str],
+    label: str,
 ) -> Iterator[list[Any]]:
-    """The heading and the cells of one label's columns; of several, its name stands before each."""
+    """The heading and the cells of one label's columns; of several, its name stands before each.
+
+    `arrays` are the outputs and the labels, `names` those of classes, and `numbers` those of the
+    numbers of a label.
+    """
+    outputs, labels = arrays
     of = f"{label}_" if label else ""
     count = outputs.shape[1]
+    named = len(numbers) == count  # and not so many for each step of a window
+    numbered = numbers if named else [str(i) for i in range(count)]
+    places = [f"_{name}" for name in numbered] if count > 1 else [""]
     if labels is None:
-        if count > 1 and (names or abs(float(outputs[0].sum()) - 1) < 1e-3):
-            names = names or [str(i) for i in range(count)]
+        if names:
             yield [f"{of}{word}" for word in ("prediction", *(f"probability_{n}" for n in names))]
             yield from ([names[row.argmax()], *map(_short, row)] for row in outputs)
             return
-        yield [f"{of}prediction{'' if count == 1 else f'_{i}'}" for i in range(count)]
+        yield [f"{of}prediction{place}" for place in places]
         yield from ([*map(_short, row)] for row in outputs)
         return
     if labels.ndim == 1:
@@ -95,10 +116,9 @@ def _columns(
         for row, class_number in zip(outputs, labels, strict=True):
             yield [names[row.argmax()], names[class_number], *map(_short, row)]
         return
-    places = [""] if count == 1 else [f"_{i}" for i in range(count)]
     yield [f"{of}{word}{place}" for word in ("prediction", "label") for place in places]
-    for row, numbers in zip(outputs, labels, strict=True):
-        yield [*map(_short, row), *map(_short, numbers)]
+    for row, label_row in zip(outputs, labels, strict=True):
+        yield [*map(_short, row), *map(_short, label_row)]
 
 
 def check_rows(path: Path, shapes: Tree[tuple[int, ...]]) -> None:
@@ -113,10 +133,15 @@ def check_rows(path: Path, shapes: Tree[tuple[int, ...]]) -> None:
         raise refuse("--output", str(path), rule, f"--output={other}")
 
 
-def save_unlabelled(outputs: Tree[NDArray[np.float32]], names: Tree[Names], path: Path) -> None:
-    """Writes predictions as `Predicted.save` does, without labels."""
+def unlabelled(
+    outputs: Tree[NDArray[np.float32]],
+    names: Tree[Names],
+    numbers: Sequence[str],
+    files: Sequence[str],
+) -> Predicted:
+    """Predictions of examples that have no labels."""
     nothing: Any = map_tree(lambda x: None, outputs)
-    Predicted(outputs, nothing, {}, names).save(path)
+    return Predicted(outputs, nothing, {}, names, numbers, files)
 
 
 def _short(value: np.float32) -> str:

@@ -217,6 +217,21 @@ class RawData(Data):
         part = self.read().parts[-1]
         return Cutter(self.window, self.override).latest(part)
 
+    def has_labels(self, columns: Sequence[str]) -> bool:
+        """Whether the examples have labels, which those that are only predicted may lack.
+
+        `columns` are those of a table that are inputs.
+        """
+        return True
+
+    def unlabelled(self, columns: Sequence[str]) -> Tree[Inputs]:
+        """The raw inputs of examples that may lack labels.
+
+        Raises:
+            Refused: when they are not there, or something else.
+        """
+        return self.read().train.inputs
+
     def of_lengths(self, preparation: Preparation) -> Self:
         """The same data whose rows of different lengths get those that a run's had."""
         lengths = {

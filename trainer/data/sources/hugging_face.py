@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
@@ -17,11 +17,11 @@ from pydantic import Field
 from schedules.declaration import ABSENT, Flag, Problem, Whole, did_you_mean, refuse
 from schedules.declaration.packages import import_extra
 
-from ..inputs import Key
+from ..inputs import Inputs, Key
 from ..ragged import ONE_SHAPE, RaggedRows
 from ..raw_data import RawExamples, RawPart
 from ..streams.hugging_face import IterableDatasetSource
-from ..trees import leaves
+from ..trees import Tree, leaves
 from .conversion import Converter
 from .hubs import Hub
 
@@ -103,6 +103,21 @@ class HuggingFace(Hub):
         self.check_features(row)
         part = self.part(lambda _, name: row[name])
         return part.inputs, part.labels, part.weights
+
+    def has_labels(self, columns: Sequence[str]) -> bool:
+        """Whether the data set has the columns that are labels."""
+        labels = self.chosen(self.label_field())
+        return self.streaming or {*leaves(labels or {})} <= {*self._train_split().column_names}
+
+    def unlabelled(self, columns: Sequence[str]) -> Tree[Inputs]:
+        plain = {"labels": None, "targets": None, "weights": None, "streaming": False}
+        whole = self.model_copy(update=plain)
+        return whole._part(whole._train_split()).inputs
+
+    def _train_split(self) -> Any:
+        with nullcontext() if self.download else without_hub():
+            datasets = import_extra("huggingface", "datasets", "huggingface")
+            return self._split(datasets, "train", self.train)
 
     def _split(self, datasets: Any, field: str, split: str) -> Any:
         folder = Path(self.path).expanduser()

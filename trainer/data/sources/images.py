@@ -15,8 +15,9 @@ from schedules.declaration.plain_files import open_plain
 
 from ..files import File, missing, reading, unreadable
 from ..input_preparation import Normalise
+from ..inputs import Inputs
 from ..raw_data import RawExamples, RawPart
-from ..trees import leaves
+from ..trees import Tree, leaves
 from .encoded_images import EncodedImages
 from .image_decoding import Decoding, other_size
 from .image_listing import (
@@ -33,6 +34,7 @@ from .raw_images import RawImages
 TRAIN_FOLDERS = {"train", "training"}
 TEST_FOLDERS = {"test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
 """How folders are called that hold a part of the examples, and classes inside of it."""
+Shape = tuple[int, ...]
 SIZES_CHECKED = 1000
 """How many images' sizes are checked before the images are read."""
 
@@ -60,6 +62,19 @@ class ImageFolder(RawImages):
 
     def has_test_part(self) -> bool:
         return self.test is not None
+
+    def has_labels(self, columns: Sequence[str]) -> bool:
+        """Whether there are folders for classes, and not images alone."""
+        if not self.path.is_dir():
+            return True  # `read` says what is wrong
+        with reading("path", self.path):
+            entries = [one for one in os.scandir(self.path) if not one.name.startswith(".")]
+        return any(one.is_dir() for one in entries) or not any(
+            one.name.lower().endswith(ENDINGS) for one in entries
+        )
+
+    def unlabelled(self, columns: Sequence[str]) -> Tree[Inputs]:
+        return images_at("path", self.path, self)
 
     def read(self) -> RawExamples:
         train = self._part("path", self.path, None)
@@ -118,13 +133,48 @@ def common_size(
     return height, width
 
 
-class ImageFiles(EncodedImages):
-    """Images in files, read on demand."""
+def images_at(field: str, place: Path, data: RawImages | None, shape: Shape = ()) -> ImageFiles:
+    """The images in a file or a folder, decoded and resized as those of `data` are.
 
-    def __init__(self, files: Sequence[ImageFile], decoding: Decoding, *, listed: int = 0) -> None:
+    Where nothing resizes them they must have the height and the width that `shape` begins with.
+
+    Raises:
+        Refused: under `field`, when there are none, or of another size.
+    """
+    with reading(field, place):
+        status = place.stat()
+    own = ImageFile(str(place), status.st_size, status.st_mtime_ns, status.st_ino)
+    files = list(image_files(place)) if place.is_dir() else [own]
+    if not files:
+        raise refuse(field, str(place), "has no images", f"known endings: {' '.join(ENDINGS)}")
+    size = None if data is None else data.size
+    if size is None:
+        try:
+            size = common_size(field, files, shape[:2] or None)
+        except Refused as refused:
+            if data is not None:
+                raise
+            [problem] = refused.problems  # which has the option of data that resizes
+            raise refuse(field, problem.value, problem.rule, "resize it first") from None
+    decoding = Decoding((*size, shape[2]), None) if data is None else data.decoding(size)
+    return ImageFiles(files, decoding, field)
+
+
+class ImageFiles(EncodedImages):
+    """Images in files, read on demand; `field` says where the files were named."""
+
+    def __init__(
+        self,
+        files: Sequence[ImageFile],
+        decoding: Decoding,
+        field: str = "path",
+        *,
+        listed: int = 0,
+    ) -> None:
         """`listed` is when files were looked for, in nanoseconds; 0 if none is to be remembered."""
         super().__init__(len(files), decoding)
         self._files = files
+        self._field = field
         self._listed = listed
 
     @cached_property
@@ -133,16 +183,21 @@ class ImageFiles(EncodedImages):
         identity = content_identity(self._files, self._listed)
         return identity and fingerprint(self.decoding, identity)
 
+    @property
+    def names(self) -> list[str]:
+        """The files, an image each."""
+        return [file.path for file in self._files]
+
     def content(self, row: int) -> bytes:
         path = self._files[row].path
         try:
             with open_plain(path) as opened:
                 return opened.read()
         except OSError as error:
-            raise unreadable("path", Path(path), error.strerror) from None
+            raise unreadable(self._field, Path(path), error.strerror) from None
 
     def refusal(self, row: int, problem: Problem) -> Refused:
-        return refuse("path", self._files[row].path, problem.rule, problem.hint)
+        return refuse(self._field, self._files[row].path, problem.rule, problem.hint)
 
 
 def _check_parts(path: str, folder: Path, names: Sequence[str]) -> None:

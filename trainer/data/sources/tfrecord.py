@@ -17,7 +17,7 @@ from ..files import File, missing, reading
 from ..inputs import Inputs
 from ..ragged import RaggedRows
 from ..raw_data import RawExamples, RawPart
-from ..trees import leaves
+from ..trees import Tree, leaves
 from .by_name import ByName, Named, Several
 from .image_listing import listing_digest
 from .image_size import dimensions
@@ -60,6 +60,20 @@ class TfRecord(ByName, RawImages):
 
     def has_test_part(self) -> bool:
         return self.test is not None
+
+    def has_labels(self, columns: Sequence[str]) -> bool:
+        """Whether the first record has the features that are labels."""
+        files = sorted(glob.glob(str(self.path)))  # noqa: PTH207  # an absolute one
+        if not files:
+            return True  # `read` says what is wrong
+        with reading("path", Path(files[0])):
+            index = open_index("path", Path(files[0]), {})
+        labels = self.chosen(self.label_field())
+        return not len(index) or {*leaves(labels or {})} <= features(index.record(0)).keys()
+
+    def unlabelled(self, columns: Sequence[str]) -> Tree[Inputs]:
+        plain = {"labels": None, "targets": None, "weights": None}
+        return self.model_copy(update=plain)._part("path", self.path).inputs
 
     def read(self) -> RawExamples:
         train = self._part("path", self.path)
