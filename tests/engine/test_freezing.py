@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -13,11 +14,16 @@ from keras import layers
 from schedules import Refused
 from tests.helpers.runs import experiment, result, rows, trained
 from trainer import Experiment, train
+from trainer.config.plan import Plan
+from trainer.engine.compile_cache import _cache_key
 from trainer.engine.freezing import resting
 from trainer.engine.network import Network
 from trainer.engine.weight_names import WeightNames
 from trainer.models.variable_paths import canonical, rename
 from trainer.runs.checkpoints import Checkpoints
+from trainer.runs.folder import Folder
+from trainer.training.resume import Past
+from trainer.training.setup import RunSetup, loaded
 
 RANDOM = np.random.default_rng(11)
 IMAGES = RANDOM.normal(size=(32, 6, 6, 1)).astype(np.float32)
@@ -264,3 +270,37 @@ def test_penalties_of_what_rests_are_none(tmp_path: Path) -> None:
 def test_skipping_works_on_both_sides_of_a_thaw(tmp_path: Path) -> None:
     learn(nested(), tmp_path, "run.on_nonfinite=skip", BODY, "optimizer=adam")
     assert result(tmp_path)["skipped"] == 0
+
+
+@pytest.mark.parametrize(
+    ("until", "stretch", "frozen"),
+    [("30%", range(6, 20), ()), ("70%", range(14), ("body",)), ("100%", range(20), ("body",))],
+)
+def test_the_stretch_of_most_updates_is_what_compiling_is_measured_by(
+    until: str, stretch: range, frozen: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Also where more updates are asked for than it has; and the choice is remembered for it."""
+    group = f"optimizer.groups={{body: {{paths: ['dense_1/*'], frozen_until: {until}}}}}"
+    plan = Plan.of(experiment("model=mlp", "model.hidden=[2]", group, "run.length=20"))
+    assert plan.longest_stretch == stretch
+    assert _cache_key(plan.experiment, "CPU", 1)["frozen"] == frozen
+    asked: list[tuple[np.ndarray, int, int]] = []
+    recorder = SimpleNamespace(update=lambda *call: asked.append(call))
+    setup = RunSetup.of(
+        plan, Folder(tmp_path), loaded(plan.experiment), "CPU", Past.none(plan, Folder(tmp_path))
+    )
+    column = setup.tape.names.index("groups.body.frozen")
+    setup.ask(recorder, 50)
+    [(rows, step, count)] = asked
+    assert (len(rows), step, count) == (50, 0, 50)
+    assert {*rows[:, column]} == {float(bool(frozen))}
+    asked.clear()
+    setup.ask(recorder, 0)  # compiles what the run begins with as well
+    assert [rows[0, column] for rows, *_ in asked] == [float(bool(frozen)), 1.0]
+    assert [count for *_, count in asked] == [0, 0]
+
+
+def test_a_run_without_groups_that_thaw_is_one_stretch() -> None:
+    plan = Plan.of(experiment("run.length=20"))
+    assert plan.longest_stretch == range(20)
+    assert "frozen" not in _cache_key(plan.experiment, "CPU", 1)

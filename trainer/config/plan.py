@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 from schedules import Clock, Curve, Duration
@@ -69,6 +71,30 @@ class Plan:
             with within("lr_find"):
                 curves = experiment.lr_find.curves(curves, clock)
         return cls(experiment, length, clock, length.updates(), values, curves)
+
+    @property
+    def longest_stretch(self) -> range:
+        """The updates of the longest stretch in all of which the same groups are frozen.
+
+        That is all of them where no group is frozen for a while. Of two as long it is the first.
+        """
+        thaws = {
+            bisect_left(range(self.total_steps), True, key=partial(_is_thawed, curve))
+            for curve in self._freezing.values()
+        }
+        edges = sorted({0, *thaws, self.total_steps})
+        return max((range(*pair) for pair in pairwise(edges)), key=len, default=range(0))
+
+    def frozen(self, step: int) -> tuple[str, ...]:
+        """The groups of weights that are frozen in an update, until they thaw."""
+        return tuple(group for group, curve in self._freezing.items() if curve(step) > 0)
+
+    @property
+    def _freezing(self) -> Mapping[str, Curve]:
+        """What tells, above 0, that a group is frozen, by its name."""
+        groups = self.experiment.optimizer.groups
+        curves = {group: self.curves.get(f"groups.{group}.frozen") for group in groups}
+        return {group: curve for group, curve in curves.items() if curve is not None}
 
     @property
     def batch_sizes(self) -> BatchSizes:
@@ -191,6 +217,10 @@ class Plan:
         if optimizer.tried is None or name != "learning_rate" or self.experiment.mode != "train":
             return None
         return Tried(optimizer.kind, optimizer.tried, optimizer.steady)
+
+
+def _is_thawed(curve: Curve, step: int) -> bool:
+    return bool(curve(step) <= 0)
 
 
 def _periods(experiment: Experiment) -> dict[str, Duration]:

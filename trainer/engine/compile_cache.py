@@ -24,6 +24,7 @@ from schedules.declaration import Declaration
 from schedules.declaration.plain_files import read_plain
 
 from ..config.experiment import Experiment
+from ..config.plan import Plan
 from ..runs.atomic_files import write
 from ..runs.provenance import processor, usable_cores
 from ..runs.user_cache import cache_folder
@@ -136,7 +137,16 @@ def _cache_key(experiment: Experiment, device: str, together: int) -> dict[str, 
         "threads": [run.threads, os.environ.get(THREADS)],
         "versions": {name: version(name) for name in ("tensorflow", "keras")},
         "together": together,
+        **_resting(experiment),
     }
+
+
+def _resting(experiment: Experiment) -> dict[str, Any]:
+    """Which groups of weights are frozen where the run's speed is measured, if any ever are."""
+    if not any(group.frozen_until for group in experiment.optimizer.groups.values()):
+        return {}
+    plan = Plan.of(experiment)
+    return {"frozen": plan.frozen(plan.longest_stretch.start)}
 
 
 def _outline(value: Any) -> Any:

@@ -187,7 +187,7 @@ class Program:
         return self.network.training(frozen)
 
     def operations(self) -> Counter[str]:
-        """TensorFlow's operations in its first stretch, by kind; none before it is compiled."""
+        """TensorFlow's operations in the stretch that was compiled first, by kind; none before."""
         first = next(iter(self._compiled.values()), None)
         return operations(first) if first else Counter()
 

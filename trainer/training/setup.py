@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -154,6 +155,14 @@ class RunSetup:
         return Built(replicas.network, build, workers)
 
     def ask(self, program: Program, count: int) -> None:
-        """Makes the first `count` updates; compiles those that the run goes on with for 0."""
-        step = self.past.saved.step if self.past.saved and not count else 0
-        program.update(self.tape.read(step, max(count, 1)), step, count)
+        """Makes `count` updates that are as most of the run's are, of the first examples.
+
+        The same groups are frozen in them as in the longest stretch of the run. For 0 that is
+        compiled, and what the run begins or goes on with.
+        """
+        stretch = self.plan.longest_stretch
+        rows = self.tape.read(stretch.start, min(max(count, 1), len(stretch)))
+        program.update(np.resize(rows, (max(count, 1), rows.shape[1])), 0, count)
+        if not count:
+            step = self.past.saved.step if self.past.saved else 0
+            program.update(self.tape.read(step, 1), step, 0)
