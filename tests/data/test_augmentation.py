@@ -15,7 +15,13 @@ from tests.helpers.runs import experiment, result, rows, trained
 from trainer.data import Data, Examples, Preparation, Split
 from trainer.data.augment import Augment
 from trainer.data.facts import Facts, Feature
-from trainer.data.feeds.augmentation import Augmented, augment_batch, mix32, random_numbers
+from trainer.data.feeds.augmentation import (
+    AUGMENTATIONS,
+    Augmented,
+    augment_batch,
+    mix32,
+    random_numbers,
+)
 from trainer.data.feeds.batch import Batch
 from trainer.data.feeds.feed import Resident
 from trainer.data.feeds.order import ExampleOrder
@@ -147,6 +153,27 @@ def test_what_moves_pixels_moves_those_of_labels_with_places_alike(name: str) ->
         np.testing.assert_array_equal(
             *(np.squeeze(x) for x in varied(images, augment, draw, CLASSES))
         )
+
+
+def test_a_single_input_with_a_name_is_varied_as_one_without() -> None:
+    images = tf.random.stateless_uniform((3, 4, 4, 1), (1, 2))
+    everything = Augment(flip="both", crop=1, brightness=0.2, noise=0.1, cutout=1)
+    everything.check(Facts(3, {"image": Feature((4, 4, 1))}, Feature((), "int32", 2)))
+    plain, named = (
+        augment_batch(Batch(inputs, labels), everything, draw_of_one_seed)
+        for inputs, labels in ((images, images), ({"image": images}, {"image": images}))
+    )
+    np.testing.assert_array_equal(plain.inputs, named.inputs["image"])
+    np.testing.assert_array_equal(plain.labels, named.labels["image"])
+    several = {"image": Feature((4, 4, 1)), "age": Feature((1,))}
+    with pytest.raises(Refused, match="is for data with one input"):
+        everything.check(Facts(3, several, Feature((), "int32", 2)))
+
+
+def draw_of_one_seed(name: str, *shape: int, normal: bool = False) -> Any:
+    """Numbers that depend on the change alone."""
+    key = tf.constant(AUGMENTATIONS.index(name), tf.int64)
+    return random_numbers(key, tf.range(3, dtype=tf.int64), shape, normal=normal)
 
 
 def test_masks_turn_to_the_class_of_the_nearest_pixel() -> None:

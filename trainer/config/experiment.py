@@ -13,6 +13,7 @@ from schedules.declaration import Declaration, join_path
 from schedules.kinds.sequences import Part, Wrapped
 
 from ..data import Data
+from ..data.raw_data import RawData
 from ..losses import Auto, Loss
 from ..metrics import Metrics
 from ..models import Model
@@ -130,6 +131,10 @@ class Experiment(Declaration):
     @classmethod
     def _metrics_know_their_direction(cls, config: Any) -> Any:
         return with_modes(config) if isinstance(config, Mapping) else config
+
+    def model_post_init(self, _context: Any) -> None:
+        if isinstance(self.data, RawData):
+            self.data.ask(self.loss.asked_tasks())
 
     def curves(self) -> Mapping[str, Curve]:
         """Every scheduled value by name, the learning rate first, as a function of the step.

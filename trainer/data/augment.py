@@ -10,7 +10,7 @@ from pydantic import Field
 from schedules.declaration import Declaration, Float32, Whole, refuse
 
 from .facts import Facts
-from .trees import named_leaves
+from .trees import leaves, named_leaves
 
 Size = Annotated[Whole, Field(ge=1)]
 Strength = Annotated[Float32, Field(gt=0)]
@@ -55,7 +55,8 @@ class Augment(Declaration):
         declared = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if not declared:
             return
-        if isinstance(facts.inputs, Mapping):
+        if len(leaves(facts.inputs)) > 1:
+            assert isinstance(facts.inputs, Mapping)
             rule = f"is for data with one input, and this has {', '.join(facts.inputs)}"
             raise refuse(declared[0], getattr(self, declared[0]), rule, "leave it out")
         shape = facts.shape

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +20,13 @@ from .trees import Tree
 
 class Data(Kind, family=True):
     """A data set, and how many of its examples make one update."""
+
+    key_hints: ClassVar[Mapping[str, str]] = {
+        "window": "data=csv, parquet, npz, npy or python takes windows over rows",
+        "ragged": "data=parquet, tfrecord, huggingface, tfds or python has rows of several lengths",
+        "buckets": "data=parquet, csv, tfrecord, huggingface, tfds or python has such rows",
+    }
+    """What to type for what this kind of data has not."""
 
     batch_size: Annotated[Whole, Field(ge=1)] = 64
     """Examples an update."""

@@ -96,11 +96,13 @@ def read_labels(
     task: Task = "auto",
     classes: int | None = None,
     override: Override = "data.{}={}".format,
+    asked: Task = "auto",
 ) -> Labels:
     """The labels of the training part, and of a test part where there is one.
 
-    `path` and `value` are those of the override that names the labels; `override` writes one that
-    sets a field of the data, for hints.
+    `asked` is what the loss takes labels for, where they may be either. `path` and `value` are
+    those of the override that names the labels; `override` writes one that sets a field of the
+    data, for hints.
 
     Raises:
         Refused: when the labels are neither classes nor numbers, saying what they are.
@@ -113,7 +115,7 @@ def read_labels(
     if task != "regression" and is_one_hot(train):
         return _marked_classes(parts, path, value, classes)
     if task == "auto":
-        task = _likely_task(train, path, value, override)
+        task = _likely_task(train, path, value, override, asked)
     if task == "regression":
         if is_text:
             rule = f"has labels that are no numbers, such as '{train.ravel()[0]}'"
@@ -127,14 +129,18 @@ def read_labels(
     return Labels(tuple(part.astype(np.int32) for part in numbers), count)
 
 
-def _likely_task(train: NDArray[Any], path: str, value: object, override: Override) -> Task:
-    """The task that labels like these are for.
+def _likely_task(
+    train: NDArray[Any], path: str, value: object, override: Override, asked: Task
+) -> Task:
+    """The task that labels like these are for, or that is `asked` where it may be either.
 
     Raises:
         Refused: where they may well be for either.
     """
     has_columns = train.ndim > 1 and train.shape[1:] != (1,)
     if not has_columns and _may_be_classes(train):
+        if asked != "auto":
+            return asked
         rule = f"has whole numbers from 0 to {train.max():.0f} in {train.dtype}"
         classes, numbers = override("task", "classification"), override("task", "regression")
         hint = f"{classes} if they name classes, else {numbers}"
@@ -145,6 +151,8 @@ def _likely_task(train: NDArray[Any], path: str, value: object, override: Overri
         return "classification"
     if ((train == 0) | (train == 1)).all():
         return "regression"
+    if asked != "auto":
+        return asked
     rule = f"has {train.shape[1]} whole numbers a label: classes at so many places, or numbers?"
     classes, numbers = override("task", "classification"), override("task", "regression")
     hint = f"{classes} for classes (tokens), {numbers} for numbers"

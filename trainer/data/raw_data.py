@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from schedules.declaration import ABSENT, Problem, Whole, refuse
 
@@ -108,6 +108,23 @@ class RawData(Data):
 
     has_order: ClassVar[bool] = False
     """Whether examples may be rows in the order of time, of which windows can be taken."""
+
+    _asked: Mapping[str, Task] = PrivateAttr(default_factory=dict)
+    """What the loss takes labels for, by their names; '' is for all others."""
+
+    def ask(self, tasks: Mapping[str, Task]) -> None:
+        """Takes labels for what a loss asks of them, where they may be classes or numbers."""
+        if tasks != self._asked:
+            self._asked = tasks
+            self.__dict__.pop("contents", None)
+
+    def _asked_of(self, label: str) -> Task:
+        return self._asked.get(label, self._asked.get("", "auto"))
+
+    def _task_of_window(self, label: str) -> Task:
+        """What a label is for, which its values alone don't tell of a window."""
+        is_open = self.window is not None and self.task == "auto"
+        return self._asked_of(label) if is_open else self.task
 
     @abstractmethod
     def read(self) -> RawExamples:
@@ -334,7 +351,8 @@ class RawData(Data):
             rule = f"is for rows that are there as a whole, and {raw.stream.source.what} gives some"
             raise refuse("window", ABSENT, rule, "make windows in the pipeline")
         for path, labels in named_leaves(raw.train.labels) if raw.train.labels is not None else ():
-            if self.task == "auto" and labels.dtype.kind in "iu":
+            asked = self._asked_of(path)
+            if self.task == asked == "auto" and labels.dtype.kind in "iu":
                 field, value = self.labels_override
                 at = f"{field}.{path}" if path else field
                 rule = "has whole numbers, which name classes or are to be predicted"
@@ -370,7 +388,9 @@ class RawData(Data):
             assert not isinstance(raw.names, Mapping)
             if classes is None and raw.names and self.task != "regression":
                 classes = len(raw.names)
-            labels = read_labels([*trees], path, value, self.task, classes, self.override)
+            asked = self._asked_of("")
+            task = self._task_of_window("")
+            labels = read_labels([*trees], path, value, task, classes, self.override, asked)
             if labels.classes is not None and labels.names is None:
                 return replace(labels, names=raw.names)
             return labels
@@ -383,7 +403,9 @@ class RawData(Data):
             parts = [tree[name] for tree in trees]
             names = by_name.get(name)
             classes = len(names) if names and self.task != "regression" else None
-            one = read_labels(parts, f"{path}.{name}", ABSENT, self.task, classes, self.override)
+            at, asked = f"{path}.{name}", self._asked_of(name)
+            task = self._task_of_window(name)
+            one = read_labels(parts, at, ABSENT, task, classes, self.override, asked)
             is_named = one.classes is not None and one.names is None
             read[name] = replace(one, names=names) if is_named else one
         return read

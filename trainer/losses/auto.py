@@ -11,7 +11,7 @@ from schedules import Schedule
 from schedules.declaration import Flag, refuse
 
 from ..data import Facts
-from ..data.labels import marks_classes
+from ..data.labels import Task, marks_classes
 from ..scheduled.fields import Bounds, Driven, Value
 from .classes import ClassWeights, CrossEntropy
 from .distances import MeanSquaredError
@@ -47,6 +47,10 @@ class Auto(Loss):
     that suits them."""
     weights: Weights = {}  # noqa: RUF012
     """Where there are several labels: what the loss of each counts for, by name; 1 if left out."""
+
+    def asked_tasks(self) -> dict[str, Task]:
+        each = {name: one.asked_tasks()[""] for name, one in self.outputs.items()}
+        return {"": "auto", **each}
 
     def for_data(self, facts: Facts) -> Loss:
         if isinstance(facts.labels, Mapping):

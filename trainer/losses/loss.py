@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from schedules.declaration import Kind, refuse
 
 from ..data import Facts
+from ..data.labels import Task
 from ..data.trees import Tree
 from ..scheduled.fields import Driven, driven
 
@@ -108,6 +109,13 @@ class Loss(Kind, family=True):
     """Whether only a trial tells what it measures besides the loss."""
     activation: ClassVar[str | None] = None
     """What the loss applies to logits, such as `softmax`; None where it applies nothing."""
+
+    def asked_tasks(self) -> dict[str, Task]:
+        """What it takes labels for that may be classes or numbers, by their names; '' is for all
+        others.
+        """
+        asked: dict[Tasks, Task] = {("classes",): "classification", ("numbers",): "regression"}
+        return {"": asked.get(self.tasks, "auto")}
 
     def for_data(self, facts: Facts) -> Loss:
         """Returns the loss to use with data of these facts: this one, or one that suits them.

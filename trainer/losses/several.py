@@ -12,6 +12,7 @@ from schedules.declaration import did_you_mean, join_path, refuse
 from schedules.declaration.by_name import words_as_kinds
 
 from ..data import Facts
+from ..data.labels import Task
 from ..data.trees import Tree
 from ..scheduled.fields import Bounds, Driven, Value
 from .loss import Loss, Measured, Outputs, mean_loss
@@ -59,6 +60,10 @@ class Several(Loss):
         assert isinstance(facts.labels, Mapping)
         losses = {name: outputs.get(name, rest) for name in facts.labels} | dict(outputs)
         return cls(outputs=losses, weights=dict(weights))
+
+    def asked_tasks(self) -> dict[str, Task]:
+        each = {name: one.asked_tasks()[""] for name, one in self.outputs.items()}
+        return {"": "auto", **each}
 
     def for_data(self, facts: Facts) -> Loss:
         self._check(facts)

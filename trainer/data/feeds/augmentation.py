@@ -9,7 +9,7 @@ from typing import Self
 import tensorflow as tf
 
 from ..augment import Augment
-from ..trees import map_tree
+from ..trees import leaves, map_tree
 from .batch import Batch
 from .feed import Feed, FeedArgs
 from .order import ExampleOrder
@@ -95,12 +95,13 @@ def augment_batch(batch: Batch, augment: Augment, draw: Draw) -> Batch:
     What moves pixels moves those of labels with the places of the image by the same numbers; labels
     that are the inputs are those before any other change.
     """
-    inputs = _moved(batch.inputs, augment, draw)
+    [images] = leaves(batch.inputs)
     labels = map_tree(
-        lambda label: _moved(label, augment, draw) if _has_places(label, batch.inputs) else label,
+        lambda label: _moved(label, augment, draw) if _has_places(label, images) else label,
         batch.labels,
     )
-    return batch._replace(inputs=_recoloured(inputs, augment, draw), own_labels=labels)
+    varied = _recoloured(_moved(images, augment, draw), augment, draw)
+    return batch._replace(inputs=map_tree(lambda _: varied, batch.inputs), own_labels=labels)
 
 
 def _has_places(label: tf.Tensor, images: tf.Tensor) -> bool:

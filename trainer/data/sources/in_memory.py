@@ -116,6 +116,7 @@ class GivenData(RawData):
         settings = {name: getattr(self, name) for name in type(self).model_fields}
         declared = type(self).declared({**settings, "digest": digest})
         declared._raw = raw
+        declared._asked = self._asked
         return declared
 
     def override(self, field: str, value: object) -> str:
