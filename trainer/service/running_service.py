@@ -12,7 +12,7 @@ from schedules.declaration import did_you_mean
 
 from .design.previewer import Previewer
 from .events.hub import Hub
-from .jobs.engines.local import LocalEngine
+from .jobs.engines.available import available
 from .jobs.launcher import Launcher
 from .jobs.queue import Queue
 from .listing.index import Entry, Index
@@ -45,7 +45,7 @@ class RunningService:
         self.previewer = Previewer(self.permissions)
         self.checker = Previewer(self.permissions, CHECK_SECONDS)
         """Checks what is submitted, in a worker of its own: a large sweep takes long."""
-        self.queue = Queue(self.root, {"local": LocalEngine()}, self._queue_changed)
+        self.queue = Queue(self.root, available(), self._queue_changed)
         self.launcher = Launcher(self.queue, self.permissions)
 
     @asynccontextmanager
