@@ -88,7 +88,19 @@ class _CurveLint:
             # A warmup and a cooldown stand beside the schedule at the top of a config.
             wrapped = "kind" not in type(curve.schedule).model_fields
             place = place._replace(path="" if wrapped else "schedule")
-        fixes = FixHints(place.path, curve)
+
+        def is_sound(changed: Curve) -> bool:
+            found = scan(changed, steps, place.limits)
+            vanishes = found.vanishes and len(steps) > 1
+            if name == "learning_rate":
+                wrong = vanishes or found.negative.count or found.outside_limits.count
+            elif _weighs_the_past(name):
+                wrong = found.negative.count or found.at_least_one.count
+            else:
+                wrong = found.outside_limits.count
+            return not (wrong or found.not_finite.count)
+
+        fixes = FixHints(place.path, curve, is_sound)
         return cls(name, place, curve, steps, scan(curve, steps, place.limits), fixes)
 
     def all(self) -> Iterator[Finding]:
@@ -101,7 +113,7 @@ class _CurveLint:
             return
         if self.name == "learning_rate":
             yield from self._learning_rate()
-        if MOMENTUM_NAMES.fullmatch(self.name.rpartition(".")[2]):
+        if _weighs_the_past(self.name):
             yield from self._momentum()
         else:
             yield from self._outside_limits()
@@ -125,15 +137,19 @@ class _CurveLint:
             yield Finding(self.name, None, "refused", text, hint)
         elif self.scan.negative.count:
             text = f"is {value_text(self.scan.negative.value)}: training would climb"
-            hint = self.fixes.change(lambda value: value < 0, 0)
+            tried = self.place.tried.height if self.place.tried else 0.01
+            hint = self.fixes.change(lambda value: value < 0, 0, tried)
             yield self._refused(self.scan.negative, text, hint)
         elif self.scan.zero.count:
             zeros = self.scan.zero
             about = "about " if len(self.steps) > SEEN else ""
             others = f" and {about}{count_text(zeros.count - 1)} more" if zeros.count > 1 else ""
             text = f"is {_applied_text(zeros.value)}{others}: such updates change nothing"
-            hint = self.fixes.change(_vanishes, self.scan.high / 100)
+            hint = self.fixes.change(_vanishes, self.scan.high / 100, mends=self._has_no_zeros)
             yield self._warning(zeros.step, text, hint)
+
+    def _has_no_zeros(self, changed: Curve) -> bool:
+        return not scan(changed, self.steps, self.place.limits).zero.count
 
     def _outside_limits(self) -> Iterator[Finding]:
         outside = self.scan.outside_limits
@@ -241,6 +257,11 @@ class _CurveLint:
 
     def _marks(self) -> list[tuple[str, Fraction]]:
         return list(self.curve.marks())
+
+
+def _weighs_the_past(name: str) -> bool:
+    """Whether a value is a momentum or the like, from 0 on and below 1."""
+    return MOMENTUM_NAMES.fullmatch(name.rpartition(".")[2]) is not None
 
 
 def _vanishes(value: float) -> bool:

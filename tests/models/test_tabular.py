@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
+from tests.helpers.runs import experiment
 from tests.helpers.splits import refused
 from trainer.data import Facts
 from trainer.data.facts import Feature
@@ -44,3 +47,21 @@ def test_a_row_is_numbers_embeddings_and_the_mean_of_the_words_that_are_there() 
 def test_what_it_can_not_look_up_is_refused(feature: Feature, rule: str) -> None:
     facts = Facts(10, {"job": feature}, Feature((1,)))
     assert rule in refused(lambda: Tabular().check(facts)).rule
+
+
+def test_whole_numbers_of_arrays_are_numbers_once_the_hint_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", age=np.arange(20), size=np.ones(20), price=np.arange(20) / 7)
+    asked = ("data=npz", "data.path=a.npz", "data.inputs=[age,size]", "data.labels=price")
+
+    def check(*more: str) -> None:
+        declared = experiment(*asked, "model=tabular", "data.batch_size=8", *more)
+        declared.model.check(declared.data.facts())
+
+    problem = refused(check)
+    assert "must know how many ids there are" in problem.rule
+    override = problem.hint.partition(",")[0]
+    assert override == "data.normalise=standardise"
+    check(override)

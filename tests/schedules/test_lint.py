@@ -1,7 +1,11 @@
+from copy import deepcopy
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
-from schedules import Clock, load
+from schedules import Clock, Refused, load
 from schedules.analysis.lint import lint
 from schedules.analysis.preview import CHUNK
 from schedules.curve import Curve
@@ -225,3 +229,60 @@ def test_where_something_begins_is_found_to_the_step_in_a_long_run():
     [severity, step, text, _] = told(low, clock=clock)[0]
     assert (severity, step) == ("warning", 123_456_790)
     assert "and about 876,5" in text
+
+
+CONFIGS = {
+    file.stem: yaml.safe_load(file.read_text())
+    for file in sorted((Path(__file__).parents[2] / "conf/schedule").glob("*.yaml"))
+}
+
+
+def broken():
+    """Yields schedules of every kind with a number that may be refused, by what was done."""
+    for kind, config in CONFIGS.items():
+        for field, value in config.items():
+            if type(value) is float:
+                for wrong in (-1.0, 0.0, 1e40):
+                    yield f"{kind} {field}={wrong:g}", {**config, field: wrong}
+    yield "two below 0", linear(-1.0, -0.5)
+    yield "a part below 0", sequence(first=linear(-1.0, 0.0, length="50%"), last=linear(0.1, -1.0))
+
+
+def follow(config, hint):
+    """The config with the overrides of a hint."""
+    changed = deepcopy(config)
+    for override in hint.split():
+        path, _, value = override.partition("=")
+        *keys, last = path.split(".")[1:]
+        inner = changed
+        for key in keys:
+            inner = inner[key]
+        inner[last] = float(value)
+    return changed
+
+
+def test_what_lint_says_to_type_mends_what_it_refuses():
+    followed = 0
+    for what, config in broken():
+        try:
+            findings = found(config)
+        except Refused:  # the schema has told it
+            continue
+        for finding in findings:
+            if finding.severity != "refused" or "=" not in finding.hint:
+                continue
+            left = found(follow(config, finding.hint))
+            assert not [one.text for one in left if one.severity == "refused"], (what, finding)
+            followed += 1
+    assert followed >= 20
+
+
+@pytest.mark.parametrize("name", ["momentum", "beta_1"])
+@pytest.mark.parametrize(("start", "end"), [(-1.0, 0.9), (0.5, 1.0), (-1.0, -1.0), (2.0, 3.0)])
+def test_it_does_for_what_weighs_the_past(name, start, end):
+    config = linear(start, end)
+    for finding in found(config, name):
+        hint = finding.hint.replace(f"optimizer.{name}", "schedule")
+        if finding.severity == "refused" and "=" in hint:
+            left = found(follow(config, hint), name)
+            assert not [one.text for one in left if one.severity == "refused"], finding

@@ -36,12 +36,11 @@ class Tabular(Dense):
         for name, feature in named_leaves(facts.inputs):
             what = f"the input {name}" if name else "the input"
             if feature.dtype == "string":
-                column = f"data.columns.{name or 'NAME'}"
-                rule, hint = f"takes numbers, and {what} is text", f"{column}={{kind: text}}"
-                raise refuse("model", self.kind, rule, hint)
+                # That of a table is declared, and comes as ids.
+                raise refuse("model", self.kind, f"takes numbers, and {what} is text", OWN)
             if feature.dtype == "int32" and feature.classes is None:
                 rule = f"must know how many ids there are, and nothing says so of {what}"
-                hint = f"data.columns.{name or 'NAME'}={{kind: category}} for tables; or numbers"
+                hint = f"data.normalise=standardise, if they are numbers and no ids; else {OWN}"
                 raise refuse("model", self.kind, rule, hint)
         for _, label in named_leaves(facts.labels):
             if len(label.outputs) != 1:
