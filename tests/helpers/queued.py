@@ -17,10 +17,30 @@ import pytest
 
 from tests.helpers import stand_in
 from tests.helpers.served import Served
+from trainer.runs.run_folders import QUEUE
 from trainer.runs.submission import Submission
+from trainer.service.jobs import submitting
 from trainer.service.jobs.launcher import Launcher
+from trainer.service.jobs.settings import Settings, write_settings
 
 JOB = ("data=digits", "model=mlp")
+
+
+def laid(root: Path, *names: str) -> list[str]:
+    """Puts jobs into the queue of a root that no server serves, to run one at a time."""
+    runs = []
+    (root / QUEUE).mkdir(mode=0o700, exist_ok=True)
+    write_settings(root, Settings(at_once=1))
+    for number, name in enumerate(names):
+        request = submitting.Request(
+            f"{number:032}", "", name, [], 0, None, None, "local", str(root)
+        )
+        folder = submitting.folder_of(root, f"{number:016}-")
+        job = {"overrides": [], "arguments": [f"hydra.run.dir='{folder}'"], "folder": ""}
+        planned = {"sweep": False, "search": False, "jobs": [job]}
+        made = submitting.make(root, folder, request, planned, [float(number)])
+        runs += [submission.id for _, submission in made.runs]
+    return runs
 
 
 @contextmanager
@@ -107,6 +127,11 @@ class Queued:
 
     def stop(self, run: str, how: str = "stop") -> httpx.Response:
         return self.service.client.post(f"/runs/{run}/stop", json={"how": how})
+
+    def delete(self, run: str) -> httpx.Response:
+        return self.service.client.delete(
+            f"/runs/{run}", headers={"Content-Type": "application/json"}
+        )
 
     def start(self, run: str, *overrides: str) -> httpx.Response:
         return self.service.client.post(f"/runs/{run}/start", json={"overrides": list(overrides)})

@@ -2,7 +2,8 @@
 
 It takes the lock of the run's folder, as a trainer does, goes on behind the rows that are there,
 and ends in a digest of all rows; SIGTERM ends it after a row. It imports so little that it begins
-at once.
+at once. Of `inf` seconds a row, it waits to be let go before the last one; of `nan` it dies, of -1
+it fails, and of -2 it ignores SIGTERM.
 """
 
 import fcntl
@@ -27,8 +28,13 @@ def main(folder: Path, steps: int, seconds: float) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     with (folder / STARTS).open("a") as starts:
         starts.write(f"{os.getpid()}\n")
-    if seconds < 0:
+    if math.isnan(seconds):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if seconds == -1:
         sys.exit("it fails, as it was told to")
+    if seconds == -2:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        seconds = 1000
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,25 +2,148 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.helpers.queued import Queued, stand_ins
+import pytest
+
+from tests.helpers import stand_in
+from tests.helpers.queued import Queued, laid, stand_ins
 from tests.helpers.served import served
+from trainer.runs.process_identity import ProcessIdentity
+from trainer.runs.run_folders import QUEUE
+from trainer.runs.submission import JOB
+from trainer.service.jobs import submitting
+from trainer.service.jobs.engines.engine import Handle, Needs
+from trainer.service.jobs.engines.local import LocalEngine
 
 
-def test_jobs_outlive_their_server_and_the_next_one_adopts_them(tmp_path: Path) -> None:
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
     (tmp_path / "runs").mkdir()
-    with stand_ins():
-        with served(tmp_path / "runs", tmp_path / "state") as service:
-            queue = Queued(service)
-            queue.configure(at_once=1)
-            [running] = queue.submit("3 inf")
-            [waiting] = queue.submit("3 0")
-            queue.until(running, "running")
-        with served(tmp_path / "runs", tmp_path / "state") as service:
-            queue = Queued(service)
-            assert queue.states() == {running: "running", waiting: "queued"}
-            assert service.get("/queue")["at_once"] == 1
-            queue.let_go(running)
-            assert queue.ended(running, waiting)["status"] == "done"
-            assert (len(queue.starts(running)), len(queue.starts(waiting))) == (1, 1)
+    return tmp_path / "runs"
+
+
+@contextmanager
+def serving(root: Path) -> Iterator[Queued]:
+    with stand_ins(), served(root, root.parent / "state") as service:
+        yield Queued(service)
+
+
+def test_jobs_outlive_their_server_and_the_next_one_adopts_them(root: Path) -> None:
+    running, waiting = laid(root, "3 inf", "3 0")
+    with serving(root) as queue:
+        queue.until(running, "running")
+    with serving(root) as queue:
+        assert queue.states() == {running: "running", waiting: "queued"}
+        assert queue.service.get("/queue")["at_once"] == 1
+        queue.let_go(running)
+        assert queue.ended(running, waiting)["status"] == "done"
+        assert (len(queue.starts(running)), len(queue.starts(waiting))) == (1, 1)
+
+
+def test_a_job_that_ended_while_there_was_no_server_has_ended(root: Path) -> None:
+    [run] = laid(root, "3 inf")
+    with serving(root) as queue:
+        queue.until(run, "running")
+        path, [process] = queue.path(run), queue.starts(run)
+        gone = os.pidfd_open(process)
+    (path / stand_in.LET_GO).touch()
+    os.waitid(os.P_PIDFD, gone, os.WEXITED | os.WNOWAIT)
+    os.close(gone)
+    with serving(root) as queue:
+        assert queue.states() == {}
+        assert queue.ended(run)["status"] == "done"
+        assert len(queue.starts(run)) == 1
+
+
+@pytest.mark.parametrize("field", ["boot", "start_time"])
+def test_a_process_of_the_same_number_is_another_one_and_the_job_goes_on(
+    root: Path, field: str
+) -> None:
+    [run] = laid(root, "3 inf")
+    with serving(root) as queue:
+        queue.until(run, "running")
+        path = queue.path(run)
+        queue.configure(paused=True)
+        queue.kill(run)
+        queue.until(run, "lost")
+    stranger = {**ProcessIdentity.of(os.getpid()).model_dump(), field: "another"}
+    record = json.loads((path / JOB).read_text())
+    (path / JOB).write_text(json.dumps({**record, "handle": stranger, "fruitless": 1}))
+    with serving(root) as queue:
+        assert queue.states() == {run: "lost"}
+        queue.configure(paused=False)
+        queue.until(run, "running")
+        queue.let_go(run)
+        assert queue.ended(run)["status"] == "done"
+        assert len(queue.starts(run)) == 2
+
+
+def test_the_end_of_the_machine_is_no_fault_of_a_job(root: Path) -> None:
+    [run] = laid(root, "3 nan")
+    with serving(root) as queue:
+        assert queue.ended(run)["status"] == "failed"
+        assert "died 3 times" in queue.ended(run)["reason"]
+        assert len(queue.starts(run)) == 3
+        path = queue.path(run)
+    (path / "result.json").unlink()
+    record = json.loads((path / JOB).read_text())
+    elsewhere = {**record["handle"], "boot": "before"}
+    (path / JOB).write_text(json.dumps({**record, "handle": elsewhere, "result_before": ""}))
+    with serving(root) as queue:
+        queue.ended(run)
+        assert len(queue.starts(run)) == 4
+
+
+def test_a_submission_that_was_not_finished_leaves_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid(root, "3 0")
+    before = set(root.glob("queue/*"))
+
+    def die(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(submitting, "_flush", die)
+        patch.setattr(submitting.shutil, "rmtree", lambda *_, **__: None)  # as if it were killed
+        with pytest.raises(KeyboardInterrupt):
+            laid(root, "4 0")
+    assert set(root.glob("queue/*")) == before
+    assert list(root.glob(f"{QUEUE}/drafts/*"))
+    with serving(root) as queue:
+        assert len(queue.states()) <= 1
+        assert not list(root.glob(f"{QUEUE}/drafts/*"))
+
+
+def test_a_process_that_could_not_be_recorded_never_begins(tmp_path: Path) -> None:
+    def fail(_: Handle) -> None:
+        raise OSError("the disk is full")
+
+    engine = LocalEngine()
+    needs = Needs("0", tmp_path, (0,))
+    with pytest.raises(OSError, match="full"):
+        engine.start(["touch", str(tmp_path / "begun")], tmp_path, needs, fail)
+    assert not (tmp_path / "begun").exists()
+    recorded: list[Handle] = []
+    handle = engine.start(["touch", str(tmp_path / "begun")], tmp_path, needs, recorded.append)
+    assert recorded == [handle]
+    engine.forget(handle)
+    assert (tmp_path / "begun").exists()
+
+
+def test_no_signal_goes_to_another_process_of_the_same_number(tmp_path: Path) -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        stranger = {**ProcessIdentity.of(os.getpid()).model_dump(), "start_time": "another"}
+        LocalEngine().stop(stranger, "terminate")
+        assert LocalEngine().look(stranger) == "gone"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == []

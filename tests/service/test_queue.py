@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from tests.helpers.queued import Queued, stand_ins
 from tests.helpers.served import Served, served
 from trainer.runs.run_folders import INDEX, run_folders
 from trainer.runs.submission import read_submission
+from trainer.service.jobs import launcher, submitting
+from trainer.service.jobs.engines.local import LocalEngine
 
 SLOW = "3 inf"
 """A job that lasts until a test lets it go."""
@@ -167,3 +170,151 @@ def test_a_copy_of_what_waits_is_not_in_the_queue(queue: Queued, folder: Path) -
         other.ids()
         assert other.get("/queue")["entries"] == []
     shutil.rmtree(folder / "runs/copy")
+
+
+def test_the_order_is_priority_then_place_and_a_held_run_waits(queue: Queued) -> None:
+    queue.configure(paused=True)
+    first, second, third = (queue.submit()[0] for _ in range(3))
+    urgent = queue.submit(priority=5)[0]
+    assert list(queue.states()) == [urgent, first, second, third]
+    assert queue.change(third, before=first).status_code == 200
+    assert list(queue.states()) == [urgent, third, first, second]
+    queue.change(third, before=None)
+    queue.change(first, before=urgent)
+    assert list(queue.states()) == [first, urgent, second, third]
+    queue.change(third, priority=9, held=True)
+    assert next(iter(queue.states().items())) == (third, "held")
+    assert queue.change(third, before=third).status_code == 200
+    for _ in range(10):  # whatever lies between two runs is used up at some time
+        queue.change(second, before=urgent)
+        queue.change(first, before=second)
+        queue.change(second, before=first)
+    assert list(queue.states()) == [third, second, first, urgent]
+    queue.configure(paused=False)
+    queue.ended(first, second, urgent)
+    assert queue.states() == {third: "held"}
+    began = {run: (queue.path(run) / "job.json").stat().st_mtime_ns
+             for run in (second, first, urgent)}  # fmt: skip
+    assert list(began) == sorted(began, key=lambda run: began[run])
+    queue.change(third, held=False)
+    assert queue.ended(third)["status"] == "done"
+
+
+def test_a_job_is_stopped_rung_by_rung_and_each_is_shown(
+    queue: Queued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(launcher.RUNG_SECONDS, "terminate", 0.2)
+    [saves], [deaf], [waits] = queue.submit(SLOW), queue.submit("3 -2"), queue.submit()
+    queue.until(saves, "running")
+    assert queue.stop(waits).json()["state"] == "cancelled"
+    assert queue.stop(saves).json()["state"] == "stopping"
+    assert queue.ended(saves)["status"] == "interrupted"
+    assert queue.state(saves) == "interrupted"
+    queue.until(deaf, "running")
+    assert "SIGTERM" in queue.stop(deaf, "terminate").json()["why"] or queue.why(deaf)
+    queue.service.wait(lambda: deaf not in queue.states())
+    assert queue.state(deaf) == "unfinished"
+    submission = read_submission(queue.path(deaf))
+    assert submission
+    assert submission.stop == "kill"
+    assert len(queue.starts(deaf)) == 1
+    assert queue.starts(waits) == []
+    assert queue.stop(waits).status_code == 409
+
+
+def test_what_was_stopped_goes_on_or_longer_and_what_is_done_does_not(queue: Queued) -> None:
+    [run] = queue.submit(SLOW)
+    queue.until(run, "running")
+    assert queue.start(run).status_code == 409
+    queue.stop(run, "terminate")
+    queue.ended(run)
+    queue.let_go(run)
+    assert queue.start(run).json()["state"] in ("queued", "starting", "running")
+    assert queue.ended(run)["status"] == "done"
+    assert len(queue.starts(run)) == 2
+    assert queue.start(run).status_code == 409
+    assert queue.start(run, "run.length=fast").status_code == 422
+    assert queue.start(run, "run.length=500").status_code == 200
+    queue.ended(run)
+    submission = read_submission(queue.path(run))
+    assert submission
+    assert submission.overrides[-1] == "run.length=500"
+
+
+def test_a_job_that_fails_by_itself_says_why_and_is_not_tried_again(queue: Queued) -> None:
+    [run] = queue.submit("3 -1")
+    assert queue.ended(run)["reason"] == "it fails, as it was told to"
+    assert queue.state(run) == "failed"
+    assert len(queue.starts(run)) == 1
+
+
+def test_a_sweep_is_stopped_as_a_whole(queue: Queued) -> None:
+    sweep = queue.post(SLOW, ["run.seed=1,2,3"]).json()
+    runs = [run["id"] for run in sweep["runs"]]
+    queue.until(runs[0], "running")
+    answer = queue.service.client.post(f"/sweeps/{sweep['sweep']}/stop", json={})
+    assert {run["id"] for run in answer.json()["runs"]} == set(runs)
+    queue.service.wait(lambda: not queue.states())
+    assert [queue.state(run) for run in runs] == ["interrupted", "cancelled", "cancelled"]
+
+
+def test_what_is_deleted_is_in_the_trash_and_in_no_list(queue: Queued, folder: Path) -> None:
+    [running] = queue.submit(SLOW)
+    [run] = queue.submit(key="a-key-of-the-deleted")
+    queue.until(running, "running")
+    path = queue.path(run)
+    assert queue.delete(running).status_code == 409
+    assert queue.delete(run).status_code == 200
+    assert (folder / "runs/.trash" / path.relative_to(folder / "runs") / "submission.json").exists()
+    assert run not in queue.states()
+    assert run not in queue.service.ids().values()
+    assert queue.post(key="a-key-of-the-deleted").status_code == 409
+
+
+def test_a_full_disk_keeps_nothing_of_a_submission(
+    queue: Queued, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = set((folder / "runs").rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(submitting, "_flush", full)
+        assert queue.post().status_code == 507
+    assert set((folder / "runs").rglob("*")) == before
+
+
+def test_who_listens_is_told_that_the_queue_has_changed(queue: Queued) -> None:
+    with queue.service.events("queue") as events:
+        assert next(events)[0] == "open"
+        queue.configure(paused=True)
+        assert next(events)[0] == "queue"
+
+
+def test_who_waits_for_more_cores_is_not_overtaken(queue: Queued) -> None:
+    cores = len(queue.service.service.queue.machine.cores)
+    assert queue.configure(at_once=2)["at_once"] == 2
+    [one] = queue.submit(SLOW)
+    queue.until(one, "running")
+    [all_of_them] = queue.submit("3 0", cores=cores)
+    [too_many] = queue.submit("3 0", cores=cores + 1)
+    [small] = queue.submit("3 0")
+    assert queue.states() == {one: "running", all_of_them: "queued", too_many: "queued",
+                              small: "queued"}  # fmt: skip
+    assert "core" in queue.why(all_of_them)
+    queue.let_go(one)
+    queue.ended(one, all_of_them, small)
+    assert queue.why(too_many) == f"needs {cores + 1} cores, and the queue has {cores}"
+    queue.stop(too_many)
+
+
+def test_an_idle_queue_sleeps_and_keeps_nothing_of_what_has_ended(queue: Queued) -> None:
+    runs = [queue.submit("1 0")[0] for _ in range(3)]
+    queue.ended(*runs)
+    service = queue.service.service
+    queue.service.wait(lambda: not service.queue.entries)
+    assert service.launcher._turn() is None  # until it is woken
+    engine = service.queue.engines["local"]
+    assert isinstance(engine, LocalEngine)
+    held = (engine._children, engine._descriptors, service.launcher._watched)
+    assert [len(one) for one in held] == [0, 0, 0]

@@ -56,6 +56,7 @@ def planned_jobs(asked: Mapping[str, Any], permissions: Permissions) -> dict[str
             is_open = _leaves_open(typed)
         if asked.get("yaml"):
             typed = [*typed, *_said_by_yaml(str(asked["yaml"]), typed, is_open, permissions)]
+            _check_secrets(typed)
         flags = "-m " if is_open else ""
         answer["command"] = f"python -m trainer {flags}{shlex.join(typed)}".rstrip()
         answer |= _Plan(typed, str(asked["folder"]), is_open, permissions).jobs()

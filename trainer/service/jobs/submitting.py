@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from schedules import Refused
+from schedules.declaration import refuse
 
 from ...runs.atomic_files import flush_folder
+from ...runs.known_secrets import holds_secret
 from ...runs.run_folders import INDEX, QUEUE, TRASH, read_index
 from ...runs.submission import SUBMISSION, Submission, read_submission
 from ..listing.summary import run_id
@@ -105,6 +107,7 @@ def make(
 
     Raises:
         OSError: when the disk refuses.
+        Refused: when a known secret would be written.
     """
     drafts = root / QUEUE / DRAFTS
     drafts.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,7 +134,11 @@ def make(
             )
             place = draft / job["folder"]
             place.mkdir(parents=True, exist_ok=True)
-            (place / SUBMISSION).write_text(f"{submission.model_dump_json(indent=1)}\n")
+            text = f"{submission.model_dump_json(indent=1)}\n"
+            if holds_secret(text):
+                rule = "has a secret of the server's environment in it"
+                raise refuse("overrides", "***", rule, "leave it out")
+            (place / SUBMISSION).write_text(text)
             files.append(place / SUBMISSION)
             runs.append((path, submission))
         if is_sweep:
