@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ def test_a_submission_that_was_not_finished_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(submitting, "_flush", die)
-        patch.setattr(submitting.shutil, "rmtree", lambda *_, **__: None)  # as if it were killed
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as if it were killed
         with pytest.raises(KeyboardInterrupt):
             laid(root, "4 0")
     assert set(root.glob("queue/*")) == before

@@ -170,6 +170,10 @@ def test_a_copy_of_what_waits_is_not_in_the_queue(queue: Queued, folder: Path) -
         other.ids()
         assert other.get("/queue")["entries"] == []
     shutil.rmtree(folder / "runs/copy")
+    (path / "submission.json").chmod(0o666)  # whoever may write it could have us run what he likes
+    assert queue.service.service.queue.read() == []
+    (path / "submission.json").chmod(0o644)
+    assert [entry.id for entry in queue.service.service.queue.read()] == [run]
 
 
 def test_the_order_is_priority_then_place_and_a_held_run_waits(queue: Queued) -> None:

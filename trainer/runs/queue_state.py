@@ -74,7 +74,8 @@ def queue_state(path: Path, submission: Submission, lives: Lives = local_lives) 
             return QueueState("stopping", _rung(submission))
         return QueueState("running" if submission.is_search and owner else "starting")
     if attempt.exit_code is not None:
-        return QueueState("done" if attempt.exit_code == 0 else "failed")
+        ended = "done" if attempt.exit_code == 0 else "failed"
+        return QueueState(_status(folder) or ended if attempt.exit_code == 0 else ended)
     if submission.cancelled:
         return QueueState("cancelled", "")
     if submission.stop:
@@ -96,8 +97,11 @@ def _before_its_turn(submission: Submission, owner: str) -> QueueState:
 
 def _new_result(folder: Folder, attempt: Attempt) -> str:
     """The status in the result that an attempt has written; "" where it has written none."""
-    if stamp(folder.result) == attempt.result_before:
-        return ""
+    return "" if stamp(folder.result) == attempt.result_before else _status(folder)
+
+
+def _status(folder: Folder) -> str:
+    """The status in `result.json`; "" where there is none."""
     with suppress(Refused):
         return str((folder.read_result() or {}).get("status", ""))
     return "unreadable"

@@ -8,6 +8,7 @@ port. So everything is refused that is not let in here, whatever the router know
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,17 @@ from .tokens import Tokens
 MAX_BODY_BYTES = 2**20
 BODY_SECONDS = 10.0
 """How long a request may take to send its body."""
+UPLOADS = {
+    "text/csv": ".csv",
+    "application/octet-stream": "",
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+}
+"""The kinds of files of which predictions are asked, with their ends; no other site's page may send
+them unasked. Of bytes without a kind the first ones tell."""
+MAX_UPLOAD_BYTES = 2**25
+UPLOAD_SECONDS = 60.0
+_UPLOAD = re.compile(r"/api/v1/runs/[0-9a-f]{16}/predictions")
 LINK = "link"
 """The parameter of `/` in which a link has its word."""
 NO_LINK = """\
@@ -70,7 +82,10 @@ class Gate:
         try:
             answer = self._answer_of_the_gate(scope)
             if answer is None:
-                body = await _whole_body(Headers(scope=scope), receive)
+                most, seconds = MAX_BODY_BYTES, BODY_SECONDS
+                if _is_upload(scope):
+                    most, seconds = MAX_UPLOAD_BYTES, UPLOAD_SECONDS
+                body = await _whole_body(Headers(scope=scope), receive, most, seconds)
                 await self._app(scope, _once(body, receive), send_safely)
                 return
         except ServiceError as error:
@@ -85,7 +100,7 @@ class Gate:
         """
         headers = Headers(scope=scope)
         self._check_origin(headers)
-        _check_body(scope["method"], headers)
+        _check_body(scope["method"], headers, _is_upload(scope))
         authorization, cookies = headers.get("authorization", ""), headers.get("cookie", "")
         is_admitted = self._tokens.admits(authorization, cookies)
         is_page = scope["path"] == "/" and scope["method"] == "GET"
@@ -132,7 +147,12 @@ def _without_port(host: str) -> str:
     return (name if name and port.isdigit() else host).lower()
 
 
-def _check_body(method: str, headers: Headers) -> None:
+def _is_upload(scope: Scope) -> bool:
+    """Whether a request may have a file as its body."""
+    return scope["method"] == "POST" and _UPLOAD.fullmatch(scope["path"]) is not None
+
+
+def _check_body(method: str, headers: Headers, is_upload: bool) -> None:
     """Whether the announced body is one that is read.
 
     Raises:
@@ -140,19 +160,23 @@ def _check_body(method: str, headers: Headers) -> None:
     """
     length = headers.get("content-length", "0")
     announced = "transfer-encoding" in headers or length != "0"
-    if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-        raise ServiceError(413, f"a body has at most {MAX_BODY_BYTES >> 20} MiB")
+    most = MAX_UPLOAD_BYTES if is_upload else MAX_BODY_BYTES
+    if not length.isdecimal() or int(length) > most:
+        raise ServiceError(413, f"a body has at most {most >> 20} MiB")
     if method in ("GET", "HEAD"):
         if announced:
             raise ServiceError(400, f"{method} has no body")
         return
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     # A page of another site may send forms and plain text without asking, but no JSON.
-    if kind != "application/json":
+    if is_upload:
+        if kind not in UPLOADS:
+            raise ServiceError(415, f"Content-Type must be one of {', '.join(UPLOADS)}")
+    elif kind != "application/json":
         raise ServiceError(415, "Content-Type must be application/json")
 
 
-async def _whole_body(headers: Headers, receive: Receive) -> bytes:
+async def _whole_body(headers: Headers, receive: Receive, most: int, seconds: float) -> bytes:
     """The body, which is small enough to be held.
 
     Raises:
@@ -162,18 +186,18 @@ async def _whole_body(headers: Headers, receive: Receive) -> bytes:
         return b""
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ServiceError(400, "the body ended too soon")
                 body += message.get("body", b"")
-                if len(body) > MAX_BODY_BYTES:
-                    raise ServiceError(413, f"a body has at most {MAX_BODY_BYTES >> 20} MiB")
+                if len(body) > most:
+                    raise ServiceError(413, f"a body has at most {most >> 20} MiB")
                 if not message.get("more_body"):
                     return bytes(body)
     except TimeoutError:
-        raise ServiceError(408, f"the body took longer than {BODY_SECONDS:g} s") from None
+        raise ServiceError(408, f"the body took longer than {seconds:g} s") from None
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

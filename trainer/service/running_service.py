@@ -15,6 +15,7 @@ from .events.hub import Hub
 from .jobs.engines.available import available
 from .jobs.launcher import Launcher
 from .jobs.queue import Queue
+from .jobs.tasks import Tasks
 from .listing.index import Entry, Index
 from .listing.summary import read_summary, signature
 from .listing.watcher import Watcher
@@ -46,6 +47,7 @@ class RunningService:
         self.checker = Previewer(self.permissions, CHECK_SECONDS)
         """Checks what is submitted, in a worker of its own: a large sweep takes long."""
         self.queue = Queue(self.root, available(), self._queue_changed)
+        self.tasks = Tasks(self.root)
         self.launcher = Launcher(self.queue, self.permissions)
 
     @asynccontextmanager

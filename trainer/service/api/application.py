@@ -30,6 +30,7 @@ from .row_routes import row_routes
 from .run_routes import run_routes
 from .server_routes import server_routes
 from .submission_routes import submission_routes
+from .task_routes import task_routes
 
 PREFIX = "/api/v1"
 PAGE = Path(__file__).resolve().parents[1] / "page"
@@ -71,6 +72,7 @@ def application(service: RunningService, exposure: Exposure) -> ASGIApp:
         event_routes,
         submission_routes,
         queue_routes,
+        task_routes,
     )
     for routes in routers:
         api.include_router(routes(service))

@@ -92,14 +92,23 @@ def file_routes(service: RunningService) -> APIRouter:
     @router.get("/runs/{run}/files/{name:path}", response_class=StreamingResponse)
     def one_file(run: RunId, name: str) -> StreamingResponse:
         """A file that the list has, to be saved: it may be a page or a script of anybody's."""
-        descriptor = _opened(service.path(run), name)
-        size = os.fstat(descriptor).st_size
-        headers = {**safe_file_headers(name.rpartition("/")[2]), "Content-Length": str(size)}
-        return StreamingResponse(
-            _content(descriptor, size), headers=headers, media_type="application/octet-stream"
-        )
+        return saved_file(service.path(run), name)
 
     return router
+
+
+def saved_file(folder: Path, name: str) -> StreamingResponse:
+    """A file below a folder, to be saved, and never to be shown or run.
+
+    Raises:
+        ServiceError: a 404 for what the list has not.
+    """
+    descriptor = _opened(folder, name)
+    size = os.fstat(descriptor).st_size
+    headers = {**safe_file_headers(name.rpartition("/")[2]), "Content-Length": str(size)}
+    return StreamingResponse(
+        _content(descriptor, size), headers=headers, media_type="application/octet-stream"
+    )
 
 
 def _files(folder: Path, above: str = "", depth: int = 0) -> Iterator[tuple[str, os.stat_result]]:

@@ -152,22 +152,22 @@ def queue_routes(service: RunningService) -> APIRouter:
     ) -> RunState:
         """Puts a run that has ended or stopped into the queue again, to go on from where it was.
 
-        `overrides` are added to its own: `run.length=…` makes it longer.
+        `overrides` are added to its own: `run.length=…` makes it longer. A run that was not
+        submitted goes on as its `config.yaml` says.
         """
         queue.check_launching()
         path = service.path(run)
         more = asked.overrides if asked else []
         await asyncio.to_thread(queue.check_startable, run, path, bool(more))
         own = queue.overrides_of(run, path)
-        overrides = [*own, *more]
-        planned = await planned_jobs(service, {"overrides": overrides}, path, request)
+        asked_for = {"overrides": more, "rerun": run} if own is None else {"overrides": own + more}
+        planned = await planned_jobs(service, asked_for, path, request)
         if len(planned["jobs"]) != 1 or planned["sweep"]:
             raise ServiceError(422, "a run has one value of everything")
         [job] = planned["jobs"]
+        changes = {"overrides": job["overrides"], "arguments": job["arguments"]}
         with disk_errors():
-            await asyncio.to_thread(
-                queue.restart, run, path, {"overrides": overrides, "arguments": job["arguments"]}
-            )
+            await asyncio.to_thread(queue.restart, run, path, changes)
         return state_of(run)
 
     @router.delete("/runs/{run}")

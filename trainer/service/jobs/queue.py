@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -149,26 +150,22 @@ class Queue:
             ]
         return in_order(entries)[::-1]
 
-    def overrides_of(self, run: str, path: Path) -> list[str]:
-        """The overrides of a run, as they were typed.
-
-        Raises:
-            ServiceError: a 409 for one that was not submitted here.
-        """
+    def overrides_of(self, run: str, path: Path) -> list[str] | None:
+        """The overrides of a run, as they were typed; None for one that was not submitted here."""
         submission = submitted(self.root, path, run)
-        if submission is None:
-            raise ServiceError(409, "this run was not submitted to this queue")
-        return submission.overrides
+        return submission.overrides if submission else None
 
     def check_startable(self, run: str, path: Path, is_changed: bool) -> None:
         """Whether a run can go on.
 
         Raises:
             ServiceError: a 409 for one that waits or runs, or is done and was not made longer.
+            Refused: when its result can't be read.
         """
         if run in self.entries or Folder(path).owner():
             raise ServiceError(409, "it waits or runs already")
-        if not is_changed and self.state(run, path)[0] == "done":
+        result = Folder(path).read_result() or {}
+        if not is_changed and result.get("status") == "done":
             raise ServiceError(409, "it is done; run.length=… makes it longer")
 
     def check_launching(self) -> None:
@@ -287,16 +284,14 @@ class Queue:
                 raise ServiceError(409, "it waits or runs already")
             attempt = read_attempt(path)
             [order] = self.next_orders(1)
-            submission = self.change(
-                run,
-                path,
-                cancelled=False,
-                held=False,
-                stop=None,
-                order=order,
-                attempts_before=attempt.number if attempt else 0,
-                **more,
-            )
+            before = submitted(self.root, path, run) or Submission(
+                id=run, root=str(self.root), key="", body="", overrides=[], arguments=[],
+                cwd=str(Path.cwd()), submitted=time.time(), by=getpass.getuser(), order=order,
+            )  # fmt: skip
+            changes = {"cancelled": False, "held": False, "stop": None, "order": order,
+                       "attempts_before": attempt.number if attempt else 0}  # fmt: skip
+            submission = before.model_copy(update={**changes, **more})
+            write_submission(path, submission)
             self.add([(path, submission)])
             return submission
 
