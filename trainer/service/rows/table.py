@@ -116,7 +116,7 @@ class Table:
 
     def smoothed(self, name: str, buckets: Buckets, weight: float) -> Values:
         """The running mean over all rows, at the last row of each bucket."""
-        return smoothed(self._columns[name].values()[: self.rows], weight)[buckets.ends]
+        return smoothed(self._columns[name].values()[: self.rows], weight, buckets.ends)
 
     def _range(self, begin: int | None, end: int | None) -> tuple[int, int]:
         """The indices of the rows with these steps, where steps are sorted."""
