@@ -89,7 +89,7 @@ def test_a_run_that_lost_its_last_rows_goes_on_with_the_same_bits(tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_more_than_one_device_and_micro_batches_take_a_stream(kind: str, tmp_path: Path) -> None:
+def test_micro_batches_take_a_stream(kind: str, tmp_path: Path) -> None:
     whole = run(KINDS[kind](), tmp_path / "one")
     parts = run(KINDS[kind](), tmp_path / "parts", "run.micro_batches=4")
     assert parts.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], rel=1e-4)
