@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from schedules import Refused
 from tests.helpers.runs import experiment, plan, result, rows, trained
+from trainer.commands.checks import preface
 from trainer.config.plan import Plan
 from trainer.data import Facts
 from trainer.data.facts import Feature
@@ -216,6 +217,22 @@ def test_what_is_usual_is_told_unless_it_is_left_out() -> None:
     assert plan("metrics.f1={}").evaluated == ["eval_loss", "eval_accuracy", "eval_f1"]
     assert plan("metrics.accuracy=null").evaluated == ["eval_loss"]
     assert list(Metrics.declared({}).for_data(NUMBERS)) == ["mean_absolute_error"]
+
+
+def test_numbers_that_only_a_step_knows_are_not_compared_by_default() -> None:
+    step = "loss={kind: step, call: 'tests.helpers.functions:mean_cross_entropy'}"
+    numbers = "data={kind: synthetic, classes: null}"
+    own, compared = "allow_code=[tests]", "loss.evaluated={kind: mean_squared_error}"
+    alone = plan(numbers, step, own)
+    assert alone.evaluated == ["eval_loss"]
+    assert "evaluated by the step: metrics.NAME={}" in preface(alone)
+    asked = plan(numbers, step, own, "metrics.mean_absolute_error={}")
+    assert asked.evaluated == ["eval_loss", "eval_mean_absolute_error"]
+    told = plan(numbers, step, own, compared)
+    assert told.evaluated == ["eval_loss", "eval_mean_absolute_error"]
+    assert "evaluated" not in preface(told)
+    assert plan(step, own).evaluated == ["eval_loss", "eval_accuracy"]
+    assert "evaluated" not in preface(plan(step, own))
 
 
 @pytest.mark.parametrize(

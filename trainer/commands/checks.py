@@ -22,7 +22,9 @@ from ..config.value_sources import with_file, with_sources
 from ..data.raw_data import RawData
 from ..data.sources.in_memory import GivenData
 from ..data.summary import summary
+from ..data.trees import leaves
 from ..losses.given_step import GivenStep
+from ..losses.step_loss import StepLoss
 from ..runs.folder import Folder
 from ..runs.orders import Hold, Order, Release
 from ..runs.redaction import KeyPath, secret_placeholders
@@ -146,7 +148,18 @@ def preface(plan: Plan) -> str:
         f"{name:<{width}}  {spark(curve, steps)}  {curve(0):.4g} → {curve(steps[-1]):.4g}"
         for name, curve in plan.curves.items()
     ]
-    return "\n".join([plan.summary(), *summary(plan.experiment.data), *lines])
+    told = [plan.summary(), *summary(plan.experiment.data), *_evaluated(plan.experiment)]
+    return "\n".join([*told, *lines])
+
+
+def _evaluated(experiment: Experiment) -> list[str]:
+    """How a run is evaluated whose step alone knows what its outputs are."""
+    loss, facts = experiment.loss, experiment.data.facts()
+    if not isinstance(loss, StepLoss) or loss.evaluated is not None:
+        return []
+    if not facts.has_comparable_labels or all(one.classes for one in leaves(facts.labels)):
+        return []
+    return ["evaluated by the step: metrics.NAME={} compares outputs with labels"]
 
 
 def announce(plan: Plan, warnings: list[Finding]) -> None:

@@ -11,6 +11,7 @@ from schedules.declaration import Declaration, did_you_mean, join_path, refuse, 
 from schedules.declaration.by_name import fill_in_kinds
 
 from ..data import Facts
+from ..data.facts import Feature
 from ..losses.loss import Loss
 from .metric import Metric
 
@@ -22,8 +23,9 @@ class Metrics(Declaration):
     """The metrics of evaluations besides the loss, by their names in rows.
 
     Each is of the kind of that name, or of the kind that it states. Labels that are classes get
-    `accuracy` too, and numbers `mean_absolute_error`; null leaves that out. Numbers that mark
-    classes, as the loss tells, have those of classes besides.
+    `accuracy` too, and numbers `mean_absolute_error`; null leaves that out. Where a training step
+    trains and evaluates, it alone knows what outputs are, and numbers have none by default. Numbers
+    that mark classes, as the loss tells, have those of classes besides.
 
     >>> from trainer.data import Facts
     >>> config = {"f1": {}, "top_3": {"kind": "top_k_accuracy", "k": 3}}
@@ -45,8 +47,7 @@ class Metrics(Declaration):
         declared = self.__pydantic_extra__ or {}
         if isinstance(facts.labels, Mapping):
             return self._for_labels(declared, facts, loss)
-        default = DEFAULT[facts.task]
-        entries = {default: Metric.declared({"kind": default})} | declared
+        entries = _default(facts.label, loss) | declared
         metrics = {name: metric for name, metric in entries.items() if metric is not None}
         for name, metric in metrics.items():
             with within("metrics", name):
@@ -76,8 +77,8 @@ class Metrics(Declaration):
         assert isinstance(facts.labels, Mapping)
         metrics: dict[str, Metric] = {}
         for label, feature in facts.labels.items():
-            default, marks = DEFAULT[feature.task], loss is not None and loss.marks(label)
-            entries = {default: Metric.declared({"kind": default}), **declared}
+            marks = loss is not None and loss.marks(label)
+            entries = {**_default(feature, loss), **declared}
             for name, metric in entries.items():
                 if metric is None or metric.label not in (None, label):
                     continue
@@ -103,6 +104,13 @@ class Metrics(Declaration):
     @classmethod
     def _by_name(cls, config: Any) -> Any:
         return fill_in_kinds(config, Metric, "metrics", is_name=_is_name, keep_nulls=True)
+
+
+def _default(label: Feature, loss: Loss | None) -> dict[str, Metric | None]:
+    """The metric that a label has by default, by its name, if any."""
+    if label.classes is None and loss is not None and loss.compared is None:
+        return {}
+    return {DEFAULT[label.task]: Metric.declared({"kind": DEFAULT[label.task]})}
 
 
 def _is_name(name: object) -> bool:
