@@ -9,9 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import yaml
 
-from schedules import Refused
+from schedules import Problem, Refused
 from trainer import Experiment, train
+from trainer.commands.given import Given
+from trainer.data import Facts
+from trainer.losses.classes import BinaryCrossEntropy
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 CLASSES = np.arange(60) % 3
@@ -22,11 +26,25 @@ def network(kind: type[keras.Model] = keras.Sequential) -> keras.Model:
     return kind([keras.Input((3,)), keras.layers.Dense(3)])
 
 
+def short(*asked: str) -> Experiment:
+    return Experiment.composed("run.length=2", "run.compile=graph", "data.batch_size=16", *asked)
+
+
+def saying_all(experiment: Experiment) -> Experiment:
+    """The same as if it had been declared as a whole, of which nothing is left to defaults."""
+    return experiment.with_parts({})
+
+
 def run(folder: Path, model: keras.Model, *asked: str, labels: Any = CLASSES, **given: Any) -> Any:
-    experiment = Experiment.composed(
-        "run.length=2", "run.compile=graph", "data.batch_size=16", *asked
-    )
-    return train(experiment, folder, model=model, data=(X, labels), quiet=True, **given)
+    return train(short(*asked), folder, model=model, data=(X, labels), quiet=True, **given)
+
+
+def refusal(folder: Path, model: keras.Model, *asked: str, labels: Any = CLASSES) -> Problem:
+    """The one problem of a config that says all, and not what the model was compiled with."""
+    with pytest.raises(Refused) as caught:
+        train(saying_all(short(*asked)), folder, model=model, data=(X, labels), quiet=True)
+    [problem] = caught.value.problems
+    return problem
 
 
 @pytest.mark.parametrize(
@@ -44,9 +62,7 @@ def test_what_a_model_was_compiled_with_is_refused_with_the_override_that_says_i
 ) -> None:
     model = network()
     model.compile(**compiled)
-    with pytest.raises(Refused) as caught:
-        run(tmp_path / "first", model, labels=X)
-    [problem] = caught.value.problems
+    problem = refusal(tmp_path / "first", model, labels=X)
     assert problem.path == path
     assert mend in problem.hint
     assert run(tmp_path / "second", model, *problem.hint.split(), labels=X).status == "done"
@@ -121,15 +137,17 @@ def test_every_argument_of_compile_is_honoured_or_refused(
         finally:
             keras.config.set_dtype_policy("float32")
         model.compile(**{"optimizer": keras.optimizers.SGD(0.1), **compiled})
-        with pytest.raises(Refused) as caught:
-            run(tmp_path / str(i), model, *asked, labels=labels)
-        [problem] = caught.value.problems
+        problem = refusal(tmp_path / str(i), model, *asked, labels=labels)
         assert problem.path == path
         assert mend in problem.hint
         assert problem.hint
+        unsaid = asked[1:] if argument == "jit_compile" else asked
         if mend:
-            hints = problem.hint.split()
-            assert run(tmp_path / f"{i}b", model, *asked, *hints, labels=labels).status == "done"
+            plain = Experiment.composed("run.length=2", "data.batch_size=16", *unsaid)
+            complete = Given.of(model, (X, labels), None).completed(plain)
+            assert complete.composition.compiled
+            again = Given.of(model, (X, labels), None).completed(saying_all(complete))
+            assert again.model_dump() == complete.model_dump()
 
 
 def test_weights_of_examples_count_in_metrics_or_it_is_refused(tmp_path: Path) -> None:
@@ -156,8 +174,88 @@ def test_what_was_compiled_in_float16_is_the_optimizer_within_its_scale(tmp_path
 def test_logits_must_be_meant_alike(tmp_path: Path) -> None:
     model = network()
     model.compile(loss=CE(from_logits=False))
-    with pytest.raises(Refused, match=r"loss\.from_logits=false"):
-        run(tmp_path, model)
+    assert refusal(tmp_path, model).hint == "loss.from_logits=false"
+
+
+SIGMOIDS = {"b": 2.0, "a": 1.0}
+
+
+def test_a_compiled_model_trains_as_it_is_and_says_what_was_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = keras.Input((3,))
+    dense = keras.layers.Dense
+    model = keras.Model(x, {"a": dense(3, "softmax", name="a")(x), "b": dense(1, name="b")(x)})
+    model.compile(
+        keras.optimizers.Adam(0.003, beta_1=0.5),
+        {"a": "sparse_categorical_crossentropy", "b": keras.losses.Huber()},
+        loss_weights=SIGMOIDS,
+        metrics={"a": ["accuracy", "auc"], "b": ["mae"]},
+    )
+    outcome = train(short(), tmp_path, model=model, data=(X, TWO_LABELS))
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert (config["optimizer"]["kind"], config["optimizer"]["beta_1"]) == ("adam", 0.5)
+    assert config["schedule"] == {"kind": "constant", "value": 0.003}
+    assert config["loss"]["outputs"]["a"]["from_logits"] is False
+    assert config["loss"]["outputs"]["b"]["kind"] == "huber"
+    assert {"eval_a_auc", "eval_b_mean_absolute_error"} <= set(outcome.metrics)
+    assert "what the model was compiled with: " in (printed := capsys.readouterr().out)
+    assert "optimizer=adam schedule=constant schedule.value=0.003" in printed
+    # The same call goes on in it.
+    assert train(short(), tmp_path, model=model, data=(X, TWO_LABELS), quiet=True).status == "done"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (["optimizer=adam"], ("adam", "constant")),
+        (["optimizer=sgd"], None),
+        (["schedule=cosine"], ("adam", "cosine")),
+        (["schedule.initial_value=0.1"], ("adam", "cosine")),
+        (["optimizer.clipnorm=1"], ("adam", "constant")),
+        ([{"schedule": {"kind": "rex", "initial_value": 0.1}}], ("adam", "rex")),
+        (["experiment=sgdr"], None),
+    ],
+)
+def test_what_a_program_says_wins_or_contradicts(said: Any, expected: Any) -> None:
+    model = network()
+    model.compile(keras.optimizers.Adam(0.003))
+    given = Given.of(model, (X, CLASSES), None)
+    experiment = Experiment.composed(*said)
+    if expected is None:
+        with pytest.raises(Refused, match="is not Adam, which the model was compiled with"):
+            given.completed(experiment)
+        return
+    complete = given.completed(experiment)
+    assert (complete.optimizer.kind, complete.schedule.kind) == expected
+
+
+def test_one_sigmoid_for_two_classes_is_measured_by_accuracy(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy", keras.metrics.AUC()])
+    outcome = run(tmp_path, model, labels=(X[:, 0] > 0).astype(int))
+    assert {"eval_accuracy", "eval_auc"} <= set(outcome.metrics)
+    with pytest.raises(Refused, match="binary_accuracy"):
+        short(
+            "data=digits", "metrics.binary_accuracy={}", "loss=binary_cross_entropy"
+        ).metrics.for_data(Facts.of(10, (3,), 2), BinaryCrossEntropy())
+
+
+def test_a_class_that_is_not_built_is_built_on_what_the_data_has(tmp_path: Path) -> None:
+    class Own(keras.Model):  # type: ignore[misc]  # Keras is untyped
+        def __init__(self) -> None:
+            super().__init__()
+            self.end = keras.layers.Dense(3)
+
+        def call(self, inputs: Any) -> Any:
+            return self.end(inputs["left"] + inputs["right"])
+
+    lazy = keras.Sequential([keras.layers.Dense(3)])
+    assert run(tmp_path / "lazy", lazy).status == "done"
+    data = ({"left": X, "right": X}, CLASSES)
+    assert train(short(), tmp_path / "named", model=Own(), data=data, quiet=True).status == "done"
+    with pytest.raises(Refused, match="can't be built by a call on inputs of the data: raised"):
+        run(tmp_path / "one", Own())
 
 
 def test_what_says_the_same_as_the_config_trains(tmp_path: Path) -> None:

@@ -167,6 +167,8 @@ def announce(plan: Plan, warnings: list[Finding]) -> None:
     print(preface(plan), *warnings, sep="\n")
     for _, name in plan.experiment.code():
         print(f"runs code that the config names: {name}")
+    if plan.experiment.composition.compiled:
+        print("what the model was compiled with:", *plan.experiment.composition.compiled)
 
 
 def _rule(finding: Finding) -> str:

@@ -6,16 +6,20 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from schedules.declaration import ABSENT, Problem, Refused
+from schedules.declaration import ABSENT, Problem
 
 from ..config.experiment import Experiment
-from ..losses import Auto, Loss, suited_loss
+from ..losses import Loss, suited_loss
+from ..losses.several import Several
 from ..metrics import Metric
 from ..scheduled.keras_internals import compile_arguments
 from .compiled_optimizer import optimizer_problems
 
 if TYPE_CHECKING:
     import keras
+
+    from ..data.facts import Feature
+    from ..data.trees import Tree
 
 METRICS = {
     "acc": "accuracy",
@@ -39,28 +43,28 @@ STEPS = {
 """Methods by which `fit` trains otherwise, and what to write instead."""
 
 
-def check_given_model(model: keras.Model, experiment: Experiment, *, has_step: bool) -> None:
-    """Checks that nothing which a model was told for `fit` is ignored.
+def compile_problems(
+    model: keras.Model, experiment: Experiment, asked: Experiment
+) -> list[Problem]:
+    """What a model was told for `fit` that an experiment does not say, with what would say it.
 
     A given step takes the place of the model's methods and of its compiled loss. The learning rate
-    and other settings of an optimizer are the config's.
-
-    Raises:
-        Refused: with the override, or the step, that says the same.
+    is the config's where `asked`, of which the experiment was made, says one or an optimizer.
     """
+    has_step = experiment.loss.measures_unknown
     problems = [] if has_step else list(_overridden(model))
-    if model.compiled:
-        compiled = compile_arguments(model)
-        if not problems and not has_step:
-            problems += _loss(_serialized(compiled.get("loss")), experiment)
-            problems += _loss_weights(compiled.get("loss_weights"), model, experiment)
-        problems += optimizer_problems(compiled.get("optimizer"), experiment)
-        problems += _metrics(_serialized(compiled.get("metrics")), experiment)
-        problems += _metrics(_serialized(compiled.get("weighted_metrics")), experiment)
-        problems += _unweighted(compiled.get("metrics"), experiment)
-        problems += _execution(compiled, experiment)
-    if problems:
-        raise Refused(problems)
+    if not model.compiled:
+        return problems
+    compiled = compile_arguments(model)
+    if not problems and not has_step:
+        problems += _losses(_serialized(compiled.get("loss")), model, experiment)
+        problems += _loss_weights(compiled.get("loss_weights"), model, experiment)
+    problems += optimizer_problems(compiled.get("optimizer"), experiment, asked)
+    for argument in ("metrics", "weighted_metrics"):
+        problems += _metrics(_serialized(compiled.get(argument)), model, experiment)
+    problems += _unweighted(compiled.get("metrics"), experiment)
+    problems += _execution(compiled, experiment)
+    return list(dict.fromkeys(problems))
 
 
 def _overridden(model: keras.Model) -> Iterator[Problem]:
@@ -86,29 +90,54 @@ def _serialized(argument: Any) -> Any:
         return argument
 
 
-def _loss(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
+def _losses(compiled: Any, model: keras.Model, experiment: Experiment) -> Iterator[Problem]:
     if compiled is None:
         return
-    declared = experiment.loss
-    if isinstance(compiled, (list, tuple, Mapping)) and "class_name" not in compiled:
-        if declared == Auto():
-            hint = "loss.outputs.NAME={kind: …} and loss.weights.NAME=…, for each label"
-            yield Problem("loss", declared.kind, "is not what the model was compiled with", hint)
-        return
+    facts = experiment.data.facts()
+    suited = suited_loss(experiment.loss, facts, None)
+    if isinstance(suited, Several):
+        for label, entry in _by_label(compiled, model, facts.labels).items():
+            if entry is not None and label in suited.outputs:
+                yield from _loss(entry, suited.outputs[label], f"loss.outputs.{label}")
+    elif isinstance(compiled, (list, tuple)) and len(compiled) == 1:
+        yield from _loss(compiled[0], suited, "loss")
+    elif isinstance(compiled, Mapping) and "class_name" not in compiled and len(compiled) == 1:
+        yield from _loss(next(iter(compiled.values())), suited, "loss")
+    else:
+        yield from _loss(compiled, suited, "loss")
+
+
+def _loss(compiled: Any, own: Loss, path: str) -> Iterator[Problem]:
+    """The problem of a loss, unless what was compiled is the loss that is used."""
     name, settings = _named(compiled)
     kind = Loss.foreign_names.get(_plain(name), _snake(name))
-    own = suited_loss(declared, experiment.data.facts(), None)
-    if own.kind != kind:
-        hint = f"loss={kind}" if Loss.find(kind) else STEPS["train_step"]
-        rule = f"is {own.kind} here, and the model was compiled with {name}"
-        yield Problem("loss", declared.kind, rule, hint)
-        return
     logits = bool(settings.get("from_logits", False))
-    if hasattr(own, "from_logits") and own.from_logits != logits:
+    if own.kind != kind:
+        hint = STEPS["train_step"]
+        if found := Loss.find(kind):
+            hint = f"{path}={kind}"
+            if "." in path and not logits and "from_logits" in found.model_fields:
+                hint = f"{path}={{kind: {kind}, from_logits: false}}"
+        rule = f"is {own.kind} here, and the model was compiled with {name}"
+        yield Problem(path, own.kind, rule, hint)
+    elif hasattr(own, "from_logits") and own.from_logits != logits:
         rule = f"is {own.from_logits} here, and {logits} in what the model was compiled with"
-        yield Problem(
-            "loss.from_logits", own.from_logits, rule, f"loss.from_logits={str(logits).lower()}"
-        )
+        hint = f"{path}.from_logits={str(logits).lower()}"
+        if "." in path:
+            hint = f"{path}={{kind: {kind}, from_logits: {str(logits).lower()}}}"
+        yield Problem(f"{path}.from_logits", own.from_logits, rule, hint)
+
+
+def _by_label(compiled: Any, model: keras.Model, labels: Tree[Feature] | None) -> Mapping[str, Any]:
+    """What was compiled for each output, by the names of the labels, or in their order."""
+    names = list(labels) if isinstance(labels, Mapping) else []
+    if isinstance(compiled, Mapping) and "class_name" not in compiled:
+        return compiled
+    if isinstance(compiled, (list, tuple)):
+        outputs = list(getattr(model, "output_names", []))
+        names = outputs if sorted(outputs) == sorted(names) else names
+        return dict(zip(names, compiled, strict=False))
+    return dict.fromkeys(names, compiled)
 
 
 def _loss_weights(compiled: Any, model: keras.Model, experiment: Experiment) -> Iterator[Problem]:
@@ -164,28 +193,48 @@ def _execution(compiled: Mapping[str, Any], experiment: Experiment) -> Iterator[
         yield Problem("run.precision", run.precision, rule, hint)
 
 
-def _metrics(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
+def _metrics(compiled: Any, model: keras.Model, experiment: Experiment) -> Iterator[Problem]:
     if not compiled:
         return
     facts = experiment.data.facts()
     loss = suited_loss(experiment.loss, facts, None)
     measured = experiment.metrics.for_data(facts, loss)
-    entries = compiled.values() if isinstance(compiled, Mapping) else compiled
-    for entry in entries:
-        if isinstance(entry, (list, tuple)):
-            yield from _metrics(entry, experiment)
-            continue
-        name = _snake(_named(entry)[0])
-        name = METRICS.get(name, name)
-        if name == "accuracy" and loss.marks():
-            name = "binary_accuracy"
-        kinds = {metric.kind for metric in measured.values()}
-        if name not in kinds and name not in ("loss", "mean_squared_error", "cross_entropy"):
-            rule = f"has no {name}, which the model was compiled with"
-            hint = f"metrics.{name}={{}}"
-            if not Metric.find(name):
-                hint = "metrics.NAME={kind: python, call: module:function}; or compile without it"
-            yield Problem("metrics", ", ".join(measured), rule, hint)
+    if isinstance(facts.labels, Mapping):
+        for label, entries in _by_label(compiled, model, facts.labels).items():
+            if label in facts.labels:
+                own = {name: one for name, one in measured.items() if one.label == label}
+                marks = loss.marks(label) and facts.for_label(label).task == "numbers"
+                yield from _of_label(entries, own, marks=marks, label=label)
+        return
+    entries = list(compiled.values()) if isinstance(compiled, Mapping) else compiled
+    marks = loss.marks() and facts.labels is not None and facts.task == "numbers"
+    yield from _of_label(entries, measured, marks=marks)
+
+
+def _of_label(
+    compiled: Any, measured: Mapping[str, Metric], *, marks: bool, label: str | None = None
+) -> Iterator[Problem]:
+    """The problem of each metric that was compiled for a label, and is not measured."""
+    if compiled is None:
+        return
+    if isinstance(compiled, (list, tuple)):
+        for entry in compiled:
+            yield from _of_label(entry, measured, marks=marks, label=label)
+        return
+    name = _snake(_named(compiled)[0])
+    name = METRICS.get(name, name)
+    if name == "accuracy" and marks:
+        name = "binary_accuracy"
+    kinds = {metric.kind for metric in measured.values()}
+    if name in kinds or name in ("loss", "mean_squared_error", "cross_entropy"):
+        return
+    rule = f"has no {name}, which the model was compiled with"
+    hint = "metrics.NAME={kind: python, call: module:function}; or compile without it"
+    if Metric.find(name):
+        hint = f"metrics.{name}={{}}"
+        if label is not None:
+            hint = f"metrics.{label}_{name}={{kind: {name}, label: {label}}}"
+    yield Problem("metrics", ", ".join(measured), rule, hint)
 
 
 def _named(compiled: Any) -> tuple[str, Mapping[str, Any]]:

@@ -16,11 +16,13 @@ ELSEWHERE = ("name", "learning_rate", "ema_momentum", "inner_optimizer", "initia
 """Settings of Keras that are told apart below, or mean nothing here."""
 
 
-def optimizer_problems(compiled: Any, experiment: Experiment) -> Iterator[Problem]:
+def optimizer_problems(
+    compiled: Any, experiment: Experiment, asked: Experiment
+) -> Iterator[Problem]:
     """Problems for each setting of a compiled optimizer that the config does not have.
 
     A setting that is Keras' own default was not asked for. The learning rate, where it is a number,
-    is the config's: a schedule drives it.
+    is the config's where `asked` says a schedule: that drives it.
     """
     import keras
 
@@ -33,13 +35,19 @@ def optimizer_problems(compiled: Any, experiment: Experiment) -> Iterator[Proble
     settings = optimizer.get_config()
     kind = name.replace("_", "").lower()
     rate = settings.get("learning_rate")
-    if not (kind in (UNSAID, declared) or (kind in DESCENT and declared in DESCENT)):
-        hint = f"optimizer={kind}"
-        if isinstance(rate, float):
-            hint += f" schedule=constant schedule.value={rate:g}"
+    constant = f"schedule=constant schedule.value={rate:g}" if isinstance(rate, float) else ""
+    is_left = asked.composition.leaves_unsaid("optimizer") and kind != UNSAID
+    is_descent = kind in DESCENT and declared in DESCENT and not is_left
+    if not (kind in (UNSAID, declared) or is_descent):
+        hint = f"optimizer={kind} {constant}".strip()
         rule = f"is not {name}, which the model was compiled with"
         yield Problem("optimizer", declared, rule, hint)
         return
+    if constant and kind != UNSAID and asked.composition.leaves_unsaid(constant):
+        here = experiment.schedule
+        if here.kind != "constant" or f"{here.value:g}" != f"{rate:g}":  # type: ignore[attr-defined]
+            rule = f"is not {rate:g}, which the model was compiled with"
+            yield Problem("schedule", here.kind, rule, constant)
     if not isinstance(rate, float):
         curve = rate.get("class_name", "a schedule") if isinstance(rate, Mapping) else "a schedule"
         rule = f"is not {curve}, which the model was compiled with"

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from schedules.declaration import Problem, Refused, refuse
+from schedules.declaration.mends import mend_of
 
 from ..config.experiment import Experiment
 from ..data.sources.in_memory import MISSING, GivenData
 from ..losses.auto import Auto
 from ..losses.given_step import GivenStep
 from ..models.in_memory import GivenModel
-from .compiled_model import check_given_model
+from .compiled_model import compile_problems
 
 if TYPE_CHECKING:
     import keras
@@ -51,9 +52,26 @@ class Given:
     def completed(self, experiment: Experiment) -> Experiment:
         """The experiment with these objects in the place of what it declares.
 
+        What a model was compiled with counts where the experiment was composed without it.
+
         Raises:
             Refused: when they can't be trained, or contradict what is declared.
         """
+        complete = self._with_objects(experiment)
+        if self.model is None:
+            return complete
+        taken: list[str] = []
+        while problems := compile_problems(self.model, complete, experiment):
+            said = [override for problem in problems for override in mend_of(problem.hint)]
+            more = [o for o in said if o not in taken and experiment.composition.leaves_unsaid(o)]
+            if not more:
+                raise Refused(problems)
+            taken += more
+            complete = self._with_objects(experiment.with_defaults(taken))
+        complete.composition.compiled.extend(taken)
+        return complete
+
+    def _with_objects(self, experiment: Experiment) -> Experiment:
         parts: dict[str, Any] = {}
         if self.data is not None:
             before = experiment.data
@@ -61,6 +79,8 @@ class Given:
                 before = GivenData(batch_size=before.batch_size)
             parts["data"] = before.with_arrays_of(self.data)
         if self.model is not None:
+            data = parts.get("data", experiment.data)
+            GivenModel.build_if_needed(self.model, data.facts)
             parts["model"] = GivenModel.from_model(self.model, experiment.model.frozen)
             if (policy := self.model.dtype_policy.name) != experiment.run.precision:
                 rule = f"is not that of the given model, which is {policy}"
@@ -70,8 +90,6 @@ class Given:
             parts["loss"] = GivenStep.from_function(self.loss, experiment.loss)
         complete = experiment.with_parts(parts) if parts else experiment
         check_objects(complete)
-        if self.model is not None:
-            check_given_model(self.model, complete, has_step=complete.loss.measures_unknown)
         return complete
 
     def completed_again(self, declared: Experiment) -> Experiment:

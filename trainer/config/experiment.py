@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
@@ -26,6 +26,7 @@ from ..runs.redaction import KeyPath
 from ..scheduled.fields import Driven, driven
 from ..trackers import Log
 from .allow_code import Allowed, forbidden_code
+from .composition import Composition
 from .devices import Device
 from .key_hints import FIRST_KEY_HINTS
 from .lr_find import RangeTest
@@ -74,6 +75,7 @@ class Experiment(Declaration):
     """
 
     _placeholders: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
+    _composition: Composition = PrivateAttr(default_factory=Composition)
 
     @classmethod
     def composed(
@@ -98,7 +100,22 @@ class Experiment(Declaration):
             values, placeholders = compose_values(asked, config_dir)
             experiment = cls.declared(values)
         experiment.placeholders.update(placeholders)
+        experiment._composition = Composition(asked, config_dir)
         return experiment
+
+    @property
+    def composition(self) -> Composition:
+        """What it was composed of, and what it took from a model that was compiled."""
+        return self._composition
+
+    def with_defaults(self, overrides: Sequence[str]) -> Self:
+        """The same, composed with overrides of what it leaves unsaid.
+
+        Raises:
+            Refused: as `composed` does.
+        """
+        said = self._composition
+        return type(self).composed(*said.asked or (), *overrides, config_dir=said.config_dir)
 
     @classmethod
     def from_file(

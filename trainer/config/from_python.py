@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from schedules.declaration import refuse, yaml_files
 
 from ..runs.redaction import KeyPath, secret_placeholders
+from .composition import Source
 from .conf_folder import CONF
 from .hydra import normalize_overrides, our_groups, refusing_hydra_errors, to_plain
 from .rerun import copy_value, rerun_config
@@ -21,9 +22,6 @@ from .secret_values import know_secrets_of
 
 ESSENTIAL = ("schedule", "optimizer", "model", "data", "device")
 """A mapping with all of these, each with its kind, is taken without defaults."""
-
-Source = str | Mapping[str, Any]
-"""An override as it is typed, or values by their names."""
 
 Compose = Callable[[Sequence[str], Sequence[str], str | PathLike[str] | None], dict[str, Any]]
 """Composes options and overrides, with a folder of more options."""

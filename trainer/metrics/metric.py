@@ -126,7 +126,8 @@ class Metric(Kind, family=True):
     @classmethod
     def suits(cls, label: Feature, *, marks: bool) -> bool:
         """Whether the metric is for such a label, whose numbers may be `marks`."""
-        return label.task in cls.tasks or (marks and "marks" in cls.tasks)
+        is_marks = marks and label.task == "numbers"
+        return label.task in cls.tasks or (is_marks and "marks" in cls.tasks)
 
     @abstractmethod
     def parts(self, batch: EvaluationBatch) -> dict[str, tf.Tensor]:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -18,10 +18,12 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from schedules.declaration import ABSENT, refuse, within
-from schedules.declaration.functions import CODE_ERRORS
+from schedules.declaration.functions import CODE_ERRORS, raised
 
 from ..data import Facts
+from ..data.facts import Feature
 from ..data.sources.in_memory import MISSING, object_missing
+from ..data.trees import map_tree
 from ..scheduled.keras_internals import all_layers
 from .keras_archive import CODE, add_paths, architecture, foreign_classes, loaded, set_paths
 from .model import Model
@@ -29,6 +31,7 @@ from .variable_paths import canonical, rename
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from ..scheduled.dials import Dials
 
@@ -80,6 +83,33 @@ class GivenModel(Model):
         )
         declared._model = model
         return declared
+
+    @staticmethod
+    def build_if_needed(model: keras.Model, facts: Callable[[], Facts]) -> None:
+        """Builds a model by a call on examples of zeros, as `fit` does on its first batch.
+
+        Raises:
+            Refused: when it can't be called on what the data has.
+        """
+        import keras
+        import tensorflow as tf
+
+        if not isinstance(model, keras.Model) or model.built:
+            return
+
+        def zeros(feature: Feature) -> tf.Tensor:
+            return tf.zeros((1, *feature.shape), feature.dtype)
+
+        features = facts().inputs
+        try:
+            if isinstance(model, keras.Sequential) and isinstance(features, Feature):
+                model.build((None, *features.shape))  # a call would fix the size of its batches
+            else:
+                model(map_tree(zeros, features))
+        except CODE_ERRORS as error:  # whatever the user's class raises
+            rule = f"can't be built by a call on inputs of the data: {raised(error)}"
+            hint = "call it once on what it takes; numbers come as float32 but for inputs by name"
+            raise refuse("model", ABSENT, rule, hint) from None
 
     @classmethod
     def to_be_built(cls, function: object) -> Self:

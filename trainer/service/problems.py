@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse
 
 from schedules.analysis.lint import Finding
 from schedules.declaration import ABSENT, Problem, Refused
+from schedules.declaration.mends import mend_of
 
 from .json_values import jsonable
-from .mends import mend_of
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,18 +197,18 @@ class Converter:
         if length == 0:
             raise self._refuse(f"{self.verb} a dataset of no examples")
         in_batches = is_in_batches(dataset)
-        shapes = [getattr(one, "shape", None) for one in tf.nest.flatten(spec)]
+        shapes: list[Any] = [getattr(one, "shape", None) for one in tf.nest.flatten(spec)]
         shapes = [shape[1:] if shape is not None and in_batches else shape for shape in shapes]
-        if not all(shape is not None and shape.is_fully_defined() for shape in shapes):
-            listed = " and ".join(map(str, shapes))
-            rule = f"{self.verb} a dataset whose examples have no fixed shape: {listed}"
-            raise self._refuse(rule, "tf.ensure_shape in a map, or padded_batch to one length")
+        if not all(shape is not None and shape.rank is not None for shape in shapes):
+            raise self._shapeless(shapes)
         pieces: list[list[NDArray[Any]]] = []
         items: Any = dataset if in_batches else dataset.batch(READ_AT_ONCE)
         try:
             for item in items:
                 pieces.append([array_of(tensor) for tensor in tf.nest.flatten(item)])
         except CODE_ERRORS as error:  # whatever the user's pipeline raises
+            if not in_batches and not all(shape.is_fully_defined() for shape in shapes):
+                raise self._shapeless(shapes) from None
             count = sum(len(arrays[0]) for arrays in pieces)
             message = str(error).splitlines()[0]
             rule = f"{self.verb} a dataset that fails after {count} examples or more: {message}"
@@ -219,8 +219,16 @@ class Converter:
         if not in_batches and length > 0 and count != length:
             rule = f"{self.verb} a dataset of {count} examples that says it has {length}"
             raise self._refuse(rule)
+        for column in zip(*pieces, strict=True):
+            if len({array.shape[1:] for array in column}) > 1:
+                raise self._shapeless(shapes)
         columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
         return self._part(tf.nest.pack_sequence_as(spec, columns))
+
+    def _shapeless(self, shapes: Sequence[Any]) -> Refused:
+        listed = " and ".join(map(str, shapes))
+        rule = f"{self.verb} a dataset whose examples have no fixed shape: {listed}"
+        return self._refuse(rule, "tf.ensure_shape in a map, or padded_batch to one length")
 
     def _refuse(self, rule: str, hint: str = "") -> Refused:
         return refuse(self.path, self.value, rule, hint)
