@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="configs may name files here, besides ROOT and here")  # fmt: skip
     parser.add_argument("--allow-tracker", action="append", default=[], metavar="ADDRESS",
                         help="runs may send their rows there")  # fmt: skip
+    parser.add_argument("--ray", default="", metavar="URL",
+                        help="the dashboard of a cluster of Ray, for the engine ray")  # fmt: skip
     parser.add_argument("--config-dir", metavar="DIR", help="a folder that adds options to groups")
     return parser
 
@@ -88,6 +90,7 @@ def _serve(root: Path, options: argparse.Namespace) -> int:
     from .runs.known_secrets import know_environment
     from .service.address import tell_address
     from .service.api.application import application
+    from .service.jobs.engines.available import available
     from .service.running_service import RunningService
     from .service.server import Server, listen_on_path, listen_on_port, serve
     from .service.state_folder import state_folder
@@ -98,6 +101,7 @@ def _serve(root: Path, options: argparse.Namespace) -> int:
     tls = exposure.tls()
     state = state_folder()
     permissions = _permissions(root, options)
+    engines = available(options.ray)
     if options.uds:
         path = options.uds.absolute()
         listener, port = listen_on_path(path), 0
@@ -108,7 +112,7 @@ def _serve(root: Path, options: argparse.Namespace) -> int:
         address = exposure.address(port)
     try:
         tokens = Tokens.in_folder(state, port)
-        service = RunningService(root, state, tokens, permissions)
+        service = RunningService(root, state, tokens, permissions, engines)
         app = application(service, exposure)
 
         def listening() -> None:

@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="", help="what the list calls it")
     parser.add_argument("--cores", type=int, help="how many processor cores a job needs")
     parser.add_argument("--gpus", type=int, help="how many GPUs a job needs")
-    parser.add_argument("--engine", help="what starts it: local (the server's machine) or slurm")
+    parser.add_argument(
+        "--engine", help="what starts it: local (the server's machine), slurm or ray"
+    )
     parser.add_argument("--dry", action="store_true", help="only tell what would start")
     parser.add_argument("--follow", action="store_true",
                         help="print what the run prints until it has ended")  # fmt: skip

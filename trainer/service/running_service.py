@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from schedules.declaration import did_you_mean
 from .design.previewer import Previewer
 from .events.hub import Hub
 from .jobs.engines.available import available
+from .jobs.engines.engine import Engine
 from .jobs.launcher import Launcher
 from .jobs.queue import Queue
 from .jobs.tasks import Tasks
@@ -32,7 +33,12 @@ class RunningService:
     """One root, looked at by one process."""
 
     def __init__(
-        self, root: Path, state: Path, tokens: Tokens, permissions: Permissions | None = None
+        self,
+        root: Path,
+        state: Path,
+        tokens: Tokens,
+        permissions: Permissions | None = None,
+        engines: Mapping[str, Engine] | None = None,
     ) -> None:
         self.root = root.resolve()
         self.started = int(time.time())
@@ -46,7 +52,7 @@ class RunningService:
         self.previewer = Previewer(self.permissions)
         self.checker = Previewer(self.permissions, CHECK_SECONDS)
         """Checks what is submitted, in a worker of its own: a large sweep takes long."""
-        self.queue = Queue(self.root, available(), self._queue_changed)
+        self.queue = Queue(self.root, engines or available(), self._queue_changed)
         self.tasks = Tasks(self.root)
         self.launcher = Launcher(self.queue, self.permissions)
 
