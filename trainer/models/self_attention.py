@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +51,49 @@ def _call(
     joined = tf.matmul(tf.reshape(query, [-1, width]), kernel) + bias
     by_head = tf.transpose(tf.reshape(joined, [-1, time, 3, heads, size]), [2, 0, 3, 1, 4])
     queries, keys, values = tf.unstack(by_head)
-    scores = tf.matmul(queries * (1 / size**0.5), keys, transpose_b=True)
+    hidden = []
     if attention_mask is not None:
-        scores += tf.where(attention_mask, 0.0, HIDDEN)[:, None]
+        hidden.append(tf.where(attention_mask, 0.0, HIDDEN)[:, None])
     if use_causal_mask:
-        scores += tf.where(tf.linalg.band_part(tf.ones([time, time], tf.bool), -1, 0), 0.0, HIDDEN)
-    attended = tf.transpose(tf.matmul(tf.nn.softmax(scores), values), [0, 2, 1, 3])
+        sees = tf.linalg.band_part(tf.ones([time, time], tf.bool), -1, 0)
+        hidden.append(tf.where(sees, 0.0, HIDDEN))
+    by_head = _attended(queries * (1 / size**0.5), keys, values, hidden)
+    attended = tf.transpose(by_head, [0, 2, 1, 3])
     output = layer.output_dense
     rows = tf.reshape(attended, [-1, heads * size])
     result = tf.matmul(rows, tf.reshape(output.kernel, [heads * size, width])) + output.bias
     return tf.reshape(result, [-1, time, width])
+
+
+def _attended(
+    queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, hidden: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """The mean of values by the softmax of products of queries and keys, `[batch, heads, time, n]`.
+
+    The gradient by scores is `p (d - sum(d p))`, where `p` are the shares and `d` the gradient by
+    them; the sum is that of the result and its own gradient, which are smaller.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow is
+    def computed(
+        queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+        scores = tf.matmul(queries, keys, transpose_b=True)
+        for added in hidden:
+            scores += added
+        shares = tf.nn.softmax(scores)
+        means = tf.matmul(shares, values)
+
+        def gradient(by: tf.Tensor) -> list[tf.Tensor]:
+            by_shares = tf.matmul(by, values, transpose_b=True)
+            by_scores = shares * (by_shares - tf.reduce_sum(by * means, -1, keepdims=True))
+            return [
+                tf.matmul(by_scores, keys),
+                tf.matmul(by_scores, queries, transpose_a=True),
+                tf.matmul(shares, by, transpose_a=True),
+            ]
+
+        return means, gradient
+
+    return computed(queries, keys, values)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from schedules.declaration import Flag, Problem
 
 from ..data import Facts
+from .layer_norm import layer_norm
 from .model import Rate, Size
 from .self_attention import join_projections
 from .sequence import TokenModel, token_inputs
@@ -91,7 +92,7 @@ class Text(TokenModel):
             x = ops.add(x, ops.take(ops.convert_to_tensor(table, dtype=x.dtype), numbers, axis=0))
         for i in range(1, self.depth + 1):
             if self.encoder == "convolution":
-                y = ops.multiply(layers.LayerNormalization(name=f"conv_norm_{i}")(x), tokens)
+                y = ops.multiply(layer_norm(f"conv_norm_{i}")(x), tokens)
                 y = layers.Conv1D(
                     self.width,
                     self.kernel_size,
@@ -101,7 +102,7 @@ class Text(TokenModel):
                 )(y)
                 x = layers.Add(name=f"conv_sum_{i}")([x, dropped(y, f"conv_dropout_{i}")])
                 continue
-            y = layers.LayerNormalization(name=f"attention_norm_{i}")(x)
+            y = layer_norm(f"attention_norm_{i}")(x)
             attention = layers.MultiHeadAttention(
                 self.heads, self.width // self.heads, name=f"attention_{i}"
             )
@@ -110,11 +111,11 @@ class Text(TokenModel):
                 y, y, attention_mask=ops.expand_dims(is_token, 1), use_causal_mask=self.causal
             )
             x = layers.Add(name=f"attention_sum_{i}")([x, dropped(y, f"attention_dropout_{i}")])
-            y = layers.LayerNormalization(name=f"dense_norm_{i}")(x)
+            y = layer_norm(f"dense_norm_{i}")(x)
             y = layers.Dense(self.expansion * self.width, "gelu", name=f"dense_{i}_a")(y)
             y = layers.Dense(self.width, name=f"dense_{i}_b")(y)
             x = layers.Add(name=f"dense_sum_{i}")([x, dropped(y, f"dense_dropout_{i}")])
-        x = ops.multiply(layers.LayerNormalization(name="norm")(x), tokens)
+        x = ops.multiply(layer_norm("norm")(x), tokens)
         if self.is_by_step(facts):
             # Operations carry no masks: steps of zeros get one again, which the loss goes by.
             x = layers.Masking(0.0, name="mask")(x)

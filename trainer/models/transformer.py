@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from schedules.declaration import Problem, refuse
 
 from ..data import Facts
+from .layer_norm import layer_norm
 from .model import ImageModel, Rate, Size
 from .self_attention import join_projections
 
@@ -80,18 +81,18 @@ class Vit(ImageModel):
         encoding = keras.ops.convert_to_tensor(positions(rows, columns, width)[None], dtype=x.dtype)
         x = keras.ops.add(x, encoding)
         for i in range(1, self.depth + 1):
-            y = layers.LayerNormalization(name=f"attention_norm_{i}")(x)
+            y = layer_norm(f"attention_norm_{i}")(x)
             attention = layers.MultiHeadAttention(
                 self.heads, width // self.heads, name=f"attention_{i}"
             )
             join_projections(attention)
             y = dropped(attention(y, y), f"attention_dropout_{i}")
             x = layers.Add(name=f"attention_sum_{i}")([x, y])
-            y = layers.LayerNormalization(name=f"dense_norm_{i}")(x)
+            y = layer_norm(f"dense_norm_{i}")(x)
             y = layers.Dense(self.expansion * width, "gelu", name=f"dense_{i}_a")(y)
             y = layers.Dense(width, name=f"dense_{i}_b")(y)
             x = layers.Add(name=f"dense_sum_{i}")([x, dropped(y, f"dense_dropout_{i}")])
-        x = layers.LayerNormalization(name="norm")(x)
+        x = layer_norm("norm")(x)
         x = layers.GlobalAveragePooling1D(name="mean")(x)
         logits = layers.Dense(facts.outputs, name="logits")(x)
         return keras.Model(inputs, logits, name="model")
