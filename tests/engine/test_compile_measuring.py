@@ -160,14 +160,22 @@ def test_attention_in_which_arithmetic_takes_the_time_stays_in_the_graph(
     assert chosen(monkeypatch, operations, "/CPU:0", quick)[0].compile == "xla"
 
 
-@pytest.mark.parametrize(("compiling", "ways"), [(2.9, 2), (3.1, 1)])
+@pytest.mark.parametrize(
+    ("compiling", "importing", "ways"),
+    [(2.9, 0.0, 2), (3.1, 0.0, 1), (3.1, 9.2, 1), (3.1, 9.4, 2)],
+)
 def test_what_would_take_long_to_compile_is_not_tried(
     compiling: float,
+    importing: float,
     ways: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """XLA takes four times as long as the graph did, and may take twelve seconds."""
+    """XLA takes four times as long as the graph did.
+
+    It may take twelve seconds, or as many as the import of TensorFlow and the graph took together.
+    """
+    monkeypatch.setattr(compile_measuring, "import_seconds", lambda: importing)
     rates = {"graph": 2.0, "xla": 1000.0}
     choice, built = chosen(monkeypatch, {"MatMul": 9}, "/CPU:0", rates, compiling)
     assert len(built) == ways

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from .interfaces import Trained
 from .program import Compiled
+from .startup import import_seconds
 
 TRIAL_SECONDS = 0.15
 CONVOLUTIONS = {
@@ -45,7 +46,8 @@ COMPILING = 4
 Recurrent networks, transformers and convolutions: 3.8 to 4.8 times.
 """
 PATIENCE = 12.0
-"""The seconds that compiling for XLA may take on a CPU."""
+"""The seconds that compiling for XLA may take on a CPU, or as many as `fit` needs for its first
+update, if these are more: TensorFlow's import, and a graph's way to its first update."""
 CALL_SECONDS = 0.2
 """How long a call should take: the host's share is then lost in it, and a stop is still prompt."""
 
@@ -138,7 +140,7 @@ def _why_not_xla(graph: Measurable, device: str, rate: float, compiling: float) 
     if reason := known_to_lose(operations, rate):
         return reason
     seconds = COMPILING * compiling
-    if operations and seconds > PATIENCE:
+    if operations and seconds > max(PATIENCE, import_seconds() + compiling):
         return f"it would take about {seconds:.0f} s to compile"
     return ""
 

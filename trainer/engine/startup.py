@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 
 from schedules.declaration import ABSENT, refuse
 from schedules.declaration.gc_pause import gc_paused
@@ -31,6 +33,19 @@ def versions() -> dict[str, str]:
     }
 
 
+@dataclass
+class _Importing:
+    seconds: float = 0.0
+
+
+_importing = _Importing()
+
+
+def import_seconds() -> float:
+    """How long `import_tensorflow` took in this process; next to 0 where it was there already."""
+    return _importing.seconds
+
+
 def import_tensorflow(log: Path) -> None:
     """Imports what takes seconds to import; what it says of itself goes into a file.
 
@@ -46,9 +61,12 @@ def import_tensorflow(log: Path) -> None:
             rule = f"can't be written to: {error.strerror or error}"
             raise refuse("hydra.run.dir", str(log), rule) from error
         quiet.enter_context(gc_paused())
+        began = perf_counter()
         try:
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
+
+            _importing.seconds = max(_importing.seconds, perf_counter() - began)
         except Exception as error:  # of what may be installed beside it, much does not fit
             rule = f"can't be imported: {type(error).__name__}: {error}"
             raise refuse("tensorflow", ABSENT, rule, _last_line(log, before)) from error
