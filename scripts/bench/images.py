@@ -16,7 +16,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -269,9 +269,9 @@ def listing(folder: Path, files: int) -> tuple[float, float]:
     return took[0], took[1]
 
 
-def main() -> None:
-    """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """What is asked for on the command line, or by `given` words."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--images", type=int, default=6144)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=1)
@@ -279,20 +279,30 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to write; else a temporary folder")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--one", nargs=2, metavar=("WAY", "FOLDER"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    """Prints the tables."""
+    asked = arguments()
     if asked.one:
         way, folder = asked.one
         print(json.dumps(one(way, Path(folder), asked.images)))
         return
+    rounds, (first, second) = compared(asked)
+    show(rounds)
+    if asked.files:
+        print(f"\n{asked.files:,} files listed and checked: {first:.2f} s, then {second:.2f} s")
+
+
+def compared(asked: argparse.Namespace) -> tuple[list[dict[str, Pace]], tuple[float, float]]:
+    """The paces of each round, and the seconds of two looks at many files."""
     with TemporaryDirectory(dir=asked.folder, prefix="bench-") as place:
         folder = Path(place)
         write(folder, asked.images)
         write_records(folder)
-        found = [measured(folder, asked) for _ in range(asked.rounds)]
-        show(found)
-        if asked.files:
-            first, second = listing(folder, asked.files)
-            print(f"\n{asked.files:,} files listed and checked: {first:.2f} s, then {second:.2f} s")
+        rounds = [measured(folder, asked) for _ in range(asked.rounds)]
+        return rounds, listing(folder, asked.files) if asked.files else (0.0, 0.0)
 
 
 def measured(folder: Path, asked: argparse.Namespace) -> dict[str, Pace]:
@@ -324,11 +334,17 @@ def show(found: list[dict[str, Pace]]) -> None:
             first, later = (median(column) for column in zip(*paces, strict=True))
             print(f"| {way} | {first:,.0f} | {later:,.0f} |")
     print("\n| ratio | measured | mark |\n| --- | ---: | ---: |")
+    for what, ratio, least in ratios(found):
+        if ratio is not None:
+            print(f"| {what} | {ratio:.2f} | {least:.1f} |")
+
+
+def ratios(found: list[dict[str, Pace]]) -> Iterator[tuple[str, float | None, float]]:
+    """Yields each mark's name, the median of its ratio over the rounds, if any, and the least."""
     for what, way, epoch, other, other_epoch, least in MARKS:
         rounds = [round_ for round_ in found if way in round_ and other in round_]
-        if rounds:
-            ratios = [getattr(r[way], epoch) / getattr(r[other], other_epoch) for r in rounds]
-            print(f"| {what} | {median(ratios):.2f} | {least:.1f} |")
+        each = [getattr(r[way], epoch) / getattr(r[other], other_epoch) for r in rounds]
+        yield what, median(each) if each else None, least
 
 
 if __name__ == "__main__":

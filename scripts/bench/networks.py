@@ -94,8 +94,8 @@ def started(words: list[str], folder: Path, sign: Path, **env: str) -> Start:
     return Start(seconds, used.ru_utime + used.ru_stime)
 
 
-def starts(name: str, rounds: int) -> None:
-    """Prints what passes until a network's first update."""
+def compared_starts(name: str, rounds: int) -> dict[str, list[Start]]:
+    """What passes until a network's first update, by `fit`, and in a first and a second run."""
     found: dict[str, list[Start]] = {"fit": [], "first": [], "second": []}
     with TemporaryDirectory() as kept:
         folder = Path(kept)
@@ -111,6 +111,12 @@ def starts(name: str, rounds: int) -> None:
                         rows = Path(run) / "here" / "metrics.jsonl"
                         words = ["-m", "trainer", *overrides]
                         found[which].append(started(words, Path(run), rows, XDG_CACHE_HOME=cache))
+    return found
+
+
+def starts(name: str, rounds: int) -> None:
+    """Prints what passes until a network's first update."""
+    found = compared_starts(name, rounds)
     fit = found["fit"]
     for which, each in found.items():
         passed, worked = (median(column) for column in zip(*each, strict=True))
@@ -122,11 +128,16 @@ def starts(name: str, rounds: int) -> None:
         )
 
 
+def compared(name: str, rounds: int, seconds: float) -> tuple[Entry, Entry, Entry]:
+    """The trainer on a network, `fit`, and `fit` with many updates a call, after their turns."""
+    entries = Entry("trainer"), Entry("fit"), Entry("fit_50")
+    contest(name, entries, rounds, seconds)
+    return entries
+
+
 def rates(name: str, rounds: int, seconds: float) -> None:
     """Prints the updates a second of the trainer and of `fit`, and their ratio."""
-    entries = [Entry("trainer"), Entry("fit"), Entry("fit_50")]
-    contest(name, entries, rounds, seconds)
-    ours, fit, fit_50 = entries
+    entries = ours, fit, fit_50 = compared(name, rounds, seconds)
     rates = "  ".join(f"{entry.peer} {entry.rate:,.1f}" for entry in entries if entry.rate)
     print(f"{name:<14} {rates}  {ratio(ours, fit):.2f}x  {ratio(ours, fit_50):.2f}x", flush=True)
 

@@ -1,11 +1,12 @@
 """How fast the trainer is, beside others, in one table: writes it to BENCHMARKS.md.
 
-    python scripts/bench/table.py [--quick] [--only mlp cnn embedding start memory] [--output FILE]
+    python scripts/bench/table.py [--quick] [--only PART …] [--torchvision PYTHON] [--output FILE]
 
-Takes about a quarter of an hour on two cores. Peers run in processes of their own and take turns;
-a figure is the median over the turns, and a ratio the median of the ratios of one round. A peer
-that isn't installed is left out: `pip install 'scheduled-training[bench]'` and `pip install torch`
-bring them. What stands in the file outside of the two marks is written by hand, and stays.
+Takes about 25 minutes on two cores. Peers run in processes of their own and take turns; a figure is
+the median over the turns, and a ratio the median of the ratios of one round. A peer that isn't
+installed is left out: `pip install 'scheduled-training[bench]'` and `pip install torch` bring them,
+and `--torchvision` may name another Python that has torch and torchvision, as these only come with
+CUDA from PyPI. What stands in the file outside of the two marks is written by hand, and stays.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(CHECKOUT)]
 
+import sections  # noqa: E402
 from contest import Entry, contest, ratio  # noqa: E402  # beside this file
+from part import FULL, QUICK, Mark, Part, Scale  # noqa: E402
 from start_up import COMMANDS, command, first_update, importing  # noqa: E402
 
 from trainer.runs.provenance import git, usable_cores  # noqa: E402  # from this checkout
@@ -47,51 +50,6 @@ NAMES = {
     "fit_50": "the same with `steps_per_execution=50`",
     "fit_50_piped": "that on a cached and prefetched `tf.data`",
 }
-
-
-class Scale(NamedTuple):
-    """How much is measured."""
-
-    rounds: int
-    seconds: float
-    starts: int
-    updates: int
-
-
-FULL, QUICK = Scale(9, 2.0, 7, 1_000_000), Scale(2, 0.3, 1, 5_000)
-
-
-class Mark(NamedTuple):
-    """One line of the table: what was measured, and what it should be."""
-
-    what: str
-    measured: float | None
-    at_least: float | None = None
-    at_most: float | None = None
-    form: str = "{:.2f}x"
-
-    def cells(self) -> list[str]:
-        """What, measured, mark, and whether it was met."""
-        words = "at least" if self.at_least is not None else "under"
-        bound = self.at_least if self.at_least is not None else self.at_most
-        mark = f"{words} {self.form.format(bound)}"
-        if self.measured is None:
-            return [self.what, "not measured", mark, ""]
-        met = (
-            self.measured >= self.at_least
-            if self.at_least is not None
-            else self.measured < (self.at_most or 0)
-        )
-        return [self.what, self.form.format(self.measured), mark, "yes" if met else "**no**"]
-
-
-class Part(NamedTuple):
-    """What one part of the measurements found."""
-
-    marks: list[Mark]
-    title: str
-    header: list[str]
-    rows: list[list[str]]
 
 
 def mlp(scale: Scale) -> Part:
@@ -212,7 +170,11 @@ PARTS: dict[str, Callable[[Scale], Part]] = {
     "embedding": embedding,
     "start": start,
     "memory": memory,
+    "networks": sections.networks,
+    "starts": sections.starts,
+    "vectorized": sections.vectorized,
 }
+"""The parts but for `images`, which may need another Python."""
 
 
 def machine() -> str:
@@ -292,15 +254,19 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Measures, says what it finds as it goes, and writes it down."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    choices = [*PARTS, "images"]
     options.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
-    options.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--only", nargs="+", choices=choices, default=choices)
+    options.add_argument("--torchvision", default=sys.executable, help="a Python that has it")
     options.add_argument("--output", type=Path, default=CHECKOUT / "BENCHMARKS.md")
     asked = options.parse_args(arguments)
     parts = []
     with TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache  # what this machine remembers is not to count
         for name in asked.only:
-            parts.append(PARTS[name](QUICK if asked.quick else FULL))
+            scale = QUICK if asked.quick else FULL
+            measured = PARTS.get(name) or partial(sections.images, torch=asked.torchvision)
+            parts.append(measured(scale))
             for mark in parts[-1].marks:
                 print(*mark.cells(), sep="  ", flush=True)
     put(asked.output, "\n\n".join(written(parts)))
