@@ -49,6 +49,10 @@ class FileCalls:
         """Saves a file of a run as `target`, which nobody sees half written."""
         return self._saved(f"/runs/{run}/files/{quote(name)}", target)
 
+    def save_task_file(self, task: str, name: str, target: str | PathLike[str]) -> Path:
+        """Saves a file that a prediction has made as `target`."""
+        return self._saved(f"/tasks/{task}/files/{quote(name)}", target)
+
     def save_report(
         self,
         target: str | PathLike[str],

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from .transport import Answer, Transport, new_key
 
+Weights = Literal["final", "best", "ema"]
+
 
 class QueueCalls:
     """The part of a client that changes what runs and what waits."""
@@ -60,15 +62,25 @@ class QueueCalls:
         """Ends every job of a sweep, by its id."""
         return self._http.post(f"/sweeps/{sweep}/stop", {"how": how}, is_repeatable=True)
 
-    def export(self, run: str, format: str) -> Answer:  # noqa: A002
-        """Begins to export a run; `task` is to be asked for."""
-        return self._http.post(f"/runs/{run}/exports", {"format": format})
+    def export(
+        self,
+        run: str,
+        format: str,  # noqa: A002
+        weights: Weights | None = None,
+    ) -> Answer:
+        """Begins to export a run as `keras`, `saved_model` or `onnx`; its `task` tells the rest."""
+        body = {"format": format, **({"weights": weights} if weights else {})}
+        return self._http.post(f"/runs/{run}/exports", body)
 
-    def predict(self, run: str, content: bytes, content_type: str) -> Answer:
-        """Begins to predict the examples of a table or an image; `task` is to be asked for."""
+    def predict(
+        self, run: str, content: bytes, content_type: str, weights: Weights | None = None
+    ) -> Answer:
+        """Begins to predict a table, an array or an image; its `task` tells the rest."""
         headers = {"Content-Type": content_type}
-        return self._http.json("POST", f"/runs/{run}/predictions", content, headers=headers)
+        query = f"?weights={weights}" if weights else ""
+        path = f"/runs/{run}/predictions{query}"
+        return self._http.json("POST", path, content, headers=headers)
 
-    def task(self, task: str) -> Answer:
-        """What came of an export or a prediction."""
-        return self._http.get(f"/tasks/{task}")
+    def task(self, task: str, rows: int = 100) -> Answer:
+        """What came of an export or a prediction: `state`, `error`, `files`, the first `rows`."""
+        return self._http.get(f"/tasks/{task}", rows=rows)
