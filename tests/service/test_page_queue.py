@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -12,6 +13,7 @@ from tests.helpers.browser import admitted, needs_browser, visit
 from tests.helpers.queued import Queued, stand_ins
 from tests.helpers.served import Served, make_run, rows, served
 from trainer.service.jobs.queue import Queue
+from trainer.service.jobs.tasks import Tasks
 
 pytestmark = needs_browser
 
@@ -237,3 +239,35 @@ def test_a_sweep_is_put_into_the_queue_and_found_in_the_list(
     expect(page.get_by_text("2 runs", exact=True)).to_be_visible()
     page.get_by_role("button", name="All runs").click()
     expect(page.get_by_text("2 runs", exact=True)).to_have_count(0)
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_and_predicts_for_a_table_that_is_chosen(
+    page: Page, service: Served, queue: Queued, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def command(kind: str, arguments: Sequence[str]) -> list[str]:
+        asked = list(arguments)
+        if kind == "predict":
+            inputs, output = (asked[asked.index(name) + 1] for name in ("--inputs", "--output"))
+            return ["cp", inputs, output]
+        if "export=onnx" in asked:
+            return ["sh", "-c", "echo 'export: needs a package' >&2; exit 2"]
+        return ["sh", "-c", 'mkdir "$0/export" && echo model >"$0/export/model.keras"', asked[0]]
+
+    monkeypatch.setattr(Tasks, "command", staticmethod(command))
+    make_run(service.service.root / "trained", rows(3), "done", CONFIG)
+    visit(page, service, f"run/{service.wait(lambda: service.ids().get('trained'))}")
+    again = page.get_by_role("region", name="Again")
+    again.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        again.get_by_role("link", name="export/model.keras").click()
+    assert Path(download.value.path()).read_text() == "model\n"
+    again.get_by_label("Format").select_option("onnx")
+    again.get_by_role("button", name="Export").click()
+    expect(again.get_by_text("export: needs a package")).to_be_visible()
+    table = tmp_path / "cats.csv"
+    table.write_text("index,prediction\n0,cat\n1,dog\n")
+    again.get_by_label("Predict for a table or an image").set_input_files(table)
+    expect(again.locator("tbody tr")).to_have_count(2)
+    expect(again.locator("tbody tr").last).to_have_text("1dog")
+    expect(again.get_by_role("link", name="predictions.csv")).to_be_visible()
