@@ -200,6 +200,23 @@ def test_tabs_share_one_stream_and_all_follow(count: int, browser: Browser, tmp_
         service.wait(lambda: service.service.hub.listening == 1)
 
 
+@pytest.mark.slow
+def test_each_tab_has_its_own_stream_where_a_browser_has_no_locks(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = make_run(tmp_path / "runs/live", rows(10), None, CONFIG % (1, "cosine", 0.1))
+    with served(path.parent, tmp_path / "state") as service, admitted(browser, service) as first:
+        first.context.add_init_script("delete Navigator.prototype.locks")
+        tabs = [first, first.context.new_page()]
+        for tab in tabs:
+            visit(tab, service, f"run/{service.ids()['live']}")
+            expect(chart_of(tab)).to_contain_text("10 of 10 rows")
+        service.wait(lambda: service.service.hub.listening == 2)
+        grow(path, rows(30, first=10))
+        for tab in tabs:
+            expect(chart_of(tab)).to_contain_text("40 of 40 rows")
+
+
 def chart_of(tab: Page) -> Locator:
     return tab.get_by_role("figure", name="loss", exact=True)
 

@@ -187,6 +187,8 @@ def test_replaying_by_hand_names_the_run_by_its_id_alone(
         visit(page, service, f"run/{run}")
         page.get_by_role("link", name="Replay by hand").click()
         expect(page.locator(".total")).to_have_text("50")
+        expect(page.get_by_role("list", name="Why it can't be trained")).to_have_count(0)
+        expect(page.get_by_role("figure", name="learning_rate")).to_be_visible()
         expect(page).to_have_url(re.compile(f"run.replay%3D{run}"))
         assert not [body for body in sent if str(service.service.root) in body]
 

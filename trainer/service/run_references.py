@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ..sweeps.jobs import quoted
 
-KEYS = ("rerun", "run.replay", "init_from")
-"""The overrides whose value leads to a run's folder."""
-_REFERENCE = re.compile(rf"(\+{{0,2}}(?:{'|'.join(map(re.escape, KEYS))}))=([0-9a-f]{{16}})")
+PLACES = {"rerun": ".", "run.replay": "events.jsonl", "init_from": "."}
+"""What of a run's folder the overrides lead to whose value may be the id of a run."""
+_REFERENCE = re.compile(rf"(\+{{0,2}}(?:{'|'.join(map(re.escape, PLACES))}))=([0-9a-f]{{16}})")
 
 
 def with_folders(overrides: Sequence[str], folder: Callable[[str], Path | None]) -> list[str]:
-    """The overrides with the folder in the place of each id that a run has.
+    """The overrides with what they lead to, in the place of each id that a run has.
 
     >>> with_folders(["rerun=0123456789abcdef", "run.seed=1"], lambda run: Path("/runs/a b"))
     ["rerun='/runs/a b'", 'run.seed=1']
@@ -23,5 +23,8 @@ def with_folders(overrides: Sequence[str], folder: Callable[[str], Path | None])
     for override in overrides:
         named = _REFERENCE.fullmatch(override.strip())
         path = folder(named[2]) if named else None
-        found.append(f"{named[1]}={quoted(str(path))}" if named and path else override)
+        if named and path:
+            place = path / PLACES[named[1].lstrip("+")]
+            override = f"{named[1]}={quoted(str(place))}"
+        found.append(override)
     return found

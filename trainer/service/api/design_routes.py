@@ -35,7 +35,7 @@ class PreviewRequest(BaseModel):
     ] = []
     """The overrides of a command line: `schedule=cosine`, `run.length=5 epochs`.
 
-    In `rerun`, `run.replay` and `init_from` the id of a run stands for its folder.
+    In `rerun`, `run.replay` and `init_from` the id of a run stands for its folder, or its events.
     """
     values: dict[str, Any] | Text | None = None
     """A config that the overrides win over, as YAML or as it is."""
