@@ -13,6 +13,7 @@ from schedules import Refused
 from tests.helpers.runs import experiment, result, rows, trained
 from trainer.data import Data
 from trainer.data.on_disk import Stored
+from trainer.data.sources.image_pairs import ImagePairs
 from trainer.data.summary import summary
 
 RANDOM = np.random.default_rng(3)
@@ -65,6 +66,19 @@ def test_files_of_one_name_are_a_pair(keep: str, here: Path) -> None:
     np.testing.assert_array_equal(inputs, in_order(PHOTOS).astype(np.float32) / 255)
     np.testing.assert_array_equal(labels, in_order(INSIDE))
     assert labels.dtype == np.int32
+
+
+@pytest.mark.parametrize(("classes", "dtype"), [(2, "uint8"), (256, "uint8"), (257, "uint16")])
+def test_a_class_takes_as_few_bytes_as_it_can_on_the_disk(
+    classes: int, dtype: str, here: Path
+) -> None:
+    values = [0, 255, *range(1, 255), *range(256, 300)][:classes]
+    data = declared(values=values)
+    assert isinstance(data, ImagePairs)
+    [part] = data.contents.raw.parts
+    assert part.labels is not None
+    assert part.labels.dtype == dtype
+    np.testing.assert_array_equal(part.labels[:], in_order(INSIDE))
 
 
 def test_target_images_are_numbers_at_each_place(here: Path) -> None:

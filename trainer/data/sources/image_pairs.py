@@ -147,7 +147,7 @@ class ImagePairs(RawImages):
             labels = MaskFiles(
                 targets_path, target_files, size, values, resize=resize, listed=listed
             )
-            what = ("masks", labels.shape, values, resize)
+            what = ("masks", labels.shape, values, resize, labels.dtype.name)
         return RawPart(images, self.kept(labels, what, target_listing))
 
     def _values(self, files: Sequence[ImageFile]) -> tuple[int, ...]:

@@ -43,7 +43,7 @@ class MaskFiles:
         listed: int = 0,
     ) -> None:
         self.shape = (len(files), *size)
-        self.dtype = np.dtype(np.int32)
+        self.dtype = np.min_scalar_type(len(values) - 1)  # a byte is enough for most
         self._path = path
         self._files = files
         self._resize = resize
