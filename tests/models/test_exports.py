@@ -22,6 +22,7 @@ from trainer.config.experiment import Experiment
 from trainer.config.hydra import compose
 from trainer.config.plan import Plan
 from trainer.data.sources.embedded import EMBEDDED
+from trainer.engine.precision import dtype_policy
 from trainer.models.exports import Keras
 from trainer.runs.folder import Folder
 from trainer.training.run_config import declare
@@ -194,6 +195,23 @@ def test_a_model_that_a_program_gave_is_left_as_it_was_trained(tmp_path: Path) -
         (averaged,) = (saved[name] for name in saved if "average/" in name and "kernel" in name)
     np.testing.assert_array_equal(model.weights[0], trained_kernel)
     np.testing.assert_array_equal(exported.weights[0], averaged)
+
+
+@pytest.mark.slow
+def test_a_given_network_computes_in_the_file_as_its_layers_say(tmp_path: Path) -> None:
+    import keras
+
+    from trainer import train
+
+    with dtype_policy("mixed_bfloat16"):
+        dense = keras.layers.Dense(10)
+        model = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Flatten(), dense])
+    asked = ("run.precision=mixed_bfloat16", "run.length=2", "run.compile=graph", "export=keras")
+    outcome = train(experiment(*asked), tmp_path / "run", model=model, quiet=True)
+    exported = keras.models.load_model(outcome.folder / "export" / "final.keras")
+    (nested,) = (layer for layer in exported.layers if isinstance(layer, keras.Sequential))
+    assert [layer.compute_dtype for layer in nested.layers] == ["bfloat16", "bfloat16"]
+    np.testing.assert_array_equal(exported.weights[0], model.weights[0])
 
 
 @pytest.mark.slow
