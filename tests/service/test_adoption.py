@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,11 @@ from tests.helpers.served import served
 from trainer.runs.process_identity import ProcessIdentity
 from trainer.runs.run_folders import QUEUE
 from trainer.runs.submission import JOB
-from trainer.service.jobs import submitting
+from trainer.service.jobs import launcher, submitting
 from trainer.service.jobs.engines.engine import Handle, Needs
 from trainer.service.jobs.engines.local import LocalEngine
+from trainer.service.jobs.queue import Queue
+from trainer.service.permissions import Permissions
 
 
 @pytest.fixture
@@ -45,6 +47,37 @@ def test_jobs_outlive_their_server_and_the_next_one_adopts_them(root: Path) -> N
         queue.let_go(running)
         assert queue.ended(running, waiting)["status"] == "done"
         assert (len(queue.starts(running)), len(queue.starts(waiting))) == (1, 1)
+
+
+def test_a_server_that_only_looked_on_takes_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "TAKE_OVER_SECONDS", 0.05)
+    running, waiting = laid(root, "3 inf", "3 0")
+    with stand_ins(), ExitStack() as first, ExitStack() as second:
+        queue = Queued(first.enter_context(served(root, root.parent / "state")))
+        queue.until(running, "running")
+        other = Queued(second.enter_context(served(root, root.parent / "other state")))
+        assert not other.service.get("/queue")["launching"]
+        first.close()
+        other.service.wait(lambda: other.service.get("/queue")["launching"])
+        assert other.states() == {running: "running", waiting: "queued"}
+        other.service.ids()
+        other.let_go(running)
+        assert other.ended(running, waiting)["status"] == "done"
+        assert (len(other.starts(running)), len(other.starts(waiting))) == (1, 1)
+
+
+def test_a_job_is_given_what_this_server_allows_and_nothing_else(root: Path) -> None:
+    [run] = laid(root, "3 0")
+    queue = Queue(root, {}, lambda _: None)
+    [entry] = queue.read()
+    permissions = Permissions(("my.module",), config_dir="options")
+    command = launcher.Launcher(queue, permissions).command(entry.submission)
+    assert entry.id == run
+    assert command[1:3] == ["-m", "trainer"]
+    assert command[3:] == ["--config-dir", "options", "allow_code=[my.module]",
+                           f"hydra.run.dir='{entry.path}'"]  # fmt: skip
 
 
 def test_a_job_that_ended_while_there_was_no_server_has_ended(root: Path) -> None:

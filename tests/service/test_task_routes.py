@@ -13,7 +13,6 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.helpers.runs import plan, trained
 from tests.helpers.served import Served, make_run, rows, served
 from trainer.runs.run_folders import QUEUE
 from trainer.service import gate
@@ -131,6 +130,8 @@ def test_only_some_tasks_run_at_a_time_and_only_the_newest_are_kept(
 
 @pytest.mark.slow
 def test_a_run_is_exported_and_predicts(tmp_path: Path) -> None:
+    from tests.helpers.runs import plan, trained  # which imports TensorFlow
+
     trained(tmp_path / "runs/a", "run.length=20")
     with served(tmp_path / "runs", tmp_path / "state") as service:
         run = service.ids()["a"]
