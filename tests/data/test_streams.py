@@ -542,3 +542,24 @@ def test_an_epoch_is_for_streams_alone() -> None:
 )
 def test_the_length_of_a_pass_is_known_where_it_can_be(stream: Any, examples: int | None) -> None:
     assert GivenData().of((stream, TEST)).facts().examples == examples
+
+
+class ByName(keras.utils.PyDataset):
+    """Named inputs and weights, whose last batch is smaller."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, i: int) -> Any:
+        rows = slice(10 * i, min(10 * i + 10, 25))
+        return {"x": X[rows]}, Y[rows], np.ones(N, np.float32)[rows]
+
+
+def test_a_pydataset_is_read_whole_to_evaluate_by() -> None:
+    test = GivenData().of((Batches(), Batches())).load().test
+    np.testing.assert_array_equal(test.inputs, X)
+    test = GivenData().of((({"x": X}, Y, np.ones(N, np.float32)), ByName())).load().test
+    np.testing.assert_array_equal(test.inputs["x"], X[:25])
+    np.testing.assert_array_equal(test.labels, Y[:25])
+    with pytest.raises(Refused, match="a function to evaluate by"):
+        GivenData().of((Batches(), in_batches))

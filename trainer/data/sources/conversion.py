@@ -17,9 +17,10 @@ from schedules.declaration.functions import CODE_ERRORS, raised
 from ..on_disk import fits_in_memory
 from ..ragged import RaggedRows, rows_or_array
 from ..raw_data import RawExamples, RawPart
+from ..streams.indexed import PyDatasetSource
 from ..streams.source import Source
 from ..streams.sources import stream_source
-from ..streams.streamed import RawStream, alone, map_arrays
+from ..streams.streamed import RawStream, alone, join_arrays, map_arrays
 from ..trees import Tree, leaves, named_leaves
 
 Chooser = Callable[[Mapping[str, Any]], tuple[Any, ...]]
@@ -64,11 +65,10 @@ class Converter:
             if not is_pair:
                 rule = f"{self.verb} {source.what}, of which none can be held out to evaluate by"
                 raise self._refuse(rule, self.stream_hint)
-            test = self._part(data[1])
+            test = self._test_part(data[1])
             return self.stream(source, test, self._chooser(source, test))
-        if is_pair and all(map(_is_part, data)):
-            train, test = map(self._part, data)
-            return RawExamples(train, test)
+        if is_pair and _is_part(data[0]) and (_is_part(data[1]) or self._source(data[1])):
+            return RawExamples(self._part(data[0]), self._test_part(data[1]))
         return RawExamples(self._part(data), None)
 
     def _source(self, data: Any) -> Source | None:
@@ -139,6 +139,24 @@ class Converter:
         if is_single and (groups := source.in_groups()) is not None:
             raw = RawStream(groups, False, convert, self.path, self.value)
         return RawExamples(sample, test, stream=raw)
+
+    def _test_part(self, data: Any) -> RawPart:
+        """What is evaluated by, whole; batches of a `PyDataset` are read one after another."""
+        source = None if _is_dataset(data) else self._source(data)
+        if source is None:
+            return self._part(data)
+        if not isinstance(source, PyDatasetSource) or not source.examples:
+            hint = "arrays, a tf.data.Dataset that ends, or a PyDataset with a length"
+            raise self._refuse(f"{self.verb} {source.what} to evaluate by", hint)
+        batches, reader = [], source.open(0, 0)
+        try:
+            while True:
+                batches.append(reader.next())
+        except StopIteration:
+            pass
+        except CODE_ERRORS as error:  # whatever the user's class raises
+            raise self._refuse(f"{self.verb} {source.what} that fails: {raised(error)}") from None
+        return self._part(join_arrays(batches))
 
     def _part(self, data: Any) -> RawPart:
         if _is_dataset(data):

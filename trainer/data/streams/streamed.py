@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,17 @@ def map_arrays(function: Callable[[NDArray[Any]], NDArray[Any]], item: Any) -> A
     if isinstance(item, list) and item and all(np.ndim(value) for value in item):
         return [map_arrays(function, value) for value in item]
     return item if item is None else function(np.asarray(item))
+
+
+def join_arrays(items: Sequence[Any]) -> Any:
+    """One item of the examples of several, which have the structure of the first."""
+    first = items[0]
+    if isinstance(first, Mapping):
+        return {name: join_arrays([item[name] for item in items]) for name in first}
+    is_list = isinstance(first, list) and all(map(np.ndim, first))
+    if isinstance(first, tuple) or is_list:
+        return tuple(join_arrays(parts) for parts in zip(*items, strict=True))
+    return None if first is None else np.concatenate(list(map(np.asarray, items)))
 
 
 def alone(array: NDArray[Any]) -> NDArray[Any]:
