@@ -561,5 +561,5 @@ def test_a_pydataset_is_read_whole_to_evaluate_by() -> None:
     test = GivenData().of((({"x": X}, Y, np.ones(N, np.float32)), ByName())).load().test
     np.testing.assert_array_equal(test.inputs["x"], X[:25])
     np.testing.assert_array_equal(test.labels, Y[:25])
-    with pytest.raises(Refused, match="a function to evaluate by"):
+    with pytest.raises(Refused, match="a generator to evaluate by"):
         GivenData().of((Batches(), in_batches))
