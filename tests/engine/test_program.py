@@ -172,3 +172,25 @@ def test_stopping_and_going_on_with_everything_on_ends_in_the_same_bits(mode, tm
     for digest in ("weights_digest", "average_digest"):
         assert result(broken)[digest] == result(whole)[digest]
     assert rows(broken) == rows(whole)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        pytest.param(("model=rnn", "model.units=2", "model.mask=0"), "[{},2]", id="a loop"),
+        pytest.param(
+            ("model=vit", "model.width=8", "model.depth=1"),
+            "[{},8,1]",
+            id="attention",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_an_update_has_as_many_operations_however_long_sequences_and_the_run_are(model, shape):
+    counts = []
+    for steps, length in ((8, 50), (24, 10**6)):
+        data = ("data=synthetic", f"data.shape={shape.format(steps)}", "data.examples=70")
+        run = Trained(*data, *model, f"run.length={length}", "data.batch_size=4")
+        run.update(0, 1)
+        counts.append(run.program.operations())
+    assert counts[0] == counts[1]

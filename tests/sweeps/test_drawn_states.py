@@ -16,11 +16,9 @@ from trainer.training.setup import RunSetup, loaded
 
 SMALL = ("data=digits", "model=mlp", "model.hidden=[6]")
 ASKED = {
-    "slots of zeros": ("optimizer=momentum",),
-    "several slots": ("optimizer=adam",),
-    "averages": ("optimizer=sgd", "+ema={momentum: 0.9}"),
+    "slots of zeros and seeds of dropout": ("optimizer=momentum", "model.dropout=0.2"),
+    "several slots and averages": ("optimizer=adam", "+ema={momentum: 0.9}"),
     "averages of a rule": ("optimizer=schedule_free_adamw",),
-    "seeds of dropout": ("model.dropout=0.2",),
 }
 
 
