@@ -106,6 +106,8 @@ def test_a_sweep_is_one_entry_a_job_in_a_folder_that_reports_know(queue: Queued)
     assert {queue.service.get(f"/runs/{run}")["group"] for run in runs} == {
         sweep.relative_to(queue.service.service.root).as_posix()
     }
+    listed = {one["id"]: one["statuses"] for one in queue.service.get("/sweeps")["sweeps"]}
+    assert listed[answer["sweep"]] == {"done": 3}
 
 
 @pytest.mark.usefixtures("checked")
@@ -300,6 +302,31 @@ def test_a_full_disk_keeps_nothing_of_a_submission(
         patch.setattr(submitting, "_flush", full)
         assert queue.post().status_code == 507
     assert set((folder / "runs").rglob("*")) == before
+
+
+def test_a_job_that_can_not_be_started_says_why_and_is_tried_again(
+    queue: Queued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(launcher, "RETRY_SECONDS", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(launcher, "write_attempt", full)
+        [run] = queue.submit()
+        queue.service.wait(lambda: "No space left" in queue.why(run))
+    assert queue.ended(run)["status"] == "done"
+    assert len(queue.starts(run)) == 1
+
+
+def test_a_run_whose_folder_was_removed_by_hand_leaves_the_queue(queue: Queued) -> None:
+    queue.configure(paused=True)
+    [gone], [stays] = queue.submit(), queue.submit()
+    shutil.rmtree(queue.path(gone))
+    queue.configure(paused=False)
+    queue.ended(stays)
+    assert queue.states() == {}
+    queue.service.wait(lambda: gone not in queue.service.ids().values())
 
 
 def test_who_listens_is_told_that_the_queue_has_changed(queue: Queued) -> None:

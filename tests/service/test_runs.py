@@ -10,7 +10,7 @@ from shutil import rmtree
 
 import pytest
 
-from tests.helpers.served import CONFIG, Served, make_run, rows, served
+from tests.helpers.served import CONFIG, Served, make_run, rows, served, training
 from trainer.runs.folder import Folder
 from trainer.runs.results import find_runs
 from trainer.service.listing.watcher import Watcher
@@ -253,3 +253,12 @@ def test_the_total_of_epochs_is_worked_out_from_the_rows(tmp_path: Path) -> None
     make_run(tmp_path / "runs/a", rows(25), None, config)  # ten updates an epoch
     with served(tmp_path / "runs", tmp_path / "state") as found:
         assert found.get(f"/runs/{found.ids()['a']}")["total_steps"] == 30
+
+
+def test_a_run_that_died_while_there_was_no_server_does_not_run(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs/a", rows(10), None)
+    with training(tmp_path / "runs/a"), served(tmp_path / "runs", tmp_path / "state") as service:
+        assert service.get(f"/runs/{service.ids()['a']}")["status"] == "running"
+    with served(tmp_path / "runs", tmp_path / "state") as service:
+        run = service.ids()["a"]
+        service.wait(lambda: service.get(f"/runs/{run}")["status"] == "unfinished")

@@ -78,12 +78,14 @@ class RunningService:
     def _queue_changed(self, runs: Sequence[tuple[str, Path]]) -> None:
         """Has the list know at once of runs that are in the queue, or have left it."""
         entries = []
-        for _, path in runs:
+        for path in (path for _, path in runs if path.is_dir()):
             files = repr(signature(path))
             entries.append(Entry(path, files, *read_summary(self.root, path)))
         if entries:
+            ids = [entry.summary.id for entry in entries]
             self.index.put(entries)
-            self.hub.runs_changed([entry.summary.id for entry in entries])
+            self.watcher.expect(ids)
+            self.hub.runs_changed(ids)
         self.hub.queue_changed()
 
     def path(self, run: str) -> Path:

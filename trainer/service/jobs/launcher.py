@@ -251,6 +251,8 @@ class Launcher(threading.Thread):
         try:
             engine.start(self.command(submission), path, needs, record)
         except OSError as error:
+            if not path.is_dir():  # somebody has removed it
+                self._queue.drop(entry.id)
             entry.why = f"can't be started: {error.filename or ''} {error.strerror or error}"
             entry.retry = time.monotonic() + RETRY_SECONDS
         else:

@@ -17,7 +17,7 @@ from schedules.declaration import did_you_mean, refuse
 
 from ...runs.results import varied_among
 from ..json_values import jsonable
-from .summary import Summary
+from .summary import Summary, path_id
 
 VERSION = 3
 """Raised when something is kept in another way than before."""
@@ -138,6 +138,12 @@ class Index:
         query = "SELECT id, path, signature FROM runs"
         return {run: (os.fsdecode(path), signature) for run, path, signature in self._rows(query)}
 
+    def with_status(self, statuses: Sequence[str]) -> set[str]:
+        """The ids of the runs that had one of some statuses."""
+        marks = ", ".join("?" * len(statuses))
+        return {run for (run,) in self._rows(f"SELECT id FROM runs WHERE status IN ({marks})",
+                                             statuses)}  # fmt: skip
+
     def put(self, entries: Iterable[Entry]) -> None:
         """Adds runs, or replaces what was known of them."""
         rows = [
@@ -182,7 +188,8 @@ class Index:
         query = "SELECT sweep, status, COUNT(*) FROM runs WHERE sweep != '' GROUP BY sweep, status"
         for sweep, status, count in self._rows(query):
             counts.setdefault(sweep, {})[status] = count
-        return [{"name": name, "statuses": statuses} for name, statuses in sorted(counts.items())]
+        return [{"id": path_id(name), "name": name, "statuses": statuses}
+                for name, statuses in sorted(counts.items())]  # fmt: skip
 
     def page(
         self, query: Query, after: str | None, limit: int, columns: Sequence[str] | None

@@ -85,7 +85,11 @@ def run_id(root: Path, path: Path) -> str:
     >>> run_id(Path("/runs"), Path("/runs/first"))
     'a7937b64b8caa58f'
     """
-    relative = path.relative_to(root).as_posix()
+    return path_id(path.relative_to(root).as_posix())
+
+
+def path_id(relative: str) -> str:
+    """The id of what is at a path below the root."""
     return sha256(relative.encode(errors="surrogateescape")).hexdigest()[:16]
 
 

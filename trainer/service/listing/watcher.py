@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...runs.folder import Folder
 from ...runs.kept_readings import kept_readings
+from ...runs.queue_state import RUNNING
 from ...runs.run_folders import run_folders
 from .index import Entry, Index
 from .summary import read_summary, run_id, signature
@@ -43,6 +44,7 @@ class Watcher(threading.Thread):
         self._paths: dict[str, Path] = {}
         self._signatures: dict[str, str] = {}
         self._running: set[str] = set()
+        self._expected: set[str] = set()
         self._above: dict[Path, int] = {}
         """When the folders that hold runs have changed."""
         self._next_walk = 0.0
@@ -51,6 +53,10 @@ class Watcher(threading.Thread):
     def stop(self) -> None:
         """Ends the thread after its present look."""
         self._ended.set()
+
+    def expect(self, runs: Iterable[str]) -> None:
+        """Knows of runs that somebody else has put into the index; called from any thread."""
+        self._expected |= set(runs)
 
     def forget(self, run: str) -> None:
         """Looks no more at a run whose folder was moved away; called from any thread."""
@@ -84,14 +90,18 @@ class Watcher(threading.Thread):
     def _walk(self) -> None:
         if not self._signatures:
             self._signatures = {run: known for run, (_, known) in self._index.signatures().items()}
+            # They may have died while nobody looked, which leaves their files as they were.
+            self._running = self._index.with_status(RUNNING)
+        expected = frozenset(self._expected)  # those that come while this walk goes are not missed
         with kept_readings() as kept:
             paths = run_folders([self.root], kept, submitted=True)
         self._paths = {run_id(self.root, path): path for path in paths}
-        gone = self._signatures.keys() - self._paths.keys()
+        gone = (self._signatures.keys() | expected) - self._paths.keys()
+        self._expected -= expected
         if gone:
             self._index.drop(gone)
             for run in gone:
-                del self._signatures[run]
+                self._signatures.pop(run, None)
             self._tell(sorted(gone))
         holders = {self.root}
         for path in paths:
