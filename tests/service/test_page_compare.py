@@ -145,6 +145,7 @@ def test_an_axis_keeps_the_runs_within_its_brush_by_keys_and_by_pointer(page: Pa
     expect(page.get_by_text("4 of 12 runs")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_what_mattered_in_a_search_and_a_report_are_there(page: Page) -> None:
     mattered = page.get_by_role("region", name="Importance")
     expect(mattered).to_contain_text("12 trials")
@@ -161,6 +162,10 @@ def test_compare_shows_runs_as_they_are_written(page: Page, service: Served, roo
     expect(chart).to_contain_text("40 points for 40 rows")
     grow(root / "live", rows(10, first=10))
     expect(chart).to_contain_text("50 points for 50 rows")
+    visit(page, service, "compare?sweep=search")
+    expect(chart).to_contain_text("480 points for 480 rows")
+    grow(root / "search/11", rows(10, first=40, loss=lambda step: 0.4 + 1 / (step + 1)))
+    expect(chart).to_contain_text("490 points for 490 rows")
 
 
 @pytest.mark.slow

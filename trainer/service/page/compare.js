@@ -1,6 +1,6 @@
 // Runs beside each other: curves of one series, what differs with its results, and what mattered.
 
-import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
+import { html, useEffect, useMemo, useState } from "./vendor/preact-htm.js";
 import { address, get } from "./api.js";
 import { Chart } from "./chart.js";
 import { Parallel, passes } from "./compare_axes.js";
@@ -26,10 +26,9 @@ function useAnswer(path, query, key) {
 }
 
 /** Grows when one of these runs has changed, at most every two seconds. */
-function useChanges(ids, connected) {
+function useChanges({ runs, sweep }, connected) {
   const [changes, setChanges] = useState(0);
-  const known = useRef();
-  known.current = new Set(ids);
+  const ids = new Set(runs?.split(","));
   useEffect(() => {
     let timer = 0;
     const again = () => {
@@ -42,8 +41,8 @@ function useChanges(ids, connected) {
       connected,
       open: (isAgain) => isAgain && again(),
       runs: ({ changed, gone, others }) => {
-        if (others || gone.some((id) => known.current.has(id)) ||
-          changed.some(({ id }) => known.current.has(id))) again();
+        if (others || gone.some((id) => sweep || ids.has(id)) ||
+          changed.some(({ id, group }) => group === sweep || ids.has(id))) again();
       },
     });
     return () => {
@@ -72,7 +71,7 @@ export function Compare({ parameters, connected }) {
   const [marked, setMarked] = useState(null);
   const change = (changes) => setView((before) => ({ ...before, ...changes }));
   const asked = { runs: parameters.get("runs"), sweep: parameters.get("sweep") };
-  const [changes, again] = useChanges(asked.runs?.split(",") || [], connected);
+  const [changes, again] = useChanges(asked, connected);
   const table = useAnswer("compare", asked, changes);
   const metric = view.metric || ["eval_loss", "loss"].find((name) => table.body?.metrics.includes(name)) || "loss";
   const [from, to] = Number.isFinite(view.range[0]) ? view.range : [];
