@@ -17,6 +17,7 @@ from trainer.commands.outcome import Outcome
 from trainer.config.plan import Plan
 from trainer.data import Data
 from trainer.data.windows import Windows
+from trainer.models.raw_inputs import check_raw
 from trainer.predict import main as predict
 
 ROWS = 60
@@ -238,6 +239,62 @@ def test_the_last_rows_predict_the_next_ones(
     assert "on 10 examples of csv (test)" in capsys.readouterr().out
 
 
+DATES = np.datetime64("2024-02-25") + np.arange(ROWS)
+WEATHER = np.array(["sun", "sun", "rain"])[np.arange(ROWS) % 3]
+WEATHER[50] = "hail"  # which no row that trains has
+
+
+def write_columns() -> None:
+    rows = [
+        f"{number!r},{date},{weather},{label!r}"
+        for (number, _, label), date, weather in zip(TABLE.tolist(), DATES, WEATHER, strict=True)
+    ]
+    Path("c.csv").write_text("\n".join(["u,day,weather,y", *rows]) + "\n")
+
+
+COLUMNS = ("data=csv", "data.path=c.csv", "data.target=y", "data.window={length: 5, horizon: 2}",
+           "data.columns.day={kind: date}", "data.columns.weather={kind: category}")  # fmt: skip
+
+
+@pytest.mark.parametrize("keep", ["device", "stream"])
+@pytest.mark.parametrize("encode", ["id", "one_hot"])
+def test_rows_of_windows_have_dates_and_categories(encode: str, keep: str, here: Path) -> None:
+    write_columns()
+    columns = {"day": {"kind": "date"}, "weather": {"kind": "category", "encode": encode}}
+    asked = table(path="c.csv", window={"length": 5, "horizon": 2}, columns=columns, keep=keep)
+    split = loaded(**asked)
+    ids = np.select([WEATHER == "sun", WEATHER == "rain"], [1, 2])  # the most frequent one first
+    weather = ids if encode == "id" else np.eye(3)[ids]
+    turn = 2 * np.pi * np.array([date.weekday() for date in DATES.tolist()]) / 7
+    for part, first, last in ((split.train, 0, CUT), (split.test, CUT - 5, ROWS)):
+        starts = range(first, last - 6)
+        assert len(part) == len(starts)
+        expected = np.stack([weather[start : start + 5] for start in starts])
+        np.testing.assert_array_equal(part.inputs["weather"][:], expected)
+        days = np.asarray(part.inputs["day"][:])
+        assert days.shape == (len(starts), 5, 6)
+        sines = np.stack([np.sin(turn)[start : start + 5] for start in starts])
+        np.testing.assert_allclose(days[..., 2], sines, atol=1e-6)
+    other = loaded(**{**asked, "keep": "device" if keep == "stream" else "stream"})
+    assert other.digest == split.digest
+    assert not split.preparation.is_of_columns
+    one = {"weather": split.preparation.inputs["weather"]}
+    assert "in windows" in refused(lambda: check_raw(one, takes_text=True)).rule
+
+
+def test_a_recurrent_network_reads_columns_of_windows_and_predicts_from_the_last_rows(
+    here: Path,
+) -> None:
+    write_columns()
+    asked = (*COLUMNS, "model=rnn", "model.cell=simple", "model.units=3", "model.width=2",
+             "data.batch_size=8", "run.length=4", "run.compile=graph")  # fmt: skip
+    outcome: Outcome = train(Experiment.composed(*asked), Path("run"), quiet=True)
+    last = {"numbers": TABLE[None, -5:, [0, 2]], "day": DATES[None, -5:].astype(str),
+            "weather": WEATHER[None, -5:]}  # fmt: skip
+    assert predict(["run", "--part", "next", "--output", "next.npy"]) == 0
+    np.testing.assert_allclose(np.load("next.npy"), outcome.predict(last), rtol=1e-5)
+
+
 def plan(*overrides: str) -> Plan:
     """The plan of a small run on windows."""
     return Plan.of(experiment("data=csv", "data.path=t.csv", "data.target=y", *overrides))
@@ -270,10 +327,6 @@ REFUSALS: dict[str, tuple[list[str], str, str, str]] = {
         ["data.window.length=8", "data.path=s.csv", "data.group_by=shop"], "data.window.length",
         "take 9 rows, and the series b has 10, of which 8 train", "data.window.length=7",
     ),
-    "a column that is no number": (
-        ["data.window.length=8", "data.path=s.csv", "data.columns.shop={kind: category}"],
-        "data.columns.shop.kind", "is not for windows", "data.columns.shop={kind: ignore}",
-    ),
 }  # fmt: skip
 
 
@@ -292,6 +345,10 @@ def test_following_the_hint_mends_what_rows_do_not_make(
 
 
 NO_HINT: dict[str, tuple[list[str], str, str, str]] = {
+    "a column of words": (
+        ["data.window.length=8", "data.columns.u={kind: text}"], "data.columns.u.kind",
+        "is not for windows", "data.group_by=u if it says which series",
+    ),
     "a drawn split": (
         ["data.window.length=8", "data.held_out.seed=3"], "data.held_out.seed",
         "draws examples to hold out", "leave it out",
@@ -323,6 +380,13 @@ def test_windows_are_refused_in_words(case: tuple[list[str], str, str, str], her
     assert problem.path == path
     assert rule in problem.rule
     assert hint in problem.hint
+
+
+def test_a_column_of_names_may_say_which_series_a_row_is_of(here: Path) -> None:
+    write_csv("s.csv", TABLE, SERIES)
+    problem = refused(lambda: plan(*SMALL, "data.path=s.csv", "data.window.length=8"))
+    assert "data.columns.shop={kind: category} learns from it" in problem.hint
+    assert "data.group_by=shop if it says which series" in problem.hint
 
 
 @pytest.mark.parametrize("kind", ["image_folder", "tfrecord"])

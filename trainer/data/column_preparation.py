@@ -49,6 +49,8 @@ class CategoryPreparation(ColumnPreparation):
     """Whether it is a row of zeros with a 1 at the place of the id."""
     empty: bool = False
     """Whether it may be empty, which is an unknown text."""
+    steps: int | None = None
+    """Of how many rows an input is, where these follow one another; None where a row is one."""
     kind: Literal["category"] = "category"
 
     @property
@@ -58,14 +60,16 @@ class CategoryPreparation(ColumnPreparation):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self.vocabulary) + 1,) if self.one_hot else (1,)
+        if self.one_hot:
+            return (*_of_steps(self.steps), len(self.vocabulary) + 1)
+        return _of_steps(self.steps) or (1,)
 
     @property
     def dtype(self) -> Literal["float32", "int32"]:
         return "float32" if self.one_hot else "int32"
 
     def apply(self, raw: NDArray[Any], path: str = "inputs") -> NDArray[Any]:
-        """The ids `[n, 1]` of texts `[n]`, or of whole numbers.
+        """The ids `[n, 1]` of texts `[n]`, or of whole numbers; `[n, steps]` of those of windows.
 
         Raises:
             Refused: when one is empty, and may not be.
@@ -77,8 +81,8 @@ class CategoryPreparation(ColumnPreparation):
         ids = {text: self._ids.get(text, 0) for text in different}
         column = np.fromiter((ids[text] for text in texts), np.int32, len(texts))
         if self.one_hot:
-            return np.eye(self.shape[0], dtype=np.float32)[column]
-        return column[:, None]
+            return np.eye(self.shape[-1], dtype=np.float32)[column].reshape(-1, *self.shape)
+        return column.reshape(-1, *self.shape)
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -145,6 +149,8 @@ class DatePreparation(ColumnPreparation):
     """As `datetime.strptime` takes it; None for ISO 8601."""
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    steps: int | None = None
+    """Of how many rows an input is, where these follow one another; None where a row is one."""
     kind: Literal["date"] = "date"
 
     dtype: ClassVar[Literal["float32"]] = "float32"
@@ -152,16 +158,16 @@ class DatePreparation(ColumnPreparation):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (6,)
+        return (*_of_steps(self.steps), 6)
 
     def apply(self, raw: NDArray[Any], path: str = "inputs") -> NDArray[np.float32]:
-        """The numbers `[n, 6]` of dates `[n]`.
+        """The numbers `[n, 6]` of dates `[n]`; `[n, steps, 6]` of those of windows.
 
         Raises:
             Refused: when one is no date.
         """
         numbers = (self.numbers(raw, path) - self.shift) / self.scale
-        return numbers.astype(np.float32)
+        return numbers.astype(np.float32).reshape(-1, *self.shape)
 
     def numbers(self, raw: NDArray[Any], path: str) -> NDArray[np.float64]:
         """The same before shift and scale."""
@@ -189,6 +195,10 @@ class DatePreparation(ColumnPreparation):
         if not re.fullmatch(ISO, text, re.ASCII):
             raise ValueError(text)
         return datetime.fromisoformat(text)
+
+
+def _of_steps(steps: int | None) -> tuple[int, ...]:
+    return () if steps is None else (steps,)
 
 
 def _parts(date: datetime) -> list[float]:

@@ -115,8 +115,11 @@ class Preparation:
     @property
     def is_of_columns(self) -> bool:
         """Whether an example is a row of a table, and no window of rows."""
-        single = None if isinstance(self.inputs, Mapping) else self.inputs
-        return self.columns is not None and (single is None or len(single.shape) == 1)
+        if self.columns is None:
+            return False
+        if isinstance(self.inputs, Mapping):
+            return all(getattr(one, "steps", None) is None for one in self.inputs.values())
+        return len(self.inputs.shape) == 1
 
     @property
     def raw_columns(self) -> tuple[str, ...]:

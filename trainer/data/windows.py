@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .column import Prepared
+from .column_preparation import CategoryPreparation, DatePreparation
 from .held_out import RowIndex
 from .input_preparation import InputPreparation, Normalise, fit_input
 from .inputs import Inputs, Key
@@ -109,9 +110,7 @@ class Windows:
 
     def prepared(self, preparation: Prepared) -> Windows:
         """The same with each row prepared, once."""
-        assert isinstance(preparation, InputPreparation)
-        rows = replace(preparation, shape=self.row_shape).apply(self.rows)
-        return self._of(rows, preparation.shape)
+        return self._of(of_rows(preparation, self).apply(self.rows), preparation.shape)
 
     def _of(self, rows: NDArray[Any], shape: tuple[int, ...]) -> Windows:
         return Windows(rows, slice(0, len(rows)), self.starts, self.offsets, shape)
@@ -142,8 +141,18 @@ def learn_of(
     if not isinstance(inputs, Windows):
         return learn(inputs[trains])
     learnt = learn(inputs.rows)
-    assert isinstance(learnt, InputPreparation)
-    return replace(learnt, shape=inputs.shape[1:])
+    if isinstance(learnt, InputPreparation):
+        return replace(learnt, shape=inputs.shape[1:])
+    assert isinstance(learnt, (CategoryPreparation, DatePreparation)), "text is in no window"
+    return replace(learnt, steps=len(inputs.offsets))
+
+
+def of_rows(preparation: Prepared, windows: Windows) -> Prepared:
+    """What prepares each row of windows as `preparation` does a window of them."""
+    if isinstance(preparation, InputPreparation):
+        return replace(preparation, shape=windows.row_shape)
+    assert isinstance(preparation, (CategoryPreparation, DatePreparation)), "text is in no window"
+    return replace(preparation, steps=None)
 
 
 def overlapping(array: Any) -> tuple[Any, RowIndex] | None:
@@ -156,6 +165,5 @@ def overlapping(array: Any) -> tuple[Any, RowIndex] | None:
     if not isinstance(array, Stored) or not isinstance(array.raw, Windows):
         return None
     windows: Windows = array.raw
-    assert isinstance(array.preparation, InputPreparation)
-    one = replace(array.preparation, shape=windows.row_shape)
+    one = of_rows(array.preparation, windows)
     return Stored(windows.rows, one), np.concatenate([windows.starts, windows.offsets])

@@ -35,6 +35,9 @@ def check_raw(learnt: Mapping[str, Prepared], *, takes_text: bool) -> None:
         if isinstance(one, DatePreparation):
             rule = f"can't have the dates of {name} prepared in the model"
             raise refuse("inputs", "raw", rule, ELSEWHERE)
+        if isinstance(one, CategoryPreparation) and one.steps is not None:
+            rule = f"can't have the categories of {name} in windows prepared in the model"
+            raise refuse("inputs", "raw", rule, ELSEWHERE)
         if isinstance(one, (CategoryPreparation, TextPreparation)) and not takes_text:
             rule = f"would have the text of {name} looked up in a file that takes numbers alone"
             raise refuse("inputs", "raw", rule, f"export=saved_model; or {ELSEWHERE}")

@@ -32,8 +32,8 @@ class CsvFaults:
     file: Path
     delimiter: str
     header: Sequence[str]
-    numbers_only: bool = False
-    """Whether inputs can be nothing else, whatever is declared of a column."""
+    in_windows: bool = False
+    """Whether windows are taken of the rows, in which a column can't be words."""
 
     def check(self, numbers: Sequence[str], may_lack: Sequence[str] = ()) -> None:
         """Refuses all columns of `numbers` that have something else, each by its first such line.
@@ -100,13 +100,14 @@ class CsvFaults:
         leaves_out = f"leave the column out by {column_override(name, '{kind: ignore}')}"
         if not text.strip() or text in MISSING:
             declared = f"{column_override(name, '{kind: number, missing: mean}')} fills it"
-        elif self.numbers_only:
-            return Problem("inputs", name, rule, f"{leaves_out}, or write numbers")
         elif re.fullmatch(ISO, text.strip(), re.ASCII):
             declared = f"{column_override(name, '{kind: date}')} takes dates"
         else:
-            kind = "text" if len(text.split()) > 3 else "category"
+            is_text = len(text.split()) > 3 and not self.in_windows
+            kind = "text" if is_text else "category"
             declared = f"{column_override(name, f'{{kind: {kind}}}')} learns from it"
+            if self.in_windows:
+                declared += f"; data.group_by={name} if it says which series a row is of"
         hint = f"{declared}; or {leaves_out}, or write numbers"
         return Problem("inputs", name, rule, hint)
 

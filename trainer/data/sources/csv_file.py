@@ -67,12 +67,12 @@ class CsvFile:
         texts: Sequence[str],
         may_lack: Sequence[str] = (),
         *,
-        numbers_only: bool = False,
+        in_windows: bool = False,
     ) -> tuple[NDArray[np.float64], dict[str, TextColumn]]:
         """The columns `numbers` as `[n, columns]`, and each of `texts`, in one pass over the file.
 
         The columns in `may_lack` have NaN where pandas would read a missing value. With
-        `numbers_only` no column of text can be an input, and hints say so.
+        `in_windows` hints say what a column of text may be to a row of these.
 
         Raises:
             Refused: when a row has more or fewer values than there are names, or a column of
@@ -81,7 +81,7 @@ class CsvFile:
         import pyarrow
 
         faults = CsvFaults(
-            self.path, self.file, DELIMITERS[self.delimiter], self.header, numbers_only
+            self.path, self.file, DELIMITERS[self.delimiter], self.header, in_windows
         )
         with reading(self.path, self.file):
             for block in (max(BLOCK, 64 * len(self.header)), 2 * LONGEST_LINE):

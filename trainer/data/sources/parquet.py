@@ -62,7 +62,7 @@ class Parquet(Table):
                 dtypes = _dtypes(
                     {name: types[name] for name in layout.numbers},
                     file,
-                    numbers_only=self.window is not None,
+                    in_windows=self.window is not None,
                 )
                 table = opened.read([*dict.fromkeys((*layout.texts, *layout.labels, *lists))])
             except Refused:
@@ -200,7 +200,7 @@ def _rows(name: str, column: Any, file: Path) -> RaggedRows:
     return RaggedRows(values.to_numpy(), np.cumsum([0, *lengths.tolist()]).astype(np.int64))
 
 
-def _dtypes(types: Mapping[str, Any], file: Path, *, numbers_only: bool) -> list[np.dtype[Any]]:
+def _dtypes(types: Mapping[str, Any], file: Path, *, in_windows: bool) -> list[np.dtype[Any]]:
     """The types of columns of numbers.
 
     Raises:
@@ -220,7 +220,9 @@ def _dtypes(types: Mapping[str, Any], file: Path, *, numbers_only: bool) -> list
         text = str(arrow_type)
         kind = "date" if text.startswith(("date", "timestamp")) else "category"
         learns = f"{column_override(name, f'{{kind: {kind}}}')} learns from it; or "
-        may_learn = not numbers_only and ("string" in text or kind == "date")
+        if in_windows and kind == "category":
+            learns += f"data.group_by={name} if it says which series a row is of; or "
+        may_learn = "string" in text or kind == "date"
         leaves_out = f"{column_override(name, '{kind: ignore}')} leaves the column out"
         hint = learns + leaves_out if may_learn else leaves_out
         problems.append(Problem("inputs", name, rule, hint))

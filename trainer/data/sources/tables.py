@@ -17,7 +17,15 @@ from pydantic import Field
 from schedules.analysis.lint import Finding
 from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 
-from ..column import PLAIN_NUMBER, Column, Ignore, LearntColumn, NumberColumn, learn_numbers
+from ..column import (
+    PLAIN_NUMBER,
+    Column,
+    Ignore,
+    LearntColumn,
+    NumberColumn,
+    Text,
+    learn_numbers,
+)
 from ..files import File
 from ..inputs import Inputs
 from ..preparation import NUMBERS
@@ -139,9 +147,11 @@ class Table(RawData):
                 rule = "is an input, a label or a weight too, and says of which series a row is"
                 yield Problem("group_by", self.group_by, rule, "leave it out of those")
         for name, column in self.columns.items():
-            if self.window is not None and isinstance(column, LearntColumn):
-                rule = "is not for windows, whose rows are of numbers"
-                hint = column_override(name, "{kind: ignore}")
+            if self.window is not None and isinstance(column, Text):
+                rule = "is not for windows, of which each row would be a row of words"
+                hint = f"{column_override(name, '{kind: category}')}, or {{kind: ignore}}"
+                if self.group_by is None:
+                    hint += f"; data.group_by={name} if it says which series a row is of"
                 yield Problem(f"columns.{name}.kind", column.kind, rule, hint)
             elif name in (*(self.labels if self.window is None else ()), self.weights):
                 rule = "is no input, and data.columns is for inputs"
@@ -158,14 +168,14 @@ class Table(RawData):
         """The first rows `[n, columns]` of the inputs that are numbers."""
         inputs = self.contents.raw.train.inputs
         numbers: Any = inputs[NUMBERS] if isinstance(inputs, Mapping) else inputs
-        return np.asarray((numbers.rows if isinstance(numbers, Windows) else numbers)[:rows])
+        return np.asarray(_rows(numbers)[:rows])
 
     def suspects(self) -> list[Finding]:
         raw = self.contents.raw
         columns, inputs, labels = raw.columns or (), raw.train.inputs, raw.train.labels
         numbers = self.first_numbers(columns, ROWS_SEEN).T if columns else ()
         learnt = {
-            name: (column, np.asarray(inputs[name][:ROWS_SEEN]))
+            name: (column, np.asarray(_rows(inputs[name])[:ROWS_SEEN]))
             for name, column in self.columns.items()
             if isinstance(column, LearntColumn) and isinstance(inputs, Mapping) and name in inputs
         }
@@ -327,6 +337,11 @@ class Table(RawData):
         return f"data.inputs=[{listed}] says which columns to learn from"
 
 
+def _rows(inputs: Any) -> Any:
+    """The rows of inputs, those of windows once each."""
+    return inputs.rows if isinstance(inputs, Windows) else inputs
+
+
 class Csv(Table):
     """A text file of values between commas, its first line the names of the columns.
 
@@ -346,7 +361,7 @@ class Csv(Table):
         opened = CsvFile.opened(path, file, self.delimiter)
         layout = self.layout(file, opened.header)
         cells, texts = opened.read(
-            [*layout.numbers], layout.texts, layout.may_lack, numbers_only=self.window is not None
+            [*layout.numbers], layout.texts, layout.may_lack, in_windows=self.window is not None
         )
         if path == "path" and self.inputs is None:
             self._check_row_numbers([*layout.numbers], cells, file)
