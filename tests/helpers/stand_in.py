@@ -40,8 +40,9 @@ def main(folder: Path, steps: int, seconds: float) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit("hydra.run.dir: is being written to by another process")
-    whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole_file)
+    if sys.platform == "linux":
+        whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole_file)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
     config = f"run: {{length: {steps}, seed: 1}}\ndata: {{batch_size: 4}}\n# {folder}\n"

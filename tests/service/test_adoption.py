@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -85,10 +86,10 @@ def test_a_job_that_ended_while_there_was_no_server_has_ended(root: Path) -> Non
     with serving(root) as queue:
         queue.until(run, "running")
         path, [process] = queue.path(run), queue.starts(run)
-        gone = os.pidfd_open(process)
+        identity = ProcessIdentity.of(process)
     (path / stand_in.LET_GO).touch()
-    os.waitid(os.P_PIDFD, gone, os.WEXITED | os.WNOWAIT)
-    os.close(gone)
+    while identity.lives():
+        time.sleep(0.01)
     with serving(root) as queue:
         assert queue.states() == {}
         assert queue.ended(run)["status"] == "done"

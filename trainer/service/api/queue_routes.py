@@ -64,12 +64,63 @@ class StartRequest(BaseModel):
     overrides: Annotated[list[Override], Field(max_length=1000)] = []
 
 
+class Place(BaseModel):
+    """A part of this machine, and the run that is on it."""
+
+    cores: list[int]
+    gpus: list[int | str]
+    run: str | None
+
+
+class QueueEntry(BaseModel):
+    """A run that waits or runs."""
+
+    id: str
+    name: str
+    state: str
+    """`queued`, `held`, `lost`, `starting`, `running` or `stopping`."""
+    why: str
+    """Why it waits, or how it is being stopped."""
+    priority: int
+    attempt: int
+    """How many processes were started for it."""
+    submitted: float
+    """In seconds since 1970."""
+    overrides: list[str]
+    sweep: str | None
+    tags: list[str]
+    engine: str
+
+
+class QueueOverview(BaseModel):
+    """What runs and what waits, and on what."""
+
+    launching: bool
+    """Whether this server starts jobs."""
+    why: str
+    """Why it does not."""
+    paused: bool
+    at_once: int
+    cores: list[int]
+    gpus: list[int | str]
+    places: list[Place]
+    """Those that are taken, and the free ones up to `at_once`."""
+    entries: list[QueueEntry]
+    """Those that run first, then the others in the order in which they will start."""
+
+
 class RunState(BaseModel):
     """Where a run is now."""
 
     id: str
     state: str
     why: str = ""
+
+
+class StoppedRuns(BaseModel):
+    """The jobs of a sweep that were stopped."""
+
+    runs: list[RunState]
 
 
 def queue_routes(service: RunningService) -> APIRouter:
@@ -81,8 +132,8 @@ def queue_routes(service: RunningService) -> APIRouter:
         state, why = queue.state(run, service.path(run))
         return RunState(id=run, state=state, why=why)
 
-    @router.get("/queue")
-    def read_queue() -> dict[str, Any]:
+    @router.get("/queue", response_model=QueueOverview)
+    def read_queue() -> Any:
         """What runs and what waits, in the order in which it will start, and on what.
 
         `launching` is false where this server starts no jobs, and `why` says why.
@@ -90,8 +141,8 @@ def queue_routes(service: RunningService) -> APIRouter:
         service.launcher.ready.wait(10)
         return queue.overview()
 
-    @router.patch("/queue")
-    def change_queue(change: QueueChange) -> dict[str, Any]:
+    @router.patch("/queue", response_model=QueueOverview)
+    def change_queue(change: QueueChange) -> Any:
         """Pauses the queue, or changes how many jobs run at a time, and on what."""
         queue.check_launching()
         unknown = set(change.cores or ()) - set(queue.machine.cores)
@@ -134,7 +185,7 @@ def queue_routes(service: RunningService) -> APIRouter:
         return RunState(id=run, state=state, why=why)
 
     @router.post("/sweeps/{sweep}/stop")
-    def stop_sweep(sweep: RunId, asked: StopRequest | None = None) -> dict[str, Any]:
+    def stop_sweep(sweep: RunId, asked: StopRequest | None = None) -> StoppedRuns:
         """Stops every job of a sweep that waits or runs."""
         queue.check_launching()
         stopped = []
@@ -144,7 +195,7 @@ def queue_routes(service: RunningService) -> APIRouter:
                 stopped.append(RunState(id=entry.id, state=state, why=why))
         if not stopped:
             raise ServiceError(409, "no job of it waits or runs")
-        return {"runs": stopped}
+        return StoppedRuns(runs=stopped)
 
     @router.post("/runs/{run}/start")
     async def start_run(
