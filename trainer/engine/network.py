@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any, Self
 
 import keras
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-
-from schedules.declaration import Refused, refuse
 
 from ..config.experiment import Experiment
 from ..data import Facts
@@ -26,14 +21,15 @@ from ..metrics import Metric, check_evaluation, judge
 from ..optimizers.averages import Average
 from ..scheduled.dials import Dials
 from ..scheduled.draws import Draws
-from .fit import check_fit, has_fixed_batch, shapes_of, takes_inputs_of
+from .fit import has_fixed_batch, takes_inputs_of
+from .fitted_model import fitted
 from .forward import Forward
-from .freezing import frozen_weights, resting
-from .initial_weights import Beginning, begin
+from .freezing import resting
+from .initial_weights import Beginning
+from .network_state import check_state, fingerprint, value_of
 from .parameter_groups import Groups
-from .precision import Scaling, dtype_policy
+from .precision import Scaling
 from .row_updates import looking_up
-from .weight_names import WeightNames
 
 
 @dataclass
@@ -99,28 +95,7 @@ class Network:
         check_evaluation(loss, metrics, facts)
         together = experiment.run.micro_batches * experiment.device.replicas()
         each = experiment.data.batch_size // together
-        try:
-            model = built_model(experiment, facts, dials)
-            for weight in model.weights:
-                if 0 in weight.shape:  # Keras refuses sizes below 0 only
-                    raise ValueError(f"{weight.path} would have no entries")
-            begun = None
-            if begins and experiment.init_from:
-                begun = begin(model, experiment.init_from)
-            frozen = frozen_weights(WeightNames(model), experiment.model.frozen)
-            with resting(model, frozen):
-                shapes = check_fit(model, experiment.model.kind, facts, loss, each)
-        except Refused:
-            raise
-        except ValueError as error:  # what Keras says of shapes that don't fit
-            lines = re.sub(r"\x1b\[\dm", "", str(error)).splitlines()
-            why = next((line for line in lines[1:] if line), lines[0]).partition(" for '")[0]
-            rule = f"does not fit inputs of shape {shapes_of(facts)}: {why}"
-            if facts.buckets is not None:
-                rule = f"does not fit inputs of any number of steps: {why}"
-                hint = "leave out data.buckets, or a network that takes any, as rnn and text do"
-                raise refuse("model", experiment.model.kind, rule, hint) from None
-            raise refuse("model", experiment.model.kind, rule, "fewer or smaller layers") from None
+        model, begun, frozen, shapes = fitted(experiment, dials, loss, each, begins=begins)
         if shapes is None:
             metrics, loss = experiment.metrics.without_outputs(), loss.without_outputs()
         else:
@@ -298,47 +273,3 @@ class Network:
                 raise ValueError(f"two variables are called {name}; name the model's layers")
             named[name] = variable
         return named
-
-
-def built_model(experiment: Experiment, facts: Facts, dials: Dials) -> keras.Model:
-    """The model of an experiment, whose weights are drawn from Keras' global seed."""
-    with dtype_policy(experiment.run.precision):
-        return experiment.model.build(facts.of_any_length(), dials)
-
-
-def value_of(variable: Any) -> NDArray[Any]:
-    """What a variable holds, in memory of its own: the next update changes the variable's.
-
-    Asked by its handle, a plain one answers several times faster than through what TensorFlow and
-    Keras put around it; a checkpoint reads all of them.
-    """
-    held = variable.value if isinstance(variable, keras.Variable) else variable
-    if not isinstance(held, tf.Variable) or isinstance(held, tf.distribute.DistributedValues):
-        return np.asarray(variable).copy()
-    return np.asarray(tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype).numpy())
-
-
-def check_state(state: Mapping[str, NDArray[Any]], held: Mapping[str, Any]) -> None:
-    """Whether a state of a checkpoint fits the variables that a network holds.
-
-    Raises:
-        ValueError: naming the first name, shape or type that differs.
-    """
-    if differing := sorted(held.keys() ^ state.keys()):
-        raise ValueError(f"the checkpoint and this network differ in {', '.join(differing)}")
-    for name, variable in held.items():
-        saved, here = state[name], np.asarray(variable)
-        if (saved.shape, saved.dtype) != (here.shape, here.dtype):
-            raise ValueError(
-                f"{name} is {saved.dtype}{list(saved.shape)} in the checkpoint "
-                f"and {here.dtype}{list(here.shape)} here"
-            )
-
-
-def fingerprint(variables: Mapping[str, Any]) -> str:
-    """A digest of values and their names, equal only where every bit is."""
-    digest = sha256()
-    for path, variable in variables.items():
-        digest.update(path.encode())
-        digest.update(np.ascontiguousarray(variable).data)
-    return digest.hexdigest()

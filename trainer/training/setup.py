@@ -21,8 +21,10 @@ from ..data.feeds.feed import Feed
 from ..data.feeds.order import ExampleOrder
 from ..data.feeds.select import example_order, make_feed, max_updates_per_call
 from ..data.feeds.stream_reader import StreamReader
+from ..engine.fitted_model import built_model
 from ..engine.interfaces import Trained
-from ..engine.network import Network, built_model, value_of
+from ..engine.network import Network
+from ..engine.network_state import value_of
 from ..engine.program import Compiled, Program
 from ..engine.replicas import Replicas
 from ..engine.replicated_program import ReplicatedProgram

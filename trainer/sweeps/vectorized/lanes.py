@@ -24,7 +24,8 @@ from schedules.moments import Values
 from ...data.feeds.feed import Feed
 from ...engine.compile_measuring import Pace
 from ...engine.interfaces import Updates
-from ...engine.network import Network, check_state, fingerprint
+from ...engine.network import Network
+from ...engine.network_state import check_state, fingerprint
 from ...scheduled.tape import Tape
 from .vectorized_program import State, VectorizedProgram
 
