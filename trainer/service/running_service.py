@@ -25,8 +25,8 @@ from .problems import ServiceError
 from .rows.open_rows import OpenRows
 from .tokens import Tokens
 
-CHECK_SECONDS = 600.0
-"""How long the jobs of one submission may take to be checked."""
+CHECK_SECONDS = 3600.0
+"""How long the jobs of one submission may take to be checked: ten thousand take twenty minutes."""
 
 
 class RunningService:
