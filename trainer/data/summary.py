@@ -10,7 +10,8 @@ from .facts import Facts, Feature
 from .held_out import HeldOut
 from .kept_rows import KeptRows, size_text
 from .preparation import NUMBERS
-from .raw_data import Contents, RawData
+from .raw_data import RawData
+from .raw_examples import Contents
 from .trees import leaves
 
 NAMES_SHOWN = 8

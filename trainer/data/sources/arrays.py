@@ -18,7 +18,8 @@ from schedules.declaration import ABSENT, Problem, Refused, did_you_mean, refuse
 
 from ..files import File, packed, packer_of, reading, unreadable
 from ..inputs import Inputs, Packed
-from ..raw_data import RawExamples, RawPart
+from ..raw_examples import RawExamples
+from ..raw_part import RawPart
 from .by_name import ByName, Named, Several
 
 Files = Annotated[Mapping[str, File], Field(min_length=1)]

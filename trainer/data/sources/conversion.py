@@ -16,7 +16,8 @@ from schedules.declaration.functions import CODE_ERRORS, raised
 
 from ..on_disk import fits_in_memory
 from ..ragged import RaggedRows, rows_or_array
-from ..raw_data import RawExamples, RawPart
+from ..raw_examples import RawExamples
+from ..raw_part import RawPart
 from ..streams.indexed import PyDatasetSource
 from ..streams.source import Source
 from ..streams.sources import stream_source

@@ -15,7 +15,8 @@ from ..files import File
 from ..held_out import HeldOut
 from ..preparation import Names
 from ..ragged import FILLS_UP, RaggedRows
-from ..raw_data import RawExamples, RawPart
+from ..raw_examples import RawExamples
+from ..raw_part import RawPart
 from ..trees import Tree, leaves, map_tree
 from .by_name import ByName, Named, Several
 

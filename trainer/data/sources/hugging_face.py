@@ -19,7 +19,8 @@ from schedules.declaration.packages import import_extra
 
 from ..inputs import Inputs, Key
 from ..ragged import ONE_SHAPE, RaggedRows
-from ..raw_data import RawExamples, RawPart
+from ..raw_examples import RawExamples
+from ..raw_part import RawPart
 from ..streams.hugging_face import IterableDatasetSource
 from ..trees import Tree, leaves
 from .conversion import Converter

@@ -15,7 +15,8 @@ from ..files import File, missing, reading
 from ..input_preparation import InputPreparation, Normalise
 from ..kept_rows import source_of
 from ..labels import Labels
-from ..raw_data import RawExamples, RawPart
+from ..raw_examples import RawExamples
+from ..raw_part import RawPart
 from ..trees import Tree, leaves
 from .image_listing import ENDINGS, ImageFile, image_files, listing_digest
 from .image_size import dimensions

@@ -16,7 +16,8 @@ from schedules.declaration.plain_files import open_plain
 from ..files import File, missing, reading, unreadable
 from ..input_preparation import Normalise
 from ..inputs import Inputs
-from ..raw_data import RawExamples, RawPart
+from ..raw_examples import RawExamples
+from ..raw_part import RawPart
 from ..trees import Tree, leaves
 from .encoded_images import EncodedImages
 from .image_decoding import Decoding, other_size

@@ -21,7 +21,8 @@ from ..examples import Split
 from ..facts import Facts
 from ..given_facts import GivenFacts
 from ..ragged import RaggedRows
-from ..raw_data import RawData, RawExamples
+from ..raw_data import RawData
+from ..raw_examples import RawExamples
 from ..trees import Tree, named_leaves
 from .conversion import Converter
 

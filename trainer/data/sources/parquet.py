@@ -15,7 +15,7 @@ from schedules.declaration import Problem, Refused, refuse
 from ..files import packed, packer_of, reading, unreadable
 from ..inputs import Key
 from ..ragged import RaggedRows
-from ..raw_data import RawPart
+from ..raw_part import RawPart
 from .columns import TextColumn, column_override
 from .number_rows import FLOAT64, NumberRows
 from .tables import Layout, Table

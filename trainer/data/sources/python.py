@@ -12,7 +12,7 @@ from schedules.declaration.functions import CODE_ERRORS, CallsFunction, raised
 
 from ...runs.known_secrets import MASK, veil_tree
 from ...runs.redaction import secret_placeholders, with_placeholders
-from ..raw_data import RawExamples
+from ..raw_examples import RawExamples
 from ..trees import map_tree
 from .by_name import ByName, Named, Several
 from .conversion import Converter, is_array

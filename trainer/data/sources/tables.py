@@ -29,7 +29,9 @@ from ..column import (
 from ..files import File
 from ..inputs import Inputs
 from ..preparation import NUMBERS
-from ..raw_data import Learner, RawData, RawExamples, RawPart
+from ..raw_data import RawData
+from ..raw_examples import Learner, RawExamples
+from ..raw_part import RawPart
 from ..trees import Tree, leaves
 from ..window import Cutter
 from ..windows import Windows

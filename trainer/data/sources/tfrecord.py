@@ -16,7 +16,8 @@ from ..examples import Split
 from ..files import File, missing, reading
 from ..inputs import Inputs
 from ..ragged import RaggedRows
-from ..raw_data import RawExamples, RawPart
+from ..raw_examples import RawExamples
+from ..raw_part import RawPart
 from ..trees import Tree, leaves
 from .by_name import ByName, Named, Several
 from .image_listing import listing_digest
