@@ -20,12 +20,13 @@ from ..data.files import missing
 from ..data.raw_data import RawData
 from ..data.sources.arrays import archived_array, array_names, array_of_file, opened_archive
 from ..data.sources.csv_file import CsvFile
+from ..data.sources.csv_table import Csv
 from ..data.sources.hugging_face import HuggingFace
 from ..data.sources.image_listing import ENDINGS
 from ..data.sources.images import ImageFiles, images_at
 from ..data.sources.parquet import Parquet
 from ..data.sources.raw_images import RawImages
-from ..data.sources.tables import Csv, Table
+from ..data.sources.tables import Table
 from ..data.sources.tfrecord import TfRecord
 from ..data.trees import Tree
 

@@ -9,6 +9,7 @@ from .facts import Facts
 from .preparation import Preparation
 from .sources import (  # noqa: F401  # registers their kinds
     arrays,
+    csv_table,
     embedded,
     hubs,
     hugging_face,
@@ -18,7 +19,6 @@ from .sources import (  # noqa: F401  # registers their kinds
     parquet,
     python,
     synthetic,
-    tables,
     tfrecord,
 )
 

@@ -17,8 +17,9 @@ from ..inputs import Key
 from ..ragged import RaggedRows
 from ..raw_part import RawPart
 from .columns import TextColumn, column_override
+from .layout import Layout
 from .number_rows import FLOAT64, NumberRows
-from .tables import Layout, Table
+from .tables import Table
 
 BATCH = 8192
 """The rows that are read at a time."""

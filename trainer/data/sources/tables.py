@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,49 +38,15 @@ from ..windows import Windows
 from .columns import (
     TextColumn,
     column_override,
-    counts_rows,
     faults,
     is_unnamed,
-    read_labels,
     read_series,
     read_weights,
 )
-from .csv_file import CsvFile
+from .layout import Layout
 from .suspects import ROWS_SEEN, Suspects
 
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class Layout(NamedTuple):
-    """Which columns of a table are what."""
-
-    numbers: Mapping[str, NumberColumn | None]
-    """Those that make an array of numbers together, with what is declared of each."""
-    learnt: Mapping[str, LearntColumn]
-    """Those that are an input each."""
-    labels: tuple[str, ...]
-    weights: str | None
-    series: str | None = None
-    """The column that says which series a row belongs to."""
-    lists: tuple[str, ...] = ()
-    """Those that have a row of numbers in each cell, which are an input each."""
-
-    @property
-    def inputs(self) -> list[str]:
-        """All columns that make an input."""
-        return [*self.numbers, *self.learnt, *self.lists]
-
-    @property
-    def texts(self) -> list[str]:
-        """The columns that are read as text."""
-        labels = [name for name in self.labels if name not in self.numbers]
-        others = [name for name in (self.weights, self.series) if name is not None]
-        return [*self.learnt, *labels, *others]
-
-    @property
-    def may_lack(self) -> list[str]:
-        """The columns of numbers in which some may be missing."""
-        return [n for n, one in self.numbers.items() if one is not None and one.missing != "refuse"]
 
 
 class Table(RawData):
@@ -342,50 +308,3 @@ class Table(RawData):
 def _rows(inputs: Any) -> Any:
     """The rows of inputs, those of windows once each."""
     return inputs.rows if isinstance(inputs, Windows) else inputs
-
-
-class Csv(Table):
-    """A text file of values between commas, its first line the names of the columns.
-
-    Inputs must be numbers, as pandas reads them: nothing is guessed of text, of dates or of what is
-    missing. Labels may be text; they then name classes. The file may be packed by gzip. All of it
-    is read before anything begins; numbers that memory has no room for wait in a temporary file.
-    """
-
-    kind: Literal["csv"] = "csv"
-    delimiter: Literal["comma", "semicolon", "tab", "bar", "space"] = "comma"
-    """What stands between two values."""
-
-    def header(self) -> Sequence[str]:
-        return CsvFile.opened("path", self.path, self.delimiter).header
-
-    def read_part(self, path: str, file: Path) -> tuple[Layout, RawPart]:
-        opened = CsvFile.opened(path, file, self.delimiter)
-        layout = self.layout(file, opened.header)
-        cells, texts = opened.read(
-            [*layout.numbers], layout.texts, layout.may_lack, in_windows=self.window is not None
-        )
-        if path == "path" and self.inputs is None:
-            self._check_row_numbers([*layout.numbers], cells, file)
-        field = self.labels_override[0]
-        place = {name: i for i, name in enumerate(layout.numbers)}
-        labels = [
-            cells[:, place[name]] if name in place else read_labels(texts[name], self.task, field)
-            for name in layout.labels
-        ]
-        return layout, self.part(layout, cells, texts, labels)
-
-    def _check_row_numbers(
-        self, columns: Sequence[str], cells: NDArray[np.float64], file: Path
-    ) -> None:
-        """Refuses a column that counts the rows, unless the config has it among the inputs."""
-        counting = [counts_rows(cells[:, i]) for i in range(len(columns))]
-        others = [name for name, counts in zip(columns, counting, strict=True) if not counts]
-        if others and any(counting):
-            rule = f"counts the rows of {file}, and tells where an example stands"
-            hint = self.inputs_hint(others)
-            raise Refused(
-                Problem("inputs", name, rule, hint)
-                for name, counts in zip(columns, counting, strict=True)
-                if counts
-            )
