@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,18 @@ def test_a_window_and_some_names_are_given_alone(service: Served) -> None:
     found = service.get(f"/runs/{service.ids()['a']}/rows", names="loss", **{"from": 7, "to": 9})
     assert found["series"].keys() == {"loss"}
     assert found["series"]["loss"]["steps"] == [7, 8]
+
+
+def test_a_window_without_a_row_has_series_without_a_row(service: Served, root: Path) -> None:
+    make_run(root / "b", rows(20) + rows(10, 10))  # as after a rewind
+    runs = [service.ids()["a"], service.wait(lambda: service.ids().get("b"))]
+    windows = [{"from": 0, "to": 0}, {"from": 5000}, {"to": 0}, {"from": 5, "to": 5},
+               {"from": 9, "to": 3}]  # fmt: skip
+    for run, window, more in product(runs, windows, [{}, {"points": 2, "smooth": 0.5}]):
+        found = service.get(f"/runs/{run}/rows", names="loss", **window, **more)["series"]["loss"]
+        assert (found["rows"], found["steps"], found["last"]) == (0, [], [])
+        compared = service.get("/compare/rows", name="loss", runs=run, **window, **more)
+        assert [line["steps"] for line in compared["lines"]] in ([], [[]])
 
 
 def test_a_name_that_is_none_is_refused_with_the_nearest(service: Served) -> None:

@@ -28,7 +28,7 @@ Override = Annotated[str, Field(max_length=20_000)]
 class PreviewRequest(BaseModel):
     """A config, as a command line and a file say it, and what of its curves to draw."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     overrides: Annotated[
         list[Annotated[str, Field(max_length=20_000)]], Field(max_length=1000)

@@ -28,13 +28,17 @@ LOOK_SECONDS = 1.0
 DEFAULT_WAIT, MAX_WAIT = 10.0, 60.0
 
 LetterId = Annotated[str, Path(pattern=r"^\d{1,20}-[0-9a-f]{8,64}$", description="a letter's id")]
+WAITING: dict[int | str, dict[str, Any]] = {
+    202: {"description": "a letter that waits", "content": {"application/json": {}}}
+}
+"""How the contract tells of the answer of a run that has not answered."""
 Written = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class OrdersRequest(BaseModel):
     """Orders that take effect at the same step."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     orders: Annotated[list[Written], Field(min_length=1, max_length=100)]
     """As for `python -m trainer.control`: `learning_rate=0.01`, `release`, `stop` …"""
@@ -47,7 +51,7 @@ def order_routes(service: RunningService) -> APIRouter:
     router = APIRouter(tags=["orders"])
     book = OrderBook()
 
-    @router.post("/runs/{run}/orders")
+    @router.post("/runs/{run}/orders", responses=WAITING)
     async def order(
         run: RunId,
         asked: OrdersRequest,
@@ -78,7 +82,7 @@ def order_routes(service: RunningService) -> APIRouter:
             status = 507 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 409
             raise ServiceError(status, f"the letter can't be sent: {error.strerror}") from None
 
-    @router.get("/runs/{run}/orders/{letter}")
+    @router.get("/runs/{run}/orders/{letter}", responses=WAITING)
     async def letter(run: RunId, letter: LetterId) -> JSONResponse:
         """The answer to a letter; a 202 while there is none."""
         folder = Folder(service.path(run))

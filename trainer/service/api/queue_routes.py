@@ -22,7 +22,7 @@ Gpu = Annotated[int | str, Field()]
 class QueueChange(BaseModel):
     """What shall hold for the queue from now on, and after a restart of the server."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     paused: bool | None = None
     """Whether no further job starts; those that run go on."""
@@ -37,7 +37,7 @@ class QueueChange(BaseModel):
 class RunChange(BaseModel):
     """What shall be other of a run in the queue."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     priority: Annotated[int | None, Field(ge=-1000, le=1000)] = None
     before: RunReference | None = None
@@ -51,7 +51,7 @@ class RunChange(BaseModel):
 class StopRequest(BaseModel):
     """How to stop a job; each rung is followed by the next where it is not obeyed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     how: Literal["stop", "terminate", "kill"] = "stop"
 
@@ -59,7 +59,7 @@ class StopRequest(BaseModel):
 class StartRequest(BaseModel):
     """What to add to the overrides of a run that is to go on."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     overrides: Annotated[list[Override], Field(max_length=1000)] = []
 

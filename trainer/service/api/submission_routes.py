@@ -31,7 +31,7 @@ Tag = Annotated[str, Field(min_length=1, max_length=100)]
 class SubmissionRequest(BaseModel):
     """What to train, as a command line says it, and how it stands in the queue."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     overrides: Annotated[list[Override], Field(max_length=1000)] = []
     """The overrides of a command line; several values of one make a sweep."""
@@ -67,12 +67,31 @@ class SubmittedRuns(BaseModel):
     """Where the page shows it, from the page on."""
 
 
+class PlannedRun(BaseModel):
+    """A run that would be in the queue."""
+
+    overrides: list[str]
+    total_steps: int | None
+
+
+class Planned(BaseModel):
+    """What a request would put into the queue: the answer to `dry=1`."""
+
+    sweep: bool
+    search: bool
+    runs: list[PlannedRun]
+    command: str
+    """What would train the same without a queue."""
+
+
 def submission_routes(service: RunningService) -> APIRouter:
     """The route by which something is submitted."""
     router = APIRouter(tags=["queue"])
     making = asyncio.Lock()
 
-    @router.post("/runs", status_code=201, response_model=SubmittedRuns)
+    @router.post(
+        "/runs", status_code=201, response_model=SubmittedRuns, responses={200: {"model": Planned}}
+    )
     async def submit(
         asked: SubmissionRequest,
         request: Request,

@@ -33,7 +33,7 @@ MOST_ROWS = 1000
 class ExportRequest(BaseModel):
     """In which format to export the model of a run, and which of its weights."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     format: Annotated[str, Field(pattern="^[a-z_]{1,30}$")]
     """`keras`, `saved_model` or `onnx`."""

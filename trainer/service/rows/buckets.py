@@ -69,7 +69,7 @@ class Numbers(NamedTuple):
         self, steps: Steps, values: Values, edges: NDArray[np.int64], width: int, offset: int
     ) -> Buckets:
         """The buckets of rows that begin at `edges`; the first row has the number `offset`."""
-        until = np.append(edges[1:], len(steps)) - 1
+        until = np.append(edges, len(steps))[1:] - 1  # none where there is no row
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = self.total / self.finite
         last = _last(values, edges, until)
