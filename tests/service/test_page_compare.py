@@ -205,6 +205,38 @@ def test_tabs_share_one_stream_and_all_follow(count: int, browser: Browser, tmp_
         service.wait(lambda: service.service.hub.listening == 1)
 
 
+HIDE = """isHidden => {
+  Object.defineProperty(document, "hidden", {get: () => isHidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.mark.slow
+def test_a_tab_that_is_hidden_hands_the_stream_on_and_catches_up_when_it_is_looked_at(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = make_run(tmp_path / "runs/live", rows(10), None, CONFIG % (1, "cosine", 0.1))
+    with served(path.parent, tmp_path / "state") as service, admitted(browser, service) as first:
+        second = first.context.new_page()
+        for tab in (first, second):
+            visit(tab, service, f"run/{service.ids()['live']}")
+            expect(chart_of(tab)).to_contain_text("10 of 10 rows")
+        listening = service.service.hub
+        for hidden, seen in ((first, second), (second, first)):
+            hidden.evaluate(HIDE, True)
+            service.wait(lambda: listening.listening == 1)
+            count = (path / "metrics.jsonl").read_text().count("\n")
+            grow(path, rows(10, first=count))
+            expect(chart_of(seen)).to_contain_text(f"{count + 10} of {count + 10} rows")
+            hidden.evaluate(HIDE, False)
+            grow(path, rows(10, first=count + 10))
+            for tab in (hidden, seen):
+                expect(chart_of(tab)).to_contain_text(f"{count + 20} of {count + 20} rows")
+        for tab in (first, second):
+            tab.evaluate(HIDE, True)
+        service.wait(lambda: listening.listening == 0)
+
+
 @pytest.mark.slow
 def test_each_tab_has_its_own_stream_where_a_browser_has_no_locks(
     browser: Browser, tmp_path: Path
