@@ -237,6 +237,32 @@ def test_a_tab_that_is_hidden_hands_the_stream_on_and_catches_up_when_it_is_look
         service.wait(lambda: listening.listening == 0)
 
 
+TELL = """data => new BroadcastChannel(`events of ${new URL(".", location)}`)
+  .postMessage({event: "rows", data})"""
+
+
+@pytest.mark.slow
+def test_rows_that_a_tab_has_are_not_drawn_again_where_another_was_further_back(
+    page: Page, service: Served, root: Path
+) -> None:
+    run = service.ids()["alone"]
+    visit(page, service, f"run/{run}")
+    expect(chart_of(page)).to_contain_text("30 of 30 rows")
+    end = (root / "alone/metrics.jsonl").stat().st_size
+
+    def tell(first: int, last: int, to: int) -> None:
+        steps = list(range(first, last))
+        loss = {"rows": len(steps), "width": 1, "steps": steps, "last": [0.5] * len(steps),
+                "not_finite": []}  # fmt: skip
+        cursor = f"{to}-{'0' * 16}"
+        page.evaluate(TELL, {"run": run, "from": 0, "to": to, "cursor": cursor,
+                             "series": {"loss": loss}})  # fmt: skip
+
+    tell(0, 30, end)
+    tell(10, 35, end + 100)
+    expect(chart_of(page)).to_contain_text("35 of 35 rows")
+
+
 @pytest.mark.slow
 def test_each_tab_has_its_own_stream_where_a_browser_has_no_locks(
     browser: Browser, tmp_path: Path
