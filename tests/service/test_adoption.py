@@ -69,6 +69,16 @@ def test_a_server_that_only_looked_on_takes_over(
         assert (len(other.starts(running)), len(other.starts(waiting))) == (1, 1)
 
 
+def test_a_root_to_which_nothing_was_submitted_stays_as_it_is_and_is_not_searched(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Queue, "read")
+    with served(root, root.parent / "state") as service:
+        found = service.get("/queue")
+        assert (found["launching"], found["why"], found["entries"]) == (True, "", [])
+    assert list(root.iterdir()) == []
+
+
 def test_a_job_is_given_what_this_server_allows_and_nothing_else(root: Path) -> None:
     [run] = laid(root, "3 0")
     queue = Queue(root, {}, lambda _: None)

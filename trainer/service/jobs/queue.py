@@ -11,7 +11,7 @@ from typing import Any
 
 from ...runs.folder import Folder
 from ...runs.queue_state import RUNNING, WAITING, current_attempt, submitted
-from ...runs.run_folders import submitted_folders
+from ...runs.run_folders import QUEUE, submitted_folders
 from ...runs.submission import Attempt, How, Submission, read_attempt, write_submission
 from ..listing.summary import run_id
 from ..problems import ServiceError
@@ -92,7 +92,9 @@ class Queue:
         """The entries in their order, as JSON has them."""
         with self.lock:
             entries = list(self.entries.values()) if self.right.is_held else None
-        found = in_order(self.read() if entries is None else entries)
+        if entries is None:  # where nothing was ever submitted, there is nothing to look for
+            entries = self.read() if (self.root / QUEUE).is_dir() else []
+        found = in_order(entries)
         members = [entry.member(self.lives) for entry in found]
         for member in members:
             if member["state"] in ("queued", "lost") and self.settings.paused:
