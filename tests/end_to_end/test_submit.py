@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.queued import JOB, Queued, stand_ins
+from tests.helpers.queued import JOB, NoCheck, Queued, stand_ins
 from tests.helpers.served import TOKEN, Served, served
 from trainer import queue, submit
 from trainer.service.access import following
@@ -62,7 +62,17 @@ class Doors:
 
 
 @pytest.fixture
-def doors(service: Served, capsys: pytest.CaptureFixture[str]) -> Iterator[Doors]:
+def checked() -> None:
+    """For tests in which what is submitted is checked by the worker, which takes a while."""
+
+
+@pytest.fixture
+def doors(
+    service: Served, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Doors]:  # fmt: skip
+    if "checked" not in request.fixturenames:
+        monkeypatch.setattr(service.service, "checker", NoCheck())
     found = Doors(service, capsys)
     found.queue("resume")
     found.queue("at-once", "1")
@@ -79,7 +89,10 @@ def test_a_run_is_queued_and_told_by_id_and_link(doors: Doors, service: Served) 
     assert doors.queued.ended(run)["status"] == "done"
 
 
-def test_what_would_start_is_told_and_nothing_written(doors: Doors, service: Served) -> None:
+@pytest.mark.slow
+def test_what_would_start_is_told_and_nothing_written(
+    checked: None, doors: Doors, service: Served
+) -> None:
     before = sorted(service.service.root.rglob("*"))
     out = doors.submit("-m", "run.seed=1,2", "run.length=30", "--dry")
     assert out.splitlines() == [
@@ -93,16 +106,18 @@ def test_what_would_start_is_told_and_nothing_written(doors: Doors, service: Ser
 @pytest.mark.parametrize(
     "words",
     [
-        ["run.length=null", "run.seed=x"],
-        pytest.param(["run.length=0"], marks=pytest.mark.slow),
-        pytest.param(["schedule=cosin"], marks=pytest.mark.slow),
-        pytest.param(["run.lenght=5", "run.seed=x"], marks=pytest.mark.slow),
         ["run.seed=1,2"],
-        ["schedule={"],
+        *(
+            pytest.param(words, marks=pytest.mark.slow)
+            for words in (
+                ["run.length=null", "run.seed=x"], ["run.length=0"], ["schedule=cosin"],
+                ["run.lenght=5", "run.seed=x"], ["schedule={"],
+            )
+        ),
     ],
-)
+)  # fmt: skip
 def test_what_is_refused_is_told_as_training_tells_it(
-    words: list[str], doors: Doors, capsys: pytest.CaptureFixture[str],
+    words: list[str], checked: None, doors: Doors, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     from trainer.__main__ import main
@@ -120,9 +135,16 @@ def test_a_run_is_followed_to_its_end_with_its_exit_code(doors: Doors) -> None:
     assert "it fails, as it was told to" in doors.err
 
 
-def test_a_sweep_is_followed_by_how_its_jobs_end(doors: Doors) -> None:
+@pytest.mark.slow
+def test_a_sweep_is_followed_by_how_its_jobs_end_and_stopped_by_its_id(
+    checked: None, doors: Doors
+) -> None:
     out = doors.submit("-m", "run.seed=1,2", *QUICK, "--follow")
     assert len(re.findall(r"^\S+/[01]: done at step 3$", out, re.MULTILINE)) == 2
+    doors.queue("pause")
+    assert len(doors.ids("-m", "run.seed=3,4", *QUICK)) == 2
+    sweep = {one["sweep"] for one in doors.queued.service.get("/queue")["entries"]}.pop()
+    assert doors.queue("stop", sweep).count("cancelled") == 2
 
 
 def test_who_stops_following_leaves_the_run_alone_and_is_told_how_to_end_it(
@@ -146,7 +168,7 @@ def test_who_stops_following_leaves_the_run_alone_and_is_told_how_to_end_it(
 
 def test_runs_are_moved_held_released_stopped_and_started(doors: Doors) -> None:
     assert "paused; python -m trainer.queue resume" in doors.queue("pause")
-    a, b, c = doors.ids("-m", "run.seed=1,2,3", *QUICK)
+    [a], [b], [c] = (doors.ids(*QUICK) for _ in range(3))
     assert doors.order() == [a, b, c]
     doors.queue("move", c, "--first")
     assert doors.order() == [c, a, b]
@@ -164,8 +186,7 @@ def test_runs_are_moved_held_released_stopped_and_started(doors: Doors) -> None:
     assert doors.queue("start", folder).split() == [b, "queued"]
     doors.queue("start", b, code=1)
     assert "it waits or runs already" in doors.err
-    sweep = {one["sweep"] for one in doors.queued.service.get("/queue")["entries"]}.pop()
-    assert doors.queue("stop", sweep).count("cancelled") == 3
+    assert doors.queue("stop", a, b, c).count("cancelled") == 3
     assert "nothing runs or waits" in doors.queue("list")
 
 
