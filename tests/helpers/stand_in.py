@@ -19,6 +19,8 @@ from pathlib import Path
 
 LET_GO = "let_go"
 """The file without which a job of `inf` seconds does not write its last row."""
+LONGEST = 300.0
+"""After how many seconds it no longer waits for one: the test has failed."""
 STARTS = "starts.log"
 """The file in the run's folder to which each process adds its number."""
 
@@ -34,7 +36,7 @@ def main(folder: Path, steps: int, seconds: float) -> None:
         sys.exit("it fails, as it was told to")
     if seconds == -2:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        seconds = 1000
+        seconds = LONGEST
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,11 +53,12 @@ def main(folder: Path, steps: int, seconds: float) -> None:
     before = rows.read_bytes() if rows.exists() else b""
     begun = before[: before.rfind(b"\n") + 1]
     rows.write_bytes(begun)
+    deadline = time.monotonic() + LONGEST
     with rows.open("ab", buffering=0) as file:
         for step in range(begun.count(b"\n"), steps):
             while seconds == math.inf and step == steps - 1 and not (folder / LET_GO).exists():
                 time.sleep(0.005)
-                if signals:
+                if signals or time.monotonic() > deadline:
                     break
             time.sleep(0 if seconds == math.inf else seconds)
             file.write(json.dumps({"step": step, "loss": 1 / (step + 1)}).encode() + b"\n")
