@@ -127,6 +127,7 @@ def test_an_axis_keeps_the_runs_within_its_brush_by_keys_and_by_pointer(page: Pa
         axis.press("ArrowDown")
     expect(page.get_by_text("8 of 12 runs")).to_be_visible()
     assert axis.get_attribute("aria-valuetext") == "0.1 to 0.28"
+    expect(page).to_have_url(re.compile(r"only=.*%7E0%7E0\.6$"))
     address = page.url
     page.reload()
     expect(page.get_by_text("8 of 12 runs")).to_be_visible()

@@ -76,7 +76,7 @@ export function RunActions({ run, reload }) {
           <select aria-label="Format" value=${format} onChange=${({ target }) => setFormat(target.value)}>
             ${FORMATS.map((name) => html`<option value=${name} selected=${name === format}>${name}</option>`)}</select>
           <button type="button" onClick=${() => task(() => post(`runs/${id}/exports`, { format }))}>Export</button>
-          ${has("/runs/{run}/predictions") ? html`<label class="check">Predict for a table or an image
+          ${has("/runs/{run}/predictions") ? html`<label class="check upload">Predict for a table or an image
             <input type="file" accept=${Object.keys(TABLES).map((end) => `.${end}`).join()} onChange=${predict} /></label>` : null}
         </div>` : html`<p class="note">This server does not export or predict: python -m trainer.export does.</p>`}`}
       <div role="status" class=${told.isRefused ? "problem" : "note"}>${told.text}</div>
