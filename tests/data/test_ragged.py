@@ -15,6 +15,8 @@ from tests.helpers import records
 from tests.helpers.splits import refused
 from trainer import Experiment, train
 from trainer.data import Data, Preparation
+from trainer.data.facts import Feature
+from trainer.models.raw_inputs import raw_features
 from trainer.predict import main as predict
 
 N = 40
@@ -243,6 +245,8 @@ def test_lists_of_one_length_are_an_input_as_they_are(here: Path) -> None:
     asked = _parquet([[1.0, 2.0, float(i)] for i in range(N)], LABELS)
     split = Data.declared({**asked, "normalise": "none"}).load()
     assert split.train.inputs["words"].shape == (32, 3)
+    # An exported model takes such rows as they are, and no single cells by their columns.
+    assert raw_features(split.preparation) == {"words": Feature((3,))}
 
 
 def test_predictions_have_the_length_that_the_network_learnt(here: Path) -> None:

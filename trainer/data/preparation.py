@@ -114,11 +114,13 @@ class Preparation:
 
     @property
     def is_of_columns(self) -> bool:
-        """Whether an example is a row of a table, and no window of rows."""
+        """Whether an example is a row of a table of single cells, and no window of rows."""
         if self.columns is None:
             return False
         if isinstance(self.inputs, Mapping):
-            return all(getattr(one, "steps", None) is None for one in self.inputs.values())
+            own = [one for name, one in self.inputs.items() if name != NUMBERS]
+            has_lists = any(isinstance(one, InputPreparation) for one in own)
+            return not has_lists and all(getattr(one, "steps", None) is None for one in own)
         return len(self.inputs.shape) == 1
 
     @property
