@@ -282,6 +282,7 @@ def test_rows_of_windows_have_dates_and_categories(encode: str, keep: str, here:
     assert "in windows" in refused(lambda: check_raw(one, takes_text=True)).rule
 
 
+@pytest.mark.slow
 def test_a_recurrent_network_reads_columns_of_windows_and_predicts_from_the_last_rows(
     here: Path,
 ) -> None:
