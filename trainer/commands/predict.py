@@ -20,6 +20,7 @@ from ..data.inputs import Inputs
 from ..data.kept_rows import source_of
 from ..data.on_disk import Stored
 from ..data.preparation import Names
+from ..data.ragged import RaggedRows
 from ..data.raw_data import RawData
 from ..data.sources.encoded_images import EncodedImages
 from ..data.sources.tables import Table
@@ -97,9 +98,13 @@ def _prepared(raw: Tree[Inputs], preparation: Preparation) -> Tree[Any]:
         assert not isinstance(preparation.inputs, Mapping)
         preparation.inputs.apply(raw[:1])
         return Stored(raw, preparation.inputs)
-    inputs = preparation.apply(map_tree(np.asarray, raw))
+    inputs = preparation.apply(map_tree(_in_memory, raw))
     check_inputs(inputs)
     return inputs
+
+
+def _in_memory(raw: Inputs | RaggedRows) -> Any:
+    return raw if isinstance(raw, RaggedRows) else np.asarray(raw)
 
 
 def is_encoded(raw: Tree[Inputs]) -> TypeGuard[Inputs]:
