@@ -74,6 +74,8 @@ def test_a_run_asks_for_nothing(
         ("model=keras_file", f"model.path={ELSEWHERE}.keras"),
         ("model=applications", "model.name=ResNet50", "model.weights=imagenet"),
         ("model=applications", "model.name=ResNet50", f"model.weights={ELSEWHERE}.h5"),
+        ("model=keras_hub", "model.preset=bert_tiny_en_uncased"),
+        ("model=keras_hub", "model.preset='hf://google/bert'"),
     ],
 )
 def test_what_is_elsewhere_is_refused_and_not_asked_for(

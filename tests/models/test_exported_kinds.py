@@ -122,6 +122,7 @@ KINDS: Mapping[str, Kind] = {
     "tabular": Kind(NUMBERS, asked=("model=tabular", "model.hidden=[4]")),
     "layers": Kind(SERIES, asked=("model=layers", LAYERS)),
     "applications": Kind(IMAGES, asked=("model=applications", "model.kwargs={alpha: 0.35}")),
+    "keras_hub": Kind(IMAGES, asked=("model=keras_hub", "model.lora=2")),
     "keras_file": Kind(NUMBERS, asked=("model=keras_file", "model.path=mine.keras")),
     "python": Kind(NUMBERS, asked=("model=python", "model.call=trainer.examples:perceptron")),
     "trees": Kind(*TREES, given=lambda: two_inputs(True), slow=False),
@@ -147,6 +148,10 @@ def trained(name: str, folder: Path, patch: pytest.MonkeyPatch) -> Outcome:
     patch.chdir(folder)
     if name == "keras_file":
         keras.Sequential([keras.Input((4,)), layers.Dense(3)]).save("mine.keras")
+    if name == "keras_hub":
+        from tests.helpers.presets import vit
+
+        vit(Path("preset"), side=32, channels=3)
     normalise = "none" if kind.texts or name in ("text", "masks", "lists") else "standardise"
     normalise = "none" if isinstance(kind.inputs, dict) else normalise
     task = "classification" if name == "masks" else "auto"

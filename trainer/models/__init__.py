@@ -9,6 +9,7 @@ from . import (  # noqa: F401  # each registers its kinds
     dense,
     in_memory,
     keras_file,
+    keras_hub,
     layer_list,
     python,
     recurrent,

@@ -52,16 +52,11 @@ class Model(Kind, family=True):
             Refused: when it can't.
         """
         self.check_single_input(facts)
-        if facts.buckets is not None:
-            rule = f"has batches of several lengths, and model={self.kind} takes inputs of one"
-            raise refuse("data.buckets", ABSENT, rule, "leave it out; or model=rnn, or model=text")
+        self.check_one_length(facts)
         if facts.input.classes is not None:
             rule = f"takes numbers, and the data has ids, of which there are {facts.input.classes}"
             raise refuse("model", self.kind, rule, "model=tabular looks each up in an embedding")
-        self.check_single_label(facts)
-        if len(facts.label.outputs) != 1:
-            rule = f"gives one row of outputs, and the data has {facts.label.described()}"
-            raise refuse("model", self.kind, rule, OWN)
+        self.check_row_of_outputs(facts)
 
     def check_single_input(self, facts: Facts) -> None:
         """Checks whether the data has one array of numbers for the network.
@@ -86,6 +81,27 @@ class Model(Kind, family=True):
             names = ", ".join(dict(named_leaves(facts.labels)))
             rule = f"has one output, and the data has the labels {names}"
             raise refuse("model", self.kind, rule, f"model=tabular gives several; {OWN}")
+
+    def check_one_length(self, facts: Facts) -> None:
+        """Checks whether the inputs of all batches have one length.
+
+        Raises:
+            Refused: when they have several.
+        """
+        if facts.buckets is not None:
+            rule = f"has batches of several lengths, and model={self.kind} takes inputs of one"
+            raise refuse("data.buckets", ABSENT, rule, "leave it out; or model=rnn, or model=text")
+
+    def check_row_of_outputs(self, facts: Facts) -> None:
+        """Checks whether the data has one label, a class or a row of numbers.
+
+        Raises:
+            Refused: when it has several, or one at each place.
+        """
+        self.check_single_label(facts)
+        if len(facts.label.outputs) != 1:
+            rule = f"gives one row of outputs, and the data has {facts.label.described()}"
+            raise refuse("model", self.kind, rule, OWN)
 
     @abstractmethod
     def build(self, facts: Facts, dials: Dials) -> keras.Model:
