@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ LONGEST = 12
 """How many tokens a text may have."""
 
 
-def bert(folder: Path, classes: int | None = None) -> Path:
+def bert(folder: Path, classes: int | None = None, vocabulary: Sequence[str] = VOCABULARY) -> Path:
     """A text classifier of so many classes, or a backbone with its tokenizer."""
-    tokenizer = keras_hub.tokenizers.BertTokenizer(vocabulary=VOCABULARY)
+    tokenizer = keras_hub.tokenizers.BertTokenizer(vocabulary=list(vocabulary))
     network = keras_hub.models.BertBackbone(
         vocabulary_size=len(VOCABULARY),
         num_layers=1,
@@ -58,6 +59,14 @@ def vit(folder: Path, classes: int | None = None, side: int = 8, channels: int =
     )
     if classes is not None:
         network = keras_hub.models.ViTImageClassifier(network, classes)
+    return saved(folder, network)
+
+
+def vgg(folder: Path, classes: int | None = None) -> Path:
+    """A backbone without attention; or its classifier, which ends in several layers in one."""
+    network = keras_hub.models.VGGBackbone([1, 1], [4, 4], image_shape=(32, 32, 1))
+    if classes is not None:
+        network = keras_hub.models.VGGImageClassifier(network, classes, pooling_hidden_dim=8)
     return saved(folder, network)
 
 

@@ -97,6 +97,7 @@ def test_a_preset_that_would_run_code_is_refused(
     [
         ({"image_shape": [8, None, 3]}, IMAGES, r"images of shape [8, None, 3], and the data has"),
         ({"image_shape": [8, 8, 1]}, TEXTS, "takes images [height, width, channels]"),
+        ({"vocab_size": 9}, IMAGES, "takes token ids [time], and the data has inputs of"),
         ({"vocabulary_size": 9}, IMAGES, "takes token ids [time], and the data has inputs of"),
         ({"vocabulary_size": 9, "max_sequence_length": 7}, TEXTS, "7 tokens at most, and the data"),
     ],
@@ -150,12 +151,17 @@ def by_path(model: keras.Model) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_classifier_of_as_many_classes_is_what_keras_hub_makes_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("filler", [0, 1])
+def test_a_classifier_of_as_many_classes_is_what_keras_hub_makes_of_it(
+    filler: int, tmp_path: Path
+) -> None:
     import keras_hub
 
-    from tests.helpers.presets import bert, vit
+    from tests.helpers.presets import VOCABULARY, bert, vit
 
-    text = bert(tmp_path / "text", classes=2)
+    words = [word for word in VOCABULARY if word != "[PAD]"]
+    words.insert(filler, "[PAD]")
+    text = bert(tmp_path / "text", classes=2, vocabulary=words)
     theirs = keras_hub.models.TextClassifier.from_preset(str(text))
     given = theirs.preprocessor(SENTENCES)
     ours = built(text, TEXTS)
@@ -248,6 +254,24 @@ def test_it_learns_without_the_network_and_goes_on_in_the_same_bits(
     output = tmp_path / "predicted.npy"
     assert predict.main([str(whole), f"--inputs={tmp_path}/ids.npy", f"--output={output}"]) == 0
     assert np.load(output).shape == (4, 2)
+
+
+@pytest.mark.slow
+def test_what_can_not_be_built_says_what_can(tmp_path: Path) -> None:
+    from tests.helpers.presets import vgg
+
+    images = Facts.of(9, (32, 32, 1), classes=10)
+    with pytest.raises(Refused, match=r"(?s)ends in Sequential.*task.backbone.save_to_preset"):
+        built(vgg(tmp_path / "task", classes=3), images)
+    backbone = vgg(tmp_path / "backbone")
+    with pytest.raises(
+        Refused, match=r"(?s)model.lora = 2: finds no projections.*hint: model.lora=nu"
+    ):
+        built(backbone, images, lora=2)
+    assert built(backbone, images).output_shape == (None, 10)
+    (backbone / "model.weights.h5").write_bytes(b"")
+    with pytest.raises(Refused, match="can't be read: "):
+        built(backbone, images)
 
 
 @pytest.mark.slow

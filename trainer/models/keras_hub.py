@@ -22,6 +22,9 @@ PRESET = "model.preset"
 TOKEN_INPUTS = {"token_ids", "padding_mask", "segment_ids"}
 """What a backbone that reads tokens may want; all of it follows from the ids."""
 
+ROWS = ("pooled_output", "sequence_output")
+"""What the outputs of a backbone that has several are taken from: the first that it has."""
+
 
 class KerasHub(ImageModel):
     """A network of KerasHub up to its last layer, and a dense layer for the outputs of the data.
@@ -61,7 +64,8 @@ class KerasHub(ImageModel):
             raise refuse("model", self.kind, rule, hint)
         if self.load_weights:
             check_weights(self.preset, PRESET)
-        if preset.takes == "tokens":
+        takes = preset.takes or ("tokens" if len(facts.shape) == 1 else "images")
+        if takes == "tokens":
             self.check_tokens(facts, preset)
         else:
             super().check(facts)
@@ -120,6 +124,14 @@ class KerasHub(ImageModel):
             why = next(filter(None, str(error).splitlines()), type(error).__name__)
             hint = "was it saved by another version of KerasHub?"
             raise refuse(PRESET, self.preset, f"can't be read: {why}", hint) from None
+        if preset.task is not None and not isinstance(last, keras.layers.Dense):
+            rule = f"ends in {type(last).__name__}, and only a Dense layer can be made anew"
+            hint = "save its backbone alone: task.backbone.save_to_preset('DIR')"
+            raise refuse(PRESET, self.preset, rule, hint)
+        if self.lora and not any("lora_kernel" in weight.path for weight in backbone.weights):
+            rule = "finds no projections to queries and values in the backbone"
+            hint = "model.lora=null; \"model.frozen=['backbone/*']\" trains the last layer alone"
+            raise refuse("model.lora", self.lora, rule, hint)
         inputs = keras.Input(facts.shape, dtype=facts.input.dtype, name=facts.input_name)
         if isinstance(backbone.input, Mapping):
             names = set(backbone.input)
@@ -127,9 +139,13 @@ class KerasHub(ImageModel):
                 rule = f"takes the inputs {', '.join(sorted(names))}, which don't follow from one"
                 raise refuse(PRESET, self.preset, rule, "model=python builds it with your code")
             given = token_inputs(inputs, names, self._filler(preset))
-            x = pooled(backbone(given), given.get("padding_mask"))
+            features, mask = backbone(given), given.get("padding_mask")
         else:
-            x = pooled(backbone(inputs), None)
+            features, mask = backbone(inputs), None
+        if isinstance(features, Mapping) and not features.keys() & set(ROWS):
+            rule = f"gives {', '.join(features)}, and neither of {', '.join(ROWS)}"
+            raise refuse(PRESET, self.preset, rule, "model=python builds it with your code")
+        x = pooled(features, mask)
         if self.dropout:
             x = dropout(dials.live("dropout", self.dropout), "dropout")(x)
         logits = keras.layers.Dense(facts.outputs, name="logits")
@@ -139,7 +155,7 @@ class KerasHub(ImageModel):
         rename(model)
         return model
 
-    def _loaded(self, preset: Preset) -> tuple[keras.Model, keras.layers.Dense | None]:
+    def _loaded(self, preset: Preset) -> tuple[keras.Model, keras.layers.Layer | None]:
         """All of the preset but for its last layer, and that one where it is a classifier's."""
         import keras
         import keras_hub
@@ -159,8 +175,6 @@ class KerasHub(ImageModel):
         if self.lora:
             task.backbone.enable_lora(self.lora)
         last = task.layers[-1]
-        if not isinstance(last, keras.layers.Dense):
-            raise ValueError(f"its last layer is {type(last).__name__}, and must be Dense")
         return keras.Model(task.input, last.input, name="backbone"), last
 
     def _filler(self, preset: Preset) -> int:
@@ -193,9 +207,7 @@ def pooled(outputs: Any, mask: Any) -> Any:
     from keras import ops
 
     if isinstance(outputs, Mapping):
-        outputs = outputs.get("pooled_output", outputs.get("sequence_output"))
-    if outputs is None:
-        raise refuse(PRESET, None, "gives neither pooled_output nor sequence_output")
+        outputs = next(outputs[name] for name in ROWS if name in outputs)
     places = tuple(range(1, len(outputs.shape) - 1))
     if mask is None or not places:
         return ops.mean(outputs, axis=places) if places else outputs

@@ -39,7 +39,7 @@ class Preset:
     @property
     def takes(self) -> Literal["images", "tokens"] | None:
         """What the backbone reads, as far as its arguments tell; None where they don't."""
-        if "vocabulary_size" in self.backbone:
+        if {"vocabulary_size", "vocab_size"} & self.backbone.keys():
             return "tokens"
         return "images" if "image_shape" in self.backbone else None
 
