@@ -257,6 +257,7 @@ def test_an_example_is_varied_the_same_in_every_part_and_call() -> None:
     np.testing.assert_array_equal(inputs, IMAGES)
 
 
+@pytest.mark.slow
 def test_xla_varies_examples_as_a_graph_does() -> None:
     feed = augmented()
     feed_args = feed.args(3, 1, 1)

@@ -277,6 +277,7 @@ def test_a_sweep_in_processes_tells_no_secret(place: Path) -> None:
     assert len(list((place / "seen").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_search_tells_no_secret(place: Path) -> None:
     pytest.importorskip("optuna")
     searched = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweep.dir=searched",

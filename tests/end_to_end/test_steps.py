@@ -278,7 +278,7 @@ OTHER_INPUTS = (
 )
 
 
-@pytest.mark.parametrize("kind", ["dict", "list"])
+@pytest.mark.parametrize("kind", ["dict", pytest.param("list", marks=pytest.mark.slow)])
 def test_a_step_may_call_a_network_that_takes_other_inputs_than_the_data_has(tmp_path, kind):
     points = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
 

@@ -88,6 +88,7 @@ def test_a_run_that_lost_its_last_rows_goes_on_with_the_same_bits(tmp_path: Path
     assert parts.result["weights_digest"] == whole.result["weights_digest"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_micro_batches_take_a_stream(kind: str, tmp_path: Path) -> None:
     whole = run(KINDS[kind](), tmp_path / "one")

@@ -53,6 +53,7 @@ def kept(threads: int = 2, *, deterministic: bool = True) -> Path:
     return place.resolve(strict=True)
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing_and_gives_the_same_bits(tmp_path: Path) -> None:
     """Whether the first has compiled other ways besides or not."""
     asked = (*SMALL, "run.length=30")

@@ -57,7 +57,7 @@ def test_a_learning_rate_is_applied_in_all_its_bits(asked: str) -> None:
     ("asked", "compiled"),
     [
         ("mixed_bfloat16", "graph"),
-        ("mixed_bfloat16", "xla"),
+        pytest.param("mixed_bfloat16", "xla", marks=pytest.mark.slow),
         pytest.param("mixed_float16", "graph", marks=pytest.mark.slow),  # a minute on a CPU
         ("mixed_float16", "xla"),
     ],
@@ -97,7 +97,7 @@ def test_stopping_and_going_on_ends_in_the_same_bits(
     assert [row["step"] for row in rows(whole) if "loss" in row] == list(range(40))
 
 
-@pytest.mark.parametrize("compiled", ["graph", "xla"])
+@pytest.mark.parametrize("compiled", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_an_update_whose_scale_was_too_high_is_the_one_of_a_scale_that_is_not(
     compiled: str,
 ) -> None:

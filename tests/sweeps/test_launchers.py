@@ -39,7 +39,7 @@ printf 'JobID|State|NodeList\\n1234_0|RUNNING|here\\n1234_1|RUNNING|here\\n1234_
 @pytest.mark.parametrize(
     "launcher",
     [
-        "joblib",
+        pytest.param("joblib", marks=pytest.mark.slow),
         pytest.param("ray", marks=pytest.mark.slow),
         pytest.param("submitit_local", marks=pytest.mark.slow),
     ],

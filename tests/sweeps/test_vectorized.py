@@ -72,6 +72,7 @@ def test_jobs_side_by_side_are_as_alone_and_fail_alone(tmp_path: Path) -> None:
     assert (tmp_path / "all" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_jobs_go_on_side_by_side_or_alone_and_one_that_no_other_is_like_is_trained_too(
     tmp_path: Path,
 ) -> None:

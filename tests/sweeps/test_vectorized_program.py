@@ -96,7 +96,11 @@ class Beside:
         assert evaluated == pytest.approx(run.program.evaluate(), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", built(KINDS))
+QUICK = ("adam", "adafactor", "momentum")
+"""One of each sort: with moments of every number, of rows and columns, and of TensorFlow's own."""
+
+
+@pytest.mark.parametrize("kind", [*built(QUICK), *built(set(KINDS) - set(QUICK), pytest.mark.slow)])
 def test_every_optimizer_does_to_a_network_what_it_does_to_it_alone(kind: str) -> None:
     def asked(seed: int, rate: float, number: float) -> tuple[str, ...]:
         own = [setting.format(number) for setting in APART.get(kind, ())]

@@ -97,7 +97,7 @@ def test_evaluations_come_at_the_ends_of_epochs(continued: Path) -> None:
     assert evaluated == sorted({*due, last})
 
 
-@pytest.mark.parametrize("stop", [31, 50])
+@pytest.mark.parametrize("stop", [pytest.param(31, marks=pytest.mark.slow), 50])
 def test_stopped_again_it_goes_on_in_the_same_bits(
     stop: int, stopped: Path, continued: Path, tmp_path: Path
 ) -> None:

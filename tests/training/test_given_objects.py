@@ -57,7 +57,15 @@ def saved(path: Path) -> dict[str, Any]:
         return dict(arrays)
 
 
-@pytest.mark.parametrize("kind", ["plain", "text", "declared", "registered"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "plain",
+        "registered",
+        pytest.param("text", marks=pytest.mark.slow),
+        pytest.param("declared", marks=pytest.mark.slow),
+    ],
+)
 def test_the_command_line_predicts_and_exports_what_a_program_trained(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
