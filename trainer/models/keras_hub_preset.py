@@ -79,10 +79,11 @@ def check_weights(folder: str, field: str) -> None:
 def _how_to_save(name: str) -> str:
     if Path(name).exists() or not HANDLE.fullmatch(name):
         return SAVES
+    save = f"from_preset('{name}').save_to_preset('DIR')"
     return (
-        f"where there is internet: keras_hub.models.Backbone.from_preset('{name}')"
-        f".save_to_preset('DIR'), and for text keras_hub.tokenizers.Tokenizer.from_preset('{name}')"
-        ".save_to_preset('DIR'); then model.preset=DIR"
+        "give the folder's path; or, where there is internet: "
+        f"keras_hub.models.Backbone.{save}, and for text keras_hub.tokenizers.Tokenizer.{save}; "
+        "then model.preset=DIR"
     )
 
 
