@@ -19,7 +19,7 @@ class Scale(NamedTuple):
     """How many files a folder has that is looked at."""
 
 
-FULL = Scale(9, 2.0, 7, 1_000_000, 64, 3072, 100_000)
+FULL = Scale(5, 2.0, 5, 1_000_000, 64, 3072, 100_000)
 QUICK = Scale(2, 0.3, 1, 5_000, 2, 130, 40)
 
 

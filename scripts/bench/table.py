@@ -2,7 +2,7 @@
 
     python scripts/bench/table.py [--quick] [--only PART …] [--torchvision PYTHON] [--output FILE]
 
-Takes about 25 minutes on two cores. Peers run in processes of their own and take turns; a figure is
+Takes about 20 minutes on two cores. Peers run in processes of their own and take turns; a figure is
 the median over the turns, and a ratio the median of the ratios of one round. A peer that isn't
 installed is left out: `pip install 'scheduled-training[bench]'` and `pip install torch` bring them,
 and `--torchvision` may name another Python that has torch and torchvision, as these only come with
