@@ -232,7 +232,7 @@ def _rates(entries: list[Entry]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for entry in entries:
         name = NAMES[entry.peer]
-        if entry.overrides:
+        if entry.overrides and entry.peer == "trainer":
             name = f"the trainer, `{' '.join(entry.overrides)}`"
         told = [entry.absent.replace("|", "/"), ""]
         if entry.rate is not None:

@@ -389,3 +389,30 @@ def test_tables_that_can_not_be_learnt_from_are_refused(name: str, here: Path) -
     assert problem.path == path
     assert rule in problem.rule
     assert hint in problem.hint
+
+
+def calls_to_load(columns: int, rows: int) -> int:
+    """How many functions are called to load a table of numbers, in Python and from it."""
+    names = [f"c{i}" for i in range(columns)]
+    cells = np.random.default_rng(0).normal(size=(rows, columns)).round(3)
+    Path("numbers.csv").write_text(text(dict(zip(names, cells.T, strict=True))))
+    data = declared(path="numbers.csv", target="c0", task="regression")
+    count = 0
+
+    def counts(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(counts)
+    try:
+        data.load()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_what_a_table_costs_grows_with_its_columns_and_not_with_their_square(here: Path) -> None:
+    calls_to_load(8, 50)  # what is imported or made once
+    few, many, longer = calls_to_load(50, 50), calls_to_load(200, 50), calls_to_load(50, 1000)
+    assert many < 4.4 * few
+    assert longer < 1.1 * few  # rows are gone through in C
