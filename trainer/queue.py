@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from schedules.declaration import Refused, did_you_mean, refuse
+from schedules.declaration import did_you_mean, refuse
 from schedules.interrupt import exiting_when_interrupted
 
-from .runs.exit_codes import DONE, FAILED, REFUSED
+from .runs.exit_codes import DONE
 from .runs.terminal import lenient_streams
 from .service.access.client import Client
-from .service.access.client_error import ClientError
+from .service.access.exit_code import exit_code
 from .service.access.transport import Answer
 
 EPILOG = """\
@@ -30,17 +30,14 @@ takes the id of a sweep. All of it can be done on the page too.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Does one thing to the queue, prints what is then, and returns the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        lines = options.act(Client.of_served(options.root), options)
-        if lines:
-            print("\n".join(lines))
-        return DONE
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        return REFUSED
-    except ClientError as error:
-        print(error, file=sys.stderr)
-        return REFUSED if error.status == 422 else FAILED
+    return exit_code(lambda: _act(options))
+
+
+def _act(options: argparse.Namespace) -> int:
+    lines = options.act(Client.of_served(options.root), options)
+    if lines:
+        print("\n".join(lines))
+    return DONE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from schedules.declaration import Refused
 from schedules.interrupt import exiting_when_interrupted
 
-from .runs.exit_codes import DONE, FAILED, REFUSED
+from .runs.exit_codes import DONE
 from .runs.terminal import lenient_streams
 from .service.access.client import Client
-from .service.access.client_error import ClientError
+from .service.access.exit_code import exit_code
 from .service.access.following import follow
 
 EPILOG = """\
@@ -34,14 +33,7 @@ that of the run, or the highest of a sweep's. Ctrl+C ends the following, and no 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Submits, prints the ids and a link, and returns the exit code."""
     options = _parser().parse_intermixed_args(arguments)
-    try:
-        return _submit(options)
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        return REFUSED
-    except ClientError as error:
-        print(error, file=sys.stderr)
-        return REFUSED if error.status == 422 else FAILED
+    return exit_code(lambda: _submit(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -148,8 +148,8 @@ def preface(plan: Plan) -> str:
         f"{name:<{width}}  {spark(curve, steps)}  {curve(0):.4g} → {curve(steps[-1]):.4g}"
         for name, curve in plan.curves.items()
     ]
-    told = [plan.summary(), *summary(plan.experiment.data), *_evaluated(plan.experiment)]
-    return "\n".join([*told, *lines])
+    facts = [plan.summary(), *summary(plan.experiment.data), *_evaluated(plan.experiment)]
+    return "\n".join([*facts, *lines])
 
 
 def _evaluated(experiment: Experiment) -> list[str]:

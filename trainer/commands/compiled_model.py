@@ -99,12 +99,11 @@ def _losses(compiled: Any, model: keras.Model, experiment: Experiment) -> Iterat
         for label, entry in _by_label(compiled, model, facts.labels).items():
             if entry is not None and label in suited.outputs:
                 yield from _loss(entry, suited.outputs[label], f"loss.outputs.{label}")
-    elif isinstance(compiled, (list, tuple)) and len(compiled) == 1:
-        yield from _loss(compiled[0], suited, "loss")
-    elif isinstance(compiled, Mapping) and "class_name" not in compiled and len(compiled) == 1:
-        yield from _loss(next(iter(compiled.values())), suited, "loss")
-    else:
-        yield from _loss(compiled, suited, "loss")
+        return
+    if isinstance(compiled, Mapping) and "class_name" not in compiled:
+        compiled = list(compiled.values())
+    is_list_of_one = isinstance(compiled, (list, tuple)) and len(compiled) == 1
+    yield from _loss(compiled[0] if is_list_of_one else compiled, suited, "loss")
 
 
 def _loss(compiled: Any, own: Loss, path: str) -> Iterator[Problem]:
@@ -130,14 +129,20 @@ def _loss(compiled: Any, own: Loss, path: str) -> Iterator[Problem]:
 
 def _by_label(compiled: Any, model: keras.Model, labels: Tree[Feature] | None) -> Mapping[str, Any]:
     """What was compiled for each output, by the names of the labels, or in their order."""
-    names = list(labels) if isinstance(labels, Mapping) else []
+    names = _output_names(model, labels)
     if isinstance(compiled, Mapping) and "class_name" not in compiled:
         return compiled
     if isinstance(compiled, (list, tuple)):
-        outputs = list(getattr(model, "output_names", []))
-        names = outputs if sorted(outputs) == sorted(names) else names
         return dict(zip(names, compiled, strict=False))
     return dict.fromkeys(names, compiled)
+
+
+def _output_names(model: keras.Model, labels: Tree[Feature] | None) -> list[str]:
+    """The names of a model's outputs in their order; those of the labels where they are others."""
+    names = list(getattr(model, "output_names", []))
+    if isinstance(labels, Mapping) and sorted(names) != sorted(labels):
+        names = list(labels)
+    return names or ["the only one"]
 
 
 def _loss_weights(compiled: Any, model: keras.Model, experiment: Experiment) -> Iterator[Problem]:
@@ -145,13 +150,9 @@ def _loss_weights(compiled: Any, model: keras.Model, experiment: Experiment) -> 
     if compiled is None:
         return
     labels = experiment.data.facts().labels
-    names = list(getattr(model, "output_names", []))
-    if isinstance(labels, Mapping) and sorted(names) != sorted(labels):
-        names = list(labels)
-    names = names or ["the only one"]
     if not isinstance(compiled, Mapping):
         listed = compiled if isinstance(compiled, (list, tuple)) else [compiled]
-        compiled = dict(zip(names, listed, strict=False))
+        compiled = dict(zip(_output_names(model, labels), listed, strict=False))
     declared = getattr(experiment.loss, "weights", {})
     for name, weight in compiled.items():
         if not isinstance(labels, Mapping):

@@ -62,8 +62,8 @@ class Given:
             return complete
         taken: list[str] = []
         while problems := compile_problems(self.model, complete, experiment):
-            said = [override for problem in problems for override in mend_of(problem.hint)]
-            more = [o for o in said if o not in taken and experiment.composition.leaves_unsaid(o)]
+            mends = [override for problem in problems for override in mend_of(problem.hint)]
+            more = [o for o in mends if o not in taken and experiment.composition.leaves_unsaid(o)]
             if not more:
                 raise Refused(problems)
             taken += more

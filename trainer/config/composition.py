@@ -36,24 +36,24 @@ class Composition:
         An option of a group is said by its name or its `kind`; one of schedules by any of its
         values too, which are of that kind alone.
 
-        >>> said = Composition(({"optimizer": "adam", "run": {"seed": 3}}, "schedule.value=1"))
-        >>> said.leaves_unsaid("optimizer=sgd"), said.leaves_unsaid("optimizer.beta_1=0.5")
+        >>> composed = Composition(({"optimizer": "adam", "run": {"seed": 3}}, "schedule.value=1"))
+        >>> composed.leaves_unsaid("optimizer=sgd"), composed.leaves_unsaid("optimizer.beta_1=0.5")
         (False, True)
-        >>> said.leaves_unsaid("run.length=3"), said.leaves_unsaid("schedule=constant")
+        >>> composed.leaves_unsaid("run.length=3"), composed.leaves_unsaid("schedule=constant")
         (True, False)
         """
         if self.asked is None:
             return False
         key = override.partition("=")[0]
-        said = [path for source in self.asked for path in _said(source)]
-        if any(path in WHOLE for path in said):
+        paths = [path for source in self.asked for path in _paths(source)]
+        if any(path in WHOLE for path in paths):
             return False
         if key.partition(".")[0] == "schedule":
-            return not any(path.partition(".")[0] == "schedule" for path in said)
-        return not any(path in (key, f"{key}.kind") for path in said)
+            return not any(path.partition(".")[0] == "schedule" for path in paths)
+        return not any(path in (key, f"{key}.kind") for path in paths)
 
 
-def _said(source: Source, above: str = "") -> Iterator[str]:
+def _paths(source: Source, above: str = "") -> Iterator[str]:
     """The paths of values that an override or a mapping says."""
     if isinstance(source, str):
         yield source.lstrip("+~").partition("=")[0].partition("@")[0]
@@ -62,4 +62,4 @@ def _said(source: Source, above: str = "") -> Iterator[str]:
         path = f"{above}{key}"
         yield path if not isinstance(value, Mapping) or "kind" in value else ""
         if isinstance(value, Mapping):
-            yield from _said(value, f"{path}.")
+            yield from _paths(value, f"{path}.")

@@ -114,8 +114,8 @@ class Experiment(Declaration):
         Raises:
             Refused: as `composed` does.
         """
-        said = self._composition
-        return type(self).composed(*said.asked or (), *overrides, config_dir=said.config_dir)
+        asked, config_dir = self._composition.asked or (), self._composition.config_dir
+        return type(self).composed(*asked, *overrides, config_dir=config_dir)
 
     @classmethod
     def from_file(

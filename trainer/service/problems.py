@@ -83,6 +83,23 @@ class ServiceError(Exception):
         }
 
 
+def request_problem(path: str, value: Any, rule: str, hint: str = "") -> dict[str, Any]:
+    """What is wrong with one value of a request, as `problems` has it."""
+    return {
+        "path": path,
+        "value": value,
+        "rule": rule,
+        "hint": hint,
+        "source": "the request",
+        "mend": [],
+    }
+
+
+def one_problem(path: str, value: Any, rule: str, hint: str = "") -> ServiceError:
+    """A 422 for one value of a request."""
+    return ServiceError(422, f"{path} {rule}", [request_problem(path, value, rule, hint)])
+
+
 def problem_member(problem: Problem) -> dict[str, Any]:
     """A problem as JSON has it."""
     value = None if problem.value is ABSENT else problem.value
@@ -125,10 +142,9 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
             return refusal(error).response()
         case RequestValidationError():
             problems = [
-                {"path": ".".join(map(str, one["loc"])), "value": None, "rule": one["msg"],
-                 "hint": "", "source": "the request", "mend": []}
+                request_problem(".".join(map(str, one["loc"])), None, one["msg"])
                 for one in error.errors()
-            ]  # fmt: skip
+            ]
             return ServiceError(422, "the request is not understood", problems).response()
         case HTTPException():
             return ServiceError(error.status_code, str(error.detail)).response(error.headers)

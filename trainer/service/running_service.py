@@ -21,7 +21,7 @@ from .listing.index import Entry, Index
 from .listing.summary import read_summary, signature
 from .listing.watcher import Watcher
 from .permissions import Permissions
-from .problems import ServiceError
+from .problems import ServiceError, request_problem
 from .rows.open_rows import OpenRows
 from .tokens import Tokens
 
@@ -112,7 +112,6 @@ class RunningService:
         for name in wanted:
             if name not in names:
                 rule, hint = "is no series of this run", did_you_mean(name, names)
-                problem = {"path": "names", "value": name, "rule": rule, "hint": hint,
-                           "source": "the request", "mend": []}  # fmt: skip
+                problem = request_problem("names", name, rule, hint)
                 raise ServiceError(422, f"{name} {rule}", [problem])
         return wanted

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 
 from ..jobs import submitting
 from ..jobs.submitting import Submitted, hashed
-from ..problems import ServiceError
+from ..problems import ServiceError, one_problem
 from ..run_references import with_folders
 from ..running_service import RunningService
 
@@ -172,13 +172,6 @@ def disk_errors() -> Iterator[None]:
     except OSError as error:
         status = 507 if error.errno in DISK_FULL else 409
         raise ServiceError(status, f"{error.filename or 'ROOT'}: {error.strerror}") from None
-
-
-def one_problem(path: str, value: Any, rule: str, hint: str = "") -> ServiceError:
-    """A 422 for one value of a request."""
-    problem = {"path": path, "value": value, "rule": rule, "hint": hint,
-               "source": "the request", "mend": []}  # fmt: skip
-    return ServiceError(422, f"{path} {rule}", [problem])
 
 
 def _answer(service: RunningService, submitted: Submitted) -> SubmittedRuns:

@@ -31,5 +31,5 @@ def delete(queue: Queue, run: str, path: Path) -> Path:
         path.rename(place)
         flush_folder(place.parent)
         queue.drop(run)
-    queue.told([])
+    queue.notify([])
     return place

@@ -147,7 +147,7 @@ class Launcher(threading.Thread):
         state, _ = entry.state(self._queue.lives)
         if state not in WAITING and state not in RUNNING:
             self._queue.drop(entry.id)
-        self._queue.told([(entry.id, entry.path)])
+        self._queue.notify([(entry.id, entry.path)])
 
     def _note_end(self, entry: Entry, attempt: Attempt, code: int) -> None:
         """Keeps how a process ended by itself that has written no result."""
@@ -258,7 +258,7 @@ class Launcher(threading.Thread):
         else:
             entry.is_started, entry.why = True, ""
             self._look_at(entry)
-        self._queue.told([(entry.id, path)])
+        self._queue.notify([(entry.id, path)])
 
     def _take_rung(self, entry: Entry, engine: Engine, handle: Handle) -> None:
         """Orders a job to stop, or what comes after an order that it has not obeyed."""

@@ -65,7 +65,7 @@ class Queue:
             remove_drafts(self.root)
             self.settings = read_settings(self.root)
             self.entries = {entry.id: entry for entry in self.read()}
-        self.told([])
+        self.notify([])
         return True
 
     def read(self) -> list[Entry]:
@@ -164,8 +164,7 @@ class Queue:
             ServiceError: a 409 for one that waits or runs, or is done and was not made longer.
             Refused: when its result can't be read.
         """
-        if run in self.entries or Folder(path).owner():
-            raise ServiceError(409, "it waits or runs already")
+        self._check_idle(run, path)
         result = Folder(path).read_result() or {}
         if not is_changed and result.get("status") == "done":
             raise ServiceError(409, "it is done; run.length=… makes it longer")
@@ -191,7 +190,7 @@ class Queue:
         with self.lock:
             for path, submission in found:
                 self.entries[submission.id] = Entry.of(path, submission)
-        self.told([(submission.id, path) for path, submission in found])
+        self.notify([(submission.id, path) for path, submission in found])
 
     def configure(self, **changes: Any) -> None:
         """Changes the settings.
@@ -203,7 +202,7 @@ class Queue:
             settings = Settings.model_validate({**self.settings.model_dump(), **changes})
             write_settings(self.root, settings)
             self.settings = settings
-        self.told([])
+        self.notify([])
 
     def change(self, run: str, path: Path, **changes: Any) -> Submission:
         """Writes a submission anew.
@@ -221,7 +220,7 @@ class Queue:
             write_submission(path, submission)
             if entry:
                 entry.submission, entry.why = submission, ""
-        self.told([(run, path)])
+        self.notify([(run, path)])
         return submission
 
     def place(self, run: str, path: Path, before: str | None) -> None:
@@ -272,7 +271,7 @@ class Queue:
                 self.change(run, path, stop=how)
                 entry.deadline = 0.0
             state = entry.state(self.lives)
-        self.told([(run, path)])
+        self.notify([(run, path)])
         return state
 
     def restart(self, run: str, path: Path, more: Mapping[str, Any]) -> Submission:
@@ -282,8 +281,7 @@ class Queue:
             ServiceError: a 409 for one that waits or runs.
         """
         with self.lock:
-            if run in self.entries or Folder(path).owner():
-                raise ServiceError(409, "it waits or runs already")
+            self._check_idle(run, path)
             attempt = read_attempt(path)
             [order] = self.next_orders(1)
             before = submitted(self.root, path, run) or Submission(
@@ -302,10 +300,14 @@ class Queue:
         with self.lock:
             self.entries.pop(run, None)
 
-    def told(self, runs: Sequence[tuple[str, Path]]) -> None:
+    def notify(self, runs: Sequence[tuple[str, Path]]) -> None:
         """Has listeners know of changes, and jobs start that may."""
         self._tell(runs)
         self.wake()
+
+    def _check_idle(self, run: str, path: Path) -> None:
+        if run in self.entries or Folder(path).owner():
+            raise ServiceError(409, "it waits or runs already")
 
     def _works(self, entry: Entry) -> bool:
         attempt = current_attempt(entry.path, entry.submission)
