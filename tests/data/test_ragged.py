@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schedules import Refused
 from tests.helpers import records
-from tests.helpers.splits import refused
+from tests.helpers.splits import assert_refused
 from trainer import Experiment, train
 from trainer.data import Data, Preparation
 from trainer.data.facts import Feature
@@ -190,11 +190,7 @@ REFUSALS: dict[str, tuple[Callable[[], object], str, str, str]] = {
 def test_rows_that_can_not_be_padded_are_refused(
     case: tuple[Callable[[], object], str, str, str],
 ) -> None:
-    make, path, rule, hint = case
-    problem = refused(make)
-    assert problem.path == path
-    assert rule in problem.rule
-    assert hint in problem.hint
+    assert_refused(*case)
 
 
 def _parquet(tokens: Any, labels: Any) -> dict[str, Any]:

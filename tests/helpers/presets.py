@@ -13,19 +13,21 @@ WORDS = ("the", "cat", "dog", "is", "good", "bad")
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 LONGEST = 12
 """How many tokens a text may have."""
+OF_TOKENS = {
+    "vocabulary_size": len(VOCABULARY),
+    "num_layers": 1,
+    "num_heads": 2,
+    "hidden_dim": 8,
+    "intermediate_dim": 16,
+    "max_sequence_length": LONGEST,
+}
+"""The settings of a backbone that reads tokens."""
 
 
 def bert(folder: Path, classes: int | None = None, vocabulary: Sequence[str] = VOCABULARY) -> Path:
     """A text classifier of so many classes, or a backbone with its tokenizer."""
     tokenizer = keras_hub.tokenizers.BertTokenizer(vocabulary=list(vocabulary))
-    network = keras_hub.models.BertBackbone(
-        vocabulary_size=len(VOCABULARY),
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=8,
-        intermediate_dim=16,
-        max_sequence_length=LONGEST,
-    )
+    network = keras_hub.models.BertBackbone(**OF_TOKENS)
     if classes is None:
         return saved(folder, network, tokenizer)
     preprocessor = keras_hub.models.BertTextClassifierPreprocessor(
@@ -36,14 +38,7 @@ def bert(folder: Path, classes: int | None = None, vocabulary: Sequence[str] = V
 
 def distil_bert(folder: Path) -> Path:
     """A backbone that gives a row for each token, without a tokenizer."""
-    network = keras_hub.models.DistilBertBackbone(
-        vocabulary_size=len(VOCABULARY),
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=8,
-        intermediate_dim=16,
-        max_sequence_length=LONGEST,
-    )
+    network = keras_hub.models.DistilBertBackbone(**OF_TOKENS)
     return saved(folder, network)
 
 

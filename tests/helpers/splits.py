@@ -27,3 +27,11 @@ def refused(act: Callable[[], object]) -> Problem:
         act()
     [problem] = caught.value.problems
     return problem
+
+
+def assert_refused(act: Callable[[], object], path: str, rule: str, hint: str) -> None:
+    """Something is refused for one thing at a path; its rule and hint have these words."""
+    problem = refused(act)
+    assert problem.path == path
+    assert rule in problem.rule
+    assert hint in problem.hint

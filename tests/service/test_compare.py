@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.helpers.searched import make_search
 from tests.helpers.served import Served, make_run, rows, served
-from trainer.runs.study import JOURNAL, open_study, require_optuna
 
 CONFIG = """\
 run: {length: 1000, seed: %d}
@@ -27,33 +25,14 @@ def close_to(target: float) -> str:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("compare") / "runs"
-    search = root / "search"
-    search.mkdir(parents=True)
-    require_optuna()
-    study = open_study(search / JOURNAL, "minimize")
-    for number in range(12):
-        rate, seed = [0.1, 0.2, 0.3][number % 3], number // 3
-        trial = study.ask()
-        trial.suggest_float("schedule.initial_value", 0.1, 0.3)
-        trial.suggest_float("optimizer.momentum", 0.0, 0.9)
-        study.tell(trial, trial.params["schedule.initial_value"] ** 2)
-        folder = make_run(
-            search / str(number), close_to(rate + seed / 100), "done", CONFIG % (seed, rate)
-        )
-        about = {"trial": number, "metric": "loss", "pruner": {"kind": "none"}}
-        (folder / "trial.json").write_text(json.dumps(about))
+    pairs = [([0.1, 0.2, 0.3][number % 3], number // 3) for number in range(12)]
+    runs = [(close_to(rate + seed / 100), CONFIG % (seed, rate)) for rate, seed in pairs]
+    make_search(root / "search", runs, 0.3, lambda _, drawn: drawn["schedule.initial_value"] ** 2)
     make_run(root / "failed", close_to(0.05), "failed", CONFIG % (1, 0.1))
     make_run(root / "short", rows(10), "done", CONFIG % (9, 0.1))
     wild = rows(20, loss=lambda step: inf if step == 5 else float(step))
     make_run(root / "wild", wild, "done", CONFIG % (9, 0.4))
     return root
-
-
-@pytest.fixture(scope="module")
-def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(root, tmp_path_factory.mktemp("state") / "state") as found:
-        found.ids()
-        yield found
 
 
 def test_runs_that_differ_in_their_seed_are_one_setting_with_its_spread(service: Served) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.helpers.browser import admitted, needs_browser, visit
+from tests.helpers.searched import make_search
 from tests.helpers.served import Served, make_run, rows, served
-from trainer.runs.study import JOURNAL, open_study, require_optuna
 
 pytestmark = needs_browser
 
@@ -27,37 +25,15 @@ RATES = (0.1, 0.2, 0.4)
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("compare") / "runs"
-    search = root / "search"
-    search.mkdir(parents=True)
-    require_optuna()
-    study = open_study(search / JOURNAL, "minimize")
+    runs = []
     for number in range(12):
         rate, seed = RATES[number % 3], number // 3
-        trial = study.ask()
-        trial.suggest_float("schedule.initial_value", 0.1, 0.4)
-        trial.suggest_float("optimizer.momentum", 0.0, 0.9)
-        study.tell(trial, rate)
         config = CONFIG % (seed, "cosine" if rate < 0.4 else "linear", rate)
-        lines = rows(40, loss=lambda step, rate=rate: rate + 1 / (step + 1))
-        folder = make_run(search / str(number), lines, "done", config)
-        about = {"trial": number, "metric": "loss", "pruner": {"kind": "none"}}
-        (folder / "trial.json").write_text(json.dumps(about))
+        runs.append((rows(40, loss=lambda step, rate=rate: rate + 1 / (step + 1)), config))
+    make_search(root / "search", runs, 0.4, lambda number, _: RATES[number % 3])
     make_run(root / "live", rows(10), None, CONFIG % (8, "cosine", 0.3))
     make_run(root / "alone", rows(30), "done", CONFIG % (7, "cosine", 0.3))
     return root
-
-
-@pytest.fixture(scope="module")
-def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(root, tmp_path_factory.mktemp("state") / "state") as found:
-        found.ids()
-        yield found
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Browser, service: Served) -> Iterator[Page]:
-    with admitted(browser, service) as found:
-        yield found
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.helpers.browser import admitted, needs_browser, visit
+from tests.helpers.browser import needs_browser, visit
 from tests.helpers.served import Served, make_run, rows, served
 
 pytestmark = needs_browser
@@ -22,12 +22,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     make_run(root / "first", rows(10))
     with served(root, root.parent / "state") as found:
         found.ids()
-        yield found
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Browser, service: Served) -> Iterator[Page]:
-    with admitted(browser, service) as found:
         yield found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -33,12 +34,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("queue")
     (folder / "runs").mkdir()
     with stand_ins(), served(folder / "runs", folder / "state") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Browser, service: Served) -> Iterator[Page]:
-    with admitted(browser, service) as found:
         yield found
 
 
@@ -123,14 +118,20 @@ def test_the_queue_is_paused_and_its_places_are_chosen(page: Page, queue: Queued
     queue.configure(cores=None)
 
 
+def asked_for(page: Page, service: Served, queue: Queued, *overrides: str) -> Locator:
+    """The part of Design that says what would start, after "Queue it" and while nothing starts."""
+    queue.configure(paused=True)
+    visit(page, service, f"design?c={quote(chr(10).join(overrides), safe='')}")
+    own = page.get_by_role("region", name="Queue it")
+    own.get_by_role("button", name="Queue it").click()
+    return own
+
+
 @pytest.mark.slow
 def test_a_config_is_put_into_the_queue_once_it_was_seen_what_would_start(
     page: Page, service: Served, queue: Queued
 ) -> None:
-    queue.configure(paused=True)
-    visit(page, service, "design?c=data%3Ddigits%0Amodel%3Dmlp%0Arun.length%3D7")
-    own = page.get_by_role("region", name="Queue it")
-    own.get_by_role("button", name="Queue it").click()
+    own = asked_for(page, service, queue, "data=digits", "model=mlp", "run.length=7")
     expect(own).to_contain_text("A run, 7 updates in all")
     assert not queue.states()
     own.get_by_label("name").fill("typed")
@@ -231,10 +232,9 @@ def test_the_queue_fits_its_screen(
 def test_a_sweep_is_put_into_the_queue_and_found_in_the_list(
     page: Page, service: Served, queue: Queued
 ) -> None:
-    queue.configure(paused=True)
-    visit(page, service, "design?c=data%3Ddigits%0Amodel%3Dmlp%0Arun.length%3D7%0Arun.seed%3D1%2C2")
-    own = page.get_by_role("region", name="Queue it")
-    own.get_by_role("button", name="Queue it").click()
+    own = asked_for(
+        page, service, queue, "data=digits", "model=mlp", "run.length=7", "run.seed=1,2"
+    )
     expect(own).to_contain_text("A sweep of 2 runs, 14 updates in all")
     own.get_by_role("button", name="Put into the queue").click()
     own.get_by_role("status").get_by_role("link").last.click()

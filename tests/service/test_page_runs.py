@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -53,19 +52,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(MANY):
         make_run(sweep / f"{number:04}", rows(2), "done", CONFIG % (10 + number))
     return root
-
-
-@pytest.fixture(scope="module")
-def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(root, tmp_path_factory.mktemp("state") / "state") as found:
-        found.ids()
-        yield found
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Browser, service: Served) -> Iterator[Page]:
-    with admitted(browser, service) as found:
-        yield found
 
 
 @pytest.fixture
