@@ -188,6 +188,7 @@ def the_same(path: Path, alone: Path) -> None:
             assert other[name] == close, name
 
 
+@pytest.mark.slow
 def test_two_workers_stop_together_go_on_and_learn_what_one_does(tmp_path: Path) -> None:
     asked = ("run.length=60", "evaluate.every=20", "run.steps_per_call=3", *EVERYTHING)
     path, alone = tmp_path / "two", tmp_path / "one"

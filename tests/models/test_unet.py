@@ -40,6 +40,7 @@ SMALL = ("model=unet", "model.depth=2", "model.width=4", "optimizer=adam",
          "~log.tensorboard")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_place_gets_its_class_in_the_same_bits_after_a_stop(tmp_path: Path) -> None:
     asked = (*squares(tmp_path), "data.labels=mask", *SMALL, "model.dropout=0.1")
     whole, broken = tmp_path / "whole", tmp_path / "broken"

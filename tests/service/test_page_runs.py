@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import APIResponse, Browser, Locator, Page, Route, expect
 
 from tests.helpers.browser import admitted, needs_browser, visit
 from tests.helpers.served import Served, make_run, obeyed, rows, served, training
@@ -269,6 +270,34 @@ def test_a_run_is_steered_and_tells_when_each_order_took_effect(
     assert [list(letter.orders) for letter in taken] == [
         ["learning_rate=0.25"], ["release=learning_rate"], ["evaluate"], ["stop"]
     ]  # fmt: skip
+
+
+def test_news_of_a_run_outlive_an_answer_that_they_overtook(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = make_run(tmp_path / "runs/live", rows(10, learning_rate=lambda _: 0.5), None, CONFIG % 5)
+    with (
+        served(path.parent, tmp_path / "state") as service,
+        admitted(browser, service) as page,
+        ExitStack() as begun,
+    ):
+        run = service.ids()["live"]
+        answers: list[APIResponse] = []
+
+        def hold(route: Route) -> None:
+            answers.append(route.fetch())
+            if len(answers) == 2:  # what the stream's beginning asks for
+                begun.enter_context(training(path))
+                while service.get(f"/runs/{run}")["status"] != "running":
+                    time.sleep(0.02)
+                time.sleep(0.3)  # for the news to be in the page
+            route.fulfill(response=answers[-1])
+
+        page.route(f"**/api/v1/runs/{run}", hold)
+        visit(page, service, f"run/{run}")
+        steer = page.get_by_role("region", name="Steer")
+        expect(steer.get_by_label("Hold at", exact=True)).to_be_visible()
+        assert answers[1].json()["status"] == "unfinished"
 
 
 def only_known(letter: Letter) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def test_a_launcher_runs_a_sweep_with_a_failing_job(launcher: str, tmp_path: Pat
     assert [row["status"] for row in table(tmp_path / "all")] == ["done", "failed", "done"]
 
 
+@pytest.mark.slow
 def test_slurm_is_asked_for_what_was_declared_and_its_tasks_run_the_jobs(tmp_path: Path) -> None:
     """The queue is pretended: what is asked of it and what its tasks do is all real."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")

@@ -39,7 +39,7 @@ function useChanges({ runs, sweep }, connected) {
     };
     const close = listen(() => "runs", {
       connected,
-      open: (isAgain) => isAgain && again(),
+      open: again, // what has changed between the first answer and now was told to nobody
       runs: ({ changed, gone, others }) => {
         if (others || gone.some((id) => sweep || ids.has(id)) ||
           changed.some(({ id, group }) => group === sweep || ids.has(id))) again();

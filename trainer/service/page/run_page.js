@@ -29,9 +29,13 @@ function useRun(id, range, smooth, connected) {
   current.current.asked = asked;
 
   async function loadRun() {
+    const { news } = current.current;
     try {
-      setRun(await get(`runs/${id}`));
+      const answer = await get(`runs/${id}`);
+      const isLate = current.current.news !== news; // the stream was ahead of this answer
+      setRun({ ...answer, ...(isLate ? current.current.news : {}) });
       setProblem("");
+      if (isLate) loadRun();
     } catch (error) {
       setProblem(error.status === 404 || error.status === 422
         ? "There is no run with this address." : error.message);
@@ -68,12 +72,13 @@ function useRun(id, range, smooth, connected) {
         () => `run:${id},rows:${id}${current.current.cursor ? `@${current.current.cursor}` : ""}`,
         {
           connected,
-          open: (isAgain) => isAgain && loadRun(),
+          open: loadRun, // what has changed between the first answer and now was told to nobody
           complete: again,
           resync: again,
           runs: ({ changed }) => {
             const [news] = changed.filter((one) => one.id === id);
             if (!news) return;
+            current.current.news = news;
             setRun((before) => ({ ...before, ...news }));
             if (news.status !== "running") loadRun();
           },
