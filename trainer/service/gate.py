@@ -163,7 +163,7 @@ def _check_body(method: str, headers: Headers, is_upload: bool) -> None:
     most = MAX_UPLOAD_BYTES if is_upload else MAX_BODY_BYTES
     if not length.isdecimal() or int(length) > most:
         raise ServiceError(413, f"a body has at most {most >> 20} MiB")
-    if method in ("GET", "HEAD"):
+    if method not in ("POST", "PATCH", "PUT", "DELETE"):
         if announced:
             raise ServiceError(400, f"{method} has no body")
         return
