@@ -74,7 +74,8 @@ def main(folder: Path, name: str, words: list[str]) -> None:
     elif name == "squeue":
         for facts in jobs.values():
             if facts["state"] in ("PENDING", "RUNNING"):
-                print(facts["name"])
+                reason = "Resources" if facts["state"] == "PENDING" else "None"
+                print(facts["name"], facts["state"], reason)
     elif name == "scontrol":
         assert rest[0] == "release"
         _begin(folder, rest[1], jobs[rest[1]])

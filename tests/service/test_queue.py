@@ -108,6 +108,9 @@ def test_a_sweep_is_one_entry_a_job_in_a_folder_that_reports_know(queue: Queued)
     }
     listed = {one["id"]: one["statuses"] for one in queue.service.get("/sweeps")["sweeps"]}
     assert listed[answer["sweep"]] == {"done": 3}
+    queue.service.wait((sweep / "report.html").exists)  # as `-m` writes it at its end
+    lines = (sweep / "sweep.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(runs)
 
 
 @pytest.mark.usefixtures("checked")

@@ -85,9 +85,12 @@ def test_a_run_is_a_job_of_its_id_of_which_there_is_one_at_a_time(tmp_path: Path
         assert (jobs[NAME]["entrypoint_num_cpus"], jobs[NAME]["entrypoint_num_gpus"]) == (2, 1)
         assert "exec python -m trainer </dev/null" in jobs[NAME]["entrypoint"]
         assert engine.look(handle) == "alive"
+        assert engine.waits(handle) == "waits in the Ray cluster: for its turn"
         first = jobs[NAME]
         assert engine.start(["other"], tmp_path, needs, recorded.append) == handle
         assert jobs[NAME] is first  # it was adopted, and no other was started
+        first |= {"status": "RUNNING", "message": "Job is currently running."}
+        assert engine.waits(handle) == ""
         first |= {"status": "FAILED", "driver_exit_code": 3}
         assert (engine.look(handle), engine.exit_code(handle)) == ("gone", 3)
         again = engine.start(["other"], tmp_path, needs, recorded.append)

@@ -127,6 +127,7 @@ def test_one_that_waits_is_cancelled_and_one_that_runs_is_killed(
 ) -> None:
     job = Job(tmp_path / "run", "trap : TERM; echo up; while :; do sleep 0.02; done")
     job.wait_for_output("up")
+    assert job.engine.waits(job.handle) == ""
     job.engine.stop(job.handle, "kill")
     assert job.engine.look(job.handle) == "gone"
     assert job.engine.exit_code(job.handle) is None
@@ -136,6 +137,7 @@ def test_one_that_waits_is_cancelled_and_one_that_runs_is_killed(
     )
     waiting = Job(tmp_path / "other", "true")
     assert waiting.engine.look(waiting.handle) == "alive"
+    assert waiting.engine.waits(waiting.handle) == "waits in SLURM's queue: Resources"
     waiting.engine.stop(waiting.handle, "terminate")
     assert waiting.engine.look(waiting.handle) == "gone"
 

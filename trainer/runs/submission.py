@@ -64,7 +64,7 @@ class Submission(BaseModel):
     gpus: int | None = None
     engine: str = "local"
     attempt_limit: Annotated[int, Field(ge=1)] = 3
-    """How many processes may die one after another without a new row."""
+    """How many processes may die one after another without a new row or checkpoint."""
     attempts_before: int = 0
     """The attempts before it was put into the queue last."""
     stop: How | None = None
@@ -86,8 +86,10 @@ class Attempt(BaseModel):
     """The stamp of the `result.json` that was there before."""
     rows_before: int = 0
     """The bytes of rows that were there before."""
+    checkpoint_before: str = ""
+    """The name of the newest checkpoint that was there before."""
     fruitless: int = 0
-    """How many processes before it have died without a new row."""
+    """How many processes before it have died without a new row or checkpoint."""
     exit_code: int | None = None
     """How a search's process ended, which writes no result."""
 

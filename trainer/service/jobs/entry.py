@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...runs.checkpoints import CheckpointId
 from ...runs.folder import Folder
 from ...runs.process_identity import is_of_this_boot
 from ...runs.queue_state import RUNNING, Lives, queue_state
@@ -52,14 +53,27 @@ class Entry:
             return journal.stat().st_size if journal.exists() else 0
         return Folder(self.path).rows_size()
 
+    def newest_checkpoint(self) -> str:
+        """The name of the newest checkpoint; "" where there is none."""
+        names = (path.name for path in Folder(self.path).checkpoints.glob("step-*"))
+        found = filter(None, map(CheckpointId.parse, names))
+        newest = max(found, key=lambda one: one.age_key, default=None)
+        return newest.name if newest else ""
+
     def fruitless(self) -> int:
-        """How many processes have died one after another without a new row."""
+        """How many processes have died one after another without a new row or checkpoint."""
         attempt = self.attempt
         if attempt is None or attempt.number <= self.submission.attempts_before:
             return 0
         if attempt.engine == "local" and not is_of_this_boot(attempt.handle):
             return attempt.fruitless  # the machine's end is no fault of the process
-        return 0 if self.progress() > attempt.rows_before else attempt.fruitless + 1
+        if self.progress() > attempt.rows_before:
+            return 0
+        checkpoint = CheckpointId.parse(self.newest_checkpoint())
+        before = CheckpointId.parse(attempt.checkpoint_before)
+        if checkpoint and (before is None or checkpoint.age_key > before.age_key):
+            return 0
+        return attempt.fruitless + 1
 
     def member(self, lives: Lives) -> dict[str, Any]:
         """As JSON has it."""

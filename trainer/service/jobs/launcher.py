@@ -161,7 +161,7 @@ class Launcher(threading.Thread):
         """Has a run fail whose processes die again and again."""
         end = f"; the last one by {signal.Signals(-code).name}" if code and code < 0 else ""
         count = entry.submission.attempt_limit
-        reason = f"its process died {count} times without a new row{end}"
+        reason = f"its process died {count} times without a new row or checkpoint{end}"
         if entry.submission.is_search and entry.attempt:
             entry.attempt = entry.attempt.model_copy(update={"exit_code": 1})
             write_attempt(entry.path, entry.attempt)
@@ -240,6 +240,7 @@ class Launcher(threading.Thread):
             gpus=list(share.gpus),
             result_before=stamp(Folder(path).result),
             rows_before=entry.progress(),
+            checkpoint_before=entry.newest_checkpoint(),
             fruitless=entry.fruitless(),
         )
 

@@ -26,6 +26,7 @@ from .settings import (
     remove_drafts,
     write_settings,
 )
+from .sweep_report import write_sweep_report
 
 STEP = 0.001
 """How far apart the orders of jobs that come together are."""
@@ -96,8 +97,10 @@ class Queue:
             entries = self.read() if (self.root / QUEUE).is_dir() else []
         found = in_order(entries)
         members = [entry.member(self.lives) for entry in found]
-        for member in members:
-            if member["state"] in ("queued", "lost") and self.settings.paused:
+        for member, entry in zip(members, found, strict=True):
+            if member["state"] == "starting":
+                member["why"] = member["why"] or self._waits(entry)
+            elif member["state"] in ("queued", "lost") and self.settings.paused:
                 member["why"] = "the queue is paused"
             elif member["state"] == "queued":
                 member["why"] = member["why"] or "waits for its turn"
@@ -142,7 +145,8 @@ class Queue:
             if submission is None:
                 return "", ""
             entry = Entry.of(path, submission)
-        return entry.state(self.lives)
+        state, why = entry.state(self.lives)
+        return state, why or (self._waits(entry) if state == "starting" else "")
 
     def of_sweep(self, sweep: str) -> list[Entry]:
         """The entries of a sweep, those that wait first, so that none of them begins meanwhile."""
@@ -266,7 +270,7 @@ class Queue:
                 raise ServiceError(409, why)
             if not self._works(entry):
                 self.change(run, path, cancelled=True)
-                self.entries.pop(run, None)
+                self.drop(run)
             else:
                 self.change(run, path, stop=how)
                 entry.deadline = 0.0
@@ -296,9 +300,12 @@ class Queue:
             return submission
 
     def drop(self, run: str) -> None:
-        """Forgets a run that has ended."""
+        """Forgets a run that has ended; with the last of a sweep this gets its report."""
         with self.lock:
-            self.entries.pop(run, None)
+            entry = self.entries.pop(run, None)
+            sweep = entry.submission.sweep if entry else None
+            if entry and sweep and not self.of_sweep(sweep):
+                write_sweep_report(entry.path.parent)
 
     def notify(self, runs: Sequence[tuple[str, Path]]) -> None:
         """Has listeners know of changes, and jobs start that may."""
@@ -308,6 +315,12 @@ class Queue:
     def _check_idle(self, run: str, path: Path) -> None:
         if run in self.entries or Folder(path).owner():
             raise ServiceError(409, "it waits or runs already")
+
+    def _waits(self, entry: Entry) -> str:
+        """Why a job that was given to an engine has not begun; "" where nobody knows."""
+        attempt = entry.attempt
+        engine = self.engines.get(attempt.engine) if attempt else None
+        return engine.waits(attempt.handle) if attempt and engine else ""
 
     def _works(self, entry: Entry) -> bool:
         attempt = current_attempt(entry.path, entry.submission)

@@ -52,6 +52,11 @@ class Engine(ABC):
     def stop(self, handle: Handle, how: Literal["terminate", "kill"]) -> None:
         """Has a job save and end, or ends it with all its processes at once."""
 
+    def waits(self, handle: Handle) -> str:
+        """Why a job that lives has not begun elsewhere; "" where it has, or nobody knows."""
+        del handle
+        return ""
+
     def watch(self, handle: Handle) -> int | None:
         """A descriptor that can be read once the process has ended; None where there is none."""
         del handle

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,13 @@ class RayEngine(Engine):
         except OSError:
             return "unknown"
         return "alive" if details.get("status") in ALIVE else "gone"
+
+    def waits(self, handle: Handle) -> str:
+        with suppress(OSError):
+            details = self._details(str(handle.get("id")))
+            if details.get("status") == "PENDING":
+                return f"waits in the Ray cluster: {details.get('message') or 'for its turn'}"
+        return ""
 
     def stop(self, handle: Handle, how: Literal["terminate", "kill"]) -> None:
         """Both are Ray's own way: SIGTERM, and soon after that SIGKILL."""

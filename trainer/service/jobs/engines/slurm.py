@@ -55,7 +55,8 @@ class SlurmEngine(Engine):
 
     def __init__(self) -> None:
         self._user = pwd.getpwuid(os.getuid()).pw_name
-        self._names: frozenset[str] | None = frozenset()
+        self._waits: dict[str, str] | None = {}
+        """By the names of all jobs that have not ended, why they wait."""
         self._looked = -LOOK_SECONDS
 
     @staticmethod
@@ -80,10 +81,13 @@ class SlurmEngine(Engine):
         return handle
 
     def look(self, handle: Handle) -> Word:
-        names = self._all_names()
-        if names is None:
+        jobs = self._all_jobs()
+        if jobs is None:
             return "unknown"
-        return "alive" if handle.get("name") in names else "gone"
+        return "alive" if handle.get("name") in jobs else "gone"
+
+    def waits(self, handle: Handle) -> str:
+        return (self._all_jobs() or {}).get(str(handle.get("name")), "")
 
     def stop(self, handle: Handle, how: Literal["terminate", "kill"]) -> None:
         job = str(handle.get("job"))
@@ -119,18 +123,27 @@ class SlurmEngine(Engine):
         with suppress(OSError):
             _run(["scancel", f"--user={self._user}", *words])
 
-    def _all_names(self) -> frozenset[str] | None:
-        """The names of all jobs of the user that have not ended; None where SLURM says nothing."""
+    def _all_jobs(self) -> dict[str, str] | None:
+        """Why jobs of the user wait, by the names of all that have not ended.
+
+        None where SLURM says nothing.
+        """
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             try:
-                answer = _run(["squeue", "--noheader", "--format=%j", f"--user={self._user}"])
+                answer = _run(["squeue", "--noheader", "--format=%j %T %r", f"--user={self._user}"])
             except OSError:
-                self._names = None
+                self._waits = None
             else:
-                self._names = frozenset(answer.split())
-        return self._names
+                lines = [line.split(maxsplit=2) for line in answer.splitlines() if line.strip()]
+                self._waits = {name: _waits_for(*more) for name, *more in lines}
+        return self._waits
+
+
+def _waits_for(state: str = "", reason: str = "") -> str:
+    """Why a job in a state of SLURM's waits; "" where it does not."""
+    return f"waits in SLURM's queue: {reason}" if state == "PENDING" else ""
 
 
 def _script(command: Sequence[str], folder: Path) -> str:
