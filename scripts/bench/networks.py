@@ -24,7 +24,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from contest import Entry, contest, ratio  # noqa: E402  # beside this file
-from peers import CHECKOUT, JOBS  # noqa: E402
+from peers import JOBS  # noqa: E402
+from start_up import environment  # noqa: E402
 
 STARTS = ("mobilenet", "resnet", "vit", "lstm", "transformer")
 RATES = ("lstm", "gru", "bilstm_masked", "transformer")
@@ -79,7 +80,7 @@ def started(words: list[str], folder: Path, sign: Path, **env: str) -> Start:
     process = subprocess.Popen(
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **env},
+        env=environment(**env),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

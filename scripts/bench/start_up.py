@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 COMMANDS = {
     "`python -m trainer --cfg job`": ("trainer", "--cfg", "job"),
@@ -37,7 +38,11 @@ def command(module: str, *words: str) -> float:
     with TemporaryDirectory() as folder:
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", watch], cwd=folder, env=_env(), capture_output=True, text=True
+            [sys.executable, "-c", watch],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
         )
         seconds = time.perf_counter() - began
     imported = done.stderr.splitlines()[-1].split() if done.stderr.strip() else []
@@ -61,7 +66,7 @@ def first_update(cache: Path, *overrides: str) -> float:
         process = subprocess.Popen(
             [sys.executable, "-m", "trainer", *FIRST, *overrides],
             cwd=folder,
-            env=_env(XDG_CACHE_HOME=str(cache)),
+            env=environment(XDG_CACHE_HOME=str(cache)),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -76,6 +81,11 @@ def first_update(cache: Path, *overrides: str) -> float:
             process.wait()
 
 
-def _env(**more: str) -> Mapping[str, str]:
-    """The environment, with this checkout found first, and whatever `more` says."""
-    return {**os.environ, "PYTHONPATH": str(CHECKOUT), **more}
+def environment(**more: str) -> Mapping[str, str]:
+    """The environment, with this checkout found first, and whatever `more` says.
+
+    Python keeps what it compiles, as it does unless it is told otherwise and as an installed
+    package has it: a checkout in which it may not is read from its sources at every start.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
+    return {**kept, "PYTHONPATH": str(CHECKOUT), **more}
