@@ -207,14 +207,14 @@ def written(parts: list[Part]) -> Iterator[str]:
             yield _table(part.header, part.rows)
 
 
-def put(path: Path, text: str) -> None:
-    """Puts the text between the marks of a file, and leaves the rest of it as it is."""
+def put(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Puts the text between two lines of a file, its last ones where it has none such yet."""
     before = (
-        path.read_text(encoding="utf-8") if path.exists() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
+        path.read_text(encoding="utf-8") if path.exists() else f"# Benchmarks\n\n{begin}\n{end}\n"
     )
-    head, _, rest = before.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    path.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+    head, found, rest = before.partition(begin)
+    head, tail = (head, rest.partition(end)[2]) if found else (f"{head.rstrip()}\n\n", "\n")
+    path.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", encoding="utf-8")
 
 
 def _beside_best(ours: Entry, others: dict[str, Entry]) -> float | None:

@@ -120,6 +120,45 @@ def test_the_memory_of_a_long_run_is_told_in_megabytes(table, monkeypatch):
     assert told == {"updates": 3000, "beyond": 90.0, "growth": 30.0}
 
 
+def test_what_is_measured_of_the_service_stands_between_lines_of_its_own(
+    table, tmp_path, monkeypatch
+):
+    import service
+
+    measured = {
+        "lists": lambda scale: table.Part([table.Mark("list", 40.0, at_most=30)], "Lists", [], [])
+    }
+    monkeypatch.setattr(service, "PARTS", measured)
+    path = tmp_path / "BENCHMARKS.md"
+    path.write_text(f"# Mine\n\n{table.BEGIN}\nothers\n{table.END}\n")
+    for _ in range(2):
+        service.main(["--only", "lists", "--output", str(path)])
+    text = path.read_text()
+    assert text.startswith(f"# Mine\n\n{table.BEGIN}\nothers\n{table.END}\n\n{service.BEGIN}\n\n")
+    assert text.endswith(f"\n\n{service.END}\n")
+    assert text.count("| list | 40.00x | under 30.00x | **no** |") == 1
+
+
+def test_a_server_that_a_python_lacks_is_said_to_be_missing(table):
+    from service_peers import check_installed
+
+    for python, why in ((sys.executable, "is not installed"), ("/no/python", "No such file")):
+        with pytest.raises(LookupError, match=f"not measured: .*{why}"):
+            check_installed(python, "no_such_package")
+
+
+@pytest.mark.slow
+def test_all_of_the_service_is_measured_in_tiny_sizes(tmp_path):
+    path = tmp_path / "BENCHMARKS.md"
+    asked = ["--quick", "--output", str(path), "--peers", str(tmp_path / "python")]
+    command = [sys.executable, str(FILE.with_name("service.py")), *asked]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = path.read_text().splitlines()
+    marks = [line for line in lines if line.endswith(("| yes |", "| **no** |", "|  |"))]
+    assert len(marks) >= 22
+    assert any("not measured" in line for line in lines if line.startswith("| MLflow "))
+
+
 @pytest.mark.slow
 def test_streaming_is_measured_beside_memory_in_whatever_size_is_asked(tmp_path):
     asked = ["--gigabytes", "0.01", "--updates", "60", "--rounds", "1", "--model", "mlp"]
