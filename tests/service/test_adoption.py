@@ -17,7 +17,7 @@ from tests.helpers import stand_in
 from tests.helpers.queued import Queued, laid, stand_ins
 from tests.helpers.served import served
 from trainer.runs.process_identity import ProcessIdentity
-from trainer.runs.run_folders import QUEUE
+from trainer.runs.run_folders import QUEUE, submitted_folders
 from trainer.runs.submission import JOB
 from trainer.service.jobs import launcher, submitting
 from trainer.service.jobs.engines.engine import Handle, Needs
@@ -81,8 +81,8 @@ def test_a_root_to_which_nothing_was_submitted_stays_as_it_is_and_is_not_searche
 
 def test_a_job_is_given_what_this_server_allows_and_nothing_else(root: Path) -> None:
     [run] = laid(root, "3 0")
-    queue = Queue(root, {}, lambda _: None)
-    [entry] = queue.read()
+    queue = Queue(root, {}, lambda _: None, lambda _: ())
+    [entry] = queue.read(submitted_folders(root))
     permissions = Permissions(("my.module",), config_dir="options")
     command = launcher.Launcher(queue, permissions).command(entry.submission)
     assert entry.id == run

@@ -14,6 +14,7 @@ from tests.helpers.queued import NoCheck, Queued, stand_ins
 from tests.helpers.served import Served, served
 from trainer.runs.run_folders import INDEX, run_folders
 from trainer.runs.submission import read_submission
+from trainer.service import running_service
 from trainer.service.jobs import launcher, submitting
 from trainer.service.jobs.engines.local import LocalEngine
 
@@ -168,6 +169,23 @@ def test_a_second_server_shows_the_queue_and_starts_nothing(queue: Queued, folde
     assert len(queue.starts(run)) <= 1
 
 
+def test_a_second_server_walks_through_no_folders_to_show_the_queue(
+    queue: Queued, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [ended] = queue.submit("1 0")
+    queue.ended(ended)
+    running, waiting = [run for _ in range(2) for run in queue.submit(SLOW)]
+    with served(folder / "runs", folder / "other state") as other:
+        other.ids()
+        walks: list[Path] = []
+        monkeypatch.setattr(running_service, "submitted_folders", walks.append)
+        seen = Queued(other)
+        other.wait(lambda: seen.states() == {running: "running", waiting: "queued"})
+        queue.stop(waiting)
+        other.wait(lambda: list(seen.states()) == [running])
+        assert walks == []
+
+
 def test_a_killed_job_goes_on_by_itself_and_ends_as_an_undisturbed_one(queue: Queued) -> None:
     [undisturbed] = queue.submit("3 0")
     [run] = queue.submit(SLOW)
@@ -190,9 +208,9 @@ def test_a_copy_of_what_waits_is_not_in_the_queue(queue: Queued, folder: Path) -
         assert other.get("/queue")["entries"] == []
     shutil.rmtree(folder / "runs/copy")
     (path / "submission.json").chmod(0o666)  # whoever may write it could have us run what he likes
-    assert queue.service.service.queue.read() == []
+    assert queue.service.service.queue.read([path]) == []
     (path / "submission.json").chmod(0o644)
-    assert [entry.id for entry in queue.service.service.queue.read()] == [run]
+    assert [entry.id for entry in queue.service.service.queue.read([path])] == [run]
 
 
 def test_the_order_is_priority_then_place_and_a_held_run_waits(queue: Queued) -> None:

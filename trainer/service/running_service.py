@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from schedules.declaration import did_you_mean
 
+from ..runs.run_folders import submitted_folders
 from .design.previewer import Previewer
 from .events.hub import Hub
 from .jobs.engines.available import available
@@ -52,7 +53,9 @@ class RunningService:
         self.previewer = Previewer(self.permissions)
         self.checker = Previewer(self.permissions, CHECK_SECONDS)
         """Checks what is submitted, in a worker of its own: a large sweep takes long."""
-        self.queue = Queue(self.root, engines or available(), self._queue_changed)
+        self.queue = Queue(
+            self.root, engines or available(), self._queue_changed, self._with_status
+        )
         self.tasks = Tasks(self.root)
         self.launcher = Launcher(self.queue, self.permissions)
 
@@ -87,6 +90,12 @@ class RunningService:
             self.watcher.expect(ids)
             self.hub.runs_changed(ids)
         self.hub.queue_changed()
+
+    def _with_status(self, statuses: Sequence[str]) -> Iterable[Path]:
+        """The folders of submitted runs of some statuses; all, while they are first looked at."""
+        if not self.watcher.complete.is_set():
+            return submitted_folders(self.root)
+        return self.index.paths_with_status(statuses)
 
     def path(self, run: str) -> Path:
         """The folder of a run.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from .settings import (
 )
 from .sweep_report import write_sweep_report
 
+UNREADABLE = "unreadable"
+"""The status of a run that has a damaged file, whatever it is in the queue."""
 STEP = 0.001
 """How far apart the orders of jobs that come together are."""
 
@@ -40,8 +42,13 @@ class Queue:
         root: Path,
         engines: Mapping[str, Engine],
         changed: Callable[[Sequence[tuple[str, Path]]], None],
+        unended: Callable[[Sequence[str]], Iterable[Path]],
     ) -> None:
-        """`changed` is called with the ids and folders of runs that are other than before."""
+        """`changed` is called with the ids and folders of runs that are other than before.
+
+        `unended` gives the folders of runs that had one of some states when they were last looked
+        at: a server that starts no jobs would else walk through all folders at each look.
+        """
         self.root = root
         self.engines = engines
         self.right = LaunchRight(root)
@@ -53,6 +60,7 @@ class Queue:
         self.wake: Callable[[], None] = lambda: None
         """Has what starts jobs look again."""
         self._tell = changed
+        self._unended = unended
         self._last_order = 0.0
 
     def take_right(self, *, may_make: bool) -> bool:
@@ -65,14 +73,15 @@ class Queue:
                 return self.right.is_held
             remove_drafts(self.root)
             self.settings = read_settings(self.root)
-            self.entries = {entry.id: entry for entry in self.read()}
+            found = self.read(submitted_folders(self.root))
+            self.entries = {entry.id: entry for entry in found}
         self.notify([])
         return True
 
-    def read(self) -> list[Entry]:
-        """What the folders have of runs that have not ended."""
+    def read(self, paths: Iterable[Path]) -> list[Entry]:
+        """What some folders have of submitted runs that have not ended."""
         found = []
-        for path in submitted_folders(self.root):
+        for path in paths:
             submission = submitted(self.root, path, run_id(self.root, path))
             if submission is None:
                 continue
@@ -94,7 +103,8 @@ class Queue:
         with self.lock:
             entries = list(self.entries.values()) if self.right.is_held else None
         if entries is None:  # where nothing was ever submitted, there is nothing to look for
-            entries = self.read() if (self.root / QUEUE).is_dir() else []
+            states = (*WAITING, *RUNNING, UNREADABLE)
+            entries = self.read(self._unended(states)) if (self.root / QUEUE).is_dir() else []
         found = in_order(entries)
         members = [entry.member(self.lives) for entry in found]
         for member, entry in zip(members, found, strict=True):

@@ -144,6 +144,11 @@ class Index:
         return {run for (run,) in self._rows(f"SELECT id FROM runs WHERE status IN ({marks})",
                                              statuses)}  # fmt: skip
 
+    def paths_with_status(self, statuses: Sequence[str]) -> list[Path]:
+        """The folders of the runs that had one of some statuses."""
+        found = map(self.path, sorted(self.with_status(statuses)))
+        return [path for path in found if path is not None]
+
     def put(self, entries: Iterable[Entry]) -> None:
         """Adds runs, or replaces what was known of them."""
         rows = [
