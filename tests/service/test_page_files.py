@@ -7,6 +7,9 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
+from trainer.service.api.task_routes import BEGINNINGS
+from trainer.service.gate import UPLOADS
+
 PAGE = Path(__file__).resolve().parents[2] / "trainer/service/page"
 VENDOR = PAGE / "vendor"
 SENT = [path for path in PAGE.rglob("*") if path.suffix in {".html", ".js", ".css", ".svg"}]
@@ -53,3 +56,11 @@ def test_addresses_are_relative_and_nothing_is_written_into_the_markup() -> None
         assert "innerHTML" not in text, path.name
     page = (PAGE / "index.html").read_text()
     assert not re.findall(r"<style|\sstyle=|\son\w+=|<script(?![^>]*src=)", page)
+
+
+def test_every_kind_of_file_that_the_server_predicts_for_may_be_chosen() -> None:
+    text = (PAGE / "run_actions.js").read_text()
+    found = re.search(r"const TABLES = \{(.*?)\};", text, re.DOTALL)
+    assert found
+    ends = {f".{end}" for end in re.findall(r"(\w+):", found[1])}
+    assert ends == {*filter(None, UPLOADS.values()), *BEGINNINGS.values(), ".jpeg"}

@@ -11,7 +11,8 @@ const IN_QUEUE = ["starting", "running", "stopping"];
 const GOES_ON = ["stopped", "interrupted", "unfinished", "failed", "pruned", "cancelled", "lost"];
 const FORMATS = ["keras", "saved_model", "onnx"];
 const AGAIN_MS = 1000;
-const TABLES = { csv: "text/csv", npy: "application/octet-stream", npz: "application/octet-stream",
+const BYTES = "application/octet-stream"; // the server tells by the first ones
+const TABLES = { csv: "text/csv", parquet: BYTES, npy: BYTES, npz: BYTES,
   png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg" };
 
 /** Which paths the server has, by its own contract. */
