@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
@@ -13,6 +15,7 @@ import pytest
 from tests.helpers.served import CONFIG, Served, make_run, rows, served, training
 from trainer.runs.folder import Folder
 from trainer.runs.results import find_runs
+from trainer.service.listing.index import IN_MEMORY, Index
 from trainer.service.listing.watcher import Watcher
 
 
@@ -121,6 +124,28 @@ def test_a_server_that_starts_again_reads_no_run_anew(
         again.wait(again.service.watcher.complete.is_set)
         assert again.get("/runs")["runs"] == before
     assert read == []
+
+
+def test_little_is_kept_in_memory_of_a_run_that_is_as_it_was(tmp_path: Path) -> None:
+    root, count = tmp_path / "runs", 100
+    make_run(root / "first", rows(1))
+    index = Index(IN_MEMORY)
+    watcher = Watcher(root, index, lambda _: None)
+    watcher._walk()
+    watcher._read_changed()  # has imported whatever it needs
+    for number in range(count):
+        make_run(root / str(number), rows(1))
+    tracemalloc.start()
+    try:
+        watcher._walk()
+        watcher._read_changed()
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        index.close()
+    assert len(watcher._paths) == len(watcher._signatures) == count + 1
+    assert kept / count < 500  # bytes
 
 
 def test_only_columns_that_vary_are_told_unless_others_are_asked_for(shared: Served) -> None:

@@ -82,7 +82,7 @@ class RunningService:
         """Has the list know at once of runs that are in the queue, or have left it."""
         entries = []
         for path in (path for _, path in runs if path.is_dir()):
-            files = repr(signature(path))
+            files = signature(path)  # before what it is of is read
             entries.append(Entry(path, files, *read_summary(self.root, path)))
         if entries:
             ids = [entry.summary.id for entry in entries]

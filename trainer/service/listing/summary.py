@@ -98,8 +98,8 @@ def display_name(root: Path, path: Path) -> str:
     return os.fsencode(path.relative_to(root).as_posix()).decode(errors="replace")
 
 
-def signature(path: Path) -> tuple[tuple[int, int, int], ...]:
-    """What changes with the files that a summary is made of."""
+def signature(path: Path) -> str:
+    """What changes with the files that a summary is made of; short, as one is kept of each run."""
     found = []
     for name in SIGNS:
         try:
@@ -107,7 +107,7 @@ def signature(path: Path) -> tuple[tuple[int, int, int], ...]:
             found.append((status.st_ino, status.st_size, status.st_mtime_ns))
         except OSError:
             found.append((0, 0, 0))
-    return tuple(found)
+    return sha256(repr(found).encode()).hexdigest()[:24]
 
 
 def read_summary(root: Path, path: Path) -> tuple[Summary, dict[str, Any]]:

@@ -41,7 +41,8 @@ class Watcher(threading.Thread):
         self._index = index
         self._tell = changed
         self._ended = threading.Event()
-        self._paths: dict[str, Path] = {}
+        self._paths: dict[str, str] = {}
+        """Of each run, as text: a `Path` takes several times the memory."""
         self._signatures: dict[str, str] = {}
         self._running: set[str] = set()
         self._expected: set[str] = set()
@@ -95,7 +96,7 @@ class Watcher(threading.Thread):
         expected = frozenset(self._expected)  # those that come while this walk goes are not missed
         with kept_readings() as kept:
             paths = run_folders([self.root], kept, submitted=True)
-        self._paths = {run_id(self.root, path): path for path in paths}
+        self._paths = {run_id(self.root, path): str(path) for path in paths}
         gone = (self._signatures.keys() | expected) - self._paths.keys()
         self._expected -= expected
         if gone:
@@ -118,8 +119,9 @@ class Watcher(threading.Thread):
 
     def _read_changed(self) -> None:
         changed = []
-        for run, path in self._paths.items():
-            files = repr(signature(path))
+        for run, text in self._paths.items():
+            path = Path(text)
+            files = signature(path)
             if files != self._signatures.get(run) or self._has_ended(run, path):
                 changed.append((run, path, files))
         for begin in range(0, len(changed), BATCH):
