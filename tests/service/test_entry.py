@@ -15,7 +15,7 @@ def entry(tmp_path: Path) -> Entry:
     submission = Submission(id="a", root=str(tmp_path), key="", body="", overrides=[],
                             arguments=[], cwd=str(tmp_path), submitted=0.0, by="me",
                             order=0.0)  # fmt: skip
-    attempt = Attempt(number=3, engine="elsewhere", handle={}, rows_before=4, fruitless=1,
+    attempt = Attempt(number=3, engine="elsewhere", handle={}, lines_before=2, fruitless=1,
                       checkpoint_before="step-0000000100")  # fmt: skip
     (tmp_path / "metrics.jsonl").write_text("{}\n\n")
     (tmp_path / "checkpoints/step-0000000100").mkdir(parents=True)
@@ -32,6 +32,16 @@ def test_a_new_row_is_progress(entry: Entry) -> None:
     with (entry.path / "metrics.jsonl").open("a") as rows:
         rows.write("{}\n")
     assert entry.fruitless() == 0
+
+
+def test_the_same_rows_again_are_no_progress_however_long_and_whatever_was_cut(
+    entry: Entry,
+) -> None:
+    rows = entry.path / "metrics.jsonl"
+    rows.write_text('{"updates_per_second": 12345.678}\n' * 2)
+    assert entry.fruitless() == 2
+    rows.write_text("{}\n")  # it died soon after it went on from an older checkpoint
+    assert entry.most_lines() == 2  # which the next one has to pass
 
 
 @pytest.mark.parametrize("name", ["step-0000000101", "step-0000000050-rewind-1"])

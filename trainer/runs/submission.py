@@ -84,8 +84,8 @@ class Attempt(BaseModel):
     gpus: list[str] = []
     result_before: str = ""
     """The stamp of the `result.json` that was there before."""
-    rows_before: int = 0
-    """The bytes of rows that were there before."""
+    lines_before: int = 0
+    """The most lines of rows that were there before, or of a search's journal."""
     checkpoint_before: str = ""
     """The name of the newest checkpoint that was there before."""
     fruitless: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,25 @@ class Entry:
         return state, self.why or why if state not in RUNNING else why
 
     def progress(self) -> int:
-        """What grows while its process does something, in bytes."""
-        if self.submission.is_search:
-            journal = self.path / JOURNAL
-            return journal.stat().st_size if journal.exists() else 0
-        return Folder(self.path).rows_size()
+        """What grows while its process does something, in lines: rows, or a search's journal.
+
+        Bytes would tell nothing: the same rows once more have other times, and so other lengths.
+        """
+        file = self.path / (JOURNAL if self.submission.is_search else "metrics.jsonl")
+        lines = 0
+        with suppress(FileNotFoundError), file.open("rb") as opened:
+            while part := opened.read(2**20):
+                lines += part.count(b"\n")
+        return lines
+
+    def most_lines(self) -> int:
+        """The most lines that there have been since it was put into the queue.
+
+        One that goes on from an older checkpoint writes rows anew that there were before.
+        """
+        attempt = self.attempt
+        is_current = attempt and attempt.number > self.submission.attempts_before
+        return max(self.progress(), attempt.lines_before if attempt and is_current else 0)
 
     def newest_checkpoint(self) -> str:
         """The name of the newest checkpoint; "" where there is none."""
@@ -67,7 +82,7 @@ class Entry:
             return 0
         if attempt.engine == "local" and not is_of_this_boot(attempt.handle):
             return attempt.fruitless  # the machine's end is no fault of the process
-        if self.progress() > attempt.rows_before:
+        if self.progress() > attempt.lines_before:
             return 0
         checkpoint = CheckpointId.parse(self.newest_checkpoint())
         before = CheckpointId.parse(attempt.checkpoint_before)

@@ -239,7 +239,7 @@ class Launcher(threading.Thread):
             cores=list(share.cores),
             gpus=list(share.gpus),
             result_before=stamp(Folder(path).result),
-            rows_before=entry.progress(),
+            lines_before=entry.most_lines(),
             checkpoint_before=entry.newest_checkpoint(),
             fruitless=entry.fruitless(),
         )
