@@ -65,9 +65,9 @@ def _of_unions(error: ValidationError, model: type[BaseModel]) -> Iterator[Any]:
             plain = {**details, "loc": location[:place] + location[place + 1 :]}
             fields.setdefault(location[:place], []).append(plain)
     for location, each in fields.items():
-        meant = [details for details in each if not _is_of_type(details, location)]
-        if meant:
-            yield from meant
+        matching = [details for details in each if not _is_of_type(details, location)]
+        if matching:
+            yield from matching
             continue
         rules = [_rule(details["msg"]).removeprefix("must be ") for details in each]
         yield {**each[0], "type": "union", "msg": f"must be {', or '.join(dict.fromkeys(rules))}"}

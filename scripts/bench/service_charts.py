@@ -45,7 +45,7 @@ def charts(scale: ServiceScale) -> Part:
             file.unlink()  # it is written on, and the others have its rows as well
             file.write_text("".join(row(step, 0.5) for step in range(1000)))
             with rows_told(client, file, runs[0]) as write:
-                told = paces(scale.times, write)
+                waits = paces(scale.times, write)
     is_exact = not json.loads(first[0][1])["approximate"]
     never = f"never read{' (exact: it is short)' if is_exact else ', approximate'}"
     rows = [
@@ -55,7 +55,7 @@ def charts(scale: ServiceScale) -> Part:
         ),
         cells(f"chart of all {scale.rows:,} rows again", again),
         cells("chart of a tenth of them, another each time", zoomed),
-        cells("row written until a stream has told of it", told),
+        cells("row written until a stream has told of it", waits),
     ]
     marks = [
         mark(f"first chart of {scale.rows:,} rows, {never}, the slowest of {FILES}",
@@ -63,7 +63,7 @@ def charts(scale: ServiceScale) -> Part:
         mark(f"first chart of {scale.rows:,} rows, from the cache, the slowest of {FILES}",
              max(kept)[0], 100),
         mark("zoom into a tenth of them, p95", zoomed.high, 80),
-        mark("row written until a stream has told of it, p95", told.high, 500),
+        mark("row written until a stream has told of it, p95", waits.high, 500),
         *many_rows(scale),
     ]  # fmt: skip
     return Part(marks, "Charts: milliseconds", ["", "median", "p95", "kB"], rows)

@@ -209,11 +209,11 @@ def started(python: str, words: Sequence[str], folder: Path) -> Iterator[tuple[C
     """A server within the block: a client of it, and its process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    told = [python, "-m", *words, "--host", "127.0.0.1", "--port", str(port)]
+    command = [python, "-m", *words, "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
-            told, cwd=folder, stdout=log, stderr=log, env=environment, start_new_session=True
+            command, cwd=folder, stdout=log, stderr=log, env=environment, start_new_session=True
         )
     try:
         client = Client(port)

@@ -89,8 +89,8 @@ def table(folder: Path, model: str, updates: int, rounds: int) -> None:
     # The first two of each way are short, and learn how it is compiled best.
     for turn in range(-2, rounds):
         for name, (data, keep) in ways.items():
-            told = ["--updates", str(updates if turn >= 0 else 10)]
-            command = [sys.executable, __file__, *told, "--one", str(folder / data), model, keep]
+            options = ["--updates", str(updates if turn >= 0 else 10)]
+            command = [sys.executable, __file__, *options, "--one", str(folder / data), model, keep]
             done = subprocess.run(command, check=True, capture_output=True, env=known)
             if turn >= 0:
                 found[name].append(json.loads(done.stdout.splitlines()[-1]))
@@ -151,8 +151,8 @@ def one(data: str, model: str, keep: str, updates: int) -> dict[str, float]:
 
 def memory() -> tuple[int, int]:
     """The bytes of this process's own memory, and of files that are mapped into it."""
-    told = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    own, mapped = (int(told[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    own, mapped = (int(status[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))
     return own, mapped
 
 

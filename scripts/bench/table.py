@@ -138,12 +138,12 @@ def start(scale: Scale) -> Part:
     medians = {name: median(seconds) for name, seconds in took.items()}
     marks = [Mark(name, medians[name], at_most=0.7, form="{:.2f} s") for name in COMMANDS] + [
         Mark(
-            f"from Enter to the first update of the MLP, beyond {tensorflow}, {told}",
+            f"from Enter to the first update of the MLP, beyond {tensorflow}, {choice}",
             median(b - a for a, b in zip(took[tensorflow], took[name], strict=True)),
             at_most=1.5,
             form="{:.2f} s",
         )
-        for name, told in ((warm, "compiled as remembered"), (cold, "measured anew"))
+        for name, choice in ((warm, "compiled as remembered"), (cold, "measured anew"))
     ]
     rows = [[name, f"{medians[name]:.2f}", _spread(took[name], ".2f")] for name in took]
     return Part(marks, "Seconds until something is there", ["what", "median", "range"], rows)
@@ -189,9 +189,9 @@ def machine() -> str:
         except PackageNotFoundError:
             installed.append(f"{package} not installed")
     commit = git(CHECKOUT)
-    told = f"{commit['commit'][:10]}{' and changes' if commit['dirty'] else ''}" if commit else "?"
+    head = f"{commit['commit'][:10]}{' and changes' if commit['dirty'] else ''}" if commit else "?"
     return (
-        f"{time.strftime('%Y-%m-%d')}, commit {told}; {names[0] if names else platform.machine()}, "
+        f"{time.strftime('%Y-%m-%d')}, commit {head}; {names[0] if names else platform.machine()}, "
         f"{len(usable_cores())} cores, {platform.platform()}; Python {platform.python_version()}, "
         f"{', '.join(installed)}. Load at the end: {os.getloadavg()[1]:.1f}."
     )
@@ -234,11 +234,11 @@ def _rates(entries: list[Entry]) -> tuple[list[str], list[list[str]]]:
         name = NAMES[entry.peer]
         if entry.overrides and entry.peer == "trainer":
             name = f"the trainer, `{' '.join(entry.overrides)}`"
-        told = [entry.absent.replace("|", "/"), ""]
+        cells = [entry.absent.replace("|", "/"), ""]
         if entry.rate is not None:
             form = ",.0f" if entry.rate >= 100 else ".1f"
-            told = [f"{entry.rate:{form}}", _spread(entry.rates, form)]
-        rows.append([name, *told])
+            cells = [f"{entry.rate:{form}}", _spread(entry.rates, form)]
+        rows.append([name, *cells])
     return ["", "median", "range"], rows
 
 

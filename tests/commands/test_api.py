@@ -103,7 +103,7 @@ def test_an_experiment_file_means_what_it_means_to_the_command_line(name):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({"schedule": "cosin"}, "did you mean cosine?"),
         ({"schdule": "cosine"}, "did you mean schedule?"),
@@ -112,10 +112,10 @@ def test_an_experiment_file_means_what_it_means_to_the_command_line(name):
         ({3: 4}, "config = 3: must be a name"),
     ],
 )
-def test_a_wrong_mapping_is_refused_as_the_override_that_mends_it(asked, told):
+def test_a_wrong_mapping_is_refused_as_the_override_that_mends_it(asked, message):
     with pytest.raises(Refused) as refused:
         Experiment.composed(asked)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.fixture(scope="module")
@@ -405,7 +405,7 @@ def test_a_dataset_of_a_length_is_as_good_as_arrays(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (object(), "is object, which is no array of numbers"),
         ((1, 2, 3), "is int in the place of an array"),
@@ -416,8 +416,8 @@ def test_a_dataset_of_a_length_is_as_good_as_arrays(tmp_path):
         ((np.full((40, 2), np.nan), np.arange(40) % 2), "not finite"),
     ],
 )
-def test_data_that_can_not_be_learnt_from_is_refused(tmp_path, data, told):
-    with pytest.raises(Refused, match=told):
+def test_data_that_can_not_be_learnt_from_is_refused(tmp_path, data, message):
+    with pytest.raises(Refused, match=message):
         train(Experiment.composed(*GIVEN, "model=mlp", "data.batch_size=2"), tmp_path, data=data)
 
 

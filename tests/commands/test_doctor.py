@@ -36,14 +36,14 @@ def test_it_tells_of_the_machine_and_of_both_ways_to_compile(
     asked = plan("mode=doctor", "run.compile=auto")
     folder = Folder(tmp_path)
     assert examine(declare(folder, asked), folder) == 0
-    told = json.loads((tmp_path / "doctor.json").read_text())
-    assert any(line.startswith("tensorflow 2.") for line in told["versions"])
-    assert any("CPU:0" in line for line in told["devices"])
-    assert "GiB free" in told["memory"]
-    graph, xla, verdict = told["compile"]
+    message = json.loads((tmp_path / "doctor.json").read_text())
+    assert any(line.startswith("tensorflow 2.") for line in message["versions"])
+    assert any("CPU:0" in line for line in message["devices"])
+    assert "GiB free" in message["memory"]
+    graph, xla, verdict = message["compile"]
     rates = [float(line.split()[1]) for line in (graph, xla)]
     assert verdict == f"a run would use {'graph' if rates[0] > rates[1] else 'xla'}"
-    assert told["parity"] == ["no GPU to compare with the CPU"]
+    assert message["parity"] == ["no GPU to compare with the CPU"]
     assert verdict in capsys.readouterr().out
     assert not (tmp_path / "metrics.jsonl").exists()
 
@@ -58,15 +58,15 @@ def test_what_was_declared_or_is_remembered_is_what_a_run_would_use(
     )
     auto = experiment("run.compile=auto")
     compile_cache.cache_choice(auto, "/CPU:0", CompileChoice("xla", {}))
-    *_, told = doctor.compiling(Plan.of(auto), Folder(tmp_path))
-    assert told.startswith("a run would use xla, remembered from 20")
+    *_, message = doctor.compiling(Plan.of(auto), Folder(tmp_path))
+    assert message.startswith("a run would use xla, remembered from 20")
     monkeypatch.setattr(compile_cache, "usable_cores", lambda: [0, 1])
     monkeypatch.delenv(compile_cache.THREADS, raising=False)
     compile_cache.cache_choice(auto, "/CPU:0", CompileChoice("xla", {}, rate=9000.0))
-    *_, told = doctor.compiling(Plan.of(auto), Folder(tmp_path))
-    assert told.startswith("a run would use xla on one thread, remembered from 20")
-    *_, told = doctor.compiling(plan("run.compile=xla"), Folder(tmp_path))
-    assert told == "a run would use xla, as declared"
+    *_, message = doctor.compiling(Plan.of(auto), Folder(tmp_path))
+    assert message.startswith("a run would use xla on one thread, remembered from 20")
+    *_, message = doctor.compiling(plan("run.compile=xla"), Folder(tmp_path))
+    assert message == "a run would use xla, as declared"
 
 
 def test_two_devices_that_compute_the_same_agree() -> None:

@@ -176,12 +176,12 @@ BY_HAND = {"interpolate", "maximum", "minimum", "product", "sum"}
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_said_to_type_brings_the_schedule_to_that_height(kind: str) -> None:
     asked = (f"schedule={kind}", "allow_code=true", "run.length=20 epochs")
-    told = typed(*asked, rate=0.0037)
-    assert told.startswith("schedule.") == (kind not in BY_HAND)
+    message = typed(*asked, rate=0.0037)
+    assert message.startswith("schedule.") == (kind not in BY_HAND)
     if kind in BY_HAND:
-        assert "whose greatest value is 0.0037" in told
+        assert "whose greatest value is 0.0037" in message
         return
-    curve = experiment(*asked, *shlex.split(told)).curves()["learning_rate"]
+    curve = experiment(*asked, *shlex.split(message)).curves()["learning_rate"]
     assert curve(np.arange(450)).max() == pytest.approx(0.0037, rel=0.06)
 
 

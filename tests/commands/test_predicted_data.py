@@ -170,15 +170,15 @@ def test_images_of_another_size_are_resized_where_the_hint_says_so(
     monkeypatch.chdir(of_images.folder.parent)
     Image.fromarray(PIXELS[0]).resize((9, 7)).save("large.png")
     assert predict.main(["run", "--inputs=large.png"]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("--inputs = 'large.png': is 7x9, and the training images are 6x5")
-    hint = told.partition("hint: ")[2].split()[0]
+    message = capsys.readouterr().err
+    assert message.startswith("--inputs = 'large.png': is 7x9, and the training images are 6x5")
+    hint = message.partition("hint: ")[2].split()[0]
     assert predict.main(["run", "--inputs=large.png", hint, "--output=p.npy"]) == 0
     assert np.load("p.npy").shape == (1, 2)
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         (["--inputs=newer"], "--inputs = 'newer': is no file that exists"),
         (["--inputs=new/notes.txt"], "--inputs = '.txt': must be one of .npy, .npz"),
@@ -187,12 +187,12 @@ def test_images_of_another_size_are_resized_where_the_hint_says_so(
     ],
 )  # fmt: skip
 def test_a_place_without_images_is_refused(
-    asked: list[str], told: str, of_images: Any, monkeypatch: pytest.MonkeyPatch,
+    asked: list[str], message: str, of_images: Any, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(of_images.folder.parent)
     assert predict.main(["run", *asked]) == 2
-    assert capsys.readouterr().err.startswith(told)
+    assert capsys.readouterr().err.startswith(message)
 
 
 def test_an_outcome_restores_its_network_once(

@@ -97,8 +97,8 @@ def test_no_door_takes_the_word_of_a_file(
     monkeypatch.delitem(sys.modules, CODE, raising=False)
     assert DOORS[door](strangers, monkeypatch) == 2, capsys.readouterr()
     refusal = capsys.readouterr().err
-    told = "is for the command line" if door == "sweep" else HINT
-    assert told in refusal
+    message = "is for the command line" if door == "sweep" else HINT
+    assert message in refusal
     assert CODE not in sys.modules
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

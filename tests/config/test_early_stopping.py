@@ -61,8 +61,8 @@ def test_a_run_is_done_once_evaluations_bring_no_gain(whole: Path) -> None:
     assert min(losses[:-3]) == min(losses) == ended["stopped_early"]["best"]
     assert ended["stopped_early"]["step"] == ended["best"]["step"] == ended["steps"] - 15
     assert (whole / "checkpoints" / f"step-{ended['best']['step']:010d}").is_dir()
-    [told] = events(whole, "ended early")
-    assert told["step"] == ended["steps"]
+    [message] = events(whole, "ended early")
+    assert message["step"] == ended["steps"]
 
 
 def test_the_same_command_says_that_it_is_done(whole: Path) -> None:

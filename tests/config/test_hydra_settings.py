@@ -236,5 +236,5 @@ def test_a_sweep_of_a_file_does_not_say_what_is_for_the_command_line(
     mine = experiment(tmp_path, {"sweeper": {"params": {key: "true", "run.seed": "1,2"}}})
     with pytest.raises(Refused) as refused:
         compose(["experiment=mine", f"hydra/sweeper={sweeper}"], str(mine))
-    told = f"hydra.sweeper.params.{key} = 'true': is for the command line"
-    assert str(refused.value).startswith(told)
+    message = f"hydra.sweeper.params.{key} = 'true': is for the command line"
+    assert str(refused.value).startswith(message)

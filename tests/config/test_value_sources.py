@@ -65,7 +65,7 @@ def test_a_file_without_its_package_is_told_what_it_lacks(group: str, conf: Path
 
 
 @pytest.mark.parametrize(
-    ("path", "overrides", "told"),
+    ("path", "overrides", "message"),
     [
         ("data.path", ["data=digits", "data=csv"], ""),
         ("data.path", ["data=digits", "data.path=z", "data=csv"], "the override data.path=z"),
@@ -75,12 +75,12 @@ def test_a_file_without_its_package_is_told_what_it_lacks(group: str, conf: Path
     ],
 )
 def test_the_last_override_of_a_value_is_told_and_no_choice_of_an_option(
-    path: str, overrides: list[str], told: str, tmp_path: Path
+    path: str, overrides: list[str], message: str, tmp_path: Path
 ) -> None:
-    assert source(path, overrides, {"data": "csv"}, tmp_path).source == told
+    assert source(path, overrides, {"data": "csv"}, tmp_path).source == message
 
 
 def test_of_a_run_again_the_config_of_that_run_is_told(conf: Path) -> None:
     refused = Refused([Problem("run.seed", 0, "is wrong")])
-    told = with_file(refused, ["rerun=there"], conf / "config.yaml").problems[0]
-    assert told.source == f"{conf}/config.yaml:3"
+    message = with_file(refused, ["rerun=there"], conf / "config.yaml").problems[0]
+    assert message.source == f"{conf}/config.yaml:3"

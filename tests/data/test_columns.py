@@ -264,9 +264,9 @@ def test_following_the_hints_declares_every_column(here: Path) -> None:
 
 def test_the_start_of_a_run_says_what_every_column_is_taken_for(here: Path) -> None:
     columns = {**COLUMNS, "code": {"kind": "ignore"}}
-    told = summary(declared(columns=columns, test="a.csv"))[0]
+    message = summary(declared(columns=columns, test="a.csv"))[0]
     known = "job a category of 4; note text of 4 words; day a date"
-    assert told == f"inputs    numbers age, income; {known}"
+    assert message == f"inputs    numbers age, income; {known}"
 
 
 def test_a_run_of_every_sort_of_column_goes_on_to_the_same_bits(here: Path) -> None:

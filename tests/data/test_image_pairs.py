@@ -158,40 +158,40 @@ def test_a_run_has_the_same_bits_streamed_and_resident(more: tuple[str, ...], he
 
 
 def test_refusals_name_the_files(here: Path) -> None:
-    def told(**more: Any) -> str:
+    def message(**more: Any) -> str:
         with pytest.raises(Refused) as refused:
             declared(**more).facts()
         return str(refused.value)
 
     (here / "masks" / "odd" / "4.png").rename(here / "kept.png")
-    assert "photos/odd/4.png': has no partner in" in told()
-    assert "none is called odd/4 with .png .bmp .gif" in told()
+    assert "photos/odd/4.png': has no partner in" in message()
+    assert "none is called odd/4 with .png .bmp .gif" in message()
     PIL.Image.fromarray(INSIDE[4]).save(here / "masks" / "odd" / "4.jpg")
-    assert "hint: .jpg does not keep the values of masks: save odd/4.png" in told()
+    assert "hint: .jpg does not keep the values of masks: save odd/4.png" in message()
     (here / "kept.png").rename(here / "masks" / "odd" / "4.png")
     (here / "photos" / "odd" / "4.png").rename(here / "kept.png")
-    assert "masks/odd/4.png': has no partner in" in told()
+    assert "masks/odd/4.png': has no partner in" in message()
     (here / "kept.png").rename(here / "photos" / "odd" / "4.png")
 
     PIL.Image.fromarray(INSIDE[4][:6]).save(here / "masks" / "odd" / "4.png")
-    assert "masks/odd/4.png': is 6x8, and its partner" in told()
+    assert "masks/odd/4.png': is 6x8, and its partner" in message()
     PIL.Image.fromarray(PHOTOS[4]).save(here / "masks" / "odd" / "4.png")
-    assert "masks/odd/4.png': is in colours" in told()
-    assert "hint: save masks as grey" in told()
+    assert "masks/odd/4.png': is in colours" in message()
+    assert "hint: save masks as grey" in message()
     PIL.Image.fromarray(PHOTOS[4]).save(here / "photos" / "odd" / "4.bmp")
-    assert "has the name of" in told()
+    assert "has the name of" in message()
     (here / "photos" / "odd" / "4.bmp").unlink()
     PIL.Image.fromarray(INSIDE[4] + 9).save(here / "masks" / "odd" / "4.png")
     data = declared(values=[0, 255])
     with pytest.raises(Refused, match=r"4.png': has the value (9|10), .*0,255(?s:.*)=\[0,255,"):
         data.load()
-    assert "is no folder" in told(targets="mask")
+    assert "is no folder" in message(targets="mask")
     (here / "empty").mkdir()
-    assert "has no images" in told(targets="empty")
+    assert "has no images" in message(targets="empty")
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"test": "photos"}, "test_targets: is required beside test"),
         ({"labels": "images", "values": [0, 1]}, "values = .*is for masks"),
@@ -200,8 +200,8 @@ def test_refusals_name_the_files(here: Path) -> None:
         ({"task": "regression"}, "task = 'regression': follows from labels"),
     ],
 )
-def test_fields_that_contradict_each_other_are_refused(more: Any, told: str, here: Path) -> None:
-    with pytest.raises(Refused, match=told):
+def test_fields_that_contradict_each_other_are_refused(more: Any, message: str, here: Path) -> None:
+    with pytest.raises(Refused, match=message):
         declared(**more)
 
 

@@ -354,8 +354,10 @@ def test_every_column_at_fault_is_told_at_once(here: Path) -> None:
     Path("many.csv").write_text("a,b,c,y\n1,2,3,4.5\n1,x,3,5.5\n1,2,,6.5\n")
     with pytest.raises(Refused) as caught:
         declared(path="many.csv", target="y").facts()
-    told = [(problem.value, problem.rule.partition(" of ")[0]) for problem in caught.value.problems]
-    assert told == [("b", "has 'x' in line 3"), ("c", "has nothing in line 4")]
+    message = [
+        (problem.value, problem.rule.partition(" of ")[0]) for problem in caught.value.problems
+    ]
+    assert message == [("b", "has 'x' in line 3"), ("c", "has nothing in line 4")]
 
 
 def test_tables_of_very_many_columns_are_read(here: Path) -> None:

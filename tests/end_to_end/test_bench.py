@@ -116,8 +116,8 @@ def test_the_memory_of_a_long_run_is_told_in_megabytes(table, monkeypatch):
 
     sizes = iter([150.0, 190.0, 180.0])
     monkeypatch.setattr(memory, "resident", lambda: next(sizes))
-    told = memory.found(lambda seconds: (1000, seconds), 100.0, 3000)
-    assert told == {"updates": 3000, "beyond": 90.0, "growth": 30.0}
+    message = memory.found(lambda seconds: (1000, seconds), 100.0, 3000)
+    assert message == {"updates": 3000, "beyond": 90.0, "growth": 30.0}
 
 
 def test_what_is_measured_of_the_service_stands_between_lines_of_its_own(

@@ -56,7 +56,7 @@ def doors(call: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("door", doors(""))
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "message"),
     [
         ("leaving:leave", "raised SystemExit"),
         ("leaving:drop", "raised GeneratorExit"),
@@ -64,11 +64,11 @@ def doors(call: str) -> dict[str, str]:
     ],
 )
 def test_an_exit_is_an_error_of_the_code_wherever_a_config_names_it(
-    door: str, call: str, told: str, tmp_path: Path
+    door: str, call: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(Refused) as refused:
         trained(tmp_path, "run.length=3", "allow_code=true", doors(call)[door])
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert call in str(refused.value)
     assert not (tmp_path / "result.json").exists()
 
@@ -79,7 +79,7 @@ def test_a_layer_that_ends_the_process_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (SystemExit(0), "code that the config names raised SystemExit: 0"),
         (GeneratorExit(), "code that the config names raised GeneratorExit"),
@@ -87,7 +87,7 @@ def test_a_layer_that_ends_the_process_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_an_exit_in_training_is_a_run_that_failed(
-    error: BaseException, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         raise error
@@ -95,7 +95,7 @@ def test_an_exit_in_training_is_a_run_that_failed(
     monkeypatch.setattr(Session, "evaluate", fail)
     assert trained(tmp_path, "run.length=3") == 1
     ended = result(tmp_path)
-    assert (ended["status"], ended["reason"]) == ("failed", told)
+    assert (ended["status"], ended["reason"]) == ("failed", message)
 
 
 def test_a_program_that_ends_itself_in_its_callback_is_not_kept_from_it(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_run_that_opens_its_mailbox_in_time_answers(
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (PermissionError(13, "Permission denied", "x"),
          "only the user whose run it is can steer it"),
@@ -60,7 +60,7 @@ def test_a_run_that_opens_its_mailbox_in_time_answers(
 def test_a_mailbox_that_can_not_be_used_is_told_in_words(
     at: str,
     error: OSError,
-    told: str,
+    message: str,
     starting: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -71,7 +71,7 @@ def test_a_mailbox_that_can_not_be_used_is_told_in_words(
     Mailbox(starting).open()
     monkeypatch.setattr(Mailbox, at, fail)
     assert main([str(starting), "status"]) == 1
-    assert capsys.readouterr().err == f"{starting}: {told}\n"
+    assert capsys.readouterr().err == f"{starting}: {message}\n"
 
 
 @pytest.mark.parametrize("words", [["stop", "{run}"], ["status", "learning_rate=0.1", "{run}"]])

@@ -68,7 +68,7 @@ def test_the_same_command_goes_on_and_a_finished_run_says_so(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     {
         "schedule=cosin": (
             "schedule = 'cosin': is no option of this group\n  hint: did you mean cosine?"
@@ -107,11 +107,11 @@ def test_the_same_command_goes_on_and_a_finished_run_says_so(tmp_path: Path) -> 
     }.items(),
 )  # fmt: skip
 def test_a_refused_config_exits_2_without_traceback_folder_or_tensorflow(
-    asked: str, told: str, tmp_path: Path
+    asked: str, message: str, tmp_path: Path
 ) -> None:
     refused = trainer(asked, cwd=tmp_path, watched=True)
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert "Traceback" not in refused.stderr
     assert refused.stderr.endswith("imported:\n")
     assert not list(tmp_path.rglob("*.*"))
@@ -182,9 +182,9 @@ def test_interrupted_it_writes_a_checkpoint_and_exits_130(tmp_path: Path) -> Non
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=30)
+    message, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "stopped by SIGINT" in told
+    assert "stopped by SIGINT" in message
     (checkpoint,) = (tmp_path / "here" / "checkpoints").iterdir()
     steps = result(tmp_path / "here")["steps"]
     assert json.loads((checkpoint / "manifest.json").read_text())["body"]["step"] == steps > 0

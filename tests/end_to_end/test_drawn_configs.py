@@ -60,4 +60,4 @@ def test_what_it_must_not_do_would_be_seen(
     folder = tmp_path / "here"
     folder.mkdir()
     faults = watched.run(folder, [callback, "data=digits", "allow_code=true"]).faults(folder)
-    assert [told for told in faults if told.startswith(fault)], faults
+    assert [message for message in faults if message.startswith(fault)], faults

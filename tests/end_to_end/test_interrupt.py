@@ -43,9 +43,9 @@ def test_a_program_that_imports_us_keeps_its_own_handler(tmp_path: Path) -> None
         "import signal, schedules, trainer.config.experiment\n"
         "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
     )
-    told = subprocess.run(
+    message = subprocess.run(
         [sys.executable, str(script)],
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stdout == "True\n"
+    assert message.stdout == "True\n"

@@ -144,7 +144,7 @@ def test_a_state_is_every_variable_to_the_bit_and_updates_leave_it_alone() -> No
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     {
         "optimizer=nadam": "its optimizer is adam, and this run's is nadam",
         "run.seed=2": "its seed is 1, and this run's is 2",
@@ -155,12 +155,12 @@ def test_a_state_is_every_variable_to_the_bit_and_updates_leave_it_alone() -> No
     }.items(),
 )  # fmt: skip
 def test_a_checkpoint_of_another_run_is_refused_by_name(
-    changed: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    changed: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained(tmp_path, *ASKED, "run.stop_after=5")
     (tmp_path / "config.yaml").unlink()
     assert trained(tmp_path, *ASKED, changed) == 1
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_killed_between_the_last_checkpoint_and_the_result(tmp_path: Path, whole: Path) -> None:

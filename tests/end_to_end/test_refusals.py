@@ -77,7 +77,7 @@ GOOD = (np.zeros((4, 2), np.float32), np.arange(4, dtype=np.int32) % 3)
 
 
 @pytest.mark.parametrize(
-    ("inputs", "labels", "told"),
+    ("inputs", "labels", "message"),
     [
         (GOOD[0][:0], GOOD[1][:0], "data.train: has no examples"),
         (GOOD[0][:3], GOOD[1], "data.train: has 3 inputs and 4 labels"),
@@ -92,18 +92,18 @@ GOOD = (np.zeros((4, 2), np.float32), np.arange(4, dtype=np.int32) % 3)
     ],
 )
 def test_data_that_can_not_be_learnt_from_is_told_with_its_example(
-    inputs: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], told: str
+    inputs: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], message: str
 ) -> None:
     good = Examples(*GOOD)
     Split(good, good, ASIS).check(SHAPES)
-    with pytest.raises(Refused, match=told):
+    with pytest.raises(Refused, match=message):
         Split(Examples(inputs, labels), good, ASIS).check(SHAPES)
-    with pytest.raises(Refused, match=told.replace("train", "test")):
+    with pytest.raises(Refused, match=message.replace("train", "test")):
         Split(good, Examples(inputs, labels), ASIS).check(SHAPES)
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     {
         ("model={kind: cnn, filters: [4, 4, 4, 4, 4]}",): "does not fit inputs of shape [8, 8, 1]",
         ("schedule=plateau", "schedule.metric=eval_los"): "did you mean eval_loss?",
@@ -113,11 +113,11 @@ def test_data_that_can_not_be_learnt_from_is_told_with_its_example(
     }.items(),
 )  # fmt: skip
 def test_what_only_tensorflow_can_tell_is_refused_before_the_first_update(
-    asked: tuple[str, ...], told: str, tmp_path: Path
+    asked: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(Refused) as refused:
         trained(tmp_path, "run.length=5", *asked)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert not (tmp_path / "result.json").exists()
 
 
@@ -171,10 +171,10 @@ COSTLY = {
 @pytest.mark.parametrize("kind", COSTLY)
 def test_a_file_that_costs_too_much_to_read_is_refused_quickly(kind: str, tmp_path: Path) -> None:
     (tmp_path / "schedule").mkdir()
-    content, told = COSTLY[kind]
+    content, message = COSTLY[kind]
     (tmp_path / "schedule" / "mine.yaml").write_text(f"kind: constant\n{content}\n")
     began = time.perf_counter()
-    with pytest.raises(Refused, match=told):
+    with pytest.raises(Refused, match=message):
         compose(["schedule=mine"], str(tmp_path))
     assert time.perf_counter() - began < 5
 

@@ -197,7 +197,7 @@ UV = "Downloaded a\\n"
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         (PIP, "fetching, 2 of 3 packages"),
         (f"{PIP}Installing collected packages: a, b\\n", "unpacking"),
@@ -205,7 +205,7 @@ UV = "Downloaded a\\n"
         (f"{UV}Prepared 3 packages in 1ms\\n", "unpacking"),
     ],
 )
-def test_a_first_call_is_a_few_lines_and_in_a_terminal_one_that_moves(quick, written, told):
+def test_a_first_call_is_a_few_lines_and_in_a_terminal_one_that_moves(quick, written, message):
     quick.lock.write_text("# x==1\na==1 \\\n    --hash=sha256:0\nb==2\nc-d==3\n")
     quick.program("uv", f"printf '{written}'; sleep 2.5")
     terminal, inner = pty.openpty()
@@ -219,7 +219,7 @@ def test_a_first_call_is_a_few_lines_and_in_a_terminal_one_that_moves(quick, wri
     os.close(terminal)
     text = shown.decode()
     assert "set-up: installing 3 packages of requirements.lock" in text
-    assert f"\r\x1b[Kset-up: {told}" in text
+    assert f"\r\x1b[Kset-up: {message}" in text
     assert "Collecting" not in text
     assert len(text.splitlines()) < 12
     process.stdout.close()

@@ -81,9 +81,11 @@ def test_one_link_lets_a_browser_in_and_nothing_imports_tensorflow(folder: Path)
             curves = browser.post("/api/v1/preview", json=asked, timeout=30).json()["curves"]
             assert [curve["name"] for curve in curves] == ["learning_rate"]
             linked = [sys.executable, "-m", "trainer.serve", str(folder / "runs"), "--link"]
-            told = subprocess.run(linked, env=environment(folder), capture_output=True, text=True)
-            assert told.stdout.startswith(f"{url}/?link=")
-            assert httpx.get(told.stdout.strip()).status_code == 303
+            message = subprocess.run(
+                linked, env=environment(folder), capture_output=True, text=True
+            )
+            assert message.stdout.startswith(f"{url}/?link=")
+            assert httpx.get(message.stdout.strip()).status_code == 303
             token = (folder / "state/scheduled-training/token").read_text().strip()
             for target in ("/%00", f"/?link={token}", f"/api/v1/runs?token={token}"):
                 browser.get(target, headers={"Authorization": f"Bearer {token}"})

@@ -124,7 +124,7 @@ def test_a_group_with_every_is_updated_by_each_update_that_it_divides(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("groups", "told"),
+    ("groups", "message"),
     [
         ({}, "has none called generator"),
         ({"generator": GROUPS["generator"]}, "has none called discriminator"),
@@ -139,8 +139,8 @@ def test_a_group_with_every_is_updated_by_each_update_that_it_divides(tmp_path: 
     ],
     ids=["none", "one", "more", "rest"],
 )
-def test_losses_and_groups_must_be_the_same(groups: Any, told: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=told):
+def test_losses_and_groups_must_be_the_same(groups: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=message):
         run(tmp_path, groups=groups)
 
 

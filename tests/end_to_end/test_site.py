@@ -49,10 +49,10 @@ def test_every_kind_of_schedule_has_its_formula_parameters_and_picture(site):
 
 
 def test_every_option_of_every_group_is_on_a_page(site):
-    told = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
+    message = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
     options = {file.relative_to(CONF).as_posix() for file in CONF.glob("*/*.yaml")}
     unwrapped = {option for option in options if option.split("/")[0] not in ("warmup", "cooldown")}
-    assert {option for option in unwrapped if f"conf/{option}" not in told} == set()
+    assert {option for option in unwrapped if f"conf/{option}" not in message} == set()
 
 
 def test_every_page_of_the_docs_is_in_the_navigation(site):

@@ -198,7 +198,7 @@ def test_weights_that_a_step_leaves_out_stay_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("loss", "told"),
+    ("loss", "message"),
     [
         (lambda model, batch: tf.zeros([5, 5]), r"of shape \(5, 5\) for a batch of 64"),
         (lambda model, batch: tf.argmax(model(batch[0]), axis=-1), "returned int64"),
@@ -210,8 +210,8 @@ def test_weights_that_a_step_leaves_out_stay_as_they_are(tmp_path):
     ],
     ids=["matrix", "integer", "constant", "raises", "wrong", "nothing", "word"],
 )
-def test_a_step_that_gives_something_else_is_refused(tmp_path, loss, told):
-    with pytest.raises(Refused, match=told):
+def test_a_step_that_gives_something_else_is_refused(tmp_path, loss, message):
+    with pytest.raises(Refused, match=message):
         train(Experiment.composed(*SMALL), tmp_path, loss=loss, quiet=True)
 
 
@@ -268,8 +268,8 @@ def denoise(model, batch):
     share = tf.cast(time, tf.float32)[:, None] / 10
     noisy = (1 - share) * points + share * noise
     is_dict = isinstance(model.input, dict)
-    told = model({"point": noisy, "time": time} if is_dict else [noisy, time])
-    return tf.reduce_mean(tf.square(told - noise), axis=-1)
+    message = model({"point": noisy, "time": time} if is_dict else [noisy, time])
+    return tf.reduce_mean(tf.square(message - noise), axis=-1)
 
 
 OTHER_INPUTS = (

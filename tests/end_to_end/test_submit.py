@@ -191,7 +191,7 @@ def test_runs_are_moved_held_released_stopped_and_started(doors: Doors) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["stop", "nothing"], 2, "is no run of this root"),
         (["at-once", "0"], 2, "at_once"),
@@ -200,10 +200,10 @@ def test_runs_are_moved_held_released_stopped_and_started(doors: Doors) -> None:
     ],
 )
 def test_what_is_no_run_and_no_number_is_refused(
-    words: list[str], code: int, told: str, doors: Doors
+    words: list[str], code: int, message: str, doors: Doors
 ) -> None:
     doors.queue(*words, code=code)
-    assert told in doors.err
+    assert message in doors.err
 
 
 @pytest.mark.parametrize("main", [submit.main, queue.main])

@@ -88,10 +88,10 @@ def test_a_dataset_may_have_any_structure(tmp_path: Path) -> None:
 def test_names_that_differ_are_told_as_a_table(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         one_update(two_inputs(), ({"age": AGE, "work": JOB}, SORT), tmp_path / "run")
-    told = str(caught.value)
-    assert "age   network [4]          data [4]" in told
-    assert "job   network []           data –" in told
-    assert "work  network –            data [1]" in told
+    message = str(caught.value)
+    assert "age   network [4]          data [4]" in message
+    assert "job   network []           data –" in message
+    assert "work  network –            data [1]" in message
 
 
 def several_outputs() -> keras.Model:

@@ -39,7 +39,7 @@ def measurements(monkeypatch: pytest.MonkeyPatch) -> list[CompileChoice]:
     return found
 
 
-def told(path: Path) -> tuple[str, str, dict[str, str]]:
+def message(path: Path) -> tuple[str, str, dict[str, str]]:
     found = result(path)
     return found["compile"], found["compile_origin"], found["compile_measured"]
 
@@ -51,12 +51,12 @@ def test_a_like_run_remembers_and_says_what_was_measured(
     trained(tmp_path / "second", *AUTO, "run.seed=2", "schedule=constant")
     assert len(measurements) == 1
     why = {"graph": "2 updates/s", "xla": "1 updates/s"}
-    assert told(tmp_path / "first") == ("graph", "measured at the start of this run", why)
-    way, origin, cached_choice = told(tmp_path / "second")
+    assert message(tmp_path / "first") == ("graph", "measured at the start of this run", why)
+    way, origin, cached_choice = message(tmp_path / "second")
     assert (way, cached_choice) == ("graph", why)
     assert origin.startswith("remembered from 20")
     trained(tmp_path / "third", "run.length=3", "run.compile=graph")
-    assert told(tmp_path / "third") == ("graph", "declared", {})
+    assert message(tmp_path / "third") == ("graph", "declared", {})
 
 
 def test_the_folder_of_a_run_rules_over_what_is_remembered(
@@ -163,7 +163,7 @@ def test_a_cache_that_cannot_be_written_costs_a_measurement_and_no_more(
 ) -> None:
     cache.write_text("a file in the place of a folder")
     assert trained(tmp_path / "run", *AUTO) == 0
-    assert told(tmp_path / "run")[1] == "measured at the start of this run"
+    assert message(tmp_path / "run")[1] == "measured at the start of this run"
 
 
 @pytest.mark.parametrize(

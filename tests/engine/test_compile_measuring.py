@@ -14,11 +14,11 @@ from trainer.engine.program import Program
 
 def lengths(pace: Pace, rates: list[float]) -> list[int]:
     """The lengths of calls that run at these rates, one after another."""
-    told = []
+    message = []
     for rate in rates:
-        told.append(pace.steps_per_call)
-        pace.took(told[-1], told[-1] / rate)
-    return told
+        message.append(pace.steps_per_call)
+        pace.took(message[-1], message[-1] / rate)
+    return message
 
 
 def test_a_call_grows_from_one_update_to_a_fifth_of_a_second() -> None:

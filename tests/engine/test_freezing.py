@@ -263,8 +263,8 @@ def test_penalties_of_what_rests_are_none(tmp_path: Path) -> None:
 
     group = "optimizer.groups={body: {paths: ['first/*'], frozen_until: 3}}"
     learn(penalized(), tmp_path, group, "log.every=1", length=5)
-    told = [row["penalties"] for row in rows(tmp_path) if "penalties" in row]
-    assert [value == 0 for value in told] == [True, True, True, False, False]
+    message = [row["penalties"] for row in rows(tmp_path) if "penalties" in row]
+    assert [value == 0 for value in message] == [True, True, True, False, False]
 
 
 def test_skipping_works_on_both_sides_of_a_thaw(tmp_path: Path) -> None:

@@ -71,13 +71,13 @@ def test_a_process_that_cannot_follow_the_number_of_threads_says_so(
     assert f"and {number} before" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("told", "number"), [("3", 3), ("0", 5), ("", 5), ("many", 5)])
+@pytest.mark.parametrize(("message", "number"), [("3", 3), ("0", 5), ("", 5), ("many", 5)])
 def test_what_the_environment_says_counts_where_it_is_a_number(
-    told: str, number: int, monkeypatch: pytest.MonkeyPatch
+    message: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
     monkeypatch.setattr("trainer.engine.machine.usable_cores", lambda: list(range(5)))
-    monkeypatch.setenv(compile_cache.THREADS, told)
+    monkeypatch.setenv(compile_cache.THREADS, message)
     assert threads_in_use() == number
 
 

@@ -263,14 +263,14 @@ def test_a_glob_that_means_nothing_is_refused_with_the_paths():
 
 
 def test_a_glob_whose_weights_are_all_taken_is_refused_with_their_owner():
-    told = refusal("{b: {paths: ['*/bias']}, late: {paths: ['dense_1/bias']}}")
-    assert told.startswith(
+    message = refusal("{b: {paths: ['*/bias']}, late: {paths: ['dense_1/bias']}}")
+    assert message.startswith(
         "optimizer.groups.late.paths = 'dense_1/bias': means only weights that b has\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("groups", "told"),
+    ("groups", "message"),
     [
         ("{x: {momentum: 2}}", "optimizer.groups.x.momentum = 2: must be at least 0 and at most 1"),
         ("{x: {beta_1: 0.5}}", "optimizer.groups.x.beta_1 = 0.5: is no known key\n  hint: known: "),
@@ -299,8 +299,8 @@ def test_a_glob_whose_weights_are_all_taken_is_refused_with_their_owner():
         ("{x: 3}", "optimizer.groups.x = 3: must be a mapping"),
     ],
 )
-def test_a_group_that_cannot_be_is_refused_by_its_override_path(groups, told):
-    assert refusal(groups).startswith(told)
+def test_a_group_that_cannot_be_is_refused_by_its_override_path(groups, message):
+    assert refusal(groups).startswith(message)
 
 
 def test_a_group_without_a_name_is_refused():
@@ -309,8 +309,8 @@ def test_a_group_without_a_name_is_refused():
 
 
 def test_a_rate_that_the_rule_cannot_follow_is_refused():
-    told = refusal("{x: {learning_rate: 0}}", "optimizer=ftrl")
-    assert told.startswith("optimizer.groups.x.learning_rate = 0.0: must be above 0")
+    message = refusal("{x: {learning_rate: 0}}", "optimizer=ftrl")
+    assert message.startswith("optimizer.groups.x.learning_rate = 0.0: must be above 0")
 
 
 def test_what_was_declared_is_declared_again_by_its_dump():
@@ -325,8 +325,8 @@ def test_what_a_group_applied_is_in_the_rows(tmp_path):
     factor = "{kind: linear, initial_value: 1, end_value: 0.5}"
     asked = f"optimizer.groups={{b: {{paths: ['*/bias'], learning_rate_factor: {factor}}}}}"
     trained(tmp_path, "run.length=4", asked)
-    told = (tmp_path / "metrics.jsonl").read_text().splitlines()[1]
-    assert '"groups.b.learning_rate_factor": 0.875' in told
+    message = (tmp_path / "metrics.jsonl").read_text().splitlines()[1]
+    assert '"groups.b.learning_rate_factor": 0.875' in message
 
 
 def test_a_glob_may_be_the_name_of_its_group():

@@ -76,8 +76,8 @@ def test_it_learns_what_float32_learns(asked: str, compiled: str) -> None:
     assert losses[0][-1] < losses[0][0] / 2
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.1)
     assert not np.array_equal(*losses)
-    told = full.program.evaluate()
-    assert mixed.program.evaluate()["loss"] == pytest.approx(told["loss"], rel=0.1)
+    message = full.program.evaluate()
+    assert mixed.program.evaluate()["loss"] == pytest.approx(message["loss"], rel=0.1)
 
 
 @BOTH
@@ -142,7 +142,7 @@ def test_the_scale_follows_its_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "PATIENCE", 3)
     bounds = [2.0**e for e in (9, 9, 9, 9, 9, 12, 12, 12, 12, 3, 3, 3, 3, 0, 0, 0, 0)]
     scaling, expected, scale, fitting = Scaling(), [], 2.0**15, 0
-    told = []
+    message = []
     for bound in bounds:
         loss_and_gradient, sound = scaling.tried(
             lambda s, b=bound: [tf.constant(2.0), s * tf.where(s > b, np.inf, 3.0)],
@@ -151,14 +151,14 @@ def test_the_scale_follows_its_rule(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         assert sound
         assert [float(x) for x in loss_and_gradient] == [2.0, 3.0]
-        told.append((float(scaling.scale), int(scaling.fitting)))
+        message.append((float(scaling.scale), int(scaling.fitting)))
         fitting = 0 if scale > bound else fitting + 1
         scale = min(scale, bound)
         if fitting == 3:
             scale, fitting = 2 * scale, 0
         expected.append((scale, fitting))
-    assert told == expected
-    assert len({scale for scale, _ in told}) > 4
+    assert message == expected
+    assert len({scale for scale, _ in message}) > 4
 
 
 def test_what_no_scale_mends_is_left_to_on_nonfinite_and_the_scale_as_it_was(

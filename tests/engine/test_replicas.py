@@ -118,8 +118,8 @@ def train_all(asked: Sequence[tuple[Path, Sequence[str]]]) -> list[tuple[str, An
 
 def codes(folder: Path, name: str) -> list[Any]:
     """How the runs in a folder ended: their exit codes, or why they were refused."""
-    told = json.loads((folder / "codes.json").read_text())
-    return [code for path, code in told if path == str(folder / name)]
+    message = json.loads((folder / "codes.json").read_text())
+    return [code for path, code in message if path == str(folder / name)]
 
 
 def replicas(path: Path) -> list[dict[str, Any]]:
@@ -245,8 +245,8 @@ def test_what_one_replica_finds_not_finite_all_of_them_leave(
 ) -> None:
     path = folder / name
     assert codes(folder, name) == [code]
-    told = result(path)
-    assert (told["steps"], told["skipped"], told["rewinds"]) == {
+    message = result(path)
+    assert (message["steps"], message["skipped"], message["rewinds"]) == {
         "stopped": (7, 0, 0),  # after the last whole call
         "skipped once": (20, 1, 0),
         "rewound": (20, 0, 1),
@@ -273,7 +273,7 @@ def test_more_parts_of_the_cpu_than_a_process_began_with_are_refused(folder: Pat
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (
             ("device.logical=4", "data.batch_size=10"),
@@ -300,11 +300,11 @@ def test_more_parts_of_the_cpu_than_a_process_began_with_are_refused(folder: Pat
     ],
 )
 def test_devices_that_cannot_share_a_batch_are_refused(
-    overrides: tuple[str, ...], told: str
+    overrides: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(Refused) as refused:
         experiment("device=mirrored", *overrides).curves()
-    assert str(refused.value).startswith(told)
+    assert str(refused.value).startswith(message)
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there are GPUs")

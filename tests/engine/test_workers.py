@@ -24,13 +24,13 @@ TWO = ("10.0.0.1:2222", "10.0.0.2:2222")
 
 
 def config(task: object, cluster: object = None) -> dict[str, str]:
-    told = {"cluster": {"worker": list(TWO)} if cluster is None else cluster, "task": task}
-    return {"TF_CONFIG": json.dumps(told)}
+    message = {"cluster": {"worker": list(TWO)} if cluster is None else cluster, "task": task}
+    return {"TF_CONFIG": json.dumps(message)}
 
 
 def slurm(**others: str) -> dict[str, str]:
     """The variables of the third of four tasks on three nodes."""
-    told = {
+    message = {
         "SLURM_PROCID": "2",
         "SLURM_NODEID": "1",
         "SLURM_NTASKS": "4",
@@ -38,7 +38,7 @@ def slurm(**others: str) -> dict[str, str]:
         "SLURM_STEP_NODELIST": "gpu[08-09],big",
         "SLURM_STEP_TASKS_PER_NODE": "2,1(x2)",
     }
-    return {name: value for name, value in {**told, **others}.items() if value}
+    return {name: value for name, value in {**message, **others}.items() if value}
 
 
 def test_tf_config_tells_who_trains() -> None:
@@ -73,7 +73,7 @@ ZEROTH = {"type": "worker", "index": 0}
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
         ({}, "device = 'multi_worker': finds neither TF_CONFIG nor the variables of SLURM's srun"),
         ({"TF_CONFIG": "{"}, "TF_CONFIG = '{': is no JSON"),
@@ -133,11 +133,11 @@ ZEROTH = {"type": "worker", "index": 0}
     ],
 )
 def test_workers_that_contradict_themselves_are_refused(
-    environment: Mapping[str, str], told: str
+    environment: Mapping[str, str], message: str
 ) -> None:
     with pytest.raises(Refused) as refused:
         Cluster.from_environment(12345, environment)
-    assert str(refused.value).startswith(told)
+    assert str(refused.value).startswith(message)
 
 
 def ports(count: int) -> list[int]:
@@ -169,8 +169,8 @@ def started(path: Path, *overrides: str, count: int = 2) -> list[subprocess.Pope
 
 def ended(workers: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     """Their exit codes, and what they said."""
-    told = [worker.communicate(timeout=240) for worker in workers]
-    return [(w.returncode, *said) for w, said in zip(workers, told, strict=True)]
+    message = [worker.communicate(timeout=240) for worker in workers]
+    return [(w.returncode, *said) for w, said in zip(workers, message, strict=True)]
 
 
 def wait_for(path: Path, workers: list[subprocess.Popen[str]]) -> None:
@@ -224,8 +224,8 @@ def test_when_a_worker_is_killed_the_others_end_and_all_go_on(which: int, tmp_pa
     both = started(path, *LONG)
     wait_for(path / "checkpoints", both)
     both[which].kill()
-    told = ended(both)
-    code, _, errors = told[1 - which]
+    message = ended(both)
+    code, _, errors = message[1 - which]
     assert code == 1
     assert "no worker at 127.0.0.1:" in errors
     assert "start all workers again" in errors

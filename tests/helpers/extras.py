@@ -18,8 +18,8 @@ def parquet(folder: Path, name: str = "a.parquet", **columns: Any) -> None:
     import pyarrow
     from pyarrow import parquet as files
 
-    told = {f"x{i}": VALUES[:, i] for i in range(3)} | {"label": LABELS} | columns
-    files.write_table(pyarrow.table(told), folder / name)
+    message = {f"x{i}": VALUES[:, i] for i in range(3)} | {"label": LABELS} | columns
+    files.write_table(pyarrow.table(message), folder / name)
 
 
 def hub(folder: Path, name: str = "hub") -> None:
@@ -54,7 +54,7 @@ def tfds(folder: Path) -> None:
 
         def _info(self) -> Any:
             features = tensorflow_datasets.features
-            told = features.FeaturesDict(
+            message = features.FeaturesDict(
                 {
                     "x": features.Image(shape=(6, 5, 3)),
                     "row": features.Tensor(shape=(3,), dtype=np.float32),
@@ -62,7 +62,7 @@ def tfds(folder: Path) -> None:
                     "label": features.ClassLabel(names=["cat", "dog", "emu"]),
                 }
             )
-            return tensorflow_datasets.core.DatasetInfo(builder=self, features=told)
+            return tensorflow_datasets.core.DatasetInfo(builder=self, features=message)
 
         def _split_generators(self, manager: Any) -> Any:
             return {"train": self._generate_examples(ROWS), "test": self._generate_examples(10)}

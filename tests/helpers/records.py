@@ -21,8 +21,8 @@ def example(row: Mapping[str, Any]) -> bytes:
             features[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=values))
         else:
             features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
-    told = tf.train.Example(features=tf.train.Features(feature=features))
-    return bytes(told.SerializeToString())
+    message = tf.train.Example(features=tf.train.Features(feature=features))
+    return bytes(message.SerializeToString())
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any] | bytes], packer: str | None = None) -> None:

@@ -87,7 +87,7 @@ def main() -> None:
     plain = CrossEntropy.training
     [cpu] = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
-    told: list[tuple[str, Any]] = []
+    message: list[tuple[str, Any]] = []
     for path, overrides in json.load(sys.stdin):
         spoils = [int(o.removeprefix("spoils=")) for o in overrides if o.startswith("spoils=")]
 
@@ -103,10 +103,10 @@ def main() -> None:
         CrossEntropy.training = spoilt if spoils else plain  # type: ignore[method-assign]
         asked = [o for o in overrides if not o.startswith("spoils=")]
         try:
-            told.append((path, trained(Path(path), *asked)))
+            message.append((path, trained(Path(path), *asked)))
         except Refused as refused:
-            told.append((path, str(refused)))
-    print(json.dumps(told))
+            message.append((path, str(refused)))
+    print(json.dumps(message))
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ class Twin:
         """
         model = model or self.model
         size = self.experiment.data.batch_size
-        told = _Losses(self.timed)
+        message = _Losses(self.timed)
         weights_of_classes = compiled.pop("class_weight", None)
         x, y, weights = self.batches(updates)
         model.compile(**compiled, jit_compile=False)
@@ -172,9 +172,9 @@ class Twin:
             class_weight=weights_of_classes,
             shuffle=False,
             verbose=0,
-            callbacks=[told],
+            callbacks=[message],
         )
-        return told.losses
+        return message.losses
 
     timed: list[float] = field(default_factory=list)
     """When the updates of `fit` ended, by the clock of `time.perf_counter`."""

@@ -34,12 +34,12 @@ def test_cross_entropy_is_that_of_keras(smoothing):
 
 
 def test_an_evaluation_has_the_plain_loss_whatever_is_smoothed():
-    told = [
+    message = [
         Loss.declared({"kind": "cross_entropy", **settings}).evaluation(LOGITS, LABELS)
         for settings in ({}, {"label_smoothing": 0.2}, {"label_smoothing": LINE})
     ]
-    for other in told[1:]:
-        np.testing.assert_array_equal(other, told[0])
+    for other in message[1:]:
+        np.testing.assert_array_equal(other, message[0])
 
 
 def test_scheduled_smoothing_is_what_the_dial_shows():
@@ -67,8 +67,8 @@ def test_the_smoothing_that_an_update_applied_is_in_its_row(tmp_path):
     )
     trained(tmp_path, *asked)
     curve = experiment(*asked).curves()["label_smoothing"]
-    told = [row["label_smoothing"] for row in rows(tmp_path) if "loss" in row]
-    assert told == curve(np.arange(8)).tolist()
+    message = [row["label_smoothing"] for row in rows(tmp_path) if "loss" in row]
+    assert message == curve(np.arange(8)).tolist()
 
 
 @pytest.mark.parametrize("value", [1, -0.1, True, "0.1"])
@@ -112,8 +112,8 @@ def trains(outputs, labels, **declared):
 def test_what_is_between_numbers_is_what_keras_finds(declared, theirs):
     expected = theirs(reduction="none")(TARGETS, ANSWERS)
     np.testing.assert_allclose(trains(ANSWERS, TARGETS, **declared), expected, rtol=1e-5)
-    told = Loss.declared(declared).evaluation(ANSWERS, TARGETS)
-    np.testing.assert_array_equal(told, trains(ANSWERS, TARGETS, **declared))
+    message = Loss.declared(declared).evaluation(ANSWERS, TARGETS)
+    np.testing.assert_array_equal(message, trains(ANSWERS, TARGETS, **declared))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -144,8 +144,8 @@ def test_focal_has_a_gradient_where_an_example_is_learnt_to_the_last_bit():
     sure = tf.constant([[200.0, 0.0]])
     with tf.GradientTape() as tape:
         tape.watch(sure)
-        told = trains(sure, tf.constant([0]), kind="focal", gamma=0.5)
-    assert np.isfinite(tape.gradient(told, sure)).all()
+        message = trains(sure, tf.constant([0]), kind="focal", gamma=0.5)
+    assert np.isfinite(tape.gradient(message, sure)).all()
 
 
 def test_poisson_is_least_at_the_logarithm_of_the_rate_and_predicts_the_rate():
@@ -181,8 +181,8 @@ def test_class_weights_scale_training_and_leave_evaluations(kind):
     factors = np.array([1.0, 3.0, 0.0, 1.0])[LABELS.numpy()]
     expected = factors * trains(LOGITS, LABELS, kind=kind).numpy()
     np.testing.assert_allclose(trains(LOGITS, LABELS, **weighted), expected, rtol=1e-6)
-    told = [Loss.declared(d).evaluation(LOGITS, LABELS) for d in ({"kind": kind}, weighted)]
-    np.testing.assert_array_equal(*told)
+    message = [Loss.declared(d).evaluation(LOGITS, LABELS) for d in ({"kind": kind}, weighted)]
+    np.testing.assert_array_equal(*message)
 
 
 def test_balanced_weights_are_those_of_scikit_learn():
@@ -237,14 +237,14 @@ def test_a_loss_that_does_not_suit_the_data_is_refused(declared, facts, path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "labels", "told"),
+    ("kind", "labels", "message"),
     [
         ("poisson", [[-1.0, 0.0, 2.0]], "-1 among the labels"),
         ("binary_cross_entropy", [[0.0, 2.0, 1.0]], "from 0 to 1, and there is 2"),
     ],
 )
-def test_labels_that_a_loss_is_not_worked_out_for_are_refused(kind, labels, told):
-    with pytest.raises(Refused, match=told):
+def test_labels_that_a_loss_is_not_worked_out_for_are_refused(kind, labels, message):
+    with pytest.raises(Refused, match=message):
         Loss.declared({"kind": kind}).for_labels(np.array(labels, np.float32), NUMBERS)
 
 
@@ -285,29 +285,29 @@ OWN = 'loss={kind: python, call: "tests.losses.test_losses:NAME"}'
 def test_a_function_of_the_users_own_is_a_loss(tmp_path):
     asked = (OWN.replace("NAME", "square"), "++loss.kwargs={scale: 2}", "allow_code=[tests]")
     assert trained(tmp_path, "run.length=60", *asked) == 0
-    told = [row["eval_loss"] for row in rows(tmp_path) if "eval_loss" in row]
-    assert told[-1] < told[0] < 4
+    message = [row["eval_loss"] for row in rows(tmp_path) if "eval_loss" in row]
+    assert message[-1] < message[0] < 4
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ([OWN.replace("NAME", "square")], "loss.call = .*runs only with allow_code=true"),
         ([OWN.replace("NAME", "sqare"), "allow_code=true"], "did you mean square"),
         ([OWN.replace("NAME", "averaged"), "allow_code=true"], "one float for each example"),
     ],
 )
-def test_a_function_that_is_no_loss_is_refused(asked, told, tmp_path):
-    with pytest.raises(Refused, match=f"(?s){told}"):
+def test_a_function_that_is_no_loss_is_refused(asked, message, tmp_path):
+    with pytest.raises(Refused, match=f"(?s){message}"):
         trained(tmp_path, "run.length=5", *asked)
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_the_example_of_a_function_is_the_score_of_brier_and_needs_no_leave():
     run = Trained("loss=python", "model=python")
-    told = run.declared.loss.evaluation(LOGITS, LABELS)
+    message = run.declared.loss.evaluation(LOGITS, LABELS)
     missed = tf.nn.softmax(LOGITS).numpy() - np.eye(4)[LABELS.numpy()]
-    np.testing.assert_allclose(told, np.square(missed).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(message, np.square(missed).sum(axis=1), rtol=1e-5)
     assert list(run.declared.code()) == []
 
 

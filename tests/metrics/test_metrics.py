@@ -32,7 +32,9 @@ MARKS = (RANDOM.random((53, 4)) < [0.5, 0.3, 0.7, 0.1]).astype(np.float32)
 SHARES = keras.ops.convert_to_numpy(keras.ops.sigmoid(LOGITS))
 
 
-def told(declared: dict[str, Any], facts: Facts, at_once: int = 9, **loss: Any) -> dict[str, float]:
+def message(
+    declared: dict[str, Any], facts: Facts, at_once: int = 9, **loss: Any
+) -> dict[str, float]:
     """What an evaluation finds, some examples at a time."""
     outputs, labels = (LOGITS, LABELS) if facts is CLASSES else (ANSWERS, TARGETS)
     if facts is TAGS:
@@ -62,13 +64,15 @@ def by_keras(metric: keras.metrics.Metric, labels: Any, outputs: Any) -> Any:
 )
 def test_shares_of_right_answers_are_those_of_keras(name: str, theirs: Any) -> None:
     settings = {"k": 2} if name == "top_k_accuracy" else {}
-    assert told({name: settings}, CLASSES)[name] == pytest.approx(by_keras(theirs, LABELS, LOGITS))
+    assert message({name: settings}, CLASSES)[name] == pytest.approx(
+        by_keras(theirs, LABELS, LOGITS)
+    )
 
 
 @pytest.mark.parametrize("average", ["macro", "weighted"])
 def test_f1_is_that_of_keras(average: str) -> None:
     expected = by_keras(keras.metrics.F1Score(average=average), ONE_HOT, PREDICTED)
-    assert told({"f1": {"average": average}}, CLASSES)["f1"] == pytest.approx(float(expected))
+    assert message({"f1": {"average": average}}, CLASSES)["f1"] == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("name", ["precision", "recall"])
@@ -76,7 +80,7 @@ def test_f1_is_that_of_keras(average: str) -> None:
 def test_precision_and_recall_of_a_class_are_those_of_keras(name: str, k: int) -> None:
     theirs = {"precision": keras.metrics.Precision, "recall": keras.metrics.Recall}[name]
     expected = by_keras(theirs(class_id=k), ONE_HOT, PREDICTED)
-    assert told({name: {"average": k}}, CLASSES)[name] == pytest.approx(float(expected))
+    assert message({name: {"average": k}}, CLASSES)[name] == pytest.approx(float(expected))
 
 
 def test_macro_is_the_mean_over_the_classes_there_are() -> None:
@@ -94,7 +98,7 @@ def test_auc_counts_the_pairs_that_come_in_the_right_order() -> None:
     for k in range(4):
         yes, no = scores[k == LABELS, k], scores[k != LABELS, k]
         areas.append(np.mean((yes[:, None] > no) + 0.5 * (yes[:, None] == no)))
-    assert told({"auc": {}}, CLASSES)["auc"] == pytest.approx(np.mean(areas))
+    assert message({"auc": {}}, CLASSES)["auc"] == pytest.approx(np.mean(areas))
 
 
 def test_auc_of_ties_and_of_one_class_alone() -> None:
@@ -116,11 +120,11 @@ def test_auc_of_ties_and_of_one_class_alone() -> None:
 )
 def test_errors_of_numbers_are_those_of_keras(name: str, theirs: Any) -> None:
     expected = by_keras(theirs, TARGETS, ANSWERS)
-    assert told({name: {}}, NUMBERS)[name] == pytest.approx(float(expected), rel=1e-5)
+    assert message({name: {}}, NUMBERS)[name] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_errors_are_those_of_what_is_predicted_and_not_of_the_logits_of_it() -> None:
-    found = told({}, NUMBERS, kind="poisson")
+    found = message({}, NUMBERS, kind="poisson")
     assert found["mean_absolute_error"] == pytest.approx(np.abs(np.exp(ANSWERS) - TARGETS).mean())
 
 
@@ -144,7 +148,7 @@ def test_labels_that_mark_several_classes_are_measured_as_keras_measures_them(
     name: str, settings: dict[str, Any], theirs: Any
 ) -> None:
     expected = by_keras(theirs, MARKS, SHARES)
-    assert told({name: settings}, TAGS)[name] == pytest.approx(float(expected))
+    assert message({name: settings}, TAGS)[name] == pytest.approx(float(expected))
 
 
 def test_auc_of_marks_is_the_mean_over_the_classes() -> None:
@@ -152,7 +156,7 @@ def test_auc_of_marks_is_the_mean_over_the_classes() -> None:
     for k in range(4):
         yes, no = SHARES[MARKS[:, k] == 1, k], SHARES[MARKS[:, k] == 0, k]
         areas.append(np.mean((yes[:, None] > no) + 0.5 * (yes[:, None] == no)))
-    assert told({"auc": {}}, TAGS)["auc"] == pytest.approx(np.mean(areas))
+    assert message({"auc": {}}, TAGS)["auc"] == pytest.approx(np.mean(areas))
 
 
 def test_marks_of_one_of_several_labels_are_measured_as_such() -> None:
@@ -175,9 +179,9 @@ def test_every_metric_is_the_same_whatever_is_looked_at_together(facts: Facts) -
         if Metric.kinds[kind].suits(facts.label, marks=facts is TAGS)  # type: ignore[attr-defined]
     }
     assert len(suited) >= 5
-    whole = told(suited, facts, at_once=53)
+    whole = message(suited, facts, at_once=53)
     for at_once in (1, 20):
-        assert told(suited, facts, at_once) == pytest.approx(whole, rel=1e-6)
+        assert message(suited, facts, at_once) == pytest.approx(whole, rel=1e-6)
 
 
 def surprise(predictions: tf.Tensor, labels: tf.Tensor, base: float) -> tf.Tensor:
@@ -228,15 +232,15 @@ def test_numbers_that_only_a_step_knows_are_not_compared_by_default() -> None:
     assert "evaluated by the step: metrics.NAME={}" in preface(alone)
     asked = plan(numbers, step, own, "metrics.mean_absolute_error={}")
     assert asked.evaluated == ["eval_loss", "eval_mean_absolute_error"]
-    told = plan(numbers, step, own, compared)
-    assert told.evaluated == ["eval_loss", "eval_mean_absolute_error"]
-    assert "evaluated" not in preface(told)
+    message = plan(numbers, step, own, compared)
+    assert message.evaluated == ["eval_loss", "eval_mean_absolute_error"]
+    assert "evaluated" not in preface(message)
     assert plan(step, own).evaluated == ["eval_loss", "eval_accuracy"]
     assert "evaluated" not in preface(plan(step, own))
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         (["metrics.f2={}"], "metrics.f2 = {}: is no known metric"),
         (["metrics.f1=1"], "metrics.f1 = 1: must be a mapping"),
@@ -252,9 +256,9 @@ def test_numbers_that_only_a_step_knows_are_not_compared_by_default() -> None:
     ],
 )
 def test_what_can_not_be_evaluated_is_refused_without_tensorflow(
-    asked: list[str], told: str
+    asked: list[str], message: str
 ) -> None:
-    with pytest.raises(Refused, match=f"(?s){told}"):
+    with pytest.raises(Refused, match=f"(?s){message}"):
         plan(*asked).check_metrics()
 
 

@@ -250,7 +250,7 @@ HEADER = ("age", "a b/c", "job", "note", "sort", "price")
 
 
 def table(path: str, rows: int = 40) -> list[dict[str, Any]]:
-    told = [
+    message = [
         {
             "age": 20.5 + i % 30, "a b/c": "" if i % 7 == 0 else i / 8,
             "job": ["nurse", "smith", "king"][i % 3], "note": ["The cat!", "a dog", ""][i % 3],
@@ -260,8 +260,8 @@ def table(path: str, rows: int = 40) -> list[dict[str, Any]]:
     ]  # fmt: skip
     with Path(path).open("w", newline="", encoding="utf-8") as file:
         csv.DictWriter(file, HEADER).writeheader()
-        csv.DictWriter(file, HEADER).writerows(told)
-    return told
+        csv.DictWriter(file, HEADER).writerows(message)
+    return message
 
 
 COLUMNS = ("data=csv", "data.path=a.csv", "data.columns.job={kind: category, encode: one_hot}",
@@ -295,8 +295,8 @@ def test_a_file_of_a_table_takes_its_columns_as_they_are(
         loaded = tf.saved_model.load(str(file))
         logits = loaded.signatures["serving_default"](**given)["outputs"]
     np.testing.assert_allclose(tf.nn.softmax(logits), expected, atol=1e-5)
-    told = json.loads(file.with_name(f"{file.name}.json").read_text())
-    assert told["inputs"]["a_b_c"] == {"shape": [None, 1], "dtype": "float32", "column": "a b/c"}
+    message = json.loads(file.with_name(f"{file.name}.json").read_text())
+    assert message["inputs"]["a_b_c"] == {"shape": [None, 1], "dtype": "float32", "column": "a b/c"}
     with pytest.raises(Refused, match=r"export\.inputs = 'raw'.*\n.*export\.inputs=prepared"):
         outcome.export("onnx")
     assert outcome.export("onnx", inputs="prepared").exists()

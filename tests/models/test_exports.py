@@ -107,12 +107,12 @@ def test_a_file_does_elsewhere_what_the_network_does_here(
     file = live / "export" / name
     assert f"{name}: the {weights} weights, of step " in capsys.readouterr().out
     np.testing.assert_allclose(elsewhere(file, tmp_path), outputs(live, weights), atol=1e-5)
-    told = json.loads((live / "export" / f"{name}.json").read_text())
-    assert told["max_difference"] <= 1e-5
-    assert told["compared_on"] == 256
-    assert (told["takes"], told["preparation"]) == ("raw", {"shift": [0.0], "scale": [16.0]})
-    assert told["inputs"]["shape"] == [None, 8, 8, 1]
-    assert told["step"] == (result(live)["best"]["step"] if weights == "best" else 60)
+    message = json.loads((live / "export" / f"{name}.json").read_text())
+    assert message["max_difference"] <= 1e-5
+    assert message["compared_on"] == 256
+    assert (message["takes"], message["preparation"]) == ("raw", {"shift": [0.0], "scale": [16.0]})
+    assert message["inputs"]["shape"] == [None, 8, 8, 1]
+    assert message["step"] == (result(live)["best"]["step"] if weights == "best" else 60)
     assert not list(live.glob("export/.*"))
 
 
@@ -157,9 +157,11 @@ def test_a_file_that_does_something_else_fails_loudly_and_is_not_left(
     for file in (plain / "export").glob("*"):
         file.unlink()
     assert export.main([str(plain), "export=keras"]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("export=keras failed: read back, its outputs for test examples are off")
-    assert "by 0.01" in told
+    message = capsys.readouterr().err
+    assert message.startswith(
+        "export=keras failed: read back, its outputs for test examples are off"
+    )
+    assert "by 0.01" in message
     assert not list((plain / "export").iterdir())
 
 
@@ -234,7 +236,7 @@ def test_a_run_that_stopped_early_leaves_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         (["export=kera"], "export = 'kera': is no option of this group\n  hint: did you mean"),
         (["export=keras", "export.weights=ema"], "export.weights = 'ema': needs a running mean"),
@@ -244,10 +246,10 @@ def test_a_run_that_stopped_early_leaves_none(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_run_can_not_leave_is_refused(
-    asked: list[str], told: str, plain: Path, capsys: pytest.CaptureFixture[str]
+    asked: list[str], message: str, plain: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export.main([str(plain), *asked]) == 2
-    assert capsys.readouterr().err.startswith(told)
+    assert capsys.readouterr().err.startswith(message)
 
 
 def test_the_extra_of_a_format_is_asked_for_before_training(
@@ -270,8 +272,8 @@ def test_predictions_of_its_own_test_examples_are_as_good_as_the_run_said(
 
     output = tmp_path / "digits.csv"
     assert predict.main([str(folder), "--output", str(output)]) == 0
-    told = capsys.readouterr().out
-    assert f"eval_accuracy {result(folder)['metrics']['eval_accuracy']:.6g}  on 359" in told
+    message = capsys.readouterr().out
+    assert f"eval_accuracy {result(folder)['metrics']['eval_accuracy']:.6g}  on 359" in message
     with output.open(newline="") as file:
         rows = list(csv.DictReader(file))
     logits = outputs(folder, None)
@@ -308,7 +310,7 @@ def test_other_parts_and_other_data_of_the_shape(plain: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         (["data=mnist5k"], "data: has inputs of shape [28, 28, 1], and the run's network was made "
                            "for [8, 8, 1]\n  hint: data of the same shape"),
@@ -322,10 +324,10 @@ def test_other_parts_and_other_data_of_the_shape(plain: Path, tmp_path: Path) ->
     ],
 )  # fmt: skip
 def test_what_can_not_be_predicted_is_refused(
-    asked: list[str], told: str, plain: Path, capsys: pytest.CaptureFixture[str]
+    asked: list[str], message: str, plain: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict.main([str(plain), *asked]) == 2
-    assert capsys.readouterr().err.startswith(told)
+    assert capsys.readouterr().err.startswith(message)
 
 
 FLOWERS = {"rose": (900.0, 1.0), "tulip": (100.0, 3.0), "aster": (500.0, 9.0)}
@@ -371,10 +373,10 @@ def test_other_tables_are_prepared_and_numbered_as_the_runs_own(
         "data: has classes that the run's has not: violet\n  hint: the run's are aster, rose, tulip"
     )
     assert export.main([run, "export=keras"]) == 0
-    told = json.loads((tmp_path / "run/export/final.keras.json").read_text())
-    assert told["classes"] == ["aster", "rose", "tulip"]
-    assert len(told["preparation"]["scale"]) == 2
-    assert told["max_difference"] < 1e-4
+    message = json.loads((tmp_path / "run/export/final.keras.json").read_text())
+    assert message["classes"] == ["aster", "rose", "tulip"]
+    assert len(message["preparation"]["scale"]) == 2
+    assert message["max_difference"] < 1e-4
 
 
 def test_a_folder_without_run_or_checkpoint_is_refused_without_tensorflow(
@@ -395,8 +397,8 @@ def test_a_folder_without_run_or_checkpoint_is_refused_without_tensorflow(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    told = [line for line in done.stderr.splitlines() if "hint" not in line]
-    assert told == [
+    message = [line for line in done.stderr.splitlines() if "hint" not in line]
+    assert message == [
         "RUN_DIR = 'empty': is the folder of no run: it has no config.yaml",
         "RUN_DIR = 'new': has no checkpoint",
         "RUN_DIR = 'empty': is the folder of no run: it has no config.yaml",

@@ -55,9 +55,9 @@ def refused(preset: object, facts: Facts = IMAGES, **declared: Any) -> str:
 
 @pytest.mark.parametrize("name", ["bert_tiny_en_uncased", "hf://a/b", "kaggle://a/b/keras/c"])
 def test_a_name_is_not_downloaded_and_the_hint_says_how_to_have_it(name: str) -> None:
-    told = refused(name)
-    assert f"model.preset = '{name}': is no folder, and nothing is downloaded" in told
-    assert f"keras_hub.models.Backbone.from_preset('{name}').save_to_preset('DIR')" in told
+    message = refused(name)
+    assert f"model.preset = '{name}': is no folder, and nothing is downloaded" in message
+    assert f"keras_hub.models.Backbone.from_preset('{name}').save_to_preset('DIR')" in message
 
 
 def test_a_folder_that_is_no_preset_is_refused(tmp_path: Path) -> None:
@@ -77,23 +77,23 @@ def test_a_folder_that_is_no_preset_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["config", "task"])
 @pytest.mark.parametrize(
-    ("foreign", "told"),
+    ("foreign", "message"),
     [
         ({"class_name": "Own", "module": "os.path", "config": {}}, "has Own of os.path in its"),
         ({"class_name": "__lambda__", "config": {}}, "has code in its"),
     ],
 )
 def test_a_preset_that_would_run_code_is_refused(
-    file: str, foreign: dict[str, Any], told: str, tmp_path: Path
+    file: str, foreign: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     within = {"layer": foreign}
     task = {"class_name": "SomeTextClassifier", "config": within} if file == "task" else None
     folder = written(tmp_path / "preset", within if file == "config" else {}, task)
-    assert f"{told} {file}.json" in refused(folder)
+    assert f"{message} {file}.json" in refused(folder)
 
 
 @pytest.mark.parametrize(
-    ("config", "facts", "told"),
+    ("config", "facts", "message"),
     [
         ({"image_shape": [8, None, 3]}, IMAGES, r"images of shape [8, None, 3], and the data has"),
         ({"image_shape": [8, 8, 1]}, TEXTS, "takes images [height, width, channels]"),
@@ -103,9 +103,9 @@ def test_a_preset_that_would_run_code_is_refused(
     ],
 )
 def test_data_that_does_not_fit_is_refused(
-    config: dict[str, Any], facts: Facts, told: str, tmp_path: Path
+    config: dict[str, Any], facts: Facts, message: str, tmp_path: Path
 ) -> None:
-    assert told in refused(written(tmp_path / "preset", config), facts)
+    assert message in refused(written(tmp_path / "preset", config), facts)
 
 
 def test_weights_that_are_not_there_may_be_drawn(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_the_extra_that_is_not_installed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.models.keras_hub.is_missing", lambda package: True)
-    told = refused(written(tmp_path / "preset", {"image_shape": [8, 8, 1]}))
-    assert "hint: pip install 'scheduled-training[keras_hub]'" in told
+    message = refused(written(tmp_path / "preset", {"image_shape": [8, 8, 1]}))
+    assert "hint: pip install 'scheduled-training[keras_hub]'" in message
 
 
 def texts(path: Path) -> Path:
@@ -288,8 +288,8 @@ def test_what_the_hints_say_can_be_done(tmp_path: Path, monkeypatch: pytest.Monk
         exec(line.rstrip(",;").replace("'name'", "'preset'"), {"keras_hub": keras_hub})
     assert experiment(HUB, "model.preset=DIR").model.preset == "DIR"
     built(Path("DIR"), TEXTS)
-    told = refused("DIR", Facts(9, Feature((1,), "string"), Feature((), "int32", 2)))
-    line = told.partition("hint: ")[2].removesuffix(" makes ids of texts")
+    message = refused("DIR", Facts(9, Feature((1,), "string"), Feature((), "int32", 2)))
+    line = message.partition("hint: ")[2].removesuffix(" makes ids of texts")
     ids = eval(line, {"keras_hub": keras_hub, "texts": SENTENCES})
     assert ids.shape == (5, 128)
     assert ids[0, :7].numpy().tolist() == [2, 5, 6, 8, 9, 3, 0]

@@ -146,7 +146,7 @@ def test_a_layer_with_layers_in_it_is_that_of_keras() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "told"),
+    ("layers", "message"),
     [
         ("[{kind: Bidirectional}]", r"layers.0.layer: is required for Bidirectional"),
         ("[{kind: Bidirectional, layer: LSTM}]", "layers.0.layer = 'LSTM': must be a layer with"),
@@ -168,8 +168,10 @@ def test_a_layer_with_layers_in_it_is_that_of_keras() -> None:
         ("[{kind: [Dense]}]", "layers.0.kind = .*is no layer that may be listed"),
     ],
 )  # fmt: skip
-def test_what_is_no_layer_within_a_layer_is_refused_at_its_own_path(layers: str, told: str) -> None:
-    with pytest.raises(Refused, match=f"(?s){told}"):
+def test_what_is_no_layer_within_a_layer_is_refused_at_its_own_path(
+    layers: str, message: str
+) -> None:
+    with pytest.raises(Refused, match=f"(?s){message}"):
         experiment("model=layers", f"model.layers={layers}")
 
 

@@ -194,7 +194,7 @@ def test_the_arguments_of_a_layer_are_those_that_keras_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "told"),
+    ("layers", "message"),
     [
         ("[]", "model.layers = \\[\\]: must have at least 1"),
         ("[{units: 3}]", "model.layers.0.kind: is required"),
@@ -207,13 +207,13 @@ def test_the_arguments_of_a_layer_are_those_that_keras_takes(name: str) -> None:
         ("[{kind: Flatten, name: a}, {kind: Dense, units: 10, name: a}]", "2 layers called a"),
     ],
 )  # fmt: skip
-def test_what_is_no_list_of_layers_is_refused_without_keras(layers: str, told: str) -> None:
-    with pytest.raises(Refused, match=f"(?s){told}"):
+def test_what_is_no_list_of_layers_is_refused_without_keras(layers: str, message: str) -> None:
+    with pytest.raises(Refused, match=f"(?s){message}"):
         experiment("model=layers", f"model.layers={layers}")
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ((*RESNET, "model.depth=21"), "depth = 21: must be 6n .* hint: model.depth=20 or 26"),
         (
@@ -229,8 +229,8 @@ def test_what_is_no_list_of_layers_is_refused_without_keras(layers: str, told: s
         ((PYTHON.format("right"),), "model.call = .*allow_code"),
     ],
 )
-def test_it_is_refused_without_tensorflow(asked: tuple[str, ...], told: str) -> None:
-    with pytest.raises(Refused, match=f"(?s){told}"):
+def test_it_is_refused_without_tensorflow(asked: tuple[str, ...], message: str) -> None:
+    with pytest.raises(Refused, match=f"(?s){message}"):
         checked(*asked)
 
 
@@ -321,7 +321,7 @@ def test_a_function_of_the_users_own_is_a_model(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("wide", r"gives outputs of shape \[12\], and 10 classes want outputs of shape \[10\]"),
         ("loose", r"gives outputs of shape \[12\], and 10 classes want"),
@@ -336,9 +336,9 @@ def test_a_function_of_the_users_own_is_a_model(name: str, tmp_path: Path) -> No
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_with_both(
-    name: str, told: str, tmp_path: Path
+    name: str, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(Refused, match=f"(?s){told}"):
+    with pytest.raises(Refused, match=f"(?s){message}"):
         trained(tmp_path, PYTHON.format(name), "allow_code=true", "run.length=5")
     assert not (tmp_path / "metrics.jsonl").exists()
 
@@ -376,12 +376,12 @@ def test_a_softmax_is_no_trouble_where_the_loss_is_told_of_it() -> None:
     np.testing.assert_allclose(*losses, rtol=1e-3)
     found = [run.program.evaluate()["accuracy"] for run in runs]
     assert found[0] == pytest.approx(found[1], abs=0.01)
-    for loss, end, told in (
+    for loss, end, message in (
         ("loss.from_logits=false", "linear", "its last layer is linear"),
         ("loss=cross_entropy", "sigmoid", "would have a softmax after it.*loss=binary_cross"),
         ("loss=binary_cross_entropy", "softmax", "would have a sigmoid after it.*loss=cross_ent"),
     ):
-        with pytest.raises(Refused, match=f"(?s){told}"):
+        with pytest.raises(Refused, match=f"(?s){message}"):
             Trained(
                 PYTHON.format("soft"), f"++model.kwargs={{end: {end}}}", "allow_code=true", loss
             )
@@ -466,7 +466,7 @@ def of_a_stranger(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (shortened, "is no .keras file"),
         (flipped, "is damaged: model.weights.h5"),
@@ -478,11 +478,11 @@ def of_a_stranger(path: Path) -> None:
     ],
 )
 def test_a_file_that_holds_no_network_is_refused_without_keras(
-    spoil: Any, told: str, saved: Path
+    spoil: Any, message: str, saved: Path
 ) -> None:
     spoil(saved)
     declared = Model.declared({"kind": "keras_file", "path": str(saved)})
-    with pytest.raises(Refused, match=f"(?s)model.path = .*{told}"):
+    with pytest.raises(Refused, match=f"(?s)model.path = .*{message}"):
         declared.check(DIGITS)
 
 

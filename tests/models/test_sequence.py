@@ -147,7 +147,7 @@ def test_causal_tokens_see_none_of_those_after_them(kind: str, causal: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("declared", "facts", "told"),
+    ("declared", "facts", "message"),
     [
         (
             {"kind": "rnn"},
@@ -171,20 +171,22 @@ def test_causal_tokens_see_none_of_those_after_them(kind: str, causal: bool) -> 
     ],
 )
 def test_what_it_can_not_read_is_refused_before_it_is_built(
-    declared: dict[str, Any], facts: Facts, told: str
+    declared: dict[str, Any], facts: Facts, message: str
 ) -> None:
-    with pytest.raises(Refused, match=f"(?s){told}"):
+    with pytest.raises(Refused, match=f"(?s){message}"):
         Model.declared(declared).check(facts)
 
 
 @pytest.mark.parametrize(
-    ("declared", "told"),
+    ("declared", "message"),
     [
         ({"width": 15}, "width = 15: must be even.*model.width=16"),
         ({"width": 16, "heads": 3}, "heads = 3: must divide width, 16.*known: 1, 2, 4, 8, 16"),
         ({"tokens": 1}, "tokens = 1: leaves no token"),
     ],
 )
-def test_fields_that_contradict_each_other_are_refused(declared: dict[str, Any], told: str) -> None:
-    with pytest.raises(Refused, match=f"(?s){told}"):
+def test_fields_that_contradict_each_other_are_refused(
+    declared: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(Refused, match=f"(?s){message}"):
         Model.declared({"kind": "text", **declared})

@@ -88,8 +88,8 @@ def test_a_column_of_text_is_tokens_that_the_data_counts(model: str, tmp_path: P
     asked = experiment(*reviews(tmp_path, f"model={model}", *small, *fast, "data.batch_size=16"))
     outcome = train(asked, tmp_path / "run", quiet=True)
     assert outcome.metrics["eval_accuracy"] == 1.0
-    told = {"review": np.array(["Indeed, lovely!", "an awful film"])}
-    assert np.asarray(outcome.predict(told)).argmax(axis=1).tolist() == [1, 0]
+    message = {"review": np.array(["Indeed, lovely!", "an awful film"])}
+    assert np.asarray(outcome.predict(message)).argmax(axis=1).tolist() == [1, 0]
     table = outcome.model.get_layer("embedding").embeddings
     words = ("the", "film", "was", "awful", "lovely", "indeed")
     assert table.shape == (2 + len(words), 8)

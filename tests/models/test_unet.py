@@ -87,7 +87,7 @@ def test_what_it_gives_follows_from_the_label(side: int, label: Feature, outputs
 
 
 @pytest.mark.parametrize(
-    ("declared", "told"),
+    ("declared", "message"),
     [
         (facts(12, Feature((12, 12), "int32", 2)), "model.depth = 3: halves images of 12x12.*=2"),
         (
@@ -99,8 +99,8 @@ def test_what_it_gives_follows_from_the_label(side: int, label: Feature, outputs
         (Facts.of(10, (13,)), "takes images"),
     ],
 )
-def test_what_it_can_not_do_is_refused_before_it_is_built(declared: Facts, told: str) -> None:
-    with pytest.raises(Refused, match=f"(?s){told}"):
+def test_what_it_can_not_do_is_refused_before_it_is_built(declared: Facts, message: str) -> None:
+    with pytest.raises(Refused, match=f"(?s){message}"):
         Model.declared({"kind": "unet"}).check(declared)
 
 

@@ -41,13 +41,13 @@ def test_evaluations_use_the_averages_and_leave_the_weights_alone():
     run = Trained("ema={momentum: 0.9}")
     run.update(0, 20)
     before = run.network.digest()
-    told = run.program.evaluate()
+    message = run.program.evaluate()
     assert run.network.digest() == before
     for weight in run.network.model.trainable_variables:
         weight.assign(run.network.average.variables[weight.path])
     run.network.average = None
     run.program.evaluation._compiled.clear()
-    assert run.program.evaluate() == pytest.approx(told, rel=1e-6)
+    assert run.program.evaluate() == pytest.approx(message, rel=1e-6)
 
 
 def test_an_average_with_no_memory_is_the_weights():

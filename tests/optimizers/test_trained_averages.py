@@ -88,9 +88,9 @@ def test_predictions_and_exports_are_what_was_evaluated(ended, weights) -> None:
     folder, asked = ended
     declared = experiment(*asked)
     this = Restored.of(declared, Folder(folder), weights)
-    told = {row["step"]: row["eval_loss"] for row in runs.rows(folder) if "eval_loss" in row}
+    message = {row["step"]: row["eval_loss"] for row in runs.rows(folder) if "eval_loss" in row}
     predicted = predict(this, declared)
-    assert predicted.metrics["eval_loss"] == pytest.approx(told[this.saved.step], rel=1e-6)
+    assert predicted.metrics["eval_loss"] == pytest.approx(message[this.saved.step], rel=1e-6)
     settled = this.network().model.get_weights()
     for ours, theirs in zip(this.model().get_weights(), settled, strict=True):
         np.testing.assert_array_equal(ours, theirs)

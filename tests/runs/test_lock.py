@@ -219,9 +219,9 @@ def test_a_writer_whose_lock_is_another_file_stops_before_it_writes(
         if lose is taken:
             assert Folder(tmp_path).owner()
     assert outcome.status == "failed"
-    told = "nothing more is written: "
-    assert told in outcome.reason
-    assert told in capsys.readouterr().err
+    message = "nothing more is written: "
+    assert message in outcome.reason
+    assert message in capsys.readouterr().err
     if lose is linked:
         (tmp_path / ".lock").unlink()
     assert trained_in(tmp_path, lambda call: None, *NEXT_WRITE[what]).status in ("done", "stopped")

@@ -50,8 +50,8 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 def gone(process: subprocess.Popen[str]) -> tuple[float, str]:
     """How many seconds a process still takes, and what it said."""
     began = time.perf_counter()
-    told, _ = process.communicate(timeout=60)
-    return time.perf_counter() - began, told
+    message, _ = process.communicate(timeout=60)
+    return time.perf_counter() - began, message
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_the_default_job_is_gone_in_two_seconds_with_a_checkpoint(
     process = started(tmp_path / "run", "run.length=1000 epochs")
     wait_for(tmp_path / "run" / "metrics.jsonl", process)
     process.send_signal(number)
-    seconds, told = gone(process)
+    seconds, message = gone(process)
     assert process.returncode == code
-    assert f"stopped by {number.name}; the same command goes on" in told
+    assert f"stopped by {number.name}; the same command goes on" in message
     assert seconds < PROMPT
     (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
     assert int(checkpoint.name[5:]) == result(tmp_path / "run")["steps"] > 0
@@ -75,9 +75,9 @@ def test_before_the_first_update_it_leaves_at_once(started: Start, tmp_path: Pat
     process = started(tmp_path / "run", *LONG)
     wait_for(tmp_path / "run" / "tensorflow.log", process)
     process.send_signal(signal.SIGTERM)
-    seconds, told = gone(process)
+    seconds, message = gone(process)
     assert (process.returncode, seconds < PROMPT) == (143, True)
-    assert "left at once, as SIGTERM asked" in told
+    assert "left at once, as SIGTERM asked" in message
     assert not (tmp_path / "run" / "result.json").exists()
 
 
@@ -90,9 +90,9 @@ def test_a_second_signal_does_not_wait_for_the_call(started: Start, tmp_path: Pa
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
     process.send_signal(signal.SIGINT)
-    seconds, told = gone(process)
+    seconds, message = gone(process)
     assert (process.returncode, seconds < PROMPT) == (130, True)
-    assert "left at once, as SIGINT asked" in told
+    assert "left at once, as SIGINT asked" in message
 
 
 def scontrol(path: Path, code: int = 0) -> str:
@@ -108,15 +108,15 @@ def test_sigusr1_saves_and_queues_the_slurm_job_again(started: Start, tmp_path: 
     process = started(tmp_path / "run", *LONG, **slurm)
     wait_for(tmp_path / "run" / "metrics.jsonl", process)
     process.send_signal(signal.SIGUSR1)
-    _, told = gone(process)
+    _, message = gone(process)
     assert process.returncode == 128 + signal.SIGUSR1
-    assert "job 77 is queued again" in told
+    assert "job 77 is queued again" in message
     assert (tmp_path / "bin" / "asked").read_text() == "requeue 77\n"
     assert any((tmp_path / "run" / "checkpoints").iterdir())
 
 
 @pytest.mark.parametrize(
-    ("job", "code", "told"),
+    ("job", "code", "message"),
     [
         ("77", 0, "job 77 is queued again"),
         ("77", 1, "scontrol could not queue job 77 again"),
@@ -124,11 +124,11 @@ def test_sigusr1_saves_and_queues_the_slurm_job_again(started: Start, tmp_path: 
     ],
 )
 def test_what_comes_of_queueing_again_is_told(
-    job: str, code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: str, code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", scontrol(tmp_path / "bin", code))
     monkeypatch.setenv("SLURM_JOB_ID", job)
-    assert requeue_job() == told
+    assert requeue_job() == message
 
 
 def test_without_scontrol_there_is_nothing_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_the_edges_are_those_of_numpy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ("schedule.initial_value=1e300", "at step 0 is 1e300, which is inf in float32"),
         ("schedule.initial_value=1e-50", "is 1e-50, which is 0 in float32 at every step"),
@@ -89,10 +89,10 @@ def test_the_edges_are_those_of_numpy() -> None:
         ),
     ],
 )
-def test_the_whole_of_every_curve_is_looked_at_in_float32(asked: str, told: str) -> None:
+def test_the_whole_of_every_curve_is_looked_at_in_float32(asked: str, message: str) -> None:
     with pytest.raises(Refused) as refused:
         look_over(plan("run.length=10", asked))
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("value", ["1e300", "1e-50"])

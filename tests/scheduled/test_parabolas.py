@@ -37,7 +37,7 @@ CURVES = {
 }
 
 
-def told(pieces, steps):
+def message(pieces, steps):
     """What the pieces give at the steps."""
     own = pieces[np.searchsorted(pieces[:, 0], steps, side="right") - 1]
     number = parabola(own.T[1:], steps - own[:, 0], np.right_shift).astype(np.int32)
@@ -53,7 +53,7 @@ def bits(values):
 def test_every_step_of_a_curve_comes_back_bit_for_bit(name):
     curve, steps = load(CURVES[name], Clock(STEPS)), np.arange(STEPS)
     pieces = fitted(curve, range(STEPS), STEPS)
-    assert bits(told(pieces, steps)).tolist() == bits(curve(steps)).tolist()
+    assert bits(message(pieces, steps)).tolist() == bits(curve(steps)).tolist()
 
 
 NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.floats(-1e-3, 1e-3)
@@ -65,7 +65,7 @@ def test_any_values_come_back(values):
     steps = np.arange(len(values) + 3)
     curve = load({"kind": "table", "values": values})
     pieces = fitted(curve, range(len(steps)), len(steps))
-    assert bits(told(pieces, steps)).tolist() == bits(curve(steps)).tolist()
+    assert bits(message(pieces, steps)).tolist() == bits(curve(steps)).tolist()
 
 
 GREATEST = float(np.finfo(np.float32).max)

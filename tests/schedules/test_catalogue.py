@@ -17,12 +17,12 @@ def test_an_entry_tells_shape_and_formula_and_every_parameter(kind):
     heading, *rows = entry.splitlines()
     assert heading.startswith(kind)
     assert len(heading.split()) == 2, "no conf file to draw the shape of"
-    told = {row.split()[0]: row for row in rows if row.startswith("    ")}
+    message = {row.split()[0]: row for row in rows if row.startswith("    ")}
     fields = Schedule.kinds[kind].model_fields
     for name, field in fields.items():
         if name != "kind":
             assert name in field_docs(Schedule.kinds[kind]), f"{kind}.{name} has no docstring"
-            assert ("required" in told[name]) == field.is_required()
+            assert ("required" in message[name]) == field.is_required()
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest():

@@ -53,5 +53,7 @@ def test_what_lasts_is_never_looked_through_again() -> None:
 )
 def test_only_commands_take_what_they_import_for_good(imported: str, frozen: bool) -> None:
     asked = f"import gc, {imported}; print(gc.isenabled(), gc.get_freeze_count() > 0)"
-    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert told.stdout == f"True {frozen}\n"
+    message = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    )
+    assert message.stdout == f"True {frozen}\n"

@@ -26,7 +26,7 @@ def found(config, name="learning_rate", clock=CLOCK):
     return lint({name: load(config, clock)}, clock)
 
 
-def told(config, name="learning_rate", clock=CLOCK):
+def message(config, name="learning_rate", clock=CLOCK):
     return [(one.severity, one.step, one.text, one.hint) for one in found(config, name, clock)]
 
 
@@ -81,16 +81,16 @@ WELL = {
 
 @pytest.mark.parametrize("config", WELL.values(), ids=WELL)
 def test_nothing_is_said_against(config):
-    assert told(config) == []
+    assert message(config) == []
 
 
 @pytest.mark.parametrize("config", [linear(0.1, 0.0), sequence(warmup=linear(0.0, 0.1)), PIECES])
 def test_a_run_of_one_step_may_have_any_schedule(config):
-    assert told(config, clock=Clock(1)) == []
+    assert message(config, clock=Clock(1)) == []
 
 
 def test_a_negative_learning_rate_is_refused_at_its_first_step():
-    assert told(linear(0.1, -0.1)) == [
+    assert message(linear(0.1, -0.1)) == [
         ("refused", 501, "is -2e-4: training would climb", "schedule.end_value=0")
     ]
 
@@ -102,7 +102,7 @@ def test_a_learning_rate_that_is_always_zero_is_refused():
 
 def test_zero_in_the_middle_is_a_warning():
     zero = linear(0.1, 0.0, decay_steps=600)
-    assert told(zero) == [
+    assert message(zero) == [
         (
             "warning",
             600,
@@ -125,7 +125,7 @@ def test_what_is_not_finite_is_refused_and_nothing_else_is_said():
 
 def test_a_jump_from_a_warmup_to_its_main_part_is_a_warning():
     jumping = sequence(warmup=WARMUP, main=linear(0.05, 0.0))
-    assert told(jumping) == [
+    assert message(jumping) == [
         (
             "warning",
             100,
@@ -142,7 +142,7 @@ def test_a_jump_from_a_level_stretch_is_a_warning():
 
 
 def test_boundaries_past_the_end_of_the_run_are_a_warning():
-    assert told(PIECES, clock=Clock(500)) == [
+    assert message(PIECES, clock=Clock(500)) == [
         (
             "warning",
             600,
@@ -168,7 +168,7 @@ def test_a_part_that_is_cut_short_is_named_by_its_path():
 
 @pytest.mark.parametrize("name", ["momentum", "beta_1", "beta_2", "rho", "ema_momentum"])
 def test_what_weighs_the_past_must_stay_below_1(name):
-    assert told(linear(0.5, 1.0, decay_steps=500), name) == [
+    assert message(linear(0.5, 1.0, decay_steps=500), name) == [
         (
             "refused",
             500,
@@ -181,7 +181,7 @@ def test_what_weighs_the_past_must_stay_below_1(name):
 
 
 def test_other_values_may_be_anything_finite():
-    assert told(linear(-3.0, 3.0), "weight_decay") == []
+    assert message(linear(-3.0, 3.0), "weight_decay") == []
 
 
 def test_a_schedule_that_never_changes_is_a_warning():
@@ -192,7 +192,7 @@ def test_a_schedule_that_never_changes_is_a_warning():
         "decay_rate": 0.96,
         "staircase": True,
     }
-    assert told(still) == [
+    assert message(still) == [
         ("warning", None, "never changes: 0.1 at all 1,000 steps", "schedule.decay_steps=10%")
     ]
 
@@ -226,7 +226,7 @@ def test_where_something_begins_is_found_to_the_step_in_a_long_run():
         (finding.severity, finding.step) for finding in found(linear(0.1, -0.1), clock=clock)
     ] == [("refused", 5 * 10**8 + 1)]
     low = {"kind": "piecewise_constant", "boundaries": [123_456_789], "values": [0.1, 0.0]}
-    [severity, step, text, _] = told(low, clock=clock)[0]
+    [severity, step, text, _] = message(low, clock=clock)[0]
     assert (severity, step) == ("warning", 123_456_790)
     assert "and about 876,5" in text
 

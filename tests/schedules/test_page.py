@@ -12,7 +12,7 @@ CLOCK = Clock(300, batch_size=10, examples_per_epoch=1000)
 COSINE = load({"kind": "cosine", "initial_value": 0.1}, CLOCK)
 
 
-def told(html):
+def message(html):
     """The values that the page carries for its pointer."""
     return json.loads(re.search(r"^const plan = (.*)$", html, re.M)[1])
 
@@ -33,7 +33,7 @@ def tags(html):
 
 
 def test_the_pointer_is_told_every_value_to_the_last_digit():
-    plan = told(page(panels({"": Preview({"learning_rate": COSINE}, CLOCK)}), CLOCK))
+    plan = message(page(panels({"": Preview({"learning_rate": COSINE}, CLOCK)}), CLOCK))
     [line] = plan["panels"][0]["lines"]
     assert line["steps"] == list(range(300))
     assert [float(value) for value in line["values"]] == COSINE(np.arange(300)).tolist()
@@ -50,6 +50,6 @@ def test_nothing_is_fetched_from_elsewhere():
 def test_a_label_cannot_end_the_script():
     label = "</script><b>@plan@"
     html = page(panels({label: Preview({"learning_rate": COSINE}, CLOCK)}), CLOCK, label)
-    assert told(html)["panels"][0]["lines"][0]["label"] == label
+    assert message(html)["panels"][0]["lines"][0]["label"] == label
     assert [tag for tag, _ in tags(html)].count("script") == 1
     assert "b" not in [tag for tag, _ in tags(html)]

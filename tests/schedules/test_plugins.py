@@ -80,8 +80,8 @@ def test_an_option_of_a_plugin_composes_and_is_drawn_by_its_own_conf_file(site):
 
 
 def test_help_and_did_you_mean_know_an_option_of_a_plugin(site):
-    told = run(site, "-m", "trainer", "--help").stdout
-    assert "halving" in told
+    message = run(site, "-m", "trainer", "--help").stdout
+    assert "halving" in message
     done = run(site, "-m", "trainer", "schedule=halvin")
     assert done.returncode == 2
     assert "did you mean halving?" in done.stderr
@@ -106,9 +106,9 @@ def test_another_program_with_hydra_gets_no_option_of_ours(site, tmp_path):
         "import hydra\n@hydra.main(version_base='1.3', config_path='conf', config_name='config')"
     )
     (tmp_path / "other.py").write_text(f"{program}\ndef main(c): ...\nmain()\n")
-    told = run(site, "other.py", "--info", "searchpath", cwd=tmp_path)
-    assert "main" in told.stdout
-    assert "plugin halvings" not in told.stdout
+    message = run(site, "other.py", "--info", "searchpath", cwd=tmp_path)
+    assert "main" in message.stdout
+    assert "plugin halvings" not in message.stdout
     ours = run(site, "-m", "trainer", "--info", "searchpath")
     assert "plugin halvings" in ours.stdout
 
@@ -139,7 +139,7 @@ def test_a_plugin_trains_with_one_kind_of_every_family(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "source", "told"),
+    ("name", "source", "message"),
     [
         (
             "broken",
@@ -160,16 +160,16 @@ def test_a_plugin_trains_with_one_kind_of_every_family(tmp_path):
         ),
     ],
 )
-def test_a_plugin_at_fault_is_named_and_costs_nothing_else(tmp_path, name, source, told):
+def test_a_plugin_at_fault_is_named_and_costs_nothing_else(tmp_path, name, source, message):
     put(tmp_path, name, source)
     listed = run(tmp_path, "-m", "schedules", "list", "cosine")
     assert listed.returncode == 0
-    assert f"warning: the plugin {name} of {name} 0.1 {told}" in listed.stderr
+    assert f"warning: the plugin {name} of {name} 0.1 {message}" in listed.stderr
     assert "alpha" in listed.stdout  # our own cosine
     assert run(tmp_path, "-m", "trainer", "--cfg", "job").stderr == ""
     refused = run(tmp_path, "-m", "trainer", "schedule={kind: missing}")
     assert refused.returncode == 2
-    assert f"the plugin {name} of {name} 0.1 {told}" in refused.stderr
+    assert f"the plugin {name} of {name} 0.1 {message}" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

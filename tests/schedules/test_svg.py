@@ -77,10 +77,10 @@ def test_epochs_stand_above_the_steps_they_end_at():
 
 
 def test_the_legend_resolves_every_length():
-    told = " ".join(texts(picture(RESTARTS))).replace("\N{NO-BREAK SPACE}", " ")
-    assert "first_decay_steps = 2 epochs = 125 steps" in told
-    told = " ".join(texts(picture(WARMED))).replace("\N{NO-BREAK SPACE}", " ")
-    assert "parts.warmup.length = 10% = 62.5 steps" in told
+    message = " ".join(texts(picture(RESTARTS))).replace("\N{NO-BREAK SPACE}", " ")
+    assert "first_decay_steps = 2 epochs = 125 steps" in message
+    message = " ".join(texts(picture(WARMED))).replace("\N{NO-BREAK SPACE}", " ")
+    assert "parts.warmup.length = 10% = 62.5 steps" in message
 
 
 def test_the_parts_of_a_sequence_are_marked_where_they_begin():

@@ -232,13 +232,13 @@ def test_a_server_that_was_away_is_missed_and_found_again(browser: Browser, tmp_
             expect(chart).to_contain_text("10 of 10 rows")
             expect(page.get_by_role("figure", name="learning_rate")).to_be_visible()  # planned
             first.close()
-            told = page.get_by_text("The server does not answer")
-            expect(told).to_be_visible()
+            message = page.get_by_text("The server does not answer")
+            expect(message).to_be_visible()
             with (path / "metrics.jsonl").open("a") as lines:
                 lines.write(rows(30, first=10))
             with served(path.parent, tmp_path / "state", port=service.port):
                 expect(chart).to_contain_text("40 of 40 rows")
-                expect(told).to_have_count(0)
+                expect(message).to_have_count(0)
 
 
 def test_a_run_is_steered_and_tells_when_each_order_took_effect(

@@ -158,7 +158,7 @@ def test_arrays_and_ranges_are_values_to_try_and_a_mapping_with_a_kind_is_one(tm
 
 @pytest.mark.filterwarnings("ignore:(?s).*is validated against ConfigStore")
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         (("run.seed=1,2", "schedule.initial_value=0.1,x"), "schedule.initial_value = 'x'"),
         (("run.sed=1,2",), "did you mean seed?"),
@@ -175,10 +175,10 @@ def test_arrays_and_ranges_are_values_to_try_and_a_mapping_with_a_kind_is_one(tm
         (({1: [2]},), "must be a name"),
     ],
 )
-def test_what_can_not_be_honoured_is_refused_before_there_is_a_folder(asked, told, tmp_path):
+def test_what_can_not_be_honoured_is_refused_before_there_is_a_folder(asked, message, tmp_path):
     with pytest.raises(Refused) as refused:
         sweep(*TINY, *asked, folder=tmp_path / "all", quiet=True)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert not (tmp_path / "all").exists()
 
 
@@ -282,10 +282,10 @@ def test_objects_that_can_not_be_are_refused_before_there_is_a_folder(tmp_path):
         ({"loss": 3}, "loss: is a int, and must be a function"),
         ({"data": 3}, "data: is int"),
     ]
-    for given, told in wrong:
+    for given, message in wrong:
         with pytest.raises(Refused) as refused:
             sweep(*GIVEN, "run.seed=1,2", folder=folder, **{"data": corners(), **given})
-        assert str(refused.value).startswith(told)
+        assert str(refused.value).startswith(message)
         assert "from: " not in str(refused.value), "no file says what a program gives"
     with pytest.raises(LookupError, match="mine"):
         sweep(*GIVEN, "run.seed=1,2", folder=folder, data=corners(), model=raising)
@@ -373,14 +373,14 @@ def test_an_interrupt_saves_begins_no_further_job_and_the_same_call_goes_on(tmp_
 
 
 def test_one_process_trains_one_thing_at_a_time(tmp_path):
-    told = []
+    message = []
 
     def watch(call):
         def other():
             try:
                 sweep(*TINY, "run.seed=1,2", folder=tmp_path / "other", quiet=True)
             except Refused as refused:
-                told.append(str(refused))
+                message.append(str(refused))
 
         thread = Thread(target=other)
         thread.start()
@@ -388,7 +388,7 @@ def test_one_process_trains_one_thing_at_a_time(tmp_path):
         call.stop()
 
     train(Experiment.composed(*TINY), tmp_path / "run", callback=watch, quiet=True)
-    assert [text.partition("\n")[0] for text in told] == [
+    assert [text.partition("\n")[0] for text in message] == [
         "sweep: a run is under way in this process"
     ]
     assert not (tmp_path / "other").exists()

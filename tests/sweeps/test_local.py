@@ -88,7 +88,7 @@ def test_where_not_all_jobs_fit_those_that_run_or_failed_are_shown(room: int) ->
 
 
 @pytest.mark.parametrize(
-    ("program", "told"),
+    ("program", "message"),
     [
         ("echo step 9; echo done at step 10", "done at step 10"),
         ("echo a curve; echo no GPU >&2; echo hint >&2; exit 1", "failed: no GPU"),
@@ -96,10 +96,10 @@ def test_where_not_all_jobs_fit_those_that_run_or_failed_are_shown(room: int) ->
         ("kill -9 $$", "failed: killed by SIGKILL"),
     ],
 )
-def test_how_a_job_ended_is_told_in_a_line(program: str, told: str, tmp_path: Path) -> None:
+def test_how_a_job_ended_is_told_in_a_line(program: str, message: str, tmp_path: Path) -> None:
     one = Task("0", "", tmp_path, ["sh", "-c", program])
     one.start(Machine.divided(1, 0).places[0])
     assert one.process
     one.process.wait()
     assert one.poll()
-    assert one.status_line == told
+    assert one.status_line == message

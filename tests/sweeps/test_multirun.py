@@ -162,9 +162,9 @@ def test_a_job_that_outlived_a_killed_sweep_is_waited_for(
         began = time.monotonic()
         wait_for_owner(job)
         assert time.monotonic() - began > 0.4
-    told = capsys.readouterr().out
-    assert told.startswith("waiting for process")
-    assert told.endswith("which still runs the job 0  run.seed=1\n")
+    message = capsys.readouterr().out
+    assert message.startswith("waiting for process")
+    assert message.endswith("which still runs the job 0  run.seed=1\n")
     wait_for_owner(job)
     assert capsys.readouterr().out == ""
 

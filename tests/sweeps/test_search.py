@@ -52,8 +52,8 @@ class Pretended(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
         self.together.append(len(job_overrides))
         for job in job_overrides:
-            told = (override.lstrip("+").split("=", 1) for override in job if "=" in override)
-            values = dict(told)
+            message = (override.lstrip("+").split("=", 1) for override in job if "=" in override)
+            values = dict(message)
             folder = Path("all") / values.pop("hydra.sweep.subdir")
             ended = self.outcome(values)
             if ended is None:
@@ -170,10 +170,10 @@ def test_a_refused_proposal_is_a_failed_trial_and_the_search_goes_on(
     ran = search(measured, MOMENTUM, "++run.micro_batches=choice(1,7)", n_trials=6).ran
     assert {values["run.micro_batches"] for values in ran} == {"1"}
     assert len(ran) < 6
-    told = "run.micro_batches = 7: must divide data.batch_size = 64"
-    assert capsys.readouterr().err.count(told) == 6 - len(ran)
+    message = "run.micro_batches = 7: must divide data.batch_size = 64"
+    assert capsys.readouterr().err.count(message) == 6 - len(ran)
     reasons = [row["reason"] for row in table(Path("all"))]
-    assert sum(told in reason for reason in reasons) == 6 - len(ran)
+    assert sum(message in reason for reason in reasons) == 6 - len(ran)
 
 
 def test_a_search_of_which_nothing_can_be_honoured_does_not_begin(
@@ -242,7 +242,7 @@ def test_a_folder_with_another_sweep_is_refused(search: Callable[..., Pretended]
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     {
         "++a=1": "hydra/sweeper = 'optuna': is a search, and no value is left open",
         "a=interval(2,1)": "a = 'interval(2,1)': must have its lower end first",
@@ -252,14 +252,14 @@ def test_a_folder_with_another_sweep_is_refused(search: Callable[..., Pretended]
         "a=tag(log,range(1,9,2))": "can't have both steps and a logarithm",
     }.items(),
 )
-def test_what_can_not_be_searched_is_refused(asked: str, told: str) -> None:
+def test_what_can_not_be_searched_is_refused(asked: str, message: str) -> None:
     with pytest.raises(Refused) as refused:
         Space.parse([asked])
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"n_trials": 0}, "hydra.sweeper.n_trials = 0"),
         ({"n_jobs": "many"}, "hydra.sweeper.n_jobs = 'many': must be a whole number"),
@@ -271,11 +271,11 @@ def test_what_can_not_be_searched_is_refused(asked: str, told: str) -> None:
     ],
 )
 def test_settings_that_mean_nothing_are_refused_before_anything_is_made(
-    settings: dict[str, Any], told: str, search: Callable[..., Pretended]
+    settings: dict[str, Any], message: str, search: Callable[..., Pretended]
 ) -> None:
     with pytest.raises(Refused) as refused:
         search(measured, MOMENTUM, **settings)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert not Path("all").exists()
 
 

@@ -33,12 +33,12 @@ def sweep(cwd: Path, *asked: str) -> subprocess.CompletedProcess[str]:
 
 def assert_as_alone(found: Path, alone: Path) -> None:
     """Whether every row tells of the same update, and the same to float32's tolerance."""
-    told, expected = (
+    message, expected = (
         [{name: row[name] for name in row if name != "updates_per_second"} for row in rows(path)]
         for path in (found, alone)
     )
-    assert [list(row) for row in told] == [list(row) for row in expected]
-    for row, other in zip(told, expected, strict=True):
+    assert [list(row) for row in message] == [list(row) for row in expected]
+    for row, other in zip(message, expected, strict=True):
         assert row == pytest.approx(other, rel=1e-4, abs=1e-6)
         applied = {name for name in row if name not in ("loss", "eval_loss")}
         assert {name: row[name] for name in applied} == {name: other[name] for name in applied}

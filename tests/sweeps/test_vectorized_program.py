@@ -73,16 +73,16 @@ class Beside:
             for rows, run in zip(self.rows, self.alone, strict=True)
         ]
         feed_args = [feed.args(step, count, 50) for feed in self.feeds]
-        told = self.program.update(self.state, np.stack(tables, 1), feed_args, np.array(only))
-        self.state = told.state
-        return told
+        message = self.program.update(self.state, np.stack(tables, 1), feed_args, np.array(only))
+        self.state = message.state
+        return message
 
     def compare(self, lane: int, tolerance: float = 2e-5, evaluates: bool = False) -> None:
         """Trains one of them alone, and compares everything about it."""
         run = self.alone[lane]
         losses = run.update(0, UPDATES)
-        told = self.update()
-        np.testing.assert_allclose(told.losses[:, lane], losses, rtol=tolerance)
+        message = self.update()
+        np.testing.assert_allclose(message.losses[:, lane], losses, rtol=tolerance)
         for name, expected in run.network.state().items():
             found = np.asarray(self.state[name])[lane]
             assert found.dtype == expected.dtype
@@ -171,8 +171,8 @@ def test_the_averages_of_a_network_are_told_by_the_digest_that_it_has_alone(aske
     states = [run.network.state() for run in both.alone]
     lanes = Lanes(both.program, states, both.feeds, SharedPace(50, adapts=False))
     for number, run in enumerate(both.alone):
-        told = LaneNetwork(lanes, number, both.program.network).average_digest()
-        assert told == run.network.average_digest() != run.network.digest()
+        message = LaneNetwork(lanes, number, both.program.network).average_digest()
+        assert message == run.network.average_digest() != run.network.digest()
 
 
 def test_compiled_by_xla_they_are_what_they_are_alone_and_traced_once() -> None:
@@ -184,27 +184,27 @@ def test_compiled_by_xla_they_are_what_they_are_alone_and_traced_once() -> None:
 
 def test_a_network_that_is_not_finite_stays_and_leaves_the_other_alone() -> None:
     both = Beside(("schedule.initial_value=1e30",), ("run.seed=2",))
-    told = both.update()
-    assert told.made[0] < UPDATES
-    assert not told.finite[told.made[0] - 1, 0]
-    assert told.made[1] == UPDATES
+    message = both.update()
+    assert message.made[0] < UPDATES
+    assert not message.finite[message.made[0] - 1, 0]
+    assert message.made[1] == UPDATES
     assert all(np.isfinite(np.asarray(value)).all() for value in both.state.values())
     expected = both.alone[1].update(0, UPDATES)
-    np.testing.assert_allclose(told.losses[:, 1], expected, rtol=2e-5)
+    np.testing.assert_allclose(message.losses[:, 1], expected, rtol=2e-5)
 
 
 def test_where_updates_are_skipped_each_network_skips_its_own() -> None:
     skips = "run.on_nonfinite=skip"
     bad = "schedule={kind:table,values:[0.01,1e30,0.01,0.01,0.01,0.01]}"
     both = Beside((skips, bad), (skips, "schedule.initial_value=0.01"))
-    told = both.update()
-    assert told.made.tolist() == [UPDATES, UPDATES]
-    assert not told.finite[:, 0].all()
-    assert told.finite[:, 1].all()
+    message = both.update()
+    assert message.made.tolist() == [UPDATES, UPDATES]
+    assert not message.finite[:, 0].all()
+    assert message.finite[:, 1].all()
     alone = both.alone[0]
     program = Program(alone.network, both.feeds[0], "graph", 50, skips=True)
     losses = program.update(Tape(alone.curves).read(0, UPDATES), 0).losses
-    np.testing.assert_allclose(told.losses[:, 0], losses, rtol=2e-5)
+    np.testing.assert_allclose(message.losses[:, 0], losses, rtol=2e-5)
 
 
 def test_a_network_that_takes_no_part_stays_as_it_is() -> None:

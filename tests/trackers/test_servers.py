@@ -40,9 +40,9 @@ def test_hyperparameters_are_what_tensorboard_reads() -> None:
     tag, content = started({**values, "none": None}, "sweep/0", 12.5)
     assert tag == metadata.SESSION_START_INFO_TAG
     info = metadata.parse_session_start_info_plugin_data(content)
-    told = {name: getattr(v, v.WhichOneof("kind")) for name, v in info.hparams.items()}
-    assert told == {**values, "list": "[1, 2]"}
-    assert isinstance(told["yes"], bool)
+    message = {name: getattr(v, v.WhichOneof("kind")) for name, v in info.hparams.items()}
+    assert message == {**values, "list": "[1, 2]"}
+    assert isinstance(message["yes"], bool)
     assert (info.group_name, info.start_time_secs) == ("sweep/0", 12.5)
     for well, status in ((True, api.STATUS_SUCCESS), (False, api.STATUS_FAILURE)):
         tag, content = ended(well, 13.5)
@@ -88,8 +88,8 @@ def test_tensorboard_finds_what_varies_and_what_was_measured(tmp_path: Path) -> 
     assert "model.kind" in {info["name"] for info in infos}
     for group in groups:
         ended = result(sweep / str(int(group["hparams"]["run.seed"])))["metrics"]
-        told = {metric["name"]["tag"]: metric["value"] for metric in group["metricValues"]}
-        assert told["eval/loss"] == pytest.approx(ended["eval_loss"], rel=1e-6)
+        message = {metric["name"]["tag"]: metric["value"] for metric in group["metricValues"]}
+        assert message["eval/loss"] == pytest.approx(ended["eval_loss"], rel=1e-6)
     assert {group["hparams"]["run.seed"] for group in groups} == {1, 2}
 
 
@@ -110,20 +110,22 @@ def test_events_of_one_run_go_on_in_the_next_process(torn: bool, tmp_path: Path)
         first.write_bytes(first.read_bytes()[:-1000])
     time.sleep(1.01)  # the name of the file has seconds
     assert trained(tmp_path, *SHORT) == 0
-    told: dict[int, float] = {}
+    message: dict[int, float] = {}
     starts, ends = [], 0
     for path in sorted(tmp_path.glob("events.out.tfevents*")):
         with suppress(tf.errors.DataLossError):
             for event in tf.compat.v1.train.summary_iterator(str(path)):
                 if event.HasField("session_log"):
                     starts.append(event.step)
-                    told = {step: loss for step, loss in told.items() if step < event.step}
+                    message = {step: loss for step, loss in message.items() if step < event.step}
                 for value in event.summary.value:
                     if value.tag == "loss":
-                        assert event.step not in told
-                        told[event.step] = value.simple_value
+                        assert event.step not in message
+                        message[event.step] = value.simple_value
                     ends += value.tag == "_hparams_/session_end_info"
-    assert told == {row["step"]: np.float32(row["loss"]) for row in rows(tmp_path) if "loss" in row}
+    assert message == {
+        row["step"]: np.float32(row["loss"]) for row in rows(tmp_path) if "loss" in row
+    }
     assert (starts[0], starts[-1], len(starts), ends) == (0, 20, 2 + torn, 1)
 
 
@@ -175,9 +177,9 @@ def test_mlflow_has_the_whole_run_and_goes_on_with_it(
     assert len(run.data.tags["mlflow.source.git.commit"]) == 40
     assert run.data.params["schedule.kind"] == "cosine"
     assert runs["rates/1"].data.params["run.seed"] == "2"
-    told = rows(sweep / "0")
+    message = rows(sweep / "0")
     for name in ("loss", "learning_rate", "eval_loss"):
-        wanted = [(row["step"], row[name]) for row in told if name in row]
+        wanted = [(row["step"], row[name]) for row in message if name in row]
         assert history(client, first, name) == wanted
     assert {a.path for a in client.list_artifacts(first)} == {
         "config.yaml", "result.json", "model"
@@ -262,8 +264,8 @@ def test_wandb_has_the_whole_run_offline(tmp_path: Path, monkeypatch: pytest.Mon
             if record.HasField("artifact"):
                 contents = record.artifact.manifest.contents
                 artifacts[record.artifact.type] = {entry.path for entry in contents}
-            told = {i.key or i.nested_key[0]: i.value_json for i in record.history.item}
-            losses += [(int(told["step"]), float(told["loss"]))] if "loss" in told else []
+            message = {i.key or i.nested_key[0]: i.value_json for i in record.history.item}
+            losses += [(int(message["step"]), float(message["loss"]))] if "loss" in message else []
     assert runs == {(kept, "rates/0", "rates")}
     assert losses == [(row["step"], row["loss"]) for row in rows(folder) if "loss" in row]
     assert tags == {"first", "second"}

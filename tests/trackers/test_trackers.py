@@ -123,7 +123,7 @@ def test_what_is_declared_is_written_down_and_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ("log.mlfow.uri=x", "log.mlfow = {'uri': 'x'}: is no known tracker\n  hint: did you mean"),
         ("log.csv=true", "log.csv = true: must be a mapping\n  hint: log.csv={}"),
@@ -132,10 +132,10 @@ def test_what_is_declared_is_written_down_and_read_again() -> None:
         ("log.wandb.mode=of", "log.wandb.mode = 'of': must be 'offline' or 'online'"),
     ],
 )
-def test_what_is_no_tracker_is_refused(asked: str, told: str) -> None:
+def test_what_is_no_tracker_is_refused(asked: str, message: str) -> None:
     with pytest.raises(Refused) as refused:
         experiment(asked)
-    assert str(refused.value).startswith(told)
+    assert str(refused.value).startswith(message)
 
 
 def test_a_missing_package_is_told_before_tensorflow_with_what_to_type(tmp_path: Path) -> None:

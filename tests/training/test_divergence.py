@@ -108,8 +108,8 @@ def test_rewind_goes_back_and_on_with_smaller_rates(
     asked = (*ASKED, "run.on_nonfinite=rewind", "run.rewind_factor=0.25")
     assert trained(tmp_path, *asked, rates(t13=2.0)) == 0
     assert "back to step 10, learning rates times 0.25" in capsys.readouterr().out
-    told = {row["step"]: row["learning_rate"] for row in rows(tmp_path) if "loss" in row}
-    assert told == {t: 0.1 if t < 10 else 0.5 if t == 13 else 0.025 for t in range(20)}
+    message = {row["step"]: row["learning_rate"] for row in rows(tmp_path) if "loss" in row}
+    assert message == {t: 0.1 if t < 10 else 0.5 if t == 13 else 0.025 for t in range(20)}
     assert [row["step"] for row in rows(tmp_path) if "eval_loss" in row] == [10, 20]
     assert [(row["step"], row["at"]) for row in events(tmp_path, "rewound")] == [(10, 13)]
     assert result(tmp_path)["rewinds"] == 1

@@ -106,10 +106,10 @@ def test_what_keras_can_not_write_is_exported_by_the_program(
     outcome = given(tmp_path, model)
     np.save(tmp_path / "x.npy", X)
     assert predict.main([str(tmp_path), f"--inputs={tmp_path}/x.npy"]) == 2
-    told = capsys.readouterr().err
-    assert "model.kind = 'given': was an object of a program, and no file has it" in told
-    assert "since Keras could write none" in told
-    assert "outcome.export('saved_model'), or outcome.predict(raw)" in told
+    message = capsys.readouterr().err
+    assert "model.kind = 'given': was an object of a program, and no file has it" in message
+    assert "since Keras could write none" in message
+    assert "outcome.export('saved_model'), or outcome.predict(raw)" in message
     loaded = tf.saved_model.load(str(outcome.export("saved_model")))
     served = loaded.serve(tf.constant(X))
     np.testing.assert_allclose(tf.nn.softmax(served), outcome.predict(X), atol=1e-5)

@@ -15,7 +15,7 @@ from trainer.trackers.event_files import Board
 from trainer.training.metrics_log import MetricsLog
 
 
-def told(folder: Path) -> list[dict[str, object]]:
+def message(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -33,9 +33,9 @@ def test_rows_come_in_order_and_the_position_is_that_of_the_next_one(tmp_path: P
         if call % 7 == 0:
             position = record.position()
             assert position == (tmp_path / "metrics.jsonl").stat().st_size
-            assert len(told(tmp_path)) == 3 * call + 3
+            assert len(message(tmp_path)) == 3 * call + 3
     record.close()
-    assert [row["step"] for row in told(tmp_path)] == list(range(150))
+    assert [row["step"] for row in message(tmp_path)] == list(range(150))
 
 
 def test_what_the_disk_refused_for_too_long_is_told(
@@ -56,7 +56,7 @@ def test_a_number_that_json_lacks_is_null_in_the_file(tmp_path: Path) -> None:
     record = begun(tmp_path)
     record.write(Rows({"step": np.arange(2), "loss": np.array([np.nan, 2.0])}))
     record.close()
-    assert [row["loss"] for row in told(tmp_path)] == [None, 2.0]
+    assert [row["loss"] for row in message(tmp_path)] == [None, 2.0]
 
 
 def test_rows_in_columns_are_text_that_reads_back_to_the_same_bits(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_the_events_of_many_updates_are_the_messages_of_each(tmp_path: Path) -> 
     board = Board(tmp_path, Tracked(tmp_path, "tensorboard", {}, {}))
     board.write(Rows({"step": steps, "loss": losses, "learning_rate": rates}, {"speed": 5.0}))
     board.close(None)
-    told = events(tmp_path)[1:]
-    assert [event.step for event in told] == steps.tolist()
-    assert all(0 <= time.time() - event.wall_time < 60 for event in told)
-    for event, loss, rate in zip(told, losses, rates, strict=True):
+    message = events(tmp_path)[1:]
+    assert [event.step for event in message] == steps.tolist()
+    assert all(0 <= time.time() - event.wall_time < 60 for event in message)
+    for event, loss, rate in zip(message, losses, rates, strict=True):
         assert [value.tag for value in event.summary.value] == ["loss", "learning_rate", "speed"]
         found = [value.simple_value for value in event.summary.value]
         assert found == [np.float32(loss), np.float32(rate), 5.0]

@@ -43,9 +43,9 @@ def test_the_folder_alone_gives_the_same_bits(first: Path, tmp_path: Path) -> No
     folder = Folder(tmp_path / "again")
     assert result(folder.path)["weights_digest"] == result(first)["weights_digest"]
     assert folder.config.read_text() == Folder(first).config.read_text()
-    told = compare(first, folder)
-    assert told
-    assert told.startswith("the same run")
+    message = compare(first, folder)
+    assert message
+    assert message.startswith("the same run")
     assert result(folder.path)["rerun"]["same"] is True
 
 
@@ -68,13 +68,13 @@ def test_what_differs_is_named_where_the_bits_do(first: Path, tmp_path: Path) ->
     ended |= {"weights_digest": "0", "cores": 96, "data_digest": "1"}
     ended["versions"] = {**ended["versions"], "tensorflow": "3.0"}
     (other / "result.json").write_text(json.dumps(ended))
-    told = compare(first, Folder(other))
-    assert told
-    lines = told.splitlines()
+    message = compare(first, Folder(other))
+    assert message
+    lines = message.splitlines()
     assert lines[0].startswith("not the same run")
     assert any("cores: was " in line and line.endswith("is 96") for line in lines)
     assert any("data_digest" in line for line in lines)
-    assert "  tensorflow: was 2" in told
+    assert "  tensorflow: was 2" in message
     assert result(other)["rerun"]["same"] is False
 
 
@@ -92,14 +92,14 @@ def test_what_was_chosen_by_measuring_is_taken_over(first: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["rerun=nowhere"], "rerun = 'nowhere': is not the folder of a run"),
         (["rerun={first}", "experiment=mnist_tf1"], "experiment = 'mnist_tf1': declares another"),
     ],
 )
-def test_what_is_no_rerun_is_refused(overrides: list[str], told: str, first: Path) -> None:
-    with pytest.raises(Refused, match=told):
+def test_what_is_no_rerun_is_refused(overrides: list[str], message: str, first: Path) -> None:
+    with pytest.raises(Refused, match=message):
         compose([override.format(first=first) for override in overrides])
 
 

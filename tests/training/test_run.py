@@ -53,10 +53,10 @@ def test_the_config_in_the_folder_declares_the_same_experiment(tmp_path: Path) -
 
 def test_every_update_and_every_evaluation_has_one_row(tmp_path: Path) -> None:
     trained(tmp_path, SHORT, "evaluate.every=15")
-    told = rows(tmp_path, timed=True)
-    updates = [row for row in told if "loss" in row]
+    message = rows(tmp_path, timed=True)
+    updates = [row for row in message if "loss" in row]
     assert [row["step"] for row in updates] == list(range(40))
-    assert [row["step"] for row in told if "eval_loss" in row] == [15, 30, 40]
+    assert [row["step"] for row in message if "eval_loss" in row] == [15, 30, 40]
     assert all(row["updates_per_second"] > 0 for row in updates)
     assert [row["epoch"] for row in updates] == [step * 64 / 1438 for step in range(40)]
     assert updates[-1]["loss"] < updates[0]["loss"]
@@ -72,7 +72,7 @@ def test_tensorboard_events_hold_the_same_scalars(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("events.out.tfevents*")
     events = list(tf.compat.v1.train.summary_iterator(str(path)))
     assert events[0].file_version == "brain.Event:2"
-    told = [
+    message = [
         (event.step, value.tag, value.simple_value)
         for event in events
         for value in event.summary.value
@@ -84,7 +84,7 @@ def test_tensorboard_events_hold_the_same_scalars(tmp_path: Path) -> None:
         for name in ("loss", "eval_loss")
         if name in row
     ]
-    assert told == expected
+    assert message == expected
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     trained(broken, SHORT, "checkpoint.every=10", "run.stop_after=30")
     (broken / "checkpoints" / "step-0000000030" / "state.npz").write_bytes(b"gone")
     trained(broken, SHORT, "checkpoint.every=10")
-    told = capsys.readouterr().out
-    assert "left out a damaged checkpoint, step-0000000030" in told
-    assert "going on at step 20" in told
+    message = capsys.readouterr().out
+    assert "left out a damaged checkpoint, step-0000000030" in message
+    assert "going on at step 20" in message
     assert rows(broken) == rows(tmp_path / "whole")
 
 
@@ -252,12 +252,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_try(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trained(tmp_path, SHORT, "schedule=constant", "schedule.value=1e30") == 1
-    told = capsys.readouterr().err
-    assert "the loss became" in told
-    assert "which applied learning_rate = 1e+30" in told
-    assert "hint: " in told
+    message = capsys.readouterr().err
+    assert "the loss became" in message
+    assert "which applied learning_rate = 1e+30" in message
+    assert "hint: " in message
     assert result(tmp_path)["status"] == "failed"
-    assert result(tmp_path)["reason"] in told
+    assert result(tmp_path)["reason"] in message
 
 
 def test_a_signal_lets_the_call_finish_and_the_same_command_goes_on(tmp_path: Path) -> None:
@@ -336,10 +336,10 @@ def test_a_full_disk_stops_nothing_and_costs_no_row(
     monkeypatch.setattr("trainer.runs.atomic_files.os.write", on_full_disk)
     monkeypatch.setattr(Session, "save", saving)
     assert trained(full, *asked) == 0
-    told = capsys.readouterr().out
-    assert told.count("No space left on device") == 1
-    assert "no checkpoint of step 10 " in told
-    assert "the disk takes checkpoints again, from step 30 on" in told
+    message = capsys.readouterr().out
+    assert message.count("No space left on device") == 1
+    assert "no checkpoint of step 10 " in message
+    assert "the disk takes checkpoints again, from step 30 on" in message
     assert rows(full) == rows(whole)
     assert [row["step"] for row in events(full, "not saved")] == [20]
     assert result(full)["weights_digest"] == result(whole)["weights_digest"]
@@ -395,9 +395,9 @@ def test_a_folder_that_vanishes_is_waited_for(
 
     monkeypatch.setattr(Session, "save", saving)
     assert trained(gone, *asked) == 0
-    told = capsys.readouterr().out
-    assert told.count("No such file or directory") == 1
-    assert "no checkpoint of step 20 " in told
+    message = capsys.readouterr().out
+    assert message.count("No such file or directory") == 1
+    assert "no checkpoint of step 20 " in message
     assert rows(gone) == rows(whole)
     assert result(gone)["weights_digest"] == result(whole)["weights_digest"]
     assert [path.name for path in (gone / "checkpoints").iterdir()] == ["step-0000000040"]

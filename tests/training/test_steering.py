@@ -131,7 +131,7 @@ def test_stop_checkpoint_evaluate_and_status_change_no_bit(
 
 
 @pytest.mark.parametrize(
-    ("order", "told"),
+    ("order", "message"),
     {
         "learning_rte=0.1": "learning_rte = 0.1: is not scheduled in this run\n"
         "  hint: did you mean learning_rate?",
@@ -147,13 +147,13 @@ def test_stop_checkpoint_evaluate_and_status_change_no_bit(
     }.items(),
 )  # fmt: skip
 def test_an_order_that_can_not_be_done_is_refused_whole(
-    order: str, told: str, tmp_path: Path, at: Callable[..., None]
+    order: str, message: str, tmp_path: Path, at: Callable[..., None]
 ) -> None:
     free = tmp_path / "free"
     trained(free, *ASKED)
     at(tmp_path, t8=["learning_rate=0.5", order])
     trained(tmp_path, *ASKED)
-    assert answers(tmp_path) == [{"refused": told}]
+    assert answers(tmp_path) == [{"refused": message}]
     assert not (tmp_path / "events.jsonl").read_text()
     assert rows(tmp_path) == rows(free)
 
@@ -179,8 +179,8 @@ def test_only_the_owner_may_enter_and_no_junk_is_obeyed(tmp_path: Path) -> None:
     assert list(mail.take()) == [sent]
     left = {path.name for path in folder.iterdir()}
     assert left == {f"{sent.id}.taken", *(f"{number}.answer" for number in range(1, 9))}
-    told = [json.loads((folder / f"{number}.answer").read_text()) for number in range(1, 9)]
-    assert {why["refused"].partition(":")[0] for why in told} == {"order"}
+    message = [json.loads((folder / f"{number}.answer").read_text()) for number in range(1, 9)]
+    assert {why["refused"].partition(":")[0] for why in message} == {"order"}
     assert list(mail.take()) == []
 
 
@@ -262,9 +262,9 @@ def test_the_command_line_waits_for_the_answer_and_prints_it(tmp_path: Path) -> 
     try:
         while not (tmp_path / "run" / "commands").exists():
             assert job.poll() is None
-        told = control("learning_rate=0.001", "status")
-        assert (told.returncode, told.stderr) == (0, "imported:\n")
-        held, status = told.stdout.splitlines()
+        message = control("learning_rate=0.001", "status")
+        assert (message.returncode, message.stderr) == (0, "imported:\n")
+        held, status = message.stdout.splitlines()
         step = int(held.split()[1].rstrip(":"))
         assert held.startswith(f"step {step}: learning_rate = 0.001 (was ")
         assert status.startswith(f"step {step}: of 3000000  learning_rate 0.001")

@@ -48,11 +48,11 @@ export function Yaml({ answer, options, setLines }) {
   current.current = { options, setLines };
   useEffect(() => {
     baseConfig();
-    asker.current = new Asker(async (told) => {
-      setOwn(told.config ? null : told);
-      if (!told.config) return;
+    asker.current = new Asker(async (preview) => {
+      setOwn(preview.config ? null : preview);
+      if (!preview.config) return;
       const base = await baseConfig();
-      current.current.setLines(overridesOf(told.config, base, current.current.options));
+      current.current.setLines(overridesOf(preview.config, base, current.current.options));
     });
     return () => {
       asker.current.tell = null;

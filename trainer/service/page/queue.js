@@ -37,7 +37,7 @@ function useQueue(connected) {
 
 export function Queue({ connected }) {
   const { queue, problem, act } = useQueue(connected);
-  const [told, setTold] = useState("");
+  const [announcement, setAnnouncement] = useState("");
   const dragged = useRef(null);
   const focused = useRef(null);
   useEffect(() => {
@@ -56,7 +56,7 @@ export function Queue({ connected }) {
     await patch(`runs/${run.id}`, { before: before?.id ?? null });
     const rest = waiting.filter(({ id }) => id !== run.id);
     const at = before ? rest.findIndex(({ id }) => id === before.id) : rest.length;
-    setTold(`${run.name} is ${count(at + 1)} of ${count(waiting.length)} that wait`);
+    setAnnouncement(`${run.name} is ${count(at + 1)} of ${count(waiting.length)} that wait`);
   });
   const move = (run, by) => {
     const at = waiting.findIndex(({ id }) => id === run.id);
@@ -92,7 +92,7 @@ export function Queue({ connected }) {
             set=${(text) => configure({ cores: numbers(text) })} /></label>
           ${queue.gpus.length ? html`<label class="check">GPUs <${Typed} value=${spans(queue.gpus)} disabled=${disabled} placeholder="all"
             set=${(text) => configure({ gpus: numbers(text) })} /></label>` : null}
-          <span class="note" role="status">${told || `${count(queue.entries.length - waiting.length)} of ${count(queue.at_once)} places taken, ` +
+          <span class="note" role="status">${announcement || `${count(queue.entries.length - waiting.length)} of ${count(queue.at_once)} places taken, ` +
             `${count(waiting.length)} waiting${queue.paused ? ", paused" : ""}`}</span>
         </div>
       </header>

@@ -30,16 +30,16 @@ export function RunActions({ run, reload }) {
   const has = usePaths();
   const [length, setLength] = useState("");
   const [format, setFormat] = useState(FORMATS[0]);
-  const [told, setTold] = useState({});
+  const [outcome, setOutcome] = useState({});
   const hasConfig = Object.keys(run.config).length > 0;
   const isCommanded = run.events.some(({ event }) => event === "command");
   const act = async (doing, text) => {
-    setTold({ text: "…" });
+    setOutcome({ text: "…" });
     try {
       const answer = await doing();
-      setTold({ text: text(answer) });
+      setOutcome({ text: text(answer) });
     } catch (error) {
-      setTold({ text: error.message, isRefused: true });
+      setOutcome({ text: error.message, isRefused: true });
     }
     reload();
   };
@@ -80,7 +80,7 @@ export function RunActions({ run, reload }) {
           ${has("/runs/{run}/predictions") ? html`<label class="check upload">Predict for a table or an image
             <input type="file" accept=${Object.keys(TABLES).map((end) => `.${end}`).join()} onChange=${predict} /></label>` : null}
         </div>` : html`<p class="note">This server does not export or predict: python -m trainer.export does.</p>`}`}
-      <div role="status" class=${told.isRefused ? "problem" : "note"}>${told.text}</div>
+      <div role="status" class=${outcome.isRefused ? "problem" : "note"}>${outcome.text}</div>
     </section>`;
 }
 

@@ -24,7 +24,7 @@ export function Steering({ id, values, obeyed }) {
   const names = Object.keys(values);
   const [name, setName] = useState(names[0]);
   const [typed, setTyped] = useState("");
-  const [told, setTold] = useState([]);
+  const [entries, setEntries] = useState([]);
   const [isStopping, setStopping] = useState(false);
   const begun = useRef(null);
   useEffect(() => {
@@ -34,7 +34,7 @@ export function Steering({ id, values, obeyed }) {
   const give = async (...orders) => {
     const text = orders.join(" ");
     const entry = { key: newKey(), text, state: "waiting for the run" };
-    const put = (changes) => setTold((before) => [{ ...entry, ...changes },
+    const put = (changes) => setEntries((before) => [{ ...entry, ...changes },
       ...before.filter((one) => one.key !== entry.key)].slice(0, MOST_SHOWN));
     put({});
     try {
@@ -80,7 +80,7 @@ export function Steering({ id, values, obeyed }) {
           : html`<button type="button" onClick=${() => setStopping(true)}>Stop …</button>`}
       </form>
       <div role="status" aria-label="Orders"><ul class="orders">
-        ${told.map((one) => html`<li key=${one.key} class=${one.isRefused ? "problem" : ""}>
+        ${entries.map((one) => html`<li key=${one.key} class=${one.isRefused ? "problem" : ""}>
           <code>${one.text}</code> <span>${one.state}</span></li>`)}
       </ul></div>
     </section>`;

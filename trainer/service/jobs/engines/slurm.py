@@ -166,6 +166,6 @@ def _run(command: Sequence[str], text: str = "") -> str:
     except subprocess.TimeoutExpired:
         raise OSError(errno.ETIMEDOUT, f"{command[0]} does not answer") from None
     if done.returncode:
-        said = done.stderr.strip() or f"exit code {done.returncode}"
-        raise OSError(errno.EIO, f"{command[0]}: {said}")
+        reason = done.stderr.strip() or f"exit code {done.returncode}"
+        raise OSError(errno.EIO, f"{command[0]}: {reason}")
     return done.stdout
