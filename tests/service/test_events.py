@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.served import Served, make_run, rows, served
+from trainer.service.rows import parsing
 
 
 @pytest.fixture
@@ -102,3 +103,17 @@ def test_the_end_of_the_server_ends_its_streams(root: Path, tmp_path: Path) -> N
         next(events)
         service.end()
         assert list(events) == []
+
+
+def test_arrow_is_imported_once_somebody_looks_and_before_it_is_needed(
+    service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(parsing, "AHEAD_SECONDS", 0.0)
+    monkeypatch.setattr(parsing, "import_module", imported.append)
+    parsing.import_ahead.cache_clear()
+    for _ in range(2):
+        with service.events("runs") as events:
+            assert next(events)[0] == "open"
+            service.wait(lambda: imported)
+    assert imported == ["pyarrow.json"]

@@ -34,6 +34,13 @@ def test_the_page_is_small() -> None:
     assert sum(len(gzip.compress(path.read_bytes())) for path in SENT) < 100_000
 
 
+def test_a_browser_is_announced_of_all_modules_at_once() -> None:
+    page = (PAGE / "index.html").read_text()
+    announced = re.findall(r'<link rel="modulepreload" href="(.+)">', page)
+    others = loaded_at_first() - {PAGE / "app.js"}
+    assert sorted(announced) == sorted(path.relative_to(PAGE).as_posix() for path in others)
+
+
 def loaded_at_first() -> set[Path]:
     """The modules that the first one imports, and those that they import."""
     found, waiting = set[Path](), [PAGE / "app.js"]

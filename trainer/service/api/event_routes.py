@@ -9,6 +9,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import StreamingResponse
 
 from ..events.stream import Stream
+from ..rows.parsing import import_ahead
 from ..running_service import RunningService
 
 
@@ -32,6 +33,7 @@ def event_routes(service: RunningService) -> APIRouter:
         were cut back or too many were missed. `complete` says that a long file is read to its end,
         `gone` that no run has the id. A stream that breaks goes on with `Last-Event-ID`.
         """
+        import_ahead()
         stream = Stream(service.hub, service.index, topics, last_event_id)
         headers = {"X-Accel-Buffering": "no"}  # a proxy shall pass on what comes
         return StreamingResponse(
