@@ -22,7 +22,10 @@ def make_search(
     """
     folder.mkdir(parents=True)
     require_optuna()
+    import optuna  # an extra
+
     study = open_study(folder / JOURNAL, "minimize")
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
     for number, (lines, config) in enumerate(runs):
         trial = study.ask()
         trial.suggest_float("schedule.initial_value", 0.1, highest_rate)

@@ -53,7 +53,7 @@ def of_a_turn(root: Path, ended: int) -> int:
         submission = read_submission(folder)
         assert submission
         write_submission(folder, submission.model_copy(update={"cancelled": True}))
-    queue = Queue(root, NO_ENGINES, lambda _: None)
+    queue = Queue(root, NO_ENGINES, lambda _: None, lambda _: ())
     launcher = Launcher(queue, Permissions(folders=(root,)))
     try:
         launcher._turn()  # the first one reads all folders
