@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from trainer.data import Data, examples
+from trainer.data import Data, examples, kept_digests
 from trainer.data.sources import image_listing
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -118,3 +118,12 @@ def test_a_spoilt_note_costs_another_look(looks: list[object]) -> None:
         note.write_bytes(note.read_bytes()[:3])
     assert [digest(), digest()] == [whole] * 2
     assert len(looks) == 2
+
+
+def test_what_lies_in_memory_alone_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("it was hashed for a name, too")
+
+    monkeypatch.setattr(kept_digests, "sha256", never)
+    arrays = [("inputs", np.ones((3, 2), np.float32)), ("labels", np.arange(3))]
+    assert kept_digests.remembered(arrays, lambda: "that of the contents") == "that of the contents"

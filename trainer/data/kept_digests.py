@@ -55,13 +55,15 @@ def identity_of(inputs: Any) -> str | None:
 
 def _name(arrays: Sequence[tuple[str, Any]]) -> str | None:
     """The name of a note on the arrays; None where none can be kept."""
-    parts, is_of_files = sha256(f"digest {FORMAT}".encode()), False
+    if all(identity_of(array) is None for _, array in arrays):
+        return None  # what lies in memory alone is not hashed for a name that nothing would have
+    parts = sha256(f"digest {FORMAT}".encode())
     for name, array in arrays:
         if isinstance(array, np.ndarray) and not array.dtype.hasobject:
             content = sha256(np.ascontiguousarray(array).data).hexdigest()
         elif (identity := identity_of(array)) is not None:
-            content, is_of_files = identity, True
+            content = identity
         else:
             return None
         parts.update(f"\n{name} {array.dtype} {array.shape} {content}".encode())
-    return parts.hexdigest() if is_of_files else None
+    return parts.hexdigest()
