@@ -36,12 +36,14 @@ def page(scale: ServiceScale) -> Part:
     if not CHROMIUM:
         missing = "not measured: no Chromium, which `bash scripts/browser` installs"
         return Part(marks(scale, None, [], []), title, ["", ""], [[missing, ""]])
+    from tests.helpers.browser import chromium  # which needs Playwright
+
     with TemporaryDirectory(prefix="bench-service-") as folder:
         root = Path(folder) / "runs"
         make_runs(root, scale.runs[0])
         file = make_run(root / "growing", 1, 10**6)
         file.write_text("".join(row(step, 0.5) for step in range(1000)))
-        with serving(root, Path(folder) / "state") as served, browser() as opened:
+        with serving(root, Path(folder) / "state") as served, chromium() as opened:
             [run] = ids(served.client, scale.runs[0] + 1, "growing")
             complete(served.client)
             loads = [first_load(served, opened) for _ in range(scale.times + WARM)][WARM:]
@@ -68,19 +70,6 @@ def marks(
         mark(f"first load until the list of {scale.runs[0]:,} runs has rows, p95", usable_at, 300),
         mark("row written until a chart has it, p95", drawn_at, 500),
     ]
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium within the block."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield opened
-        finally:
-            opened.close()
 
 
 @contextmanager
