@@ -23,6 +23,7 @@ from trainer.service.jobs import launcher, submitting
 from trainer.service.jobs.engines.engine import Handle, Needs
 from trainer.service.jobs.engines.local import LocalEngine
 from trainer.service.jobs.queue import Queue
+from trainer.service.jobs.queue_contents import QueueContents
 from trainer.service.permissions import Permissions
 
 
@@ -72,7 +73,7 @@ def test_a_server_that_only_looked_on_takes_over(
 def test_a_root_to_which_nothing_was_submitted_stays_as_it_is_and_is_not_searched(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(Queue, "read")
+    monkeypatch.delattr(QueueContents, "read")
     with served(root, root.parent / "state") as service:
         found = service.get("/queue")
         assert (found["launching"], found["why"], found["entries"]) == (True, "", [])

@@ -90,9 +90,8 @@ class Entry:
             return 0
         return attempt.fruitless + 1
 
-    def member(self, lives: Lives) -> dict[str, Any]:
-        """As JSON has it."""
-        state, why = self.state(lives)
+    def member(self, state: str, why: str) -> dict[str, Any]:
+        """As JSON has it, in a state."""
         submission = self.submission
         return {
             "id": submission.id,

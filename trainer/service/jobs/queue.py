@@ -1,40 +1,29 @@
-"""What waits and what runs, and what a person may change of it; all of it is in the folders."""
+"""What is changed of a queue: jobs come, are moved, stopped, begun again and dropped."""
 
 from __future__ import annotations
 
 import getpass
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...runs.folder import Folder
-from ...runs.queue_state import RUNNING, WAITING, current_attempt, submitted
-from ...runs.run_folders import QUEUE, submitted_folders
-from ...runs.submission import Attempt, How, Submission, read_attempt, write_submission
-from ..listing.summary import run_id
+from ...runs.queue_state import submitted
+from ...runs.run_folders import submitted_folders
+from ...runs.submission import How, Submission, read_attempt, write_submission
 from ..problems import ServiceError
-from .allotment import Allotment, allot
 from .engines.engine import Engine
 from .entry import Entry, in_order
-from .settings import (
-    LaunchRight,
-    Machine,
-    Settings,
-    read_settings,
-    remove_drafts,
-    write_settings,
-)
+from .queue_contents import QueueContents
+from .settings import Settings, read_settings, remove_drafts, write_settings
 from .sweep_report import write_sweep_report
 
-UNREADABLE = "unreadable"
-"""The status of a run that has a damaged file, whatever it is in the queue."""
 STEP = 0.001
 """How far apart the orders of jobs that come together are."""
 
 
-class Queue:
+class Queue(QueueContents):
     """The queue of one root. Each call is one change, in the folders before it is told."""
 
     def __init__(
@@ -44,23 +33,11 @@ class Queue:
         changed: Callable[[Sequence[tuple[str, Path]]], None],
         unended: Callable[[Sequence[str]], Iterable[Path]],
     ) -> None:
-        """`changed` is called with the ids and folders of runs that are other than before.
-
-        `unended` gives the folders of runs that had one of some states when they were last looked
-        at: a server that starts no jobs would else walk through all folders at each look.
-        """
-        self.root = root
-        self.engines = engines
-        self.right = LaunchRight(root)
-        self.machine = Machine()
-        self.lock = threading.RLock()
-        self.entries: dict[str, Entry] = {}
-        """What has not ended, by id."""
-        self.settings = Settings()
+        """`changed` is called with the ids and folders of runs that are other than before."""
+        super().__init__(root, engines, unended)
         self.wake: Callable[[], None] = lambda: None
         """Has what starts jobs look again."""
         self._tell = changed
-        self._unended = unended
         self._last_order = 0.0
 
     def take_right(self, *, may_make: bool) -> bool:
@@ -77,99 +54,6 @@ class Queue:
             self.entries = {entry.id: entry for entry in found}
         self.notify([])
         return True
-
-    def read(self, paths: Iterable[Path]) -> list[Entry]:
-        """What some folders have of submitted runs that have not ended."""
-        found = []
-        for path in paths:
-            submission = submitted(self.root, path, run_id(self.root, path))
-            if submission is None:
-                continue
-            entry = Entry.of(path, submission)
-            state, _ = entry.state(self.lives)
-            if state in WAITING or state in RUNNING:
-                entry.is_started = self._works(entry)
-                entry.deadline = 0.0 if entry.is_started and submission.stop else None
-                found.append(entry)
-        return found
-
-    def lives(self, attempt: Attempt) -> bool:
-        """Whether the process of an attempt may still work."""
-        engine = self.engines.get(attempt.engine)
-        return engine is not None and engine.look(attempt.handle) != "gone"
-
-    def members(self) -> list[dict[str, Any]]:
-        """The entries in their order, as JSON has them."""
-        with self.lock:
-            entries = list(self.entries.values()) if self.right.is_held else None
-        if entries is None:  # where nothing was ever submitted, there is nothing to look for
-            states = (*WAITING, *RUNNING, UNREADABLE)
-            entries = self.read(self._unended(states)) if (self.root / QUEUE).is_dir() else []
-        found = in_order(entries)
-        members = [entry.member(self.lives) for entry in found]
-        for member, entry in zip(members, found, strict=True):
-            if member["state"] == "starting":
-                member["why"] = member["why"] or self._waits(entry)
-            elif member["state"] in ("queued", "lost") and self.settings.paused:
-                member["why"] = "the queue is paused"
-            elif member["state"] == "queued":
-                member["why"] = member["why"] or "waits for its turn"
-        return members
-
-    def overview(self) -> dict[str, Any]:
-        """The queue as `GET /queue` gives it."""
-        entries = self.members()
-        settings = self.settings if self.right.is_held else read_settings(self.root)
-        machine, at_once = self.machine, self.machine.at_once(settings)
-        with self.lock:
-            places: list[dict[str, Any]] = [
-                {"cores": one.attempt.cores, "gpus": _numbers(one.attempt.gpus), "run": one.id}
-                for one in in_order(self.entries.values())
-                if one.is_started and one.attempt
-            ]
-        cores, gpus = machine.used_cores(settings), machine.used_gpus(settings)
-        taken = [
-            Allotment(tuple(place["cores"]), tuple(map(str, place["gpus"]))) for place in places
-        ]
-        while len(places) < at_once:
-            taken.append(allot(cores, gpus, taken, at_once, (None, None)))
-            free = {"cores": list(taken[-1].cores), "gpus": _numbers(taken[-1].gpus), "run": None}
-            places.append(free)
-        return {
-            "launching": self.right.is_open,
-            "why": self.right.why,
-            "paused": settings.paused,
-            "at_once": at_once,
-            "cores": cores,
-            "gpus": _numbers(gpus),
-            "places": places,
-            "entries": entries,
-        }
-
-    def state(self, run: str, path: Path) -> tuple[str, str]:
-        """The state of a run that was submitted, whether it has ended or not, and why."""
-        with self.lock:
-            entry = self.entries.get(run)
-        if entry is None:
-            submission = submitted(self.root, path, run)
-            if submission is None:
-                return "", ""
-            entry = Entry.of(path, submission)
-        state, why = entry.state(self.lives)
-        return state, why or (self._waits(entry) if state == "starting" else "")
-
-    def of_sweep(self, sweep: str) -> list[Entry]:
-        """The entries of a sweep, those that wait first, so that none of them begins meanwhile."""
-        with self.lock:
-            entries = [
-                one for one in self.entries.values() if sweep in (one.submission.sweep, one.id)
-            ]
-        return in_order(entries)[::-1]
-
-    def overrides_of(self, run: str, path: Path) -> list[str] | None:
-        """The overrides of a run, as they were typed; None for one that was not submitted here."""
-        submission = submitted(self.root, path, run)
-        return submission.overrides if submission else None
 
     def check_startable(self, run: str, path: Path, is_changed: bool) -> None:
         """Whether a run can go on.
@@ -278,7 +162,7 @@ class Queue:
                 owner = Folder(path).owner()
                 why = f"{owner} trains it, which no queue has started" if owner else "it has ended"
                 raise ServiceError(409, why)
-            if not self._works(entry):
+            if not self.is_worked_at(entry):
                 self.change(run, path, cancelled=True)
                 self.drop(run)
             else:
@@ -326,22 +210,8 @@ class Queue:
         if run in self.entries or Folder(path).owner():
             raise ServiceError(409, "it waits or runs already")
 
-    def _waits(self, entry: Entry) -> str:
-        """Why a job that was given to an engine has not begun; "" where nobody knows."""
-        attempt = entry.attempt
-        engine = self.engines.get(attempt.engine) if attempt else None
-        return engine.waits(attempt.handle) if attempt and engine else ""
-
-    def _works(self, entry: Entry) -> bool:
-        attempt = current_attempt(entry.path, entry.submission)
-        return attempt is not None and self.lives(attempt)
-
     def _waiting(self, run: str) -> Entry:
         entry = self.entries.get(run)
         if entry is None or entry.is_started:
             raise ServiceError(409, f"the run {run} does not wait")
         return entry
-
-
-def _numbers(gpus: Sequence[str]) -> list[int | str]:
-    return [int(gpu) if gpu.isdigit() else gpu for gpu in gpus]
