@@ -15,7 +15,8 @@ import pytest
 from tests.helpers.served import CONFIG, Served, make_run, rows, served, training
 from trainer.runs.folder import Folder
 from trainer.runs.results import find_runs
-from trainer.service.listing.index import IN_MEMORY, Index
+from trainer.service.listing.index import Index
+from trainer.service.listing.index_file import IN_MEMORY
 from trainer.service.listing.watcher import Watcher
 
 

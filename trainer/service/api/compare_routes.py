@@ -18,7 +18,7 @@ from ..comparison.curves import Line, line_of, lines_of_settings
 from ..comparison.importance import Importances
 from ..comparison.table import Listed, comparison, settings_of
 from ..gate import safe_file_headers
-from ..listing import index
+from ..listing.run_lists import RunQuery
 from ..problems import ServiceError
 from ..running_service import RunningService
 from .row_routes import From, To, tables_of_run
@@ -154,7 +154,7 @@ def _selected(
     if bool(runs) == bool(sweep):
         raise ServiceError(422, "name either runs, or a sweep")
     if sweep:
-        query = index.Query(sweep=sweep, sort="name")
+        query = RunQuery(sweep=sweep, sort="name")
         page = service.index.page(query, None, MAX_COMPARED, [])
         if not page.runs:
             raise ServiceError(404, f"no sweep has the name {sweep}")

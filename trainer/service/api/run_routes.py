@@ -14,7 +14,7 @@ from schedules import Refused
 from ...runs.events import own_events
 from ...runs.folder import Folder
 from ..json_values import jsonable
-from ..listing import index
+from ..listing.run_lists import RunQuery
 from ..problems import ServiceError
 from ..running_service import RunningService
 
@@ -59,7 +59,7 @@ def run_routes(service: RunningService) -> APIRouter:
         tag = f'W/"{service.started}-{service.index.version}-{service.watcher.complete.is_set()}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
-        query = index.Query(tuple(filter(None, state.split(","))), sweep, q, sort)
+        query = RunQuery(tuple(filter(None, state.split(","))), sweep, q, sort)
         asked = None if columns is None else list(filter(None, columns.split(",")))[:MAX_COLUMNS]
         page = service.index.page(query, after, limit, asked)
         runs = (f'{text[:-1]}, "values": {values}}}'
