@@ -69,6 +69,20 @@ def test_each_id_stands_once_with_its_rows_summed() -> None:
     assert slices.values.numpy().tolist() == [[5.0], [2.0]]
 
 
+@pytest.mark.parametrize("vocabulary", [1, 9, 400])
+def test_rows_of_equal_ids_are_added_in_the_order_of_the_batch(vocabulary: int) -> None:
+    """As NumPy adds them one after another, bit for bit, however many of them are equal."""
+    rows = RANDOM.normal(size=(300, WIDTH)).astype(np.float32)
+    ids = RANDOM.integers(0, vocabulary, size=300)
+    expected = np.zeros((vocabulary, WIDTH), np.float32)
+    np.add.at(expected, ids, rows)
+    shape = tf.constant([vocabulary, WIDTH])
+    slices = summed(tf.IndexedSlices(tf.constant(rows), tf.constant(ids), shape), dense=False)
+    assert isinstance(slices, tf.IndexedSlices)
+    assert sorted(slices.indices.numpy().tolist()) == np.unique(ids).tolist()
+    np.testing.assert_array_equal(slices.values.numpy(), expected[slices.indices.numpy()])
+
+
 @pytest.mark.parametrize("compiled", ["graph", "xla"])
 @pytest.mark.parametrize("micro_batches", [1, 2])
 def test_sixty_four_equal_ids_move_a_row_by_one_step_of_adam(
