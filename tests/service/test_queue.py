@@ -15,7 +15,7 @@ from tests.helpers.served import Served, served
 from trainer.runs.run_folders import INDEX, run_folders
 from trainer.runs.submission import read_submission
 from trainer.service import running_service
-from trainer.service.jobs import launcher, submitting
+from trainer.service.jobs import job_ends, launcher, submitting
 from trainer.service.jobs.engines.local import LocalEngine
 
 SLOW = "3 inf"
@@ -244,7 +244,7 @@ def test_the_order_is_priority_then_place_and_a_held_run_waits(queue: Queued) ->
 def test_a_job_is_stopped_rung_by_rung_and_each_is_shown(
     queue: Queued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(launcher.RUNG_SECONDS, "terminate", 0.2)
+    monkeypatch.setitem(job_ends.RUNG_SECONDS, "terminate", 0.2)
     [saves], [deaf], [waits] = queue.submit(SLOW), queue.submit("3 -2"), queue.submit()
     queue.until(saves, "running")
     assert queue.stop(waits).json()["state"] == "cancelled"

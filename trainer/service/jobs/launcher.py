@@ -1,11 +1,10 @@
-"""The thread that starts the jobs of a queue, sees their ends, and stops those that shall."""
+"""The thread that starts the jobs of a queue, and sees when they end or are to be stopped."""
 
 from __future__ import annotations
 
 import logging
 import os
 import selectors
-import signal
 import sys
 import threading
 import time
@@ -13,14 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...runs.folder import Folder
-from ...runs.mailbox import Mailbox
-from ...runs.queue_state import RUNNING, WAITING
-from ...runs.submission import Attempt, How, Submission, stamp, write_attempt
-from ...sweeps.places import ERRORS, last_lines
+from ...runs.queue_state import WAITING
+from ...runs.submission import Attempt, Submission, stamp, write_attempt
 from ..permissions import Permissions
 from .allotment import Allotment, ShortageError, allot
 from .engines.engine import Engine, Handle, Needs
 from .entry import Entry, in_order
+from .job_ends import drop_if_ended, give_up, settle, take_rung
 from .queue import Queue
 
 TAKE_OVER_SECONDS = 5.0
@@ -29,9 +27,6 @@ RETRY_SECONDS = 5.0
 """After how long a job that could not be started is tried again."""
 STRANGER_SECONDS = 1.0
 """How often it is looked whether another program still trains a run that waits."""
-RUNG_SECONDS: dict[How, float] = {"stop": 30.0, "terminate": 30.0, "kill": 5.0}
-"""After how long on a rung the next one is taken."""
-NEXT_RUNG: dict[How, How] = {"stop": "terminate", "terminate": "kill", "kill": "kill"}
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +103,15 @@ class Launcher(threading.Thread):
         assert entry.attempt
         engine = self._queue.engines[entry.attempt.engine]
         if engine.look(entry.attempt.handle) == "gone":
-            self._settle(entry, engine, entry.attempt)
+            if (descriptor := self._watched.pop(entry.id, None)) is not None:
+                self._selector.unregister(descriptor)
+            settle(self._queue, entry, engine, entry.attempt)
             return 0.0
         is_watched = self._watch(entry, engine, entry.attempt.handle)
         waits = [] if is_watched else [engine.poll_seconds]
         if entry.deadline is not None:
             if time.monotonic() >= entry.deadline:
-                self._take_rung(entry, engine, entry.attempt.handle)
+                take_rung(self._queue, entry, engine, entry.attempt.handle)
             waits.append(max(0.0, entry.deadline - time.monotonic()))
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
@@ -129,45 +126,6 @@ class Launcher(threading.Thread):
         self._watched[entry.id] = descriptor
         return True
 
-    def _settle(self, entry: Entry, engine: Engine, attempt: Attempt) -> None:
-        """Notes how a process has ended, and puts its run into the queue again if it was lost."""
-        code = engine.exit_code(attempt.handle)
-        if (descriptor := self._watched.pop(entry.id, None)) is not None:
-            self._selector.unregister(descriptor)
-        engine.forget(attempt.handle)
-        entry.is_started, entry.deadline = False, None
-        state, _ = entry.state(self._queue.lives)
-        if state in WAITING and code is not None and 0 <= code <= 128:
-            self._note_end(entry, attempt, code)
-        elif state in WAITING and entry.fruitless() >= entry.submission.attempt_limit:
-            self._give_up(entry, code)
-        self._drop_if_ended(entry)
-
-    def _drop_if_ended(self, entry: Entry) -> None:
-        state, _ = entry.state(self._queue.lives)
-        if state not in WAITING and state not in RUNNING:
-            self._queue.drop(entry.id)
-        self._queue.notify([(entry.id, entry.path)])
-
-    def _note_end(self, entry: Entry, attempt: Attempt, code: int) -> None:
-        """Keeps how a process ended by itself that has written no result."""
-        entry.attempt = attempt.model_copy(update={"exit_code": code})
-        write_attempt(entry.path, entry.attempt)
-        if code and not entry.submission.is_search:
-            reason = last_lines(entry.path, ERRORS, 8) or f"ended with exit code {code}"
-            _write_failure(entry.path, reason)
-
-    def _give_up(self, entry: Entry, code: int | None) -> None:
-        """Has a run fail whose processes die again and again."""
-        end = f"; the last one by {signal.Signals(-code).name}" if code and code < 0 else ""
-        count = entry.submission.attempt_limit
-        reason = f"its process died {count} times without a new row or checkpoint{end}"
-        if entry.submission.is_search and entry.attempt:
-            entry.attempt = entry.attempt.model_copy(update={"exit_code": 1})
-            write_attempt(entry.path, entry.attempt)
-        else:
-            _write_failure(entry.path, reason)
-
     def _start_next(self) -> float | None:
         """Starts whatever has room now; after how many seconds to try again."""
         queue, waits = self._queue, list[float]()
@@ -181,7 +139,7 @@ class Launcher(threading.Thread):
             if state == "running":  # by another program
                 waits.append(STRANGER_SECONDS)
             elif state not in WAITING:
-                self._drop_if_ended(entry)
+                drop_if_ended(queue, entry)
             if state not in ("queued", "lost"):
                 continue
             engine = queue.engines.get(entry.submission.engine)
@@ -192,8 +150,8 @@ class Launcher(threading.Thread):
                 waits.append(late)
                 continue
             if entry.fruitless() >= entry.submission.attempt_limit:
-                self._give_up(entry, None)
-                self._drop_if_ended(entry)
+                give_up(entry, None)
+                drop_if_ended(queue, entry)
                 continue
             here = [one for one in queue.entries.values() if _is_here(one, queue)]
             if engine.is_here and len(here) >= at_once:
@@ -261,30 +219,6 @@ class Launcher(threading.Thread):
             self._look_at(entry)
         self._queue.notify([(entry.id, path)])
 
-    def _take_rung(self, entry: Entry, engine: Engine, handle: Handle) -> None:
-        """Orders a job to stop, or what comes after an order that it has not obeyed."""
-        rung = entry.submission.stop or "stop"
-        if entry.deadline:  # the time of the rung before is over
-            rung = NEXT_RUNG[rung]
-        if rung == "stop" and not self._ordered_to_stop(entry):
-            rung = "terminate"
-        if rung != entry.submission.stop:
-            self._queue.change(entry.id, entry.path, stop=rung)
-        if rung == "terminate" or rung == "kill":
-            engine.stop(handle, rung)
-        entry.deadline = time.monotonic() + RUNG_SECONDS[rung]
-
-    @staticmethod
-    def _ordered_to_stop(entry: Entry) -> bool:
-        """Whether a run takes orders by now, and was given one."""
-        mailbox = Mailbox(entry.path)
-        if not mailbox.folder.exists() or not Folder(entry.path).owner():
-            return False
-        with suppress(OSError):
-            mailbox.send(["stop"])
-            return True
-        return False
-
 
 def _is_here(entry: Entry, queue: Queue) -> bool:
     """Whether an entry has a place of this machine."""
@@ -292,12 +226,3 @@ def _is_here(entry: Entry, queue: Queue) -> bool:
         return False
     engine = queue.engines.get(entry.attempt.engine)
     return engine is not None and engine.is_here
-
-
-def _write_failure(path: Path, reason: str) -> None:
-    """Writes the result of a run that can't write one; not where another process may."""
-    folder = Folder(path)
-    with suppress(OSError), folder.lock.held():
-        result = folder.read_result() or {}
-        folder.write_result({"steps": 0, "metrics": {}, **result, "status": "failed",
-                             "reason": reason})  # fmt: skip
