@@ -27,7 +27,7 @@ from trainer.config.hydra import compose  # noqa: E402  # from this checkout, in
 from trainer.config.plan import Plan  # noqa: E402
 from trainer.data.feeds.feed import Resident  # noqa: E402
 from trainer.data.feeds.order import ExampleOrder  # noqa: E402
-from trainer.engine.network import Network  # noqa: E402
+from trainer.engine.declared_network import declared_network  # noqa: E402
 from trainer.engine.program import Compiled, Program  # noqa: E402
 from trainer.scheduled.tape import Tape  # noqa: E402
 
@@ -54,7 +54,7 @@ def calls(compiled: Compiled, count: int, overrides: list[str]) -> Callable[[], 
     data = experiment.data.load()
     tape = Tape(Plan.of(experiment).curves)
     stream = ExampleOrder(experiment.run.seed, len(data.train), experiment.data.batch_size)
-    network = Network.declared(experiment, tape.names)
+    network = declared_network(experiment, tape.names)
     program = Program(network, Resident(data, stream), compiled, count)
     step = 0
 

@@ -16,6 +16,7 @@ from tests.helpers.runs import experiment, result, rows, trained
 from trainer import Experiment, train
 from trainer.config.plan import Plan
 from trainer.engine.compile_cache import _cache_key
+from trainer.engine.declared_network import declared_network
 from trainer.engine.freezing import resting
 from trainer.engine.network import Network
 from trainer.engine.weight_names import WeightNames
@@ -189,7 +190,7 @@ def _declared(*asked: str) -> Network:
     declared = experiment(*asked)
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(declared.run.seed)
-    return Network.declared(declared, list(declared.curves()), declared.data.load().train.labels)
+    return declared_network(declared, list(declared.curves()), declared.data.load().train.labels)
 
 
 def _first_layer(asked: tuple[str, ...]) -> str:

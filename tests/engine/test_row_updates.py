@@ -211,7 +211,7 @@ def test_no_operation_of_an_update_has_a_tensor_of_the_whole_table(case: str) ->
     from trainer.data.feeds.order import ExampleOrder
     from trainer.data.feeds.select import make_feed
     from trainer.data.sources.in_memory import GivenData
-    from trainer.engine.network import Network
+    from trainer.engine.declared_network import declared_network
     from trainer.engine.program import Program
 
     asked = Experiment.composed(*PLAIN, "run.compile=graph", *SETTINGS[case])
@@ -220,7 +220,7 @@ def test_no_operation_of_an_update_has_a_tensor_of_the_whole_table(case: str) ->
              "data": GivenData(batch_size=BATCH).of(((X, Y), (X, Y)))}  # fmt: skip
     given = Experiment.declared({**fields, **parts})
     data = given.data.load()
-    network = Network.declared(given, list(Plan.of(given).curves), data.train.labels)
+    network = declared_network(given, list(Plan.of(given).curves), data.train.labels)
     feed = make_feed(given.data, data, ExampleOrder(1, 32, BATCH))
     skips = given.run.on_nonfinite == "skip"
     program = Program(network, feed, "graph", 9, 1, skips)

@@ -11,7 +11,7 @@ from tests.helpers.runs import experiment
 from trainer.config.experiment import Experiment
 from trainer.data.feeds.order import ExampleOrder
 from trainer.data.feeds.select import make_feed
-from trainer.engine.network import Network
+from trainer.engine.declared_network import declared_network
 from trainer.engine.program import Compiled, Program
 
 
@@ -25,7 +25,7 @@ class Trained:
         data = self.declared.data.load()
         self.curves = self.declared.curves()
         names = list(self.curves)
-        self.network = Network.declared(self.declared, names, data.train.labels)
+        self.network = declared_network(self.declared, names, data.train.labels)
         batch = self.declared.data.batch_size
         self.stream = ExampleOrder(self.declared.run.seed, len(data.train), batch)
         parts = self.declared.run.micro_batches

@@ -23,7 +23,7 @@ from trainer.config.experiment import Experiment
 from trainer.data import Split
 from trainer.data.feeds.order import ExampleOrder
 from trainer.data.trees import map_tree
-from trainer.engine.network import Network
+from trainer.engine.declared_network import declared_network
 from trainer.keras_schedule import KerasSchedule
 
 T = TypeVar("T")
@@ -136,7 +136,7 @@ class Twin:
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(experiment.run.seed)
         names = list(experiment.curves())
-        network = Network.declared(experiment, names, data.train.labels, begins=True)
+        network = declared_network(experiment, names, data.train.labels, begins=True)
         return cls(experiment, network.model, data, given.get("loss", NotImplemented))
 
     def rate(self, factor: float = 1.0) -> KerasSchedule:

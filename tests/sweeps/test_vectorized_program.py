@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.helpers.kinds import KINDS, built
 from tests.helpers.networks import Trained
 from trainer.data.feeds.select import make_feed
-from trainer.engine.network import Network
+from trainer.engine.declared_network import declared_network
 from trainer.engine.program import Program
 from trainer.scheduled.tape import Tape
 from trainer.sweeps.vectorized.grouping import compile_key, constant_values, shared_experiment
@@ -56,7 +56,7 @@ class Beside:
         maker = Trained(*SMALL, *first)
         self.state = stack_states([run.network.state() for run in self.alone])
         keras.utils.clear_session(free_memory=False)
-        network = Network.declared(whole, names, stateless=True)
+        network = declared_network(whole, names, stateless=True)
         feed = make_feed(whole.data, maker.data, maker.stream)
         parts, skips = whole.run.micro_batches, whole.run.on_nonfinite == "skip"
         self.program = VectorizedProgram(network, feed, compiled, 50, 2, parts, skips)

@@ -95,11 +95,11 @@ class Restored:
         import keras
         import tensorflow as tf
 
-        from ..engine.network import Network
+        from ..engine.declared_network import declared_network
 
         keras.utils.clear_session(free_memory=False)  # names of variables count from 0 again
         with tf.device(self.experiment.device.choose()):
-            network = Network.declared(self.experiment, list(self.experiment.driven()))
+            network = declared_network(self.experiment, list(self.experiment.driven()))
             try:
                 network.restore(self.saved.arrays)
             except ValueError as error:

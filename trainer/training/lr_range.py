@@ -14,6 +14,7 @@ from ..config.lr_find import Reading
 from ..config.plan import Plan
 from ..data.feeds.feed import Feed
 from ..data.feeds.select import example_order, make_feed, max_updates_per_call
+from ..engine.declared_network import declared_network
 from ..engine.machine import open_devices, settle
 from ..engine.network import Network
 from ..engine.program import Compiled, Program
@@ -44,7 +45,7 @@ def sweep(plan: Plan) -> Reading:
     def network() -> Network:
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(experiment.run.seed)
-        return Network.declared(experiment, tape.names, data.train.labels, begins=True)
+        return declared_network(experiment, tape.names, data.train.labels, begins=True)
 
     def feed() -> Feed:
         return make_feed(experiment.data, data, order)

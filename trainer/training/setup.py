@@ -21,6 +21,7 @@ from ..data.feeds.feed import Feed
 from ..data.feeds.order import ExampleOrder
 from ..data.feeds.select import example_order, make_feed, max_updates_per_call
 from ..data.feeds.stream_reader import StreamReader
+from ..engine.declared_network import declared_network
 from ..engine.fitted_model import built_model
 from ..engine.interfaces import Trained
 from ..engine.network import Network
@@ -107,10 +108,10 @@ class RunSetup:
         """The network before its first update, drawn from the run's seed.
 
         Raises:
-            Refused: as `Network.declared` says.
+            Refused: as `declared_network` says.
         """
         self._seed()
-        return Network.declared(
+        return declared_network(
             self.plan.experiment,
             self.tape.names,
             self.data.train.labels,

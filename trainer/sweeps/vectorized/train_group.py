@@ -21,7 +21,7 @@ from ...commands.job import Job
 from ...data.feeds.select import make_feed
 from ...engine.compile_decision import compile_program, known_choice
 from ...engine.compile_measuring import CompileChoice
-from ...engine.network import Network
+from ...engine.declared_network import declared_network
 from ...engine.program import Compiled
 from ...engine.startup import stderr_to
 from ...runs.checkpoints import CheckpointMismatchError
@@ -182,7 +182,7 @@ def _build_lanes(entries: Sequence[Entry]) -> tuple[CompileChoice, list[Lane]]:
     ]
     with tf.device(first.device):
         keras.utils.clear_session(free_memory=False)
-        network = Network.declared(shared, names, first.data.train.labels, stateless=True)
+        network = declared_network(shared, names, first.data.train.labels, stateless=True)
         feed = make_feed(shared.data, first.data, first.order)
         feeds = [feed.in_order(entry.setup.order) for entry in entries]
 
