@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.helpers.served import Served, make_run, rows, served
+from trainer.service import answering
 from trainer.service.api import row_routes
 from trainer.service.rows import open_rows, parsing, run_rows, sampling
 from trainer.service.rows.buckets import CoarseBuckets, bucketed
@@ -229,6 +231,7 @@ def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_rows, "AT_ONCE_BYTES", 2**12)
     monkeypatch.setattr(run_rows, "KEPT_BYTES", 2**12)
     monkeypatch.setattr(run_rows, "PIECE_BYTES", 2**12)
+    monkeypatch.setattr(open_rows, "PIECE_BYTES", 2**12)
     monkeypatch.setattr(run_rows, "SAVED_BYTES", 2**13)
     monkeypatch.setattr(sampling, "SHORT_BYTES", 2**12)
     monkeypatch.setattr(row_routes, "PLACES", 50)
@@ -257,6 +260,65 @@ def test_a_long_file_is_drawn_at_once_and_exactly_later(
     exact = service.get(f"/runs/{run}/rows", points=5000)
     assert exact["approximate"] is False
     assert exact["series"]["loss"]["steps"] == list(range(3000))
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [("/runs/{run}/rows", "names"), ("/rows", "names"), ("/compare/rows", "name")],
+)
+def test_a_chart_does_not_wait_for_what_is_read_of_its_file_in_background(
+    path: str,
+    names: str,
+    small_bounds: None,
+    service: Served,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = make_run(root / "b", rows(3000))
+    run = service.wait(lambda: service.ids().get("b"))
+    monkeypatch.setattr(RunRows, "advance", lambda self, budget: False)
+    with service.service.rows.of(run, folder).lock:  # as while a piece is parsed, or saved
+        asked = {names: "loss"} if "{run}" in path else {names: "loss", "runs": run}
+        found = service.get(path.format(run=run), **asked)
+    assert found.get("runs", {}).get(run, found)["approximate"] is True
+
+
+def test_nothing_is_read_in_background_while_a_chart_is_made(
+    small_bounds: None, service: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "PATIENCE_SECONDS", 60.0)
+    make_run(root / "b", rows(3000))
+    make_run(root / "c", rows(3000))
+    ids = service.wait(lambda: len(found := service.ids()) > 2 and found)
+    pieces: list[int] = []
+    meanwhile: list[int] = []
+    advance, sampled_rows = RunRows.advance, row_routes.sampled
+
+    def counted(self: RunRows, budget: int) -> bool:
+        pieces.append(budget)
+        return advance(self, budget)
+
+    def slow(*arguments: Any) -> Any:
+        before = len(pieces)
+        time.sleep(0.05)
+        meanwhile.append(len(pieces) - before)
+        return sampled_rows(*arguments)
+
+    monkeypatch.setattr(RunRows, "advance", counted)
+    monkeypatch.setattr(row_routes, "sampled", slow)
+    for name in ("b", "c"):
+        assert service.get(f"/runs/{ids[name]}/rows")["approximate"] is True
+    assert max(meanwhile) <= 1  # one that had begun
+    service.wait(lambda: len(pieces) > 50)
+
+
+def test_a_line_that_is_longer_than_a_piece_is_a_row(small_bounds: None, tmp_path: Path) -> None:
+    late = json.dumps({"step": 500, "loss": 0.5, "note": "x" * 2**13}) + "\n"
+    file = make_run(tmp_path / "run", rows(500) + late + rows(10, 501)) / "metrics.jsonl"
+    found = RunRows(file, None)
+    while not found.advance(2**12):
+        pass
+    assert found.tables["updates"].series("loss")[0].tolist() == list(range(511))
 
 
 def test_kept_columns_are_gone_on_with_and_forgotten_where_the_file_is_another(

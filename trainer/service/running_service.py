@@ -11,6 +11,7 @@ from pathlib import Path
 from schedules.declaration import did_you_mean
 
 from ..runs.run_folders import submitted_folders
+from .answering import Answering
 from .design.previewer import Previewer
 from .events.hub import Hub
 from .jobs.engines.available import available
@@ -47,9 +48,12 @@ class RunningService:
         self.permissions = permissions or Permissions(folders=(self.root,))
         self.index = Index.of(self.root, state)
         self.hub = Hub()
+        self.answering = Answering()
         kept = state / "rows" / self.index.name if self.index.is_alone else None
-        self.rows = OpenRows(kept, self.hub.rows_complete)
-        self.watcher = Watcher(self.root, self.index, self.hub.runs_changed)
+        self.rows = OpenRows(kept, self.hub.rows_complete, self.answering.give_way)
+        self.watcher = Watcher(
+            self.root, self.index, self.hub.runs_changed, self.answering.give_way
+        )
         self.previewer = Previewer(self.permissions)
         self.checker = Previewer(self.permissions, CHECK_SECONDS)
         """Checks what is submitted, in a worker of its own: a large sweep takes long."""

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from schedules import Refused
 
+from ..answering import AnswersFirst
 from ..exposure import Exposure
 from ..gate import Gate
 from ..problems import ServiceError, answer_error
@@ -82,4 +83,4 @@ def application(service: RunningService, exposure: Exposure) -> ASGIApp:
     app.mount("/", GZipMiddleware(page), name="page")  # zipped, as it has no secrets: a third
     generate = app.openapi
     app.openapi = lambda: contract(generate())  # type: ignore[method-assign]
-    return Gate(app, service.tokens, exposure)
+    return Gate(AnswersFirst(app, service.answering), service.tokens, exposure)

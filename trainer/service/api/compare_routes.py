@@ -21,7 +21,7 @@ from ..gate import safe_file_headers
 from ..listing.run_lists import RunQuery
 from ..problems import ServiceError
 from ..running_service import RunningService
-from .row_routes import From, To, tables_of_run
+from .row_routes import From, To, read_rows
 from .run_routes import MAX_TEXT, ids_of
 
 MAX_COMPARED = 100
@@ -87,14 +87,14 @@ def compare_routes(service: RunningService) -> APIRouter:
             run = one.summary["id"]
             opened = service.rows.of(run, one.path)
             try:
-                tables, is_whole, _ = tables_of_run(service.rows, run, opened, points, begin, to)
+                read = read_rows(service.rows, run, opened, points, begin, to)
             except OSError:
                 continue
-            with opened.lock:
-                names.update({name: None for table in tables.values() for name in table.names})
-                is_exact = is_exact and is_whole
-                weight = smooth if tables is opened.tables else None
-                if line := line_of(tables.values(), name, points, begin, to, weight):
+            with read.lock:
+                names.update({name: None for table in read.tables.values() for name in table.names})
+                is_exact = is_exact and read.is_exact
+                weight = smooth if read.is_whole else None
+                if line := line_of(read.tables.values(), name, points, begin, to, weight):
                     lines[run] = line
         settings = [[one.summary["id"]] for one in listed]
         if seeds == "mean":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Annotated, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -88,11 +89,11 @@ def row_routes(service: RunningService) -> APIRouter:
         for run in ids_of(runs, MAX_COMPARED):
             try:
                 opened = service.rows.of(run, service.path(run))
-                tables, is_exact, _ = tables_of_run(service.rows, run, opened, points, None, None)
-                with opened.lock:
+                read = read_rows(service.rows, run, opened, points, None, None)
+                with read.lock:
                     found[run] = {
-                        "approximate": not is_exact,
-                        "series": series_of(tables, names.split(","), points),
+                        "approximate": not read.is_exact,
+                        "series": series_of(read.tables, names.split(","), points),
                     }
             except OSError:
                 found[run] = {"approximate": False, "series": {}}
@@ -111,11 +112,12 @@ def _charted(
     end: int | None,
     smooth: float | None,
 ) -> dict[str, Any]:
-    tables, is_exact, cursor = tables_of_run(service.rows, run, opened, points, begin, end)
-    with opened.lock:
+    tables, is_exact, is_whole, cursor, lock = read_rows(
+        service.rows, run, opened, points, begin, end
+    )
+    with lock:
         there = [name for table in tables.values() for name in table.names]
         # What is not among the rows at some places may be among the others.
-        is_whole = tables is opened.tables
         wanted = service.known_names(names, there) if is_exact or not names else names.split(",")
         return {
             "run": run,
@@ -127,20 +129,35 @@ def _charted(
         }
 
 
-def tables_of_run(
+class ReadRows(NamedTuple):
+    """Rows of a run as far as they were read."""
+
+    tables: dict[str, Table]
+    is_exact: bool
+    """Whether no row of those that were asked for is missing."""
+    is_whole: bool
+    """Whether these are all rows of the file."""
+    cursor: Cursor
+    """Up to where the file was read."""
+    lock: AbstractContextManager[object]
+    """Held while the tables are used: none for those that nobody else has."""
+
+
+def read_rows(
     rows: OpenRows, run: str, opened: RunRows, points: int, begin: int | None, end: int | None
-) -> tuple[dict[str, Table], bool, Cursor]:
-    """The tables of a run, whether they are exact, and up to where they were read.
+) -> ReadRows:
+    """The rows of a run; of a long file that is still being read those at some places of it.
 
     Raises:
         OSError: when the file can't be read.
     """
     if rows.read(run, opened):
-        return opened.tables, True, opened.cursor
+        return ReadRows(opened.tables, True, True, opened.cursor, opened.lock)
     with opened_file(opened.file) as (descriptor, size):
         tables, is_whole = sampled(descriptor, size, max(2, min(points, PLACES) - 4), begin, end)
         end_of_lines = _last_line_end(descriptor, size)
-        return tables, is_whole and begin is not None, Cursor.at(descriptor, end_of_lines)
+        cursor = Cursor.at(descriptor, end_of_lines)
+        return ReadRows(tables, is_whole and begin is not None, False, cursor, nullcontext())
 
 
 def _last_line_end(descriptor: int, size: int) -> int:

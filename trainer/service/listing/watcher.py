@@ -32,14 +32,24 @@ log = logging.getLogger(__name__)
 class Watcher(threading.Thread):
     """Polls, since not every file system tells of changes: those of clusters don't."""
 
-    def __init__(self, root: Path, index: Index, changed: Callable[[list[str]], None]) -> None:
-        """`changed` is called from this thread with the ids of runs that are new or other."""
+    def __init__(
+        self,
+        root: Path,
+        index: Index,
+        changed: Callable[[list[str]], None],
+        give_way: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`changed` is called from this thread with the ids of runs that are new or other.
+
+        `give_way` is called before each folder that is read.
+        """
         super().__init__(name="watcher", daemon=True)
         self.root = root
         self.complete = threading.Event()
         """Set once every folder has been looked at."""
         self._index = index
         self._tell = changed
+        self._give_way = give_way
         self._ended = threading.Event()
         self._paths: dict[str, str] = {}
         """Of each run, as text: a `Path` takes several times the memory."""
@@ -135,6 +145,7 @@ class Watcher(threading.Thread):
     def _read(self, changed: Iterable[tuple[str, Path, str]]) -> None:
         entries = []
         for run, path, files in changed:
+            self._give_way()
             summary, config = read_summary(self.root, path)
             entries.append(Entry(path, files, summary, config))
             self._signatures[run] = files

@@ -28,10 +28,19 @@ log = logging.getLogger(__name__)
 class OpenRows:
     """Gives the rows of a run by its id."""
 
-    def __init__(self, kept: Path | None, complete: Callable[[str], None]) -> None:
-        """`kept` is a folder for columns; `complete` is told when a run is read to its end."""
+    def __init__(
+        self,
+        kept: Path | None,
+        complete: Callable[[str], None],
+        give_way: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`kept` is a folder for columns; `complete` is told when a run is read to its end.
+
+        What is read in background calls `give_way` before each piece.
+        """
         self._kept = kept
         self._tell = complete
+        self._give_way = give_way
         self._open: OrderedDict[str, RunRows] = OrderedDict()
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[tuple[str, RunRows] | None] = queue.SimpleQueue()
@@ -75,8 +84,9 @@ class OpenRows:
         while queued := self._queue.get():
             run, rows = queued
             try:
+                self._give_way()
                 while not self._ended.is_set() and not rows.advance(PIECE_BYTES):
-                    pass
+                    self._give_way()
             except OSError as error:
                 log.warning("reading the rows of %s: %s", run, error)
             with self._lock:

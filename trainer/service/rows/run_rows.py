@@ -17,8 +17,11 @@ from .parsing import EVALUATIONS, KINDS, UPDATES, parsed
 from .rows_file import opened
 from .table import Growing, Make, Table
 
-PIECE_BYTES = 2**21
-"""How much is parsed at once; others are answered between one piece and the next."""
+PIECE_BYTES = 2**18
+"""How much is parsed at once, in a few milliseconds; others are answered between one piece and the
+next."""
+LONGEST_LINE = 2**21
+"""A line of more bytes is none of a row."""
 KEPT_BYTES = 2**22
 """From how many bytes of rows on their columns are kept in files."""
 SAVED_BYTES = 2**26
@@ -79,8 +82,11 @@ class RunRows:
                 while self.cursor.offset < end:
                     piece = os.pread(descriptor, PIECE_BYTES, self.cursor.offset)
                     whole = piece.rfind(b"\n") + 1
-                    if not whole:  # a line that is still being written, or is none at all
-                        if len(piece) < PIECE_BYTES:
+                    if not whole:  # a long line, one that is still being written, or none at all
+                        piece = os.pread(descriptor, LONGEST_LINE, self.cursor.offset)
+                        whole = piece.find(b"\n") + 1
+                    if not whole:
+                        if len(piece) < LONGEST_LINE:
                             break
                         whole = len(piece)
                     if not self._is_kept and size > KEPT_BYTES and self._kept:
