@@ -95,6 +95,31 @@ def test_files_that_have_changed_are_read_anew(
     assert digest(cache="off") == changed
 
 
+@pytest.mark.parametrize("cache", ["auto", "off"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_that_change_before_they_are_read_have_a_fingerprint_like_no_other(
+    kind: str, cache: str
+) -> None:
+    given = {"kind": kind.split()[0], "keep": "stream", "cache": cache, **KINDS[kind]}
+    data = Data.declared(given)
+    split, whole = data.load(), digest(kind, cache="off")
+    assert split.digest_can_wait
+    rewritten()
+    assert str(FILE) in split.digest
+    assert digest(kind) not in (whole, split.digest)  # and it was not remembered
+
+
+def test_what_is_remembered_or_in_memory_or_in_other_files_does_not_wait() -> None:
+    given = {"kind": "image_folder", "path": "images"}
+    assert not Data.declared({**given, "keep": "device"}).load().digest_can_wait
+    split = Data.declared({**given, "keep": "stream"}).load()
+    assert split.digest_can_wait
+    _ = split.digest
+    assert not Data.declared({**given, "keep": "stream"}).load().digest_can_wait
+    np.savez("rows.npz", inputs=np.ones((9, 2)), labels=np.arange(9) % 2)
+    assert not Data.declared({"kind": "npz", "path": "rows.npz"}).load().digest_can_wait
+
+
 @pytest.mark.parametrize(
     "more",
     [{"normalise": "none"}, {"held_out": {"fraction": 0.5}}, {"size": [3, 3]}, {"channels": 1}],

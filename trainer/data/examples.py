@@ -18,7 +18,7 @@ from .facts import Facts, Feature
 from .finite import check_finite
 from .input_preparation import pieces
 from .inputs import read_ahead
-from .kept_digests import remembered
+from .kept_digests import can_wait, changed_file, remembered
 from .on_disk import Stored
 from .preparation import Preparation
 from .trees import Tree, leaves, named_leaves
@@ -145,10 +145,25 @@ class Split:
         gigabyte it covers 4,096, evenly spaced, and a change of a few others goes unnoticed. Dates
         of files don't count: a copy is the same data. Of a stream it covers the first examples and
         the tests. Images in files that are the same on the disk as at an earlier look are not
-        read again.
+        read again. Where one was another when it was read than when it was listed, the values that
+        were learnt from are not known, and the text that says so is like no other's.
         """
-        arrays = [named for part in (self.train, self.test) for named in part.named_arrays()]
-        return remembered(arrays, lambda: _fingerprint(arrays))
+        arrays = self._named_arrays
+        made = remembered(arrays, lambda: _fingerprint(arrays))
+        file = changed_file(arrays)
+        return f"unknown: {file} changed while it was read" if file else made
+
+    @property
+    def digest_can_wait(self) -> bool:
+        """Whether `digest` may be asked for after examples were learnt from.
+
+        It may of images in files that nobody has looked at before, which it decodes.
+        """
+        return can_wait(self._named_arrays)
+
+    @property
+    def _named_arrays(self) -> list[tuple[str, Any]]:
+        return [named for part in (self.train, self.test) for named in part.named_arrays()]
 
 
 def _fingerprint(arrays: Iterable[tuple[str, Any]]) -> str:

@@ -24,17 +24,36 @@ def remembered(arrays: Sequence[tuple[str, Any]], digest: Callable[[], str]) -> 
     Files are known by what the disk says of them. What lies in memory is looked at in any case;
     where other files take part, so is everything.
     """
-    name = _name(arrays)
-    folder = cache_folder() if name else None
-    if name is None or folder is None:
+    note = _note(arrays)
+    if note is None:
         return digest()
-    notes = Notes(folder / "images")
+    notes, name = note
     found = notes.read(name)
     if isinstance(found, str):
         return found
     new = digest()
-    notes.write(name, new)
+    if not changed_file(arrays):
+        notes.write(name, new)
     return new
+
+
+def can_wait(arrays: Sequence[tuple[str, Any]]) -> bool:
+    """Whether the fingerprint of named arrays is as good when it is made after they were read.
+
+    It is where files that have changed by then are noticed. What is remembered costs no look and
+    need not wait.
+    """
+    if not all(isinstance(array, np.ndarray) or _tells(array) for _, array in arrays):
+        return False
+    if not any(_tells(array) for _, array in arrays):
+        return False
+    note = _note(arrays)
+    return note is None or not isinstance(note[0].read(note[1]), str)
+
+
+def changed_file(arrays: Sequence[tuple[str, Any]]) -> str:
+    """A file of the arrays that was no longer the listed one when it was read; "" for none."""
+    return next(filter(None, (getattr(_source(array), "changed", "") for _, array in arrays)), "")
 
 
 def identity_of(inputs: Any) -> str | None:
@@ -51,6 +70,28 @@ def identity_of(inputs: Any) -> str | None:
             return inner and f"{inner} {sha256(inputs.row_index.tobytes()).hexdigest()}"
     found: str | None = getattr(source_of(inputs), "identity", None)
     return found
+
+
+def _source(inputs: Any) -> Any:
+    """What reads the files of inputs."""
+    match inputs:
+        case Stored():
+            return _source(inputs.raw)
+        case Subset():
+            return _source(inputs.inputs)
+    return source_of(inputs)
+
+
+def _tells(inputs: Any) -> bool:
+    """Whether inputs notice that a file has changed."""
+    return hasattr(_source(inputs), "changed")
+
+
+def _note(arrays: Sequence[tuple[str, Any]]) -> tuple[Notes, str] | None:
+    """Where a fingerprint is noted, and its name; None where none is."""
+    name = _name(arrays)
+    folder = cache_folder() if name else None
+    return None if name is None or folder is None else (Notes(folder / "images"), name)
 
 
 def _name(arrays: Sequence[tuple[str, Any]]) -> str | None:

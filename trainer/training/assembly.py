@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import tensorflow as tf
 
@@ -114,18 +115,24 @@ def assembled(
     Nothing in the folder is changed before it is known that the run can begin or go on.
 
     Raises:
-        Refused: when something waits for a metric that evaluations won't give.
+        Refused: when something waits for a metric that evaluations won't give, or an example can't
+            be read.
         CheckpointMismatchError: when the checkpoint does not fit the network.
     """
     plan, folder = setup.plan, setup.folder
     experiment = plan.experiment
-    identity = {
-        "optimizer": experiment.optimizer.kind,
-        "data": setup.data.digest,
-        "seed": experiment.run.seed,
-        "compile": choice.compile,
-        "replicas": network.replicas,
-    }
+
+    def identity() -> dict[str, Any]:
+        return {
+            "optimizer": experiment.optimizer.kind,
+            "data": setup.data_digest,
+            "seed": experiment.run.seed,
+            "compile": choice.compile,
+            "replicas": network.replicas,
+        }
+
+    if setup.past.saved is not None or not setup.data.digest_can_wait:
+        _ = setup.data.digest
     plan.check_metrics(network.evaluated)
     setup.past.check(experiment, network, identity)
     setup.past.settle()

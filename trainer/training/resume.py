@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..config.experiment import Experiment
@@ -13,6 +13,7 @@ from ..runs.checkpoints import CheckpointMismatchError, Checkpoints
 from ..runs.folder import Folder
 from .session import Session
 
+Identity = Callable[[], Mapping[str, Any]]
 FREE = ("data", "seed", "compile", "replicas")
 """What `resume.policy=config` may change of what a checkpoint says of its run."""
 
@@ -38,7 +39,7 @@ class Past(NamedTuple):
         checkpoints = cls.none(plan, folder).checkpoints
         return cls(checkpoints, *checkpoints.newest(rows=folder.rows_size(), set_aside=False))
 
-    def check(self, experiment: Experiment, network: Trained, identity: Mapping[str, Any]) -> None:
+    def check(self, experiment: Experiment, network: Trained, identity: Identity) -> None:
         """Whether a run can go on from here; nothing is changed.
 
         Raises:
@@ -46,7 +47,7 @@ class Past(NamedTuple):
         """
         if self.saved is None:
             return
-        for name, value in identity.items():
+        for name, value in identity().items():
             before = self.saved.about.get(name)
             if before == value:
                 continue

@@ -177,7 +177,7 @@ def _result(this: Assembled, status: str, reason: str, seconds: float) -> dict[s
         **({"together": this.together} if this.together > 1 else {}),
         "device": this.setup.device,
         "replicas": session.network.replicas,
-        "data_digest": this.setup.data.digest,
+        "data_digest": this.setup.data_digest,
         "command": sys.argv,
         **provenance(experiment.run.seed),
         "versions": versions(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -56,8 +57,11 @@ class Session:
     log: MetricsLog
     events: Events
     writer: CheckpointWriter
-    identity: dict[str, Any]
-    """What a checkpoint must have in common with the run that goes on from it."""
+    identity: Callable[[], Mapping[str, Any]]
+    """What a checkpoint must have in common with the run that goes on from it.
+
+    Asked for by the first checkpoint: to tell images apart takes as long as to decode them all.
+    """
     stream: StreamReader | None = None
     """What reads its examples, where they come one after another."""
     trial: Trial | None = None
@@ -161,7 +165,7 @@ class Session:
             "rewinds": self.rewinds,
             "skipped": self.skipped,
             "batch_sizes": self.plan.batch_sizes.since,
-            **self.identity,
+            **self.identity(),
         }
         bests = [self.best, self.before_end and self.before_end["best"]]
         spared = {best.step for best in bests if best}

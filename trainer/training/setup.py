@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from schedules.declaration import within
+from schedules.declaration import Refused, within
 
 from ..config.experiment import Experiment
 from ..config.plan import Plan
@@ -92,6 +92,14 @@ class RunSetup:
     def stream(self) -> StreamReader | None:
         """What reads the examples, where they come one after another."""
         return StreamReader(self.data.stream, self.order) if self.data.stream else None
+
+    @cached_property
+    def data_digest(self) -> str:
+        """The fingerprint of the data, or why it is not known: a text like no other data's."""
+        try:
+            return self.data.digest
+        except Refused as refused:
+            return f"unknown: {' '.join(str(refused).split())}"
 
     @property
     def longest(self) -> int:

@@ -57,6 +57,18 @@ def image_files(
         yield from image_files(os.path.join(folder, name), endings)  # noqa: PTH118  # a Path costs more
 
 
+def is_as_listed(file: ImageFile) -> bool:
+    """Whether a file still has the size and the time that it was listed with.
+
+    Its inode is left out: some file systems of networks give one a new number while it is the same.
+    """
+    try:
+        status = os.stat(file.path)  # noqa: PTH116  # a Path costs more
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (file.size, file.changed)
+
+
 def listing_digest(files: Iterable[Sequence[object]]) -> str:
     """What is another where a file has changed: each with what the disk says of it."""
     listed = "\n".join("\0".join(map(str, file)) for file in files)

@@ -27,6 +27,7 @@ from .image_listing import (
     content_identity,
     fingerprint,
     image_files,
+    is_as_listed,
     listing_digest,
 )
 from .image_size import dimensions
@@ -177,6 +178,8 @@ class ImageFiles(EncodedImages):
         self._files = files
         self._field = field
         self._listed = listed
+        self.changed = ""
+        """A file that was no longer the listed one when it was read; "" where all were."""
 
     @cached_property
     def identity(self) -> str | None:
@@ -190,12 +193,15 @@ class ImageFiles(EncodedImages):
         return [file.path for file in self._files]
 
     def content(self, row: int) -> bytes:
-        path = self._files[row].path
+        file = self._files[row]
         try:
-            with open_plain(path) as opened:
-                return opened.read()
+            with open_plain(file.path) as opened:
+                content = opened.read()
         except OSError as error:
-            raise unreadable(self._field, Path(path), error.strerror) from None
+            raise unreadable(self._field, Path(file.path), error.strerror) from None
+        if not is_as_listed(file):
+            self.changed = file.path
+        return content
 
     def refusal(self, row: int, problem: Problem) -> Refused:
         return refuse(self._field, self._files[row].path, problem.rule, problem.hint)

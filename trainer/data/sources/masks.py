@@ -15,7 +15,7 @@ from schedules.declaration import refuse
 
 from ..files import unreadable
 from ..inputs import Key
-from .image_listing import ImageFile, content_identity, fingerprint
+from .image_listing import ImageFile, content_identity, fingerprint, is_as_listed
 from .image_size import MIRRORED, orientation_of
 
 MASK_ENDINGS = (".png", ".bmp", ".gif")
@@ -52,6 +52,8 @@ class MaskFiles:
         self._values = np.asarray(values, np.int64)
         self._order = np.argsort(self._values)
         self._listed = listed
+        self.changed = ""
+        """A file that was no longer the listed one when it was read; "" where all were."""
 
     @cached_property
     def identity(self) -> str | None:
@@ -67,7 +69,10 @@ class MaskFiles:
         row_index = np.arange(len(self._files))[key]
         masks = np.empty((len(row_index), *self.shape[1:]), self.dtype)
         for mask, row in zip(masks, row_index, strict=True):
-            mask[...] = self._classes(Path(self._files[row].path))
+            file = self._files[row]
+            mask[...] = self._classes(Path(file.path))
+            if not is_as_listed(file):
+                self.changed = file.path
         return masks
 
     def _classes(self, file: Path) -> NDArray[Any]:
