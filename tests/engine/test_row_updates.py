@@ -71,7 +71,7 @@ class Updated:
         @tf.function(autograph=False)
         def update(rate: Any, ids: Any, rows: Any, bias: Any, whole: bool) -> None:
             slices = tf.IndexedSlices(rows, ids, tf.constant(TABLE.shape))
-            gradients = {"table": summed(slices, dense=whole), "bias": bias}
+            gradients = {"table": summed(slices, self.model.table, dense=whole), "bias": bias}
             with dials.showing(tf.reshape(rate, [1])):
                 weights = self.model.trainable_variables
                 self.groups.apply([gradients[w.name] for w in weights], weights)

@@ -13,30 +13,34 @@ IDS = 4096
 """How many ids a batch is taken to have where its shape does not tell."""
 
 
-def summed(gradient: tf.Tensor | tf.IndexedSlices, *, dense: bool) -> tf.Tensor | tf.IndexedSlices:
-    """A gradient in which every row of its weight stands once.
+def summed(
+    gradient: tf.Tensor | tf.IndexedSlices, weight: keras.Variable, *, dense: bool
+) -> tf.Tensor | tf.IndexedSlices:
+    """The gradient of a weight in which every row of it stands once.
 
     The gradient of a table that is looked up, as an embedding is, comes as slices: a row for each
     id of the batch. Where an id stands twice, Keras' rules would square, clip and decay each of
     its slices alone, and apply them one after another. torch and TensorFlow 1 sum them first, too
     (`SparseAdam` by `coalesce`, `Optimizer._deduplicate_indexed_slices`).
+
+    Few ids of a large table stand twice, and the rows of these alone are added: the same bits in
+    half the time, where of other tables it would take a third longer.
     """
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     if dense:
         return tf.convert_to_tensor(gradient)
-    ids, place = tf.unique(gradient.indices)
-    # Most ids of a large table stand once, so the rows of the others alone are added: a row at a
-    # time in the order of the batch, as `tf.math.unsorted_segment_sum` does, of which these are
-    # the bits in half the time.
-    order = tf.range(tf.size(place))
-    first = tf.math.unsorted_segment_min(order, place, tf.size(ids))
-    repeated = tf.reshape(tf.where(tf.gather(first, place) < order), [-1])
-    rows = tf.tensor_scatter_nd_add(
-        tf.gather(gradient.values, first),
-        tf.gather(place, repeated)[:, tf.newaxis],
-        tf.gather(gradient.values, repeated),
+    if not is_large(weight, gradient.indices):
+        ids, place = tf.unique(gradient.indices)
+        rows = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(ids))
+        return tf.IndexedSlices(rows, ids, gradient.dense_shape)
+    ids, place, count = tf.unique_with_counts(gradient.indices)
+    repeated = tf.reshape(tf.where(tf.gather(count, place) > 1), [-1])
+    few, place_of_few = tf.unique(tf.gather(place, repeated))
+    sums = tf.math.unsorted_segment_sum(
+        tf.gather(gradient.values, repeated), place_of_few, tf.size(few)
     )
+    rows = tf.dynamic_stitch([place, few], [gradient.values, sums])  # what comes later prevails
     return tf.IndexedSlices(rows, ids, gradient.dense_shape)
 
 

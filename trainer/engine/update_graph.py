@@ -231,4 +231,5 @@ class UpdateGraph:
         if not dense:
             by_rows = self.network.groups.by_rows(gradients, model.trainable_variables)
             self._large |= {weight.path for weight, ids in by_rows if is_large(weight, ids)}
-        return [loss, *(summed(gradient, dense=dense) for gradient in gradients)]
+        pairs = zip(model.trainable_variables, gradients, strict=True)
+        return [loss, *(summed(gradient, weight, dense=dense) for weight, gradient in pairs)]
