@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or ""
-LISTED = "() => document.querySelector('tbody tr') && performance.now()"
+LISTED = "() => document.querySelector('tbody tr:not([aria-hidden])') && performance.now()"
 """The milliseconds since the page was asked for, once the list has a row."""
 NOTES = "[...document.querySelectorAll('figcaption .note')].map((one) => one.textContent).join()"
 """What the charts say of how many rows they draw: it changes with them."""

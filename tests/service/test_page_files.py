@@ -14,6 +14,8 @@ PAGE = Path(__file__).resolve().parents[2] / "trainer/service/page"
 VENDOR = PAGE / "vendor"
 SENT = [path for path in PAGE.rglob("*") if path.suffix in {".html", ".js", ".css", ".svg"}]
 OWN = [path for path in SENT if path.parent == PAGE]
+OPENED = ("run_page.js", "design.js")
+"""The parts that are loaded behind the list, before they are opened."""
 
 
 def test_what_others_have_written_is_as_they_published_it() -> None:
@@ -26,7 +28,7 @@ def test_what_others_have_written_is_as_they_published_it() -> None:
 
 
 def test_the_page_is_small() -> None:
-    first = loaded_at_first()
+    first = imported("app.js", "first.js", *OPENED)
     assert PAGE / "chart.js" in first
     assert PAGE / "compare.js" not in first  # it comes when it is opened
     others = [path for path in SENT if path.suffix != ".js"] + [VENDOR / "uPlot.js"]
@@ -34,22 +36,30 @@ def test_the_page_is_small() -> None:
     assert sum(len(gzip.compress(path.read_bytes())) for path in SENT) < 100_000
 
 
-def test_a_browser_is_announced_of_all_modules_at_once() -> None:
+def test_a_browser_is_announced_of_all_modules_at_once_those_of_the_list_first() -> None:
     page = (PAGE / "index.html").read_text()
-    announced = re.findall(r'<link rel="modulepreload" href="(.+)">', page)
-    others = loaded_at_first() - {PAGE / "app.js"}
-    assert sorted(announced) == sorted(path.relative_to(PAGE).as_posix() for path in others)
+    announced = re.findall(r'<link rel="modulepreload" href="(.+?)"(.*)>', page)
+    soon = imported("app.js", "first.js")
+    later = imported(*OPENED) - soon
+    expected = dict.fromkeys(soon - {PAGE / "app.js", PAGE / "first.js"}, "")
+    expected |= dict.fromkeys(later, ' fetchpriority="low"')
+    assert len(announced) == len(expected)
+    assert {PAGE / name: urgency for name, urgency in announced} == expected
 
 
-def loaded_at_first() -> set[Path]:
-    """The modules that the first one imports, and those that they import."""
-    found, waiting = set[Path](), [PAGE / "app.js"]
+def test_the_list_needs_no_charts() -> None:
+    assert not {PAGE / "chart.js", PAGE / "plot.js"} & imported("app.js", "first.js")
+
+
+def imported(*names: str) -> set[Path]:
+    """Some modules, those that they import, and those that these import."""
+    found, waiting = set[Path](), [PAGE / name for name in names]
     while waiting:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            names = re.findall(r'^import .* from "(.+)";', module.read_text(), re.MULTILINE)
-            waiting += [(module.parent / name).resolve() for name in names]
+            needed = re.findall(r'^import .* from "(.+)";', module.read_text(), re.MULTILINE)
+            waiting += [(module.parent / name).resolve() for name in needed]
     return found
 
 

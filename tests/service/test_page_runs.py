@@ -91,7 +91,7 @@ def test_a_thousand_runs_scroll_with_the_rows_of_a_screen(page: Page) -> None:
     expect(page.get_by_role("link").filter(has_text="sweep/0999")).to_be_visible()
     assert page.locator("tbody tr").count() < 60
     page.locator(".rows").evaluate("frame => frame.scrollTop = frame.scrollHeight")
-    expect(page.get_by_role("link", name="first")).to_be_visible()
+    expect(page.get_by_role("link", name="first", exact=True)).to_be_visible()
     assert page.locator("tbody tr").count() < 60
 
 

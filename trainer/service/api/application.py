@@ -9,8 +9,6 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from schedules import Refused
@@ -26,6 +24,7 @@ from .design_routes import design_routes
 from .event_routes import event_routes
 from .file_routes import file_routes
 from .order_routes import order_routes
+from .page_files import PageFiles
 from .queue_routes import queue_routes
 from .row_routes import row_routes
 from .run_routes import run_routes
@@ -79,8 +78,7 @@ def application(service: RunningService, exposure: Exposure) -> ASGIApp:
         api.include_router(routes(service))
     api.include_router(server_routes(service, exposure))
     app.include_router(api)
-    page = StaticFiles(directory=PAGE, html=True, follow_symlink=False)
-    app.mount("/", GZipMiddleware(page), name="page")  # zipped, as it has no secrets: a third
+    app.mount("/", PageFiles(PAGE), name="page")
     generate = app.openapi
     app.openapi = lambda: contract(generate())  # type: ignore[method-assign]
     return Gate(AnswersFirst(app, service.answering), service.tokens, exposure)

@@ -28,8 +28,24 @@ export function address(path, parameters = {}) {
   return BASE + path + (text ? `?${text}` : "");
 }
 
-export const get = async (path, parameters, signal) =>
-  answer(await fetch(address(path, parameters), { signal }));
+const begun = new Map();
+const BEGUN_MS = 5000;
+
+/** Asks for what the page shows first, before the part that shows it is there. */
+export function begin(path, parameters) {
+  const place = address(path, parameters);
+  const found = fetch(place).then(answer);
+  found.catch(() => {}); // it is told to whoever takes it
+  begun.set(place, found);
+  setTimeout(() => begun.delete(place), BEGUN_MS);
+}
+
+export async function get(path, parameters, signal) {
+  const place = address(path, parameters);
+  const found = begun.get(place);
+  begun.delete(place);
+  return found || answer(await fetch(place, { signal }));
+}
 
 const sent = (method) => async (path, body, headers = {}) =>
   answer(await fetch(BASE + path, {

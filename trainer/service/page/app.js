@@ -2,17 +2,27 @@
 
 import { html, render, useEffect, useState } from "./vendor/preact-htm.js";
 import { once } from "./api.js";
-import { Design } from "./design.js";
 import { later } from "./later.js";
 import { RunList } from "./run_list.js";
-import { RunPage } from "./run_page.js";
-import { useRoute } from "./route.js";
+import { route } from "./route.js";
 
 const PARTS = [["runs", "Runs"], ["queue", "Queue"], ["design", "Design"]];
 const WITHIN = { run: "runs", compare: "runs" };
 
+const RunPage = later(async () => (await import("./run_page.js")).RunPage);
+const Design = later(async () => (await import("./design.js")).Design);
 const Compare = later(async () => (await import("./compare.js")).Compare);
 const Queue = later(async () => (await import("./queue.js")).Queue);
+
+function useRoute() {
+  const [current, setCurrent] = useState(route);
+  useEffect(() => {
+    const changed = () => setCurrent(route());
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  return current;
+}
 
 function App() {
   const { page, id, parameters } = useRoute();

@@ -3,8 +3,8 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact-htm.js";
 import { number } from "./format.js";
 import { drawMarks, drawPoints } from "./chart_marks.js";
+import { uPlot } from "./plot.js";
 
-const { uPlot } = window;
 const HEIGHT = 240;
 const POINTER = uPlot.sync("steps");
 

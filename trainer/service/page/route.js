@@ -1,8 +1,6 @@
 // Where one is, in the hash: `#/run/ID?smooth=0.6`. Reload and back find all of it there.
 
-import { useEffect, useState } from "./vendor/preact-htm.js";
-
-function route() {
+export function route() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [page, id] = path.split("/");
   return { page: page || "runs", id, parameters: new URLSearchParams(query) };
@@ -25,14 +23,4 @@ export function keepInHash(place, parameters) {
   const { page, id } = route();
   if ((id ? `${page}/${id}` : page) !== place) return;
   history.replaceState(null, "", hashOf(place, parameters));
-}
-
-export function useRoute() {
-  const [current, setCurrent] = useState(route);
-  useEffect(() => {
-    const changed = () => setCurrent(route());
-    addEventListener("hashchange", changed);
-    return () => removeEventListener("hashchange", changed);
-  }, []);
-  return current;
 }

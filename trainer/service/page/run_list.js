@@ -5,11 +5,11 @@ import { get } from "./api.js";
 import { count } from "./format.js";
 import { hashOf, keepInHash } from "./route.js";
 import { Cells, columnsOf } from "./run_columns.js";
+import { asked, FIRST, PART, SORT } from "./run_query.js";
 import { listen } from "./stream.js";
 
 const ROW = 40;
 const OVER = 8;
-const PART = 1000;
 const MOST_COMPARED = 100;
 const STATES = ["queued", "held", "starting", "running", "stopping", "lost", "cancelled",
   "waiting", "done", "stopped", "pruned", "interrupted", "failed",
@@ -24,20 +24,25 @@ function useRuns(query, connected) {
   const latest = useRef(null);
   latest.current = list;
 
-  async function load(after = null) {
-    const asked = current.current.query;
+  async function load(after = null, limit = PART) {
+    const wanted = current.current.query;
     try {
-      const page = await get("runs", { ...asked, after, limit: PART });
-      if (current.current.query !== asked) return;
+      const page = await get("runs", { ...wanted, after, limit });
+      if (current.current.query !== wanted) return;
       setProblem("");
-      setList((before) => after ? { ...page, runs: [...before.runs, ...page.runs] } : page);
+      setList((before) => {
+        if (!after) return page;
+        // What was asked for twice, or behind a list that is another one by now, is left out.
+        return before.runs.at(-1)?.id === after ? { ...page, runs: [...before.runs, ...page.runs] } : before;
+      });
+      if (limit === FIRST && page.runs.length < page.total) load(page.runs.at(-1).id);
     } catch (error) {
       setProblem(error.message);
     }
   }
 
   useEffect(() => {
-    const timer = setTimeout(load, list ? 120 : 0);
+    const timer = setTimeout(() => load(null, list ? PART : FIRST), list ? 120 : 0);
     return () => clearTimeout(timer);
   }, [query]);
 
@@ -45,7 +50,7 @@ function useRuns(query, connected) {
     let timer = 0;
     const again = (wait) => {
       clearTimeout(timer);
-      timer = setTimeout(load, wait);
+      timer = setTimeout(() => load(), wait);
     };
     const close = listen(() => "runs", {
       connected,
@@ -69,7 +74,7 @@ function useRuns(query, connected) {
 
   useEffect(() => {
     if (!list || list.complete) return undefined;
-    const timer = setTimeout(load, 500);
+    const timer = setTimeout(() => load(), 500);
     return () => clearTimeout(timer);
   }, [list]);
 
@@ -91,17 +96,18 @@ function grouped(runs, closed) {
 }
 
 export function RunList({ parameters, connected }) {
+  const first = useMemo(() => asked(parameters), []);
   const [words, setWords] = useState(parameters.get("q") || "");
-  const [state, setState] = useState(parameters.get("state") || "");
-  const [sort, setSort] = useState(parameters.get("sort") || "-started");
+  const [state, setState] = useState(first.state);
+  const [sort, setSort] = useState(first.sort);
   const [isGrouped, setGrouped] = useState(parameters.get("grouped") === "true");
   const [closed, setClosed] = useState(new Set());
   const [chosen, setChosen] = useState(() => new Set(parameters.get("chosen")?.split(",")));
-  const [sweep, setSweep] = useState(parameters.get("sweep") || "");
+  const [sweep, setSweep] = useState(first.sweep);
   const query = useMemo(() => ({ q: words.trim(), state, sort, sweep }), [words.trim(), state, sort, sweep]);
   const { list, problem, more } = useRuns(query, connected);
   useEffect(() => {
-    const kept = { q: words, state, sweep, sort: sort === "-started" ? "" : sort, grouped: isGrouped, chosen: [...chosen].join() };
+    const kept = { q: words, state, sweep, sort: sort === SORT ? "" : sort, grouped: isGrouped, chosen: [...chosen].join() };
     keepInHash("runs", kept);
   }, [words, state, sweep, sort, isGrouped, chosen]);
 
