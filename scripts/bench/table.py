@@ -107,11 +107,21 @@ def embedding(scale: Scale) -> Part:
         ]
         header, found = _rates([ours, *others])
         rows += [[f"{rule}: {row[0]}", *row[1:]] for row in found]
-    few, many = (
-        Entry("trainer", ("optimizer=sgd",), job=f"embedding_{size}") for size in ("small", "large")
-    )
-    contest("embedding", [few, many], scale.rounds, scale.seconds)
-    marks.append(Mark("sgd with 2,000,000 rows, beside 20,000", ratio(many, few), 0.9))
+    sizes = {"20,000": "embedding_small", "2,000,000": "embedding_large"}
+    peers = ("trainer", "torch_sparse")
+    many_and_few = [
+        Entry(peer, ("optimizer=sgd",), job=job) for peer in peers for job in sizes.values()
+    ]
+    contest("embedding", many_and_few, scale.rounds, scale.seconds)
+    few, many, torch_few, torch_many = many_and_few
+    beside = "sgd with 2,000,000 rows, beside 20,000"
+    marks.append(Mark(beside, ratio(many, few), 0.9))
+    theirs = ratio(torch_many, torch_few)
+    for entry, found, count in zip(many_and_few, _rates(many_and_few)[1], [*sizes] * 2, strict=True):
+        name = NAMES[entry.peer] if entry.peer != "trainer" else "the trainer"
+        rows.append([f"sgd, a table of {count} rows: {name}", *found[1:]])
+    if theirs is not None:
+        rows.append([f"{beside}: torch", f"{theirs:.2f}x", ""])
     return Part(
         marks,
         "Updates a second: a table of embeddings, 64 ids an example, batches of 64",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,26 @@ def test_no_operation_of_an_update_has_a_tensor_of_the_whole_table(case: str) ->
     skips = given.run.on_nonfinite == "skip"
     program = Program(network, feed, "graph", 9, 1, skips)
     assert operations_of_the_size(program, (COUNT, 4)) == set()
+
+
+@pytest.mark.slow
+def test_nothing_between_two_checkpoints_grows_with_a_table(tmp_path: Path) -> None:
+    """Of all that numpy holds during updates, rows and looks at them nothing has a table's size."""
+    model, peaks = reader(2**20), []
+
+    def look(call: Any) -> None:
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.reset_peak()
+
+    given = Experiment.composed(*PLAIN, "run.compile=graph", "run.steps_per_call=1",
+                                "checkpoint.every=100%", "log.every=1", "optimizer=sgd")  # fmt: skip
+    tracemalloc.start()
+    try:
+        train(given, tmp_path, model=model, data=((X, Y), (X, Y)), quiet=True, callback=look)
+    finally:
+        tracemalloc.stop()
+    assert len(peaks) > 3
+    assert max(peaks[2:-1]) - min(peaks) < 2**20
 
 
 @pytest.mark.parametrize("case", SETTINGS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import ZipFile
 
 import numpy as np
@@ -136,3 +137,30 @@ def digest(body: Any) -> str:
 def fingerprint(content: bytes | memoryview) -> dict[str, int | str]:
     """The size and the checksum of a file."""
     return {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+
+
+class FingerprintedFile(io.RawIOBase):
+    """Passes on to a file what is appended to it, and knows the fingerprint of that.
+
+    A state in memory as a whole would be there twice. A zip file in it has sizes after its
+    members, as nothing can be gone back to.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._checksum = sha256()
+        self._bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        count = memoryview(content).nbytes
+        self._file.write(content)
+        self._checksum.update(content)
+        self._bytes += count
+        return count
+
+    def fingerprint(self) -> dict[str, int | str]:
+        """What `fingerprint` says of all that was written."""
+        return {"bytes": self._bytes, "sha256": self._checksum.hexdigest()}

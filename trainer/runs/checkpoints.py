@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,11 +27,15 @@ from .checkpoint_files import (
     Manifest,
     Saved,
     check_rows,
+    FingerprintedFile,
     digest,
-    fingerprint,
     read,
     read_manifest,
 )
+
+
+BUFFER_BYTES = 2**20
+"""How much of a state waits in memory for the disk: all of a small network's."""
 
 
 class CheckpointMismatchError(Exception):
@@ -224,16 +227,16 @@ class Checkpoints:
             shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         try:
-            content = BytesIO()  # in a file, each array would cost several system calls
-            np.savez(content, **arrays)  # type: ignore[arg-type]  # the stubs take no mapping
-            with (draft / STATE).open("wb") as file:
-                file.write(content.getbuffer())
+            # With a small buffer, each array would cost several system calls.
+            with (draft / STATE).open("wb", BUFFER_BYTES) as file:
+                content = FingerprintedFile(file)
+                np.savez(content, **arrays)  # type: ignore[arg-type]  # the stubs take no mapping
                 file.flush()
                 os.fsync(file.fileno())
             body = {
                 "format": FORMAT,
                 "step": step,
-                "files": {STATE: fingerprint(content.getbuffer())},
+                "files": {STATE: content.fingerprint()},
                 "about": dict(about),
             }
             with (draft / "manifest.json").open("w", encoding="utf-8") as file:
