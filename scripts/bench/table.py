@@ -117,7 +117,8 @@ def embedding(scale: Scale) -> Part:
     beside = "sgd with 2,000,000 rows, beside 20,000"
     marks.append(Mark(beside, ratio(many, few), 0.9))
     theirs = ratio(torch_many, torch_few)
-    for entry, found, count in zip(many_and_few, _rates(many_and_few)[1], [*sizes] * 2, strict=True):
+    found_rows = _rates(many_and_few)[1]
+    for entry, found, count in zip(many_and_few, found_rows, [*sizes] * 2, strict=True):
         name = NAMES[entry.peer] if entry.peer != "trainer" else "the trainer"
         rows.append([f"sgd, a table of {count} rows: {name}", *found[1:]])
     if theirs is not None:

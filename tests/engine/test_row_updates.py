@@ -237,8 +237,8 @@ def test_nothing_between_two_checkpoints_grows_with_a_table(tmp_path: Path) -> N
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.reset_peak()
 
-    given = Experiment.composed(*PLAIN, "run.compile=graph", "run.steps_per_call=1",
-                                "checkpoint.every=100%", "log.every=1", "optimizer=sgd")  # fmt: skip
+    given = Experiment.composed(*PLAIN, "run.compile=graph", "run.steps_per_call=1", "log.every=1",
+                                "checkpoint.every=100%", "optimizer=sgd")  # fmt: skip
     tracemalloc.start()
     try:
         train(given, tmp_path, model=model, data=((X, Y), (X, Y)), quiet=True, callback=look)

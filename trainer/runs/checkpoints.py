@@ -24,15 +24,14 @@ from .checkpoint_files import (
     FORMAT,
     STATE,
     DamagedCheckpointError,
+    FingerprintedFile,
     Manifest,
     Saved,
     check_rows,
-    FingerprintedFile,
     digest,
     read,
     read_manifest,
 )
-
 
 BUFFER_BYTES = 2**20
 """How much of a state waits in memory for the disk: all of a small network's."""
