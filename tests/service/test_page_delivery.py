@@ -106,6 +106,14 @@ def test_a_page_is_only_read(browsed: httpx.Client) -> None:
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
+def test_whatever_the_document_names_is_there(service: Served) -> None:
+    headers = {"Authorization": service.client.headers["Authorization"]}
+    named = NAMED.findall(service.stranger.get("/", headers=headers).text)
+    assert "openapi.json" in named
+    for place in named:
+        assert service.stranger.get(f"/{place}", headers=headers).status_code == 200, place
+
+
 @needs_browser
 def test_the_list_is_asked_for_before_its_modules_are_there_and_only_once(
     browser: Browser, service: Served

@@ -7,6 +7,7 @@ So a browser asks once for each file of a version, and at once for those of anot
 from __future__ import annotations
 
 import gzip
+import re
 from email.utils import formatdate
 from hashlib import sha256
 from mimetypes import guess_type
@@ -22,8 +23,8 @@ DOCUMENT = "index.html"
 ZIPPED_BYTES = 500
 """From how many bytes on a file is sent zipped; none of them has secrets."""
 VERSIONS = "v/"
-_PLACES = (b'src="', b'href="')
-"""Behind these the document names its files."""
+_NAMED = re.compile(rb'(?<=(?:src|ref)=")[^":]+')
+"""What the document names: files of the page, and the contract of the API."""
 REVALIDATED = "no-cache"
 KEPT = "private, max-age=31536000, immutable"
 
@@ -78,7 +79,7 @@ class PageFiles:
             return Response(status_code=304, headers=headers)
         content, zipped = sent.content, sent.zipped
         if is_document:
-            content, zipped = _versioned(content, self._version), b""
+            content, zipped = self._versioned(content), b""
         if zipped and "gzip" in asked.get("accept-encoding", ""):
             content = zipped
             headers["Content-Encoding"] = "gzip"
@@ -109,13 +110,11 @@ class PageFiles:
         self._read[path] = state, sent
         return sent
 
+    def _versioned(self, document: bytes) -> bytes:
+        """The document with its files at the places of the present version."""
 
-def _versioned(document: bytes, version: str) -> bytes:
-    """The document with its files at the places of a version.
+        def placed(found: re.Match[bytes]) -> bytes:
+            is_file = (self._folder / found[0].decode()).is_file()
+            return f"{VERSIONS}{self._version}/".encode() * is_file + found[0]
 
-    >>> _versioned(b'<script src="app.js"></script>', "ab12")
-    b'<script src="v/ab12/app.js"></script>'
-    """
-    for place in _PLACES:
-        document = document.replace(place, place + f"{VERSIONS}{version}/".encode())
-    return document
+        return _NAMED.sub(placed, document)
