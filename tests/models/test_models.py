@@ -19,7 +19,7 @@ from tests.helpers.networks import Trained
 from tests.helpers.runs import events, experiment, result, rows, trained
 from trainer.data import Examples, Facts, Split
 from trainer.data.feeds.feed import Resident
-from trainer.engine.fit import ending
+from trainer.engine.network_ending import ending
 from trainer.engine.program import Program
 from trainer.models import Model
 from trainer.models.layer_signatures import ALSO_REQUIRED, FAMILY_BY_LAYER, layer_signature

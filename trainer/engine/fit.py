@@ -17,8 +17,9 @@ from ..data.facts import Feature
 from ..data.trees import Tree, named_leaves
 from ..losses import Loss
 from ..losses.classes import is_single_unit
-from ..scheduled.keras_internals import producer, structure
+from ..scheduled.keras_internals import structure
 from .forward import by_order, called_with_zeros, named
+from .network_ending import check_ending
 
 
 def check_fit(
@@ -39,7 +40,7 @@ def check_fit(
         _check_inputs(model, kind, facts.of_any_length())
         shapes = _output_shapes(model, kind, facts, batch_size, compares=compares)
     if shapes is not None:
-        _check_end(model, loss.compared)
+        check_ending(model, loss.compared)
     if not model.trainable_variables:
         rule = f"has no weight that trains, of {len(model.weights)}"
         raise refuse("model", kind, rule, "layer.trainable = True, before it is saved or returned")
@@ -222,15 +223,6 @@ def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {list(shape)}".strip() for name, shape in shapes.items())
 
 
-def _symbolic(model: keras.Model, what: str) -> list[Any] | None:
-    """The inputs or outputs of a model that knows them without being called."""
-    try:
-        tensors = getattr(model, what)
-    except (AttributeError, ValueError):
-        return None
-    return list(tf.nest.flatten(tensors)) if tensors is not None else None
-
-
 def _tried(model: keras.Model, kind: str, facts: Facts, batch_size: int) -> Any:
     """The outputs of a model for a batch of zeros."""
     try:
@@ -243,57 +235,3 @@ def _tried(model: keras.Model, kind: str, facts: Facts, batch_size: int) -> Any:
 def _fits(taken: Sequence[int | None], shape: Sequence[int]) -> bool:
     pairs = zip(taken, shape, strict=False)
     return len(taken) == len(shape) and all(a in (None, b) for a, b in pairs)
-
-
-def _check_end(model: keras.Model, loss: Loss | None) -> None:
-    """Refuses a softmax that would be applied twice, or not at all."""
-    outputs = _symbolic(model, "outputs")
-    if loss is None or loss.activation is None or (outputs and len(outputs) > 1):
-        return
-    end = ending(model)
-    if outputs and outputs[0].shape[-1] == 1 and loss.activation == "softmax":
-        _check_single_unit(end, loss)
-        return
-    probabilities = not getattr(loss, "from_logits", True)
-    if end in ("softmax", "sigmoid") and (not probabilities or end != loss.activation):
-        rule = f"takes logits, and the network ends in a {end}"
-        hint = f"end without the {end}, which is more exact; or loss.from_logits=false"
-        if end != loss.activation:
-            rule = f"would have a {loss.activation} after it, and the network ends in a {end}"
-            other = "binary_cross_entropy" if end == "sigmoid" else "cross_entropy"
-            hint = f"end without the {end}; or loss={other} loss.from_logits=false"
-        raise refuse("loss.kind", loss.kind, rule, hint)
-    if probabilities and end == "linear":
-        rule = f"says that the network ends in a {loss.activation}, and its last layer is linear"
-        raise refuse("loss.from_logits", False, rule, "loss.from_logits=true")
-
-
-def _check_single_unit(end: str | None, loss: Loss) -> None:
-    """Refuses an output for two classes that is no logit, and said to be one, or the other way."""
-    probabilities = not getattr(loss, "from_logits", True)
-    if end == "softmax":
-        rule = "would always be certain: the network ends in a softmax over a single unit"
-        raise refuse("loss.kind", loss.kind, rule, "end in a dense layer of 1 unit without it")
-    if end == "sigmoid" and not probabilities:
-        rule = "takes logits, and the network ends in a sigmoid"
-        hint = "loss.from_logits=false; or end without the sigmoid, which is more exact"
-        raise refuse("loss.kind", loss.kind, rule, hint)
-    if end == "linear" and probabilities:
-        rule = "says that the network ends in a sigmoid, and its last layer is linear"
-        raise refuse("loss.from_logits", False, rule, "loss.from_logits=true")
-
-
-def ending(model: keras.Model) -> str | None:
-    """The activation that a model ends in; None where nothing says which.
-
-    >>> ending(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")]))
-    'softmax'
-    """
-    outputs = _symbolic(model, "outputs")
-    last = producer(outputs[0]) if outputs else None
-    if isinstance(last, keras.Model):
-        return ending(last)
-    if isinstance(last, keras.layers.Softmax):
-        return "softmax"
-    activation = getattr(last, "activation", None)
-    return getattr(activation, "__name__", None)
