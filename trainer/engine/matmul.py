@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from ..scheduled.keras_internals import optimization_barrier
+from ..scheduled.tensorflow_internals import optimization_barrier
 
 TURNED = "TurnedProduct"
 """What TensorFlow knows the gradient by."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 from schedules.moments import Values
 
 from ..data.feeds.feed import Feed
-from ..scheduled.keras_internals import number_functions_anew
+from ..scheduled.tensorflow_internals import number_functions_anew
 from .evaluation import Evaluation
 from .interfaces import Trained, Updates
 from .network import Network

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..scheduled.keras_internals import written_variables
+from ..scheduled.tensorflow_internals import written_variables
 
 RANDOM = {
     *("RandomStandardNormal", "RandomUniform", "RandomUniformInt", "TruncatedNormal"),

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..scheduled.keras_internals import rewrite_saved_model
+from ..scheduled.tensorflow_internals import rewrite_saved_model
 from .signature import BATCH, Signature
 
 

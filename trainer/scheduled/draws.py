@@ -20,7 +20,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from .keras_internals import random_operations
+from .tensorflow_internals import random_operations
 
 NESTED = 24
 """How many bits of a key count the draws of one batch within loops and functions of its own."""

@@ -22,7 +22,7 @@ from ...data.feeds.feed import Feed
 from ...engine.network import Network
 from ...engine.program import Compiled, Program
 from ...metrics import Tally
-from ...scheduled.keras_internals import number_functions_anew
+from ...scheduled.tensorflow_internals import number_functions_anew
 
 State = dict[str, tf.Tensor]
 """Every variable of all networks by name, `[networks, ...]`."""
