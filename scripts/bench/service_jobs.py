@@ -51,6 +51,8 @@ def jobs(scale: ServiceScale) -> Part:
                 sizes[first + number] = resident(served.process.pid)
             seconds = time.perf_counter() - begin
             wait(lambda: listed(client, "done") == count, pause=0.2)
+            sweeps = -(-count // A_SUBMISSION)  # each has a process that writes its report
+            wait(lambda: len([*root.glob("queue/*/report.html")]) == sweeps, pause=0.2)
         results = sum(1 for _ in root.glob("queue/*/*/result.json"))
     if results != count:
         raise RuntimeError(f"of {count} jobs {results} have a result")

@@ -1,12 +1,14 @@
 """A hundred viewers of ten jobs: what the server takes for them, and what a training loses.
 
 Started with a port, a token, a number and the ids of runs, it is the viewers: so many streams, held
-open in one process, which says so once all are, and how many events have come when it is ended.
+open in one process, which says so once all are, and how many events have come when it is ended. It
+gives way to all else, as viewers are at machines of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -31,6 +33,8 @@ from service_training import compared  # noqa: E402
 ROWS_A_SECOND = 20
 WRITES_A_SECOND = 10
 SETTLED_SECONDS = 2.0
+LEAST = 19
+"""The niceness of a process that only takes what no other wants."""
 
 
 def viewers(scale: ServiceScale) -> Part:
@@ -45,9 +49,13 @@ def viewers(scale: ServiceScale) -> Part:
                 runs = ids(served.client, scale.viewed)
                 time.sleep(SETTLED_SECONDS)
                 alone = share(served, scale.seconds)
-                with watching(served, runs, scale.viewers) as events:
+                with watching(served, runs, scale.viewers) as watched:
                     time.sleep(SETTLED_SECONDS)
+                    here = time.process_time()
+                    seen = at_work(watched.process)
                     taken = share(served, scale.seconds)
+                    by_viewers = (at_work(watched.process) - seen) / scale.seconds
+                    by_writer = (time.process_time() - here) / scale.seconds
                     size = resident(served.process.pid)
 
             @contextmanager
@@ -64,10 +72,12 @@ def viewers(scale: ServiceScale) -> Part:
         Mark(f"{who}: memory", size, at_most=200, form="{:.1f} MB"),
         Mark(f"{who}: what a training beside them loses", lost, at_most=0.01, form="{:.1%}"),
     ]
-    heard = sum(events) / (SETTLED_SECONDS + scale.seconds)
+    heard = watched.events / (SETTLED_SECONDS + scale.seconds)
     rows = [
         ["the server's share of one core, nobody looks", f"{alone:.1%}"],
         ["its share, all look", f"{taken:.1%}"],
+        ["the share of the viewers, who give way to all else", f"{by_viewers:.1%}"],
+        ["the share of what writes the rows of the jobs", f"{by_writer:.1%}"],
         ["events of rows a second, to all viewers", f"{heard:,.0f}"],
         *rows,
     ]
@@ -104,26 +114,35 @@ def written_on(files: Sequence[Path]) -> Iterator[None]:
         thread.join()
 
 
+class Watched:
+    """Viewers, and how many events of rows have come to them all, once they have left."""
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+        self.events = 0
+
+
 @contextmanager
-def watching(served: Serving, runs: Sequence[str], count: int) -> Iterator[list[int]]:
-    """Within the block, so many streams are open; gives how many events came, after it."""
-    events: list[int] = []
+def watching(served: Serving, runs: Sequence[str], count: int) -> Iterator[Watched]:
+    """Within the block, so many streams are open."""
     words = [__file__, str(served.client.port), served.client.token, str(count), *runs]
     process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
     assert process.stdout
+    watched = Watched(process.pid)
     try:
         if process.stdout.readline() != "open\n":
             raise RuntimeError("the viewers were not let in")
-        yield events
+        yield watched
         if process.poll() is not None:
             raise RuntimeError("the viewers have left before their time")
     finally:
         process.terminate()
-        events.append(int(process.communicate()[0] or 0))
+        watched.events = int(process.communicate()[0] or 0)
 
 
 async def view(port: int, token: str, count: int, runs: Sequence[str]) -> int:
     """Holds streams open until SIGTERM; gives how many events of rows have come."""
+    os.nice(LEAST)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     streams = [await opened(port, token, runs[n % len(runs)]) for n in range(count)]

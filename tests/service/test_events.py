@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.helpers.served import Served, make_run, rows, served
+from trainer.service.events import tail
+from trainer.service.events.tail import Tail
+from trainer.service.listing.index import Index
 from trainer.service.rows import parsing
 
 
@@ -54,6 +58,36 @@ def test_rows_come_as_they_are_written_and_each_once(service: Served, root: Path
     with service.events(f"rows:{run}", **{"Last-Event-ID": place}) as events:
         assert next(events)[0] == "open"
         assert next(events)[1]["series"]["loss"]["steps"] == [50, 51, 52, 53, 54]
+
+
+def test_what_many_are_told_is_read_and_written_once(
+    service: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, made = service.ids()["a"], list[str]()
+    read_rows, summaries, message = tail.rows_member, Index.summaries, Tail.message
+
+    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            made.append(name)
+            return real(*arguments, **named)
+
+        return call
+
+    monkeypatch.setattr(tail, "rows_member", counted("rows", read_rows))
+    monkeypatch.setattr(tail, "dumps", counted("JSON", tail.dumps))
+    monkeypatch.setattr(Index, "summaries", counted("summaries", summaries))
+    monkeypatch.setattr(Tail, "message", counted("a thread's turn", message))
+    with ExitStack() as opened:
+        streams = [opened.enter_context(service.events(f"runs,rows:{run}")) for _ in range(5)]
+        for stream in streams:
+            assert next(stream)[0] == "open"
+        made.clear()
+        with (root / "a/metrics.jsonl").open("a") as file:
+            file.write(rows(10, 10))
+        found = [{name: data for name, data, _ in (next(one), next(one))} for one in streams]
+    assert {tuple(one["rows"]["series"]["loss"]["steps"]) for one in found} == {(*range(10, 20),)}
+    assert {one["runs"]["changed"][0]["steps"] for one in found} == {20}
+    assert sorted(made) == ["JSON", "rows", "summaries"]
 
 
 def test_many_rows_at_once_come_in_buckets_with_their_extremes(service: Served, root: Path) -> None:

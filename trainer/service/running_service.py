@@ -14,6 +14,7 @@ from ..runs.run_folders import submitted_folders
 from .answering import Answering
 from .design.previewer import Previewer
 from .events.hub import Hub
+from .events.run_news import RunNews
 from .jobs.engines.available import available
 from .jobs.engines.engine import Engine
 from .jobs.launcher import Launcher
@@ -48,6 +49,7 @@ class RunningService:
         self.permissions = permissions or Permissions(folders=(self.root,))
         self.index = Index.of(self.root, state)
         self.hub = Hub()
+        self.news = RunNews(self.index)
         self.answering = Answering()
         kept = state / "rows" / self.index.name if self.index.is_alone else None
         self.rows = OpenRows(kept, self.hub.rows_complete, self.answering.give_way)

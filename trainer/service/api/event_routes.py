@@ -34,7 +34,7 @@ def event_routes(service: RunningService) -> APIRouter:
         `gone` that no run has the id. A stream that breaks goes on with `Last-Event-ID`.
         """
         import_ahead()
-        stream = Stream(service.hub, service.index, topics, last_event_id)
+        stream = Stream(service.hub, service.news, topics, last_event_id)
         headers = {"X-Accel-Buffering": "no"}  # a proxy shall pass on what comes
         return StreamingResponse(
             stream.events(),

@@ -7,7 +7,7 @@ that is slow: it gets the same in fewer pieces.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -106,7 +106,7 @@ class Hub:
         """
         if run not in self._tails:
             assert self._path
-            tail = Tail(self._path(run) / "metrics.jsonl")
+            tail = Tail(run, self._path(run) / "metrics.jsonl")
             self._tails[run] = tail
             await asyncio.to_thread(tail.look)
         return self._tails[run]
@@ -114,8 +114,8 @@ class Hub:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            for run, tail in list(self._tails.items()):
-                if await asyncio.to_thread(tail.look):
+            if tails := dict(self._tails):
+                for run in await asyncio.to_thread(_grown, tails):
                     for listener in self._listeners:
                         if f"rows:{run}" in listener.topics:
                             listener.wake.set()
@@ -140,3 +140,8 @@ class Hub:
             if f"rows:{run}" in listener.topics:
                 listener.complete.add(run)
                 listener.wake.set()
+
+
+def _grown(tails: Mapping[str, Tail]) -> list[str]:
+    """The runs whose files are at another place than before."""
+    return [run for run, tail in tails.items() if tail.look()]

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Mapping
 
-from ..listing.index import Index
 from ..problems import ServiceError
 from ..rows.cursor import Cursor
 from .hub import Hub, Listener
-from .tail import Tail, event
+from .run_news import RunNews
+from .tail import Tail, event, event_of_text
 
 PING_SECONDS = 15.0
 """After how long without an event a stream says that it is open."""
 FRAME_SECONDS = 0.1
 MAX_TOPICS = 200
-MOST_SUMMARIES = 50
-"""How many changed runs are told with their summaries; of more, only the ids."""
 _TOPIC = re.compile(r"runs|queue|(?:run|rows):[0-9a-f]{16}")
 
 
 class Stream:
     """The events of some topics: `runs`, `queue`, `run:ID`, and `rows:ID` or `rows:ID@CURSOR`."""
 
-    def __init__(self, hub: Hub, index: Index, topics: str, last_id: str) -> None:
+    def __init__(self, hub: Hub, news: RunNews, topics: str, last_id: str) -> None:
         """`last_id` is what the last event of a stream that broke had as its id.
 
         Raises:
             ServiceError: a 422 for what is no topic, a 503 where too many streams are open.
         """
-        self._hub, self._index = hub, index
+        self._hub, self._news = hub, news
         self._cursors: dict[str, Cursor | None] = {}
         self._generations: dict[str, int] = {}
         wanted: set[str] = set()
@@ -59,15 +56,16 @@ class Stream:
                 for run, tail in tails.items()
             ]
             # Said once the places are known: whatever is written after it is told.
-            yield event("open", {"version": self._index.version})
+            yield event("open", {"version": self._news.version})
             for about_run in filter(None, begun):
                 yield about_run
             while not self._listener.ended:
-                for about_runs in self._runs():
-                    yield about_runs
+                events = self._runs()
                 for run, tail in tails.items():
                     if tail and (about_rows := await self._rows(run, tail)):
-                        yield about_rows
+                        events.append(about_rows)
+                if events:
+                    yield b"".join(events)
                 await asyncio.sleep(FRAME_SECONDS)
                 try:
                     async with asyncio.timeout(PING_SECONDS):
@@ -102,19 +100,7 @@ class Stream:
         complete, self._listener.complete = self._listener.complete, set()
         events = []
         if changed:
-            found = self._index.summaries(sorted(changed)) if len(changed) <= MOST_SUMMARIES else {}
-            gone = sorted(changed - found.keys()) if found else []
-            events.append(
-                event(
-                    "runs",
-                    {
-                        "version": self._index.version,
-                        "changed": [json.loads(text) for text in found.values()],
-                        "gone": [run for run in gone if self._index.path(run) is None],
-                        "others": 0 if found or gone else len(changed),
-                    },
-                )
-            )
+            events.append(self._news.event(frozenset(changed)))
         if self._listener.queue_changed:
             self._listener.queue_changed = False
             events.append(event("queue", {}))
@@ -129,13 +115,13 @@ class Stream:
             return self._resync(run, "cut")
         if cursor.offset >= tail.end.offset:
             return None
-        series, end = await asyncio.to_thread(tail.message, cursor.offset)
-        self._cursors[run] = end
-        if series is None:
+        message = tail.ready(cursor.offset)
+        if message is None:
+            message = await asyncio.to_thread(tail.message, cursor.offset)
+        self._cursors[run] = message.end
+        if not message.data:
             return self._resync(run, "behind")
-        data = {"run": run, "from": cursor.offset, "to": end.offset, "cursor": str(end),
-                "series": series}  # fmt: skip
-        return event("rows", data, self._id())
+        return event_of_text("rows", message.data, self._id())
 
     def _resync(self, run: str, why: str) -> bytes:
         cursor = self._cursors[run]

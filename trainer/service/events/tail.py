@@ -1,14 +1,14 @@
-"""The end of a file of rows that is being written, read once for all who watch it."""
+"""The end of a file of rows that is being written, read and made JSON once for all who watch it."""
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import OrderedDict
 from contextlib import suppress
+from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..rows.cursor import Cursor
 from ..rows.rows_file import opened
@@ -23,13 +23,22 @@ MEMORY = 16
 """How many messages are kept for streams that are a little behind."""
 
 
-class Tail:
-    """How far a file is, and messages about what was written behind a place of it."""
+class Message(NamedTuple):
+    """What was written behind a place of a file, up to its end then."""
 
-    def __init__(self, path: Path) -> None:
+    data: str
+    """The data of an event, as JSON; "" where there are too many rows for one."""
+    end: Cursor
+
+
+class Tail:
+    """How far the file of a run's rows is, and messages about what was written behind a place."""
+
+    def __init__(self, run: str, path: Path) -> None:
+        self._run = run
         self._path = path
         self._lock = threading.Lock()
-        self._messages: OrderedDict[tuple[int, int, int], dict[str, Any] | None] = OrderedDict()
+        self._messages: OrderedDict[tuple[int, int, int], Message] = OrderedDict()
         self.end = Cursor.start()
         """The end of the last whole line."""
         self.generation = 0
@@ -40,9 +49,16 @@ class Tail:
         self._messages.clear()
 
     def look(self) -> bool:
-        """Looks how far the file is; whether that is another place than before."""
+        """Looks how far the file is; whether that is another place than before.
+
+        What was written since the last look is ready for all who have heard of what was before.
+        """
         with self._lock, suppress(OSError), opened(self._path) as (descriptor, size):
-            return self._look(descriptor, size)
+            before = self.end.offset
+            if self._look(descriptor, size):
+                if 0 < before < self.end.offset:
+                    self._message(before)
+                return True
         return False
 
     def _look(self, descriptor: int, size: int) -> bool:
@@ -68,23 +84,33 @@ class Tail:
             return cursor.holds(descriptor)
         return cursor.offset == 0
 
-    def message(self, begin: int) -> tuple[dict[str, Any] | None, Cursor]:
-        """The rows behind a place, and where they end; None where they are too many."""
-        with self._lock:
-            end = self.end
-            key = (self.generation, begin, end.offset)
-            if key not in self._messages:
-                self._messages[key] = self._read(begin, end.offset)
-                while len(self._messages) > MEMORY:
-                    self._messages.popitem(last=False)
-            return self._messages[key], end
+    def ready(self, begin: int) -> Message | None:
+        """The message about the rows behind a place, if there is one already; never waits."""
+        return self._messages.get((self.generation, begin, self.end.offset))
 
-    def _read(self, begin: int, end: int) -> dict[str, Any] | None:
+    def message(self, begin: int) -> Message:
+        """The message about the rows behind a place."""
+        with self._lock:
+            return self._message(begin)
+
+    def _message(self, begin: int) -> Message:
+        key = (self.generation, begin, self.end.offset)
+        if key not in self._messages:
+            self._messages[key] = Message(self._read(begin), self.end)
+            while len(self._messages) > MEMORY:
+                self._messages.popitem(last=False)
+        return self._messages[key]
+
+    def _read(self, begin: int) -> str:
+        end = self.end.offset
         if not begin <= end <= begin + MAX_BYTES:
-            return None
+            return ""
         with suppress(OSError), opened(self._path) as (descriptor, _):
-            return rows_member(os.pread(descriptor, end - begin, begin), POINTS)
-        return None
+            series = rows_member(os.pread(descriptor, end - begin, begin), POINTS)
+            data = {"run": self._run, "from": begin, "to": end, "cursor": str(self.end),
+                    "series": series}  # fmt: skip
+            return dumps(data, allow_nan=False)
+        return ""
 
 
 def rows_member(lines: bytes, points: int) -> dict[str, Any]:
@@ -96,6 +122,10 @@ def rows_member(lines: bytes, points: int) -> dict[str, Any]:
 
 def event(name: str, data: Any, place: str = "") -> bytes:
     """An event as a stream has it; one that breaks may go on from `place`."""
-    text = json.dumps(data, allow_nan=False)
+    return event_of_text(name, dumps(data, allow_nan=False), place)
+
+
+def event_of_text(name: str, text: str, place: str = "") -> bytes:
+    """The same of data that is JSON already."""
     line = f"id: {place}\n" if place else ""
     return f"event: {name}\n{line}data: {text}\n\n".encode()
