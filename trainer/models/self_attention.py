@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..scheduled.keras_internals import replace_call
 from .shortcuts import shortcuts_allowed
+from .token_rows import TokenRows, are_rows
 
 if TYPE_CHECKING:
     import keras
@@ -40,15 +41,21 @@ def _call(
     import tensorflow as tf
 
     plain = query is value and query.dtype == tf.float32 == layer.compute_dtype
-    if not (shortcuts_allowed() and training and plain and not any(others.values())):
+    tokens = TokenRows.of(attention_mask) if are_rows(query) else None
+    short = shortcuts_allowed() and training and plain and not any(others.values())
+    if not (short or tokens):
         given = {"attention_mask": attention_mask, "use_causal_mask": use_causal_mask}
         return type(layer).call(layer, query, value, **given, training=training, **others)
-    width, time = query.shape[2], tf.shape(query)[1] if query.shape[1] is None else query.shape[1]
+    width = query.shape[-1]
+    steps = attention_mask[:, 0] if tokens and attention_mask is not None else query
+    time = tf.shape(steps)[1] if steps.shape[1] is None else steps.shape[1]
     heads, size = layer.num_heads, layer.key_dim
     projections = (layer.query_dense, layer.key_dense, layer.value_dense)
     kernel = tf.concat([tf.reshape(p.kernel, [width, heads * size]) for p in projections], 1)
     bias = tf.concat([tf.reshape(p.bias, [heads * size]) for p in projections], 0)
     joined = tf.matmul(tf.reshape(query, [-1, width]), kernel) + bias
+    if tokens:
+        joined = tokens.spread(joined)
     by_head = tf.transpose(tf.reshape(joined, [-1, time, 3, heads, size]), [2, 0, 3, 1, 4])
     queries, keys, values = tf.unstack(by_head)
     hidden = []
@@ -61,8 +68,10 @@ def _call(
     attended = tf.transpose(by_head, [0, 2, 1, 3])
     output = layer.output_dense
     rows = tf.reshape(attended, [-1, heads * size])
+    if tokens:
+        rows = tokens.taken(rows)
     result = tf.matmul(rows, tf.reshape(output.kernel, [heads * size, width])) + output.bias
-    return tf.reshape(result, [-1, time, width])
+    return result if tokens else tf.reshape(result, [-1, time, width])
 
 
 def _attended(

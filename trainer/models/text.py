@@ -15,6 +15,7 @@ from .layer_norm import layer_norm
 from .model import Rate, Size
 from .self_attention import join_projections
 from .sequence import TokenModel, token_inputs
+from .token_rows import leave_out_filling, put_in_filling
 
 if TYPE_CHECKING:
     import keras
@@ -90,6 +91,10 @@ class Text(TokenModel):
             table = place_encoding(facts.buckets.longest, self.width)
             numbers = ops.cumsum(ops.ones_like(inputs, dtype="int32"), axis=1) - 1
             x = ops.add(x, ops.take(ops.convert_to_tensor(table, dtype=x.dtype), numbers, axis=0))
+        # Masks of dropout are drawn for whole batches, so that replicas can share them.
+        by_rows = self.encoder == "transformer" and not self.dropout
+        if by_rows:
+            x = leave_out_filling("tokens")([x, tokens])
         for i in range(1, self.depth + 1):
             if self.encoder == "convolution":
                 y = ops.multiply(layer_norm(f"conv_norm_{i}")(x), tokens)
@@ -115,7 +120,8 @@ class Text(TokenModel):
             y = layers.Dense(self.expansion * self.width, "gelu", name=f"dense_{i}_a")(y)
             y = layers.Dense(self.width, name=f"dense_{i}_b")(y)
             x = layers.Add(name=f"dense_sum_{i}")([x, dropped(y, f"dense_dropout_{i}")])
-        x = ops.multiply(layer_norm("norm")(x), tokens)
+        x = layer_norm("norm")(x)
+        x = put_in_filling("filled_up")([x, tokens]) if by_rows else ops.multiply(x, tokens)
         if self.is_by_step(facts):
             # Operations carry no masks: steps of zeros get one again, which the loss goes by.
             x = layers.Masking(0.0, name="mask")(x)
