@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from . import plugins
 from .declaration import Declaration
+from .members import Members
 from .refusals import ABSENT, Refused, did_you_mean, refuse
 from .validation_errors import as_pydantic_error
 
@@ -20,10 +21,11 @@ from .validation_errors import as_pydantic_error
 class Kind(Declaration):
     """A declaration that is one of a family and is chosen by the word under `kind`.
 
-    `class Schedule(Kind, family=True)` founds a family, which keeps its members in `kinds`. A
-    member states its word as the default of a `Literal` field. A field annotated with the family
-    takes any member. The lookup is ours because the error paths of a pydantic union contain the
-    union's tags; they would not be the overrides that mend the errors.
+    `class Schedule(Kind, family=True)` founds a family, which keeps its members in `kinds`, and
+    imports them when they are named. A member states its word as the default of a `Literal` field.
+    A field annotated with the family takes any member. The lookup is ours because the error paths
+    of a pydantic union contain the union's tags; they would not be the overrides that mend the
+    errors.
     """
 
     if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Kind(Declaration):
         def kind(self) -> str:
             """The word that chooses this member: each has a field of this name and a Literal."""
 
-    kinds: ClassVar[dict[str, type[Kind]]] = {}
+    kinds: ClassVar[Members] = Members()
     is_family: ClassVar[bool] = False
     foreign_names: ClassVar[Mapping[str, str]] = {}
     """The words by names that other libraries have, in lower case and without underscores."""
@@ -41,7 +43,7 @@ class Kind(Declaration):
         super().__init_subclass__(**kwargs)
         cls.is_family = family
         if family:
-            cls.kinds = {}
+            cls.kinds = Members()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -87,7 +89,7 @@ class Kind(Declaration):
             return None
         if kind not in cls.kinds:
             plugins.load(families)
-        return cls.kinds.get(kind)  # type: ignore[return-value]  # it holds subclasses of cls
+        return cls.kinds.get(kind)
 
     @classmethod
     def nearest(cls, word: object, options: Iterable[str]) -> str:

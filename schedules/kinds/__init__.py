@@ -3,14 +3,17 @@
 Sees `declaration`, `clock`, `moments` and `schedule`.
 """
 
-from . import (  # noqa: F401  # each registers its kinds
-    anneals,
-    arithmetic,
-    custom,
-    cyclic,
-    decays,
-    noise,
-    piecewise,
-    reactive,
-    sequences,
+from ..schedule import Schedule
+
+Schedule.kinds.declared_in(
+    __name__,
+    "anneals",
+    "arithmetic",
+    "custom",
+    "cyclic",
+    "decays",
+    "noise",
+    "piecewise",
+    "reactive",
+    "sequences",
 )

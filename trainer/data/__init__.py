@@ -7,19 +7,21 @@ from .data import Data
 from .examples import Examples, Split
 from .facts import Facts
 from .preparation import Preparation
-from .sources import (  # noqa: F401  # registers their kinds
-    arrays,
-    csv_table,
-    embedded,
-    hubs,
-    hugging_face,
-    image_pairs,
-    images,
-    in_memory,
-    parquet,
-    python,
-    synthetic,
-    tfrecord,
+
+Data.kinds.declared_in(
+    f"{__name__}.sources",
+    "arrays",
+    "csv_table",
+    "embedded",
+    "hubs",
+    "hugging_face",
+    "image_pairs",
+    "images",
+    "in_memory",
+    "parquet",
+    "python",
+    "synthetic",
+    "tfrecord",
 )
 
 __all__ = ["Data", "Examples", "Facts", "Preparation", "Split"]

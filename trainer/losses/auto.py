@@ -14,7 +14,6 @@ from ..data import Facts
 from ..data.labels import Task, marks_classes
 from ..scheduled.fields import Bounds, Driven, Value
 from .classes import ClassWeights, CrossEntropy
-from .distances import MeanSquaredError
 from .loss import Loss
 from .several import LossesByLabel, Several, Weights, driven_of_labels
 
@@ -70,6 +69,8 @@ class Auto(Loss):
                 written = value.kind if isinstance(value, Schedule) else value
                 rule = "is for labels that are classes, and the labels are numbers"
                 raise refuse(name, written, rule, f"leave {name} out")
+        from .distances import MeanSquaredError
+
         return MeanSquaredError()
 
     def for_labels(self, labels: Any, facts: Facts) -> Loss:

@@ -3,9 +3,10 @@
 Sees `data` and `losses`; modules import no TensorFlow, methods do.
 """
 
-from . import classes, distances, python  # noqa: F401  # each registers its kinds
 from .metric import EvaluationBatch, Metric
 from .metrics import Metrics
 from .tally import Tally, check_evaluation, judge, parts
+
+Metric.kinds.declared_in(__name__, "classes", "distances", "python")
 
 __all__ = ["EvaluationBatch", "Metric", "Metrics", "Tally", "check_evaluation", "judge", "parts"]

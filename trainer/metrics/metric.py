@@ -116,7 +116,7 @@ class Metric(Kind, family=True):
             Refused: when it doesn't.
         """
         if not self.suits(facts.label, marks=marks):
-            known = [kind for kind, m in Metric.kinds.items() if m.suits(facts.label, marks=marks)]  # type: ignore[attr-defined]  # all are metrics
+            known = [kind for kind, m in Metric.kinds.items() if m.suits(facts.label, marks=marks)]
             hint = f"known: {', '.join(sorted(known))}"
             if "marks" in self.tasks and facts.task == "numbers":
                 hint += "; loss=binary_cross_entropy, if each number marks a class by 1"

@@ -6,9 +6,10 @@ of the update, from 1. The learning rate is no field: the experiment's `schedule
 Sees `scheduled`; modules import no Keras, methods do.
 """
 
-from . import adam, adaptive, descent, large  # noqa: F401  # each registers its kinds
 from .group import Group, matches
 from .optimizer import Optimizer
 from .slots import slots
+
+Optimizer.kinds.declared_in(__name__, "adam", "adaptive", "descent", "large")
 
 __all__ = ["Group", "Optimizer", "matches", "slots"]

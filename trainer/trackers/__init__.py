@@ -6,9 +6,10 @@ A tracker is an entry of `log` under its kind's name: `log.mlflow.uri=…` switc
 Sees `runs`.
 """
 
-from . import mlflow, table, tensorboard, wandb  # noqa: F401  # each registers its kind
 from .log import Log
 from .rows import Row, Rows
 from .tracker import Tracked, Tracker, TrackerRun
+
+Tracker.kinds.declared_in(__name__, "mlflow", "table", "tensorboard", "wandb")
 
 __all__ = ["Log", "Row", "Rows", "Tracked", "Tracker", "TrackerRun"]
