@@ -72,8 +72,10 @@ def seen_steps(curve: Curve, steps: range) -> NDArray[np.int64]:
         return np.arange(steps.start, steps.stop, steps.step)
     drawn = _one_of_each_part(len(steps), SEEN)
     inner = steps.start + steps.step * np.concatenate([[0], drawn, [len(steps) - 1]])
-    # `numpy.unique` takes a hundred times as long as a sort does.
-    seen: NDArray[np.int64] = np.sort(np.concatenate([inner, _beside_boundaries(curve, steps)]))
+    both = np.concatenate([inner, _beside_boundaries(curve, steps)])
+    # Two ordered runs, which a stable sort merges: others take forty times as long, and
+    # `numpy.unique` a hundred times as long as these.
+    seen: NDArray[np.int64] = np.sort(both, kind="stable")
     return np.compress(np.append(True, np.diff(seen) > 0), seen)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from trainer.engine.startup import import_tensorflow
 
 ENDS = {
     "SIGABRT": "os.abort()",
@@ -52,3 +55,28 @@ def test_a_tensorflow_that_can_not_be_imported_is_told_without_traceback(tmp_pat
         "  hint: the last that it wrote: libcuda\n"
     )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("froze", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_program_that_freezes_what_it_begins_with_has_tensorflow_frozen_once(
+    froze: bool, first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second time would freeze what other runs of the process have left, for good."""
+    for name in ("tensorflow", "keras"):
+        (tmp_path / f"{name}.py").write_text("held = [[] for _ in range(1000)]")
+        monkeypatch.setitem(sys.modules, name, None)  # is undone at the end
+        del sys.modules[name]
+    monkeypatch.syspath_prepend(tmp_path)
+    gc.unfreeze()
+    try:
+        if not first:
+            import_tensorflow(tmp_path / "log")
+        if froze:
+            gc.freeze()
+        before = gc.get_freeze_count()
+        import_tensorflow(tmp_path / "log")
+        assert (gc.get_freeze_count() >= before + 1000) == (froze and first)
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
