@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,13 @@ def pictures(here: Path) -> Path:
 
 def declared(kind: str, **more: Any) -> Data:
     return Data.declared({"kind": kind.split()[0], "size": [24, 20], **KINDS[kind], **more})
+
+
+def on_disk() -> None:
+    """Waits until the disk has what is kept."""
+    for thread in threading.enumerate():
+        if thread.name == row_file.FINISHING:
+            thread.join()
 
 
 def arrays(data: Data) -> list[Any]:
@@ -189,6 +197,7 @@ def test_kept_or_not_the_bits_are_the_same(
         for found, expected in zip(arrays(declared(kind, keep=keep)), plain, strict=True):
             np.testing.assert_array_equal(found, expected)
         counts.append(decoded_count())
+    on_disk()
     kept = list(Path("cache/scheduled-training/images").glob("images-*.npy"))
     assert len(kept) == (2 if kind == "image_pairs" else 1)
     assert counts == [12 * len(kept), 0]
@@ -208,6 +217,7 @@ def test_no_image_is_decoded_twice_in_a_run_of_several_epochs_and_evaluations(
         assert count > 24 if name == "off" else count == (0 if name == "again" else 12)
     digests = {result(here / name)["weights_digest"] for name in ("off", "kept", "again", "folder")}
     assert len(digests) == 1
+    on_disk()
     assert len(list((here / "here").glob("images-*.npy"))) == 1
     assert is_free("data.cache")
     assert not is_free("data.resize")
@@ -304,6 +314,7 @@ def test_rows_are_made_once_in_whatever_order_they_are_read(tmp_path: Path) -> N
     for key in (np.array([7, 3, 7]), slice(0, 5), np.arange(30)[::-1], slice(None)):
         np.testing.assert_array_equal(rows[key], WHOLE[key])
     assert sorted(squares.made) == list(range(40))
+    on_disk()
     np.testing.assert_array_equal(np.load(tmp_path / f"images-{'a' * 32}.npy"), WHOLE)
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -334,6 +345,7 @@ def test_a_killed_process_leaves_what_it_has_made_to_the_next(tmp_path: Path) ->
     rows, squares = kept(tmp_path)
     np.testing.assert_array_equal(rows[:], WHOLE)
     assert squares.made == list(range(1, 40, 2))
+    on_disk()
     assert path.exists()
 
 
@@ -360,6 +372,7 @@ def test_one_process_fills_a_file_and_others_make_what_they_read_until_it_is_who
     rows, squares = kept(tmp_path)
     np.testing.assert_array_equal(rows[:5], WHOLE[:5])
     filling.put(np.arange(40), WHOLE)
+    on_disk()
     assert not draft_of(path).exists()
     np.testing.assert_array_equal(rows[:], WHOLE)
     assert squares.made == list(range(5))
@@ -373,6 +386,7 @@ def test_a_file_that_holds_something_else_is_made_anew(spoilt: str, tmp_path: Pa
     path.write_bytes({"cut off": content[:-1], "nothing": b""}.get(spoilt, content))
     rows, _ = kept(tmp_path)
     np.testing.assert_array_equal(rows[:], WHOLE)
+    on_disk()
     np.testing.assert_array_equal(np.load(path), WHOLE)
 
 
@@ -392,6 +406,29 @@ def test_a_disk_that_takes_no_more_costs_time_and_nothing_else(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nobody_who_reads_waits_for_the_disk_and_a_disk_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"images-{'a' * 32}.npy"
+    proceed = threading.Event()
+
+    def slow(descriptor: int) -> None:
+        proceed.wait(60)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", slow)
+    rows, squares = kept(tmp_path)
+    for _ in range(2):
+        np.testing.assert_array_equal(rows[:], WHOLE)
+    assert draft_of(path).exists()
+    assert not path.exists()
+    proceed.set()
+    on_disk()
+    assert list(tmp_path.iterdir()) == []
+    np.testing.assert_array_equal(rows[:], WHOLE)
+    assert squares.made == list(range(40))
+
+
 def test_what_was_used_longest_ago_makes_room_and_nobody_elses_file_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +436,7 @@ def test_what_was_used_longest_ago_makes_room_and_nobody_elses_file_does(
     for i, letter in enumerate("abc"):
         rows, _ = kept(tmp_path, letter * 32)
         rows[:]
+        on_disk()
         os.utime(tmp_path / f"images-{letter * 32}.npy", (i, i))
     filling = open_rows(tmp_path / f"images-{'d' * 32}.npy", WHOLE.shape, WHOLE.dtype)
     rows, _ = kept(tmp_path, "b" * 32)
@@ -406,6 +444,7 @@ def test_what_was_used_longest_ago_makes_room_and_nobody_elses_file_does(
     monkeypatch.setattr(Place, "allowance", lambda place: 3 * 500)
     rows, _ = kept(tmp_path, "e" * 32)
     np.testing.assert_array_equal(rows[:], WHOLE)
+    on_disk()
     names = sorted(path.name for path in tmp_path.iterdir())
     assert filling is not None
     assert [name[7] for name in names if name.startswith("images-")] == ["b", "d", "e"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
 import pytest
 
+from schedules import Refused
+from schedules.declaration import ABSENT, refuse
 from tests.helpers import records
 from tests.helpers.runs import experiment, result, rows, trained
 from trainer.data import Data, Examples, Preparation
@@ -15,6 +18,8 @@ from trainer.data.feeds.order import ExampleOrder
 from trainer.data.feeds.prefetch import PartReader, Prefetcher
 from trainer.data.feeds.select import make_feed
 from trainer.data.feeds.streaming import Streaming, batches_per_call
+from trainer.data.input_preparation import InputPreparation
+from trainer.data.kept_rows import KeptRows, Place
 from trainer.data.on_disk import Stored, available_memory
 
 RANDOM = np.random.default_rng(8)
@@ -128,6 +133,52 @@ def test_what_is_given_stays_until_the_call_after_the_next() -> None:
     second = reader.take(4, 4, 4).labels
     np.testing.assert_array_equal(second, stream.indices(4, 4))
     assert not np.shares_memory(first, second)
+
+
+class Rows:
+    """Rows that are made of their numbers but for one, each of them noted."""
+
+    def __init__(self, count: int, spoilt: int) -> None:
+        self.shape, self.dtype = (count, 2), np.dtype(np.uint8)
+        self.made: list[int] = []
+        self._spoilt = spoilt
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        row_index = np.arange(len(self))[key]
+        if self._spoilt in row_index:
+            raise refuse("path", ABSENT, "can't be decoded")
+        self.made += row_index.tolist()
+        return np.repeat(row_index.astype(np.uint8)[:, None], 2, axis=1)
+
+
+@pytest.mark.parametrize(("longest", "batches"), [(2, 6), (3, 6), (9, 0)])
+def test_what_is_read_before_the_first_call_is_what_the_calls_take(
+    longest: int, batches: int, tmp_path: Path
+) -> None:
+    order = ExampleOrder(seed=2, examples=56, batch_size=8)
+    spoilt = int(order.indices(4, 1)[0, 3])
+    made = Rows(56, spoilt)
+    inputs = Stored(KeptRows(made, Place(tmp_path, 1.0), "a" * 32), InputPreparation((2,)))
+    examples = Examples(inputs, np.arange(56, dtype=np.int32))
+    reader = Prefetcher(PartReader("train", examples), order, longest)
+    with reader.reading_ahead(0):
+        reader.take(0, 0, longest)
+        for _ in range(10_000):
+            if len(made.made) == batches * 8:  # without that which can't be read, or its task's
+                break
+            sleep(0.001)
+        assert len(made.made) == batches * 8
+    for step, count in ((0, 1), (1, 1), (2, 2)):  # which it does not end
+        found = reader.take(step, count, count)
+        expected = order.indices(step, count)
+        np.testing.assert_array_equal(found.labels, expected)
+        np.testing.assert_array_equal(found.inputs[..., 0], expected)
+    assert sorted(made.made) == sorted(set(made.made))
+    with pytest.raises(Refused, match="can't be decoded"):
+        reader.take(4, 1, 1)
 
 
 def test_calls_are_bounded_in_bytes() -> None:

@@ -122,6 +122,13 @@ class KeptRows:
             rows[start:stop] = self._rows(file, row_index[start:stop])
         return rows
 
+    def keep(self, row_index: NDArray[np.int64]) -> None:
+        """Makes those rows that are not there yet; none where nothing is kept."""
+        if (file := self._opened()) is not None:
+            missing = np.unique(row_index[~file.there[row_index]])
+            if len(missing):
+                file.put(missing, self.inputs[missing])
+
     def _rows(self, file: RowFile, row_index: NDArray[np.int64]) -> NDArray[Any]:
         there = file.there[row_index]
         if not there.any() and len(set(row_index.tolist())) == len(row_index):

@@ -22,6 +22,8 @@ from schedules.declaration.plain_files import open_descriptor
 
 from ..runs.atomic_files import flush_folder
 
+FINISHING = "finishing kept rows"
+"""The name of the thread that waits for the disk."""
 _FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -32,7 +34,8 @@ class RowFile:
     boot of the machine in which it was begun. The process that holds the draft's lock fills it. If
     that is killed, the next one goes on with the rows that are there, since the system writes what
     a dead process has handed it. After a crash of the machine it may not have done so, and a draft
-    of an earlier boot is begun anew.
+    of an earlier boot is begun anew. Once the last row is there a thread waits for the disk, which
+    takes as long as to decode some hundred images, and nobody who reads.
     """
 
     def __init__(
@@ -116,16 +119,25 @@ class RowFile:
                 self._finish()
 
     def _finish(self) -> None:
-        """Makes the draft, of which all rows are there, the file."""
-        assert self._descriptor is not None
+        """Has the draft, of which all rows are there, made the file."""
+        descriptor, self._descriptor = self._descriptor, None
+        assert descriptor is not None
+        thread = threading.Thread(target=self._make_whole, args=[descriptor], name=FINISHING)
         try:
-            os.fsync(self._descriptor)
-            os.ftruncate(self._descriptor, self._array_end)
+            thread.start()
+        except RuntimeError:  # the process ends
+            self._make_whole(descriptor)
+
+    def _make_whole(self, descriptor: int) -> None:
+        try:
+            os.fsync(descriptor)
+            os.ftruncate(descriptor, self._array_end)
             draft_of(self.path).replace(self.path)
             flush_folder(self.path.parent)
         except OSError:
-            self._give_up()
-        self._close()
+            with suppress(OSError):
+                draft_of(self.path).unlink()
+        _release(descriptor)
 
     def _give_up(self) -> None:
         """Keeps no more rows; those that are there can still be read."""
@@ -136,8 +148,7 @@ class RowFile:
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # the mapping has it open, too
-            os.close(descriptor)
+            _release(descriptor)
 
     def __del__(self) -> None:
         self._close()
@@ -159,6 +170,12 @@ def open_rows(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> RowFi
         if file is not None:
             _opened[path] = file
         return file
+
+
+def _release(descriptor: int) -> None:
+    """Closes a draft for whoever fills it next."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)  # the mapping has it open, too
+    os.close(descriptor)
 
 
 def draft_of(path: Path) -> Path:

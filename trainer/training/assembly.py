@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,10 +69,13 @@ def begin(plan: Plan, folder: Folder, *, alone: bool = False) -> Assembled:
     choice = known_choice(experiment, device, [binding], alone=alone and single)
     settle(experiment, choice.threads if choice else None)
     setup = RunSetup.of(plan, folder, loaded(experiment), device, past)
-    with tf.device(device):
-        built = setup.built(strategy)
-        choice, program = compile_program(choice, experiment, device, built.program, setup.ask)
-    program.evaluation.prepare()
+    with ExitStack() as meanwhile:
+        with tf.device(device):
+            if choice and strategy is None:  # what is read meanwhile would spoil what is measured
+                meanwhile.enter_context(setup.reading_ahead())
+            built = setup.built(strategy)
+            choice, program = compile_program(choice, experiment, device, built.program, setup.ask)
+        program.evaluation.prepare()
     pace = Pace(setup.longest, adapts=experiment.run.steps_per_call == "auto")
     run = assembled(setup, built.network, program, choice, pace, workers=built.workers)
     if untold := program.untold_state():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -101,6 +102,18 @@ class RunSetup:
         except Refused as refused:
             return f"unknown: {' '.join(str(refused).split())}"
 
+    @cached_property
+    def feed(self) -> Feed:
+        """What brings the examples to the device, where it is one."""
+        return self._feed()
+
+    def _feed(self) -> Feed:
+        return make_feed(self.plan.experiment.data, self.data, self.order, self.stream)
+
+    def reading_ahead(self) -> AbstractContextManager[None]:
+        """Within it, the examples of the first updates are read while their program is made."""
+        return self.feed.reading_ahead(self.past.saved.step if self.past.saved else 0)
+
     @property
     def longest(self) -> int:
         """The most updates of a call: none goes beyond an evaluation or a checkpoint."""
@@ -145,11 +158,8 @@ class RunSetup:
         """
         experiment = self.plan.experiment
 
-        def feed() -> Feed:
-            return make_feed(experiment.data, self.data, self.order, self.stream)
-
         if strategy is None:
-            network, examples, run = self.network(), feed(), experiment.run
+            network, examples, run = self.network(), self.feed, experiment.run
 
             def program(compiled: Compiled) -> Program:
                 skips = run.on_nonfinite == "skip"
@@ -161,7 +171,7 @@ class RunSetup:
             workers = Workers(strategy, cluster)
             workers.agree(experiment, self.data.digest)
         self.plan.length.check_parts(strategy.num_replicas_in_sync)
-        replicas = Replicas(experiment, strategy, self.network, feed, workers)
+        replicas = Replicas(experiment, strategy, self.network, self._feed, workers)
         build = partial(ReplicatedProgram, replicas, longest=self.longest)
         return Built(replicas.network, build, workers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from math import pi, prod
 from typing import Self
 
@@ -39,6 +40,9 @@ class Augmented(Feed):
 
     def signature(self, updates: int | None) -> FeedArgs:
         return self._feed.signature(updates), tf.TensorSpec((2,), tf.int64)
+
+    def reading_ahead(self, step: int) -> AbstractContextManager[None]:
+        return self._feed.reading_ahead(step)
 
     def args(self, step: int, count: int, longest: int) -> FeedArgs:
         seed = self.order.seed  # no constant of the program, which may serve other seeds

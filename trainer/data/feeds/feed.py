@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import Any, Self
 
@@ -48,6 +49,10 @@ class Feed(ABC):
     @abstractmethod
     def signature(self, updates: int | None) -> FeedArgs:
         """The shapes and types of the arguments for so many updates; None for any number."""
+
+    def reading_ahead(self, step: int) -> AbstractContextManager[None]:
+        """Within it, what updates from `step` on take is read while their program is made."""
+        return nullcontext()
 
     @abstractmethod
     def args(self, step: int, count: int, longest: int) -> FeedArgs:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schedules.declaration import Refused
+
 from ..column import Prepared
 from ..examples import Examples
 from ..finite import check_finite
 from ..input_preparation import InputPreparation
 from ..inputs import Inputs, Subset
+from ..kept_rows import KeptRows
 from ..on_disk import raw_inputs
 from .batch import Batch
 from .order import ExampleOrder
@@ -56,16 +61,29 @@ class ArrayReader:
         """Memory for rows, `[*shape, ...]`."""
         return np.empty((*shape, *self.shape), self.dtype)
 
+    def keep(self, row_index: NDArray[Any]) -> None:
+        """Has rows made that are kept once they are.
+
+        Raises:
+            Refused: when one can't be read.
+        """
+        raw, raw_index = self._within(row_index)
+        if isinstance(raw, KeptRows):
+            raw.keep(raw_index)
+
+    def _within(self, row_index: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
+        """Where the rows are read, and their numbers there."""
+        if isinstance(self._raw, Subset):
+            return self._raw.inputs, self._raw.row_index[row_index]
+        return self._raw, row_index
+
     def fill(self, row_index: NDArray[Any], rows: NDArray[Any]) -> None:
         """Copies the rows of `row_index` into the array `rows`.
 
         Raises:
             Refused: when one is not finite, or can't be read.
         """
-        raw: Any = self._raw
-        raw_index = row_index
-        if isinstance(raw, Subset):
-            raw, raw_index = raw.inputs, raw.row_index[row_index]
+        raw, raw_index = self._within(row_index)
         if self._host_preparation is not None:
             rows[...] = self._host_preparation.apply(raw[raw_index])
         elif isinstance(raw, np.ndarray) and raw.dtype == self.dtype:
@@ -96,6 +114,15 @@ class PartReader:
 
     def __len__(self) -> int:
         return self._examples
+
+    def keep(self, row_index: NDArray[Any]) -> None:
+        """Has those inputs of examples made that are kept once they are, and returns nothing.
+
+        Raises:
+            Refused: when one can't be read.
+        """
+        for reader in self.readers.distinct():
+            reader.keep(row_index)
 
     @property
     def bytes(self) -> int:
@@ -139,6 +166,16 @@ class _Buffer:
         while self.reads and self.reads[0].first < count:
             self.reads.pop(0).future.result()
 
+    def read_well(self) -> int:
+        """Waits for all batches, and gives how many there are before the first that can't be read.
+
+        Whoever needs that one reads it again, and is told.
+        """
+        for read in self.reads:
+            if read.future.exception() is not None:
+                return read.first
+        return self.requested
+
     def clear(self, step: int) -> None:
         """Cancels the reads, waits for those that already run, and begins anew at `step`."""
         for read in self.reads:
@@ -165,6 +202,35 @@ class Prefetcher:
         self._pool = ThreadPoolExecutor(READERS, "reading")
         self._order_lock = Lock()
         self._batches_per_read = max(1, READ_BYTES // (reader.bytes * order.batch_size))
+        self._goes_ahead = False
+
+    @contextmanager
+    def reading_ahead(self, step: int) -> Iterator[None]:
+        """Within it, threads read what updates from `step` on take, though no call of them is made.
+
+        Inputs that are kept once they are made are made beyond what memory holds, up to an epoch.
+        """
+        epoch = len(self._reader) // self._order.batch_size
+        current, count = self._buffers[0], min(self.longest, epoch)
+        current.clear(step)
+        self._request(current, count)
+        self._goes_ahead = True
+        first, stop = step + count, step + epoch
+        for ahead in range(first, min(first + READERS, stop)):
+            self._pool.submit(self._keep, ahead, stop)
+        try:
+            yield
+        finally:
+            self._goes_ahead = False
+
+    def _keep(self, step: int, stop: int) -> None:
+        """Has the examples of an update made, and of each that is `READERS` further on."""
+        if not self._goes_ahead or step >= stop:
+            return
+        with suppress(Refused):  # whoever reads them is told
+            self._reader.keep(self._indices(step, 1))
+        with suppress(RuntimeError):  # the process ends
+            self._pool.submit(self._keep, step + READERS, stop)
 
     def take(self, step: int, count: int, rows: int) -> Batch:
         """The batches of updates `step` to `step + count - 1`, in arrays `[rows, batch_size, ...]`.
@@ -173,21 +239,27 @@ class Prefetcher:
             Refused: when an example can't be read or learnt from.
         """
         current, following = self._buffers
-        if current.step != step:
-            current.clear(step)
+        if not count:  # a program is made, which shapes are enough for
+            return current.batches.map(lambda array: array[:rows])
+        if current.step != step or (current.requested > count > current.read_well()):
+            current.clear(step)  # what was read ahead may have ended at an example of a later call
         self._request(current, count)
         current.wait(count)
         following.clear(step + count)
-        if (spare := current.requested - count) > 0:
-            current.wait(current.requested)
+        if (spare := current.read_well() - count) > 0:
             read = current.batches.distinct()
             for array, ahead in zip(read, following.batches.distinct(), strict=True):
-                ahead[:spare] = array[count : current.requested]
+                ahead[:spare] = array[count : count + spare]
             following.requested = spare
         self._request(following, count)
         self._buffers.reverse()
         current.step = -1
         return current.batches.map(lambda array: array[:rows])
+
+    def _indices(self, step: int, count: int) -> NDArray[Any]:
+        """The numbers of the examples of some updates, `[n]`."""
+        with self._order_lock:  # or each thread would draw an epoch's permutation by itself
+            return self._order.indices(step, count).ravel()
 
     def _request(self, buffer: _Buffer, count: int) -> None:
         """Lets threads read those of a buffer's first `count` batches that it lacks."""
@@ -199,6 +271,5 @@ class Prefetcher:
             buffer.requested = stop
 
     def _read(self, buffer: _Buffer, first: int, stop: int) -> None:
-        with self._order_lock:  # or each thread would draw an epoch's permutation by itself
-            row_index = self._order.indices(buffer.step + first, stop - first).ravel()
+        row_index = self._indices(buffer.step + first, stop - first)
         self._reader.fill(row_index, buffer.batches.map(lambda array: array[first:stop]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import tensorflow as tf
 
@@ -21,6 +24,10 @@ class Streamed(Streaming):
     def __init__(self, data: Split, order: ExampleOrder, reader: StreamReader) -> None:
         super().__init__(data, order)
         self._reader = reader
+
+    @contextmanager
+    def reading_ahead(self, step: int) -> Iterator[None]:
+        yield  # its reader goes ahead by itself
 
     def args(self, step: int, count: int, longest: int) -> FeedArgs:
         batches = [batch.distinct() for batch in self._reader.take(step, max(count, 1))]

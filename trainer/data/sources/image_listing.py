@@ -9,11 +9,15 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import NamedTuple
 
+from schedules.declaration.plain_files import open_descriptor
+
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 """The formats that TensorFlow decodes; of a GIF the first picture."""
 KEPT_FORMAT = 1
 """Raised when the same files come to be read as other pixels."""
 
+READ_BYTES = 2**20
+"""How much of a file that was listed with another size is read at a time."""
 SETTLED = 3 * 10**9
 """After how many nanoseconds the time of a change tells of any further one; FAT has two seconds."""
 
@@ -57,16 +61,26 @@ def image_files(
         yield from image_files(os.path.join(folder, name), endings)  # noqa: PTH118  # a Path costs more
 
 
-def is_as_listed(file: ImageFile) -> bool:
-    """Whether a file still has the size and the time that it was listed with.
+def read_listed(file: ImageFile) -> tuple[bytes, bool]:
+    """What a file holds, and whether it still has the size and the time that it was listed with.
 
     Its inode is left out: some file systems of networks give one a new number while it is the same.
+    Few calls of the system are made, for each of which the thread gives Python up.
+
+    Raises:
+        OSError: when it can't be read.
     """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = open_descriptor(file.path, flags, follow_links=True)
     try:
-        status = os.stat(file.path)  # noqa: PTH116  # a Path costs more
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (file.size, file.changed)
+        content = os.read(descriptor, file.size + 1)
+        if len(content) != file.size:
+            while more := os.read(descriptor, READ_BYTES):
+                content += more
+        status = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    return content, (status.st_size, status.st_mtime_ns) == (file.size, file.changed)
 
 
 def listing_digest(files: Iterable[Sequence[object]]) -> str:

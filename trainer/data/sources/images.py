@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from schedules.declaration import Problem, Refused, refuse
-from schedules.declaration.plain_files import open_plain
 
 from ..files import File, missing, reading, unreadable
 from ..input_preparation import Normalise
@@ -27,8 +26,8 @@ from .image_listing import (
     content_identity,
     fingerprint,
     image_files,
-    is_as_listed,
     listing_digest,
+    read_listed,
 )
 from .image_size import dimensions
 from .raw_images import RawImages
@@ -195,11 +194,10 @@ class ImageFiles(EncodedImages):
     def content(self, row: int) -> bytes:
         file = self._files[row]
         try:
-            with open_plain(file.path) as opened:
-                content = opened.read()
+            content, is_listed = read_listed(file)
         except OSError as error:
             raise unreadable(self._field, Path(file.path), error.strerror) from None
-        if not is_as_listed(file):
+        if not is_listed:
             self.changed = file.path
         return content
 

@@ -15,7 +15,7 @@ from schedules.declaration import refuse
 
 from ..files import unreadable
 from ..inputs import Key
-from .image_listing import ImageFile, content_identity, fingerprint, is_as_listed
+from .image_listing import ImageFile, content_identity, fingerprint, read_listed
 from .image_size import MIRRORED, orientation_of
 
 MASK_ENDINGS = (".png", ".bmp", ".gif")
@@ -69,14 +69,18 @@ class MaskFiles:
         row_index = np.arange(len(self._files))[key]
         masks = np.empty((len(row_index), *self.shape[1:]), self.dtype)
         for mask, row in zip(masks, row_index, strict=True):
-            file = self._files[row]
-            mask[...] = self._classes(Path(file.path))
-            if not is_as_listed(file):
-                self.changed = file.path
+            mask[...] = self._classes(self._files[row])
         return masks
 
-    def _classes(self, file: Path) -> NDArray[Any]:
-        pixels = mask_pixels(self._path, file)
+    def _classes(self, mask: ImageFile) -> NDArray[Any]:
+        file = Path(mask.path)
+        try:
+            content, is_listed = read_listed(mask)
+        except OSError as error:
+            raise unreadable(self._path, file, error) from None
+        if not is_listed:
+            self.changed = mask.path
+        pixels = mask_pixels(self._path, file, content)
         height, width = self.shape[1:]
         if self._resize:
             # The nearest pixel, as classes have nothing between them.
@@ -105,8 +109,10 @@ def end_of(file: Path | str) -> str:
     return text if len(text) <= SHOWN else f"…{text[-SHOWN:]}"
 
 
-def mask_pixels(path: str, file: Path) -> NDArray[Any]:
+def mask_pixels(path: str, file: Path, content: bytes | None = None) -> NDArray[Any]:
     """The grey values of a mask, or its places in a palette, `[height, width]`, as it is seen.
+
+    The `content` of the file is read where it is not given.
 
     Raises:
         Refused: when it can't be decoded, or is in colours.
@@ -114,7 +120,8 @@ def mask_pixels(path: str, file: Path) -> NDArray[Any]:
     import PIL.Image
 
     try:
-        with PIL.Image.open(BytesIO(file.read_bytes())) as picture:
+        content = file.read_bytes() if content is None else content
+        with PIL.Image.open(BytesIO(content)) as picture:
             turned = orientation_of(picture)
             pixels = np.asarray(picture)
     except (OSError, ValueError, PIL.Image.DecompressionBombError) as error:
