@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tests.helpers import records
 from trainer.data import Data, examples, kept_digests
 from trainer.data.sources import image_listing
 
@@ -18,6 +19,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "image_folder": {"path": "images"},
     "image_pairs": {"path": "images", "targets": "masks", "values": [0, 255]},
     "image_pairs of images": {"path": "images", "targets": "images", "labels": "images"},
+    "tfrecord": {"path": "a.tfrecord"},
 }
 FILE = Path("images/b/3.png")
 
@@ -31,6 +33,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(6):
         for top, value in (("images", 20 * i), ("masks", 255 * (i % 2))):
             write(Path(top, "ab"[i % 2], f"{i}.png"), value)
+    write_records()
 
 
 def write(file: Path, value: int) -> None:
@@ -38,6 +41,15 @@ def write(file: Path, value: int) -> None:
     pixels = np.full((4, 4), value, np.uint8)
     pixels[0] = 0
     PIL.Image.fromarray(pixels).save(file, optimize=False, compress_level=0)  # all of one size
+
+
+def write_records() -> None:
+    """The same images as records."""
+    files = sorted(Path("images").glob("*/*"))
+    records.write(
+        Path("a.tfrecord"),
+        [{"image": file.read_bytes(), "label": int(file.parent.name == "b")} for file in files],
+    )
 
 
 @pytest.fixture
@@ -69,10 +81,12 @@ def test_files_that_are_the_same_are_not_read_again(kind: str, looks: list[objec
 
 
 def rewritten() -> None:
-    """Other pixels in the same file, of the same size."""
-    size = FILE.stat().st_size
+    """Other pixels in the same files, of the same size."""
+    files = (FILE, Path("a.tfrecord"))
+    sizes = [file.stat().st_size for file in files]
     write(FILE, 7)
-    assert FILE.stat().st_size == size
+    write_records()
+    assert [file.stat().st_size for file in files] == sizes
 
 
 def replaced() -> None:
@@ -83,16 +97,20 @@ def replaced() -> None:
     other.replace(FILE)
 
 
-@pytest.mark.parametrize("change", [rewritten, replaced, FILE.unlink])
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [*(("image_folder", change) for change in (rewritten, replaced, FILE.unlink)),
+     ("tfrecord", rewritten)],
+)  # fmt: skip
 def test_files_that_have_changed_are_read_anew(
-    change: Callable[[], None], looks: list[object]
+    kind: str, change: Callable[[], None], looks: list[object]
 ) -> None:
-    before = digest()
+    before = digest(kind)
     change()
-    changed = digest()
+    changed = digest(kind)
     assert changed != before
     assert len(looks) == 2
-    assert digest(cache="off") == changed
+    assert digest(kind, cache="off") == changed
 
 
 @pytest.mark.parametrize("cache", ["auto", "off"])
@@ -105,7 +123,7 @@ def test_files_that_change_before_they_are_read_have_a_fingerprint_like_no_other
     split, whole = data.load(), digest(kind, cache="off")
     assert split.digest_can_wait
     rewritten()
-    assert str(FILE) in split.digest
+    assert ("a.tfrecord" if kind == "tfrecord" else str(FILE)) in split.digest
     assert digest(kind) not in (whole, split.digest)  # and it was not remembered
 
 

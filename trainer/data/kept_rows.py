@@ -122,12 +122,26 @@ class KeptRows:
             rows[start:stop] = self._rows(file, row_index[start:stop])
         return rows
 
-    def keep(self, row_index: NDArray[np.int64]) -> None:
-        """Makes those rows that are not there yet; none where nothing is kept."""
-        if (file := self._opened()) is not None:
-            missing = np.unique(row_index[~file.there[row_index]])
-            if len(missing):
-                file.put(missing, self.inputs[missing])
+    def fill(self, row_index: NDArray[np.int64], rows: NDArray[Any]) -> None:
+        """Copies rows into the array `rows`, of this type; those of a file in one go."""
+        file = self._opened()
+        if file is not None and file.there[row_index].all():
+            np.take(file.rows, row_index, axis=0, out=rows, mode="clip")
+        else:
+            rows[...] = self[row_index]
+
+    def keep(self, row_index: NDArray[np.int64]) -> bool:
+        """Makes those rows that are not there yet; returns whether any others may be missing.
+
+        None are where nothing is kept, or another process fills the file.
+        """
+        file = self._opened()
+        if file is None or file.there.all():
+            return False
+        missing = np.unique(row_index[~file.there[row_index]])
+        if len(missing):
+            file.put(missing, self.inputs[missing])
+        return True
 
     def _rows(self, file: RowFile, row_index: NDArray[np.int64]) -> NDArray[Any]:
         there = file.there[row_index]

@@ -61,15 +61,14 @@ class ArrayReader:
         """Memory for rows, `[*shape, ...]`."""
         return np.empty((*shape, *self.shape), self.dtype)
 
-    def keep(self, row_index: NDArray[Any]) -> None:
-        """Has rows made that are kept once they are.
+    def keep(self, row_index: NDArray[Any]) -> bool:
+        """Has rows made that are kept once they are; returns whether others may be missing.
 
         Raises:
             Refused: when one can't be read.
         """
         raw, raw_index = self._within(row_index)
-        if isinstance(raw, KeptRows):
-            raw.keep(raw_index)
+        return isinstance(raw, KeptRows) and raw.keep(raw_index)
 
     def _within(self, row_index: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
         """Where the rows are read, and their numbers there."""
@@ -86,6 +85,8 @@ class ArrayReader:
         raw, raw_index = self._within(row_index)
         if self._host_preparation is not None:
             rows[...] = self._host_preparation.apply(raw[raw_index])
+        elif isinstance(raw, KeptRows) and raw.dtype == self.dtype:
+            raw.fill(raw_index, rows)
         elif isinstance(raw, np.ndarray) and raw.dtype == self.dtype:
             np.take(raw, raw_index, axis=0, out=rows, mode="clip")
         else:
@@ -115,14 +116,14 @@ class PartReader:
     def __len__(self) -> int:
         return self._examples
 
-    def keep(self, row_index: NDArray[Any]) -> None:
-        """Has those inputs of examples made that are kept once they are, and returns nothing.
+    def keep(self, row_index: NDArray[Any]) -> bool:
+        """Has those arrays' rows made that are kept; returns whether others may be missing.
 
         Raises:
             Refused: when one can't be read.
         """
-        for reader in self.readers.distinct():
-            reader.keep(row_index)
+        others = [reader.keep(row_index) for reader in self.readers.distinct()]
+        return any(others)
 
     @property
     def bytes(self) -> int:
@@ -227,10 +228,13 @@ class Prefetcher:
         """Has the examples of an update made, and of each that is `READERS` further on."""
         if not self._goes_ahead or step >= stop:
             return
-        with suppress(Refused):  # whoever reads them is told
-            self._reader.keep(self._indices(step, 1))
-        with suppress(RuntimeError):  # the process ends
-            self._pool.submit(self._keep, step + READERS, stop)
+        try:
+            goes_on = self._reader.keep(self._indices(step, 1))
+        except Refused:  # whoever reads them is told
+            goes_on = True
+        if goes_on:
+            with suppress(RuntimeError):  # the process ends
+                self._pool.submit(self._keep, step + READERS, stop)
 
     def take(self, step: int, count: int, rows: int) -> Batch:
         """The batches of updates `step` to `step + count - 1`, in arrays `[rows, batch_size, ...]`.

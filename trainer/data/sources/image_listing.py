@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 from schedules.declaration.plain_files import open_descriptor
@@ -31,6 +32,16 @@ class ImageFile(NamedTuple):
     """When it was last written, in nanoseconds."""
     inode: int
     """Which file it is on its disk: another one where one took its place."""
+
+
+def listed_file(file: Path) -> ImageFile:
+    """A file with what the disk says of it now.
+
+    Raises:
+        OSError: when it is not there.
+    """
+    status = file.stat()
+    return ImageFile(str(file), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def image_files(

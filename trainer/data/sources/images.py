@@ -26,6 +26,7 @@ from .image_listing import (
     content_identity,
     fingerprint,
     image_files,
+    listed_file,
     listing_digest,
     read_listed,
 )
@@ -143,8 +144,7 @@ def images_at(field: str, place: Path, data: RawImages | None, shape: Shape = ()
         Refused: under `field`, when there are none, or of another size.
     """
     with reading(field, place):
-        status = place.stat()
-    own = ImageFile(str(place), status.st_size, status.st_mtime_ns, status.st_ino)
+        own = listed_file(place)
     files = list(image_files(place)) if place.is_dir() else [own]
     if not files:
         raise refuse(field, str(place), "has no images", f"known endings: {' '.join(ENDINGS)}")

@@ -14,6 +14,7 @@ from ..inputs import Key
 from ..ragged import ONE_SHAPE
 from .encoded_images import EncodedImages
 from .image_decoding import Decoding
+from .image_listing import fingerprint
 from .tf_example import features, value_of
 from .tfrecord_index import RecordIndex
 
@@ -45,6 +46,11 @@ class Records:
         """In which record of which file."""
         index, record = self._place(number)
         return f"in record {record} of {index.file}"
+
+    @property
+    def changed(self) -> str:
+        """A file that was no longer the indexed one when it was read; "" where all were."""
+        return next(filter(None, (index.changed for index in self._indices)), "")
 
     def _place(self, number: int) -> tuple[RecordIndex, int]:
         """The file of a record, and its place there."""
@@ -95,11 +101,17 @@ class RecordInputs:
 
 
 class RecordImages(EncodedImages):
-    """Encoded images in records."""
+    """Encoded images in records; the `identity` tells those of other files, where anything does."""
 
-    def __init__(self, records: Records, decoding: Decoding) -> None:
+    def __init__(self, records: Records, decoding: Decoding, identity: str | None = None) -> None:
         super().__init__(len(records), decoding)
         self.records = records
+        self.identity = identity and fingerprint((records.feature, decoding), identity)
+
+    @property
+    def changed(self) -> str:
+        """A file that was no longer the indexed one when it was read; "" where all were."""
+        return self.records.changed
 
     def content(self, row: int) -> bytes:
         value = self.records.value(row)

@@ -20,7 +20,7 @@ from ..raw_examples import RawExamples
 from ..raw_part import RawPart
 from ..trees import Tree, leaves
 from .by_name import ByName, Named, Several
-from .image_listing import listing_digest
+from .image_listing import content_identity, listed_file, listing_digest
 from .image_size import dimensions
 from .raw_images import RawImages
 from .record_inputs import RecordImages, RecordInputs, Records
@@ -87,6 +87,7 @@ class TfRecord(ByName, RawImages):
         return super().load()
 
     def _part(self, path: str, pattern: Path) -> RawPart:
+        listed = self.listing_time()
         files = [Path(name) for name in sorted(glob.glob(str(pattern)))]  # noqa: PTH207  # an absolute one
         if not files:
             raise missing(path, pattern)
@@ -109,7 +110,8 @@ class TfRecord(ByName, RawImages):
         def read(field: str, name: str) -> Inputs:
             if field == "inputs":
                 self.check_name(field, name, first, str(files[0]))
-                return self._inputs_of(Records(indices, name), value_of(first[name]), files)
+                records = Records(indices, name)
+                return self._inputs_of(records, value_of(first[name]), files, listed)
             values = np.concatenate([index.values[name] for index in indices])
             return values[:, 0] if field == "weights" and values.shape[1:] == (1,) else values
 
@@ -122,8 +124,13 @@ class TfRecord(ByName, RawImages):
             for name in leaves(chosen) if chosen is not None else ():
                 yield field, name
 
-    def _inputs_of(self, records: Records, value: Any, files: Sequence[Path]) -> Inputs:
-        """The inputs, whose shape and type are those of the `value` of the first record."""
+    def _inputs_of(
+        self, records: Records, value: Any, files: Sequence[Path], listed: int
+    ) -> Inputs:
+        """The inputs, whose shape and type are those of the `value` of the first record.
+
+        The files were looked at when it was `listed`, in nanoseconds.
+        """
         name = records.feature
         if not isinstance(value, bytes):
             if self.ragged is not None:
@@ -138,7 +145,9 @@ class TfRecord(ByName, RawImages):
                 raise refuse("inputs", name, rule, "data.stored=bytes")
             decoding = self.decoding(self.size or size)
             listing = listing_digest((file, *stamp_of(file)) for file in files)
-            return self.kept(RecordImages(records, decoding), (name, decoding), listing)
+            identity = content_identity([listed_file(file) for file in files], listed)
+            images = RecordImages(records, decoding, identity)
+            return self.kept(images, (name, decoding), listing)
         dtype = np.dtype(self.dtype).newbyteorder("<")
         if not value or len(value) % dtype.itemsize:
             rule = f"has {len(value)} bytes in the first record, which are no row of {self.dtype}"
