@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from .trees import Tree, leaves, map_tree, named_leaves
@@ -132,21 +131,9 @@ class Facts:
         return self.label.outputs[-1] if self.label.outputs else 1
 
     @property
-    def is_flat(self) -> bool:
-        """Whether there is one input and one label, which is one class or a row of numbers."""
-        if isinstance(self.inputs, Mapping) or isinstance(self.labels, Mapping):
-            return False
-        return len(self.labels.outputs) == 1
-
-    @property
     def has_comparable_labels(self) -> bool:
         """Whether outputs can be compared with the labels, or with the inputs to give back."""
         return all(label.is_comparable for label in leaves(self.labels))
-
-    @property
-    def input_size(self) -> int:
-        """How many numbers all inputs of an example have."""
-        return sum(prod(feature.shape) for feature in leaves(self.inputs))
 
     def of_any_length(self) -> Facts:
         """What a network is built for: where batches have several lengths, with steps of any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -136,10 +136,6 @@ class Preparation:
     def undo(self, prepared: Tree[NDArray[Any]]) -> Tree[NDArray[Any]]:
         """Raw inputs from prepared ones, as far as float32 could hold them."""
         return map_tree(lambda one, values: one.undo(values), self.inputs, prepared)
-
-    def with_names(self, names: Tree[Names], columns: tuple[str, ...] | None = None) -> Preparation:
-        """The same preparation, with names of classes and of columns."""
-        return replace(self, names=names, columns=columns)
 
     def write(self, path: Path | str) -> None:
         """Writes the preparation as JSON, with every digit of its numbers."""

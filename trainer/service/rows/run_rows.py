@@ -50,10 +50,6 @@ class RunRows:
         """The memory that the columns take."""
         return sum(table.bytes for table in self.tables.values())
 
-    def table_of(self, name: str) -> Table | None:
-        """The table that has a series."""
-        return next((table for table in self.tables.values() if name in table.names), None)
-
     @property
     def names(self) -> list[str]:
         """The names of all series, those of updates first."""
