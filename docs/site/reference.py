@@ -165,13 +165,13 @@ def _table(member: type[Declaration]) -> Iterator[str]:
     if not rows:
         return
     yield "| parameter | default | |\n|---|---|---|"
-    for name, default, told in rows:
-        yield f"| `{name}` | {_cell(default)} | {_purpose(member, name, told)} |"
+    for name, default, meaning in rows:
+        yield f"| `{name}` | {_cell(default)} | {_purpose(member, name, meaning)} |"
     yield ""
 
 
-def _purpose(member: type[Declaration], name: str, told: str) -> str:
-    words = " ".join(told.split())
+def _purpose(member: type[Declaration], name: str, meaning: str) -> str:
+    words = " ".join(meaning.split())
     annotation = member.model_fields[name].annotation
     choices = [x for x in get_args(annotation) if isinstance(x, str)]
     if limits := bounds(member, name):
@@ -209,19 +209,19 @@ pages of their groups.
 
 
 def _paths(member: type[Declaration], path: str) -> Iterator[str]:
-    for name, default, told in parameters(member):
+    for name, default, meaning in parameters(member):
         at = f"{path}.{name}" if path else name
         annotation = member.model_fields[name].annotation
         inner = None if bounds(member, name) else _declaration(annotation)
         if inner is not None and issubclass(inner, Kind):
             family = _name(_founder(inner))
-            yield f"| `{at}=` | [{family}]({family}.md) | {_purpose(member, name, told)} |"
+            yield f"| `{at}=` | [{family}]({family}.md) | {_purpose(member, name, meaning)} |"
         elif inner is not None:
             if default == "null":
-                yield f"| `{at}=` | `null` | {_purpose(member, name, told)} |"
+                yield f"| `{at}=` | `null` | {_purpose(member, name, meaning)} |"
             yield from _paths(inner, at)
         else:
-            yield f"| `{at}=` | {_cell(default)} | {_purpose(member, name, told)} |"
+            yield f"| `{at}=` | {_cell(default)} | {_purpose(member, name, meaning)} |"
 
 
 def _declaration(annotation: Any) -> type[Declaration] | None:

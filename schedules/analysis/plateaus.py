@@ -63,15 +63,15 @@ def _tried_out(curve: Curve, next_evaluation: Callable[[int], int]) -> bool:
 
 def _too_patient(path: str, plateau: Plateau, clock: Clock) -> tuple[str, str]:
     state = plateau.state()[""]
-    heard = state["without_gain"] + (state["best"] is not None)
+    observed = state["without_gain"] + (state["best"] is not None)
     needed = plateau.patience + 2  # one to compare with, and one more than are waited for
     name = join_path(path, "patience")
     text = (
         f"can't be cut: {name} = {plateau.patience} takes {needed} evaluations before the end, "
-        f"and there are {heard}"
+        f"and there are {observed}"
     )
-    if heard >= 2:
-        return text, f"{name}={heard - 2}"
+    if observed >= 2:
+        return text, f"{name}={observed - 2}"
     if every := (len(horizon(clock)) - 1) // (needed + 1):
         return text, f"evaluate.every={every}"
     return text, "a longer run"

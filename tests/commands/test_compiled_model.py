@@ -206,7 +206,7 @@ def test_a_compiled_model_trains_as_it_is_and_says_what_was_taken(
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("overrides", "expected"),
     [
         (["optimizer=adam"], ("adam", "constant")),
         (["optimizer=sgd"], None),
@@ -217,11 +217,11 @@ def test_a_compiled_model_trains_as_it_is_and_says_what_was_taken(
         (["experiment=sgdr"], None),
     ],
 )
-def test_what_a_program_says_wins_or_contradicts(said: Any, expected: Any) -> None:
+def test_what_a_program_says_wins_or_contradicts(overrides: Any, expected: Any) -> None:
     model = network()
     model.compile(keras.optimizers.Adam(0.003))
     given = Given.of(model, (X, CLASSES), None)
-    experiment = Experiment.composed(*said)
+    experiment = Experiment.composed(*overrides)
     if expected is None:
         with pytest.raises(Refused, match="is not Adam, which the model was compiled with"):
             given.completed(experiment)

@@ -164,8 +164,8 @@ def test_streaming_is_measured_beside_memory_in_whatever_size_is_asked(tmp_path)
     asked = ["--gigabytes", "0.01", "--updates", "60", "--rounds", "1", "--model", "mlp"]
     command = [sys.executable, FILE.parent / "streaming.py", *asked, "--folder", tmp_path]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    said, header, rule, memory, disk = done.stdout.splitlines()
-    assert said == "12,755 images, 0.0 GB"
+    title, header, rule, memory, disk = done.stdout.splitlines()
+    assert title == "12,755 images, 0.0 GB"
     assert header.count("|") == rule.count("|") == memory.count("|") == disk.count("|") == 8
     assert memory.startswith("| mlp | memory | ")
     assert disk.startswith("| mlp | disk | ")

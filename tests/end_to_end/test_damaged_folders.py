@@ -229,9 +229,9 @@ def test_a_damaged_file_is_told_or_does_no_harm(
     own_command(bad)
     sums_up(bad)
     report.main([str(root)])
-    said = capfd.readouterr().err
-    assert "Traceback" not in said
-    assert "None" not in said, "an error without words"
+    printed = capfd.readouterr().err
+    assert "Traceback" not in printed
+    assert "None" not in printed, "an error without words"
 
 
 @pytest.mark.parametrize(

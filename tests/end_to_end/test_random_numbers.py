@@ -198,9 +198,9 @@ def test_what_no_checkpoint_has_is_told_at_the_start(tmp_path: Path) -> None:
 
     model = keras.Sequential([keras.Input((4,)), Raw(name="raw"), keras.layers.Dense(1)])
     run(tmp_path, "run.compile=graph", loss=step, model=model)
-    [said] = [
+    [event] = [
         line for line in (tmp_path / "events.jsonl").read_text().splitlines() if "not exact" in line
     ]
-    assert re.search(r"raw\w*/RandomStandardNormal draws by RandomStandardNormal", said)
-    assert "calls Python" in said
-    assert "my_counter" in said
+    assert re.search(r"raw\w*/RandomStandardNormal draws by RandomStandardNormal", event)
+    assert "calls Python" in event
+    assert "my_counter" in event

@@ -168,9 +168,9 @@ def started(path: Path, *overrides: str, count: int = 2) -> list[subprocess.Pope
 
 
 def ended(workers: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
-    """Their exit codes, and what they said."""
-    message = [worker.communicate(timeout=240) for worker in workers]
-    return [(w.returncode, *said) for w, said in zip(workers, message, strict=True)]
+    """Their exit codes, and what they printed."""
+    outputs = [worker.communicate(timeout=240) for worker in workers]
+    return [(w.returncode, *printed) for w, printed in zip(workers, outputs, strict=True)]
 
 
 def wait_for(path: Path, workers: list[subprocess.Popen[str]]) -> None:
@@ -193,9 +193,9 @@ def test_two_workers_stop_together_go_on_and_learn_what_one_does(tmp_path: Path)
     asked = ("run.length=60", "evaluate.every=20", "run.steps_per_call=3", *EVERYTHING)
     path, alone = tmp_path / "two", tmp_path / "one"
     both = started(path, *asked, "run.stop_after=30")
-    (first, said, _), (second, silence, _) = ended(both)
+    (first, printed, _), (second, silence, _) = ended(both)
     assert (first, second, silence) == (0, 0, "")
-    assert "stopped at step 30" in said
+    assert "stopped at step 30" in printed
     assert [code for code, *_ in ended(started(path, *asked))] == [0, 0]
     trained(alone, *asked)
     the_same(path, alone)
@@ -212,9 +212,9 @@ def test_a_signal_to_any_worker_stops_all_of_them(which: int, tmp_path: Path) ->
     both = started(tmp_path, *LONG, "run.length=1000000")
     wait_for(tmp_path / "checkpoints", both)
     both[which].send_signal(signal.SIGTERM)
-    (first, said, _), (second, *_) = ended(both)
+    (first, printed, _), (second, *_) = ended(both)
     assert (first, second) == (143, 143)
-    assert "stopped by SIGTERM" in said
+    assert "stopped by SIGTERM" in printed
 
 
 @pytest.mark.slow

@@ -232,7 +232,7 @@ def test_a_terminal_without_these_letters_still_gets_a_drawing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["plot", "--run.length=20"], "--run.length = '20': is no flag: overrides have no dashes\n"
          "  hint: run.length=20\n"),
@@ -243,5 +243,5 @@ def test_a_terminal_without_these_letters_still_gets_a_drawing(tmp_path):
         (["plto"], "schedules = 'plto': is no command\n  hint: did you mean plot?\n"),
     ],
 )  # fmt: skip
-def test_wrong_words_are_answered_with_what_to_type(words, told, door):
-    assert door(*words) == (2, "", told)
+def test_wrong_words_are_answered_with_what_to_type(words, message, door):
+    assert door(*words) == (2, "", message)

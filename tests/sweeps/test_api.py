@@ -138,8 +138,8 @@ ZIPPED = {"run.seed": "zip(1,2)", "run.length": "zip(3,4)"}
 )
 def test_values_are_said_as_typed_or_by_their_paths(asked):
     combined = combinations(list(normalize_overrides(typed_arguments(asked))))
-    said = [sorted(override.lstrip("+") for override in overrides) for overrides in combined]
-    assert sorted(said) == [
+    jobs = [sorted(override.lstrip("+") for override in overrides) for overrides in combined]
+    assert sorted(jobs) == [
         ["run.length=3", "run.seed=1", "schedule=cosine"],
         ["run.length=3", "run.seed=1", "schedule=rex"],
         ["run.length=4", "run.seed=2", "schedule=cosine"],

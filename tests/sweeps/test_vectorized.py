@@ -116,10 +116,10 @@ def test_jobs_of_which_no_one_program_can_be_made_are_trained_one_by_one(
     fleet._interrupted = False
     fleet._train_group([entry("0"), entry("1")])
     assert asked == ["0", "1"]
-    said = (
+    line = (
         "jobs 0, 1: each by itself; no program could be made for all: NotImplementedError: no way"
     )
-    assert capsys.readouterr().out.startswith(said)
+    assert capsys.readouterr().out.startswith(line)
 
 
 @pytest.mark.slow

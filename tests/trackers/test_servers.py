@@ -66,8 +66,8 @@ def test_tensorboard_finds_what_varies_and_what_was_measured(tmp_path: Path) -> 
     ) as server:
         try:
             assert server.stderr
-            said = next(line for line in server.stderr if " at http" in line)
-            address = f"{said.split(' at ')[1].split()[0]}data/plugin/hparams/"
+            address_line = next(line for line in server.stderr if " at http" in line)
+            address = f"{address_line.split(' at ')[1].split()[0]}data/plugin/hparams/"
             wanted = {"allowedStatuses": ["STATUS_SUCCESS"], "startIndex": 0, "sliceSize": 9}
             groups: list[Any] = []
             for _ in range(50):  # it reads the folder while it answers
@@ -212,10 +212,10 @@ def test_an_mlflow_that_is_mute_or_away_changes_nothing(
     ):
         assert trained(tmp_path / name, *SHORT, override) == 0
         digests.add(result(tmp_path / name)["weights_digest"])
-        said = [row["said"] for row in events(tmp_path / name, "tracker")]
-        assert len(said) == (name != "none")
-        assert all(line.startswith("log.mlflow ") for line in said)
-        assert ("Connection refused" in "".join(said)) == (name == "away")
+        lines = [row["said"] for row in events(tmp_path / name, "tracker")]
+        assert len(lines) == (name != "none")
+        assert all(line.startswith("log.mlflow ") for line in lines)
+        assert ("Connection refused" in "".join(lines)) == (name == "away")
     assert len(digests) == 1
 
 

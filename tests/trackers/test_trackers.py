@@ -176,9 +176,9 @@ def test_one_that_fails_changes_nothing_and_is_told_of_once(
     at: str, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trained(tmp_path, *SHORT, f"log.broken.at={at}", "log.csv={}") == 0
-    said = "log.broken failed, and is left out from here on: RuntimeError: no route to http://***@host/"
-    assert capsys.readouterr().out.count(said) == 1
-    assert [row["said"] for row in events(tmp_path, "tracker")] == [said]
+    line = "log.broken failed, and is left out from here on: RuntimeError: no route to http://***@host/"
+    assert capsys.readouterr().out.count(line) == 1
+    assert [row["said"] for row in events(tmp_path, "tracker")] == [line]
     assert result(tmp_path)["weights_digest"] == result(plain)["weights_digest"]
     assert rows(tmp_path) == rows(plain)
     assert table(tmp_path / "metrics.csv") == rows(tmp_path, timed=True)
@@ -223,12 +223,12 @@ def test_one_that_is_slow_gets_fewer_updates_and_every_evaluation(
         thread.write(Rows.single({"step": step, "loss": 1.0}))
         if step % 100 == 99:
             thread.write(Rows.single({"step": step + 1, "eval_loss": 1.0}))
-    said = thread.news()
+    news = thread.news()
     go.set()
     thread.close(None, 10)
     calls = TRACKER_RUNS[tmp_path.name].calls
     written = [row for method, row in calls if method == "write"]
-    assert said == [
+    assert news == [
         "log.slow is slower than training: it gets some of the rows; metrics.jsonl has all"
     ]
     assert [row["step"] for row in written if "eval_loss" in row] == list(range(100, 1001, 100))
