@@ -14,7 +14,7 @@ from schedules.declaration import ABSENT, Problem, Refused, Whole, refuse
 
 from .column import Prepared
 from .column_preparation import TextPreparation, as_texts, words
-from .labels import Override
+from .label_task import Override
 from .ragged import Ragged, RaggedRows
 from .raw_part import RawPart
 from .trees import leaves, named_leaves

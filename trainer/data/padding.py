@@ -14,7 +14,7 @@ from schedules.declaration import ABSENT, Refused, refuse
 from .finite import check_finite
 from .input_preparation import InputPreparation, Normalise, fit_input
 from .inputs import Inputs, Subset
-from .labels import Override
+from .label_task import Override
 from .ragged import Padded, Ragged, RaggedRows
 from .raw_part import RawPart
 from .trees import Tree, named_leaves

@@ -18,8 +18,8 @@ from .inputs import Inputs
 from .labels import Labels
 from .padding import fit_padded
 from .preparation import Preparation
+from .raw_contents import RawContents
 from .raw_examples import RawExamples
-from .raw_settings import RawSettings
 from .read_part import ReadPart
 from .streams.streamed import RawStream, Streamed
 from .trees import Tree, leaves, map_tree, named_leaves
@@ -27,7 +27,7 @@ from .window import Cutter
 from .windows import Windows, fit_rows
 
 
-class RawData(RawSettings):
+class RawData(RawContents):
     """Raw inputs with a label each; some may be held out, and all are prepared.
 
     A kind of data declares its fields and says how to `read` them; the rest follows.

@@ -15,7 +15,7 @@ from schedules.declaration import ABSENT, Declaration, Refused, Whole, refuse
 
 from .held_out import HeldOut, RowIndex
 from .inputs import Inputs
-from .labels import Override
+from .label_task import Override
 from .raw_part import RawPart
 from .trees import Tree, leaves, map_tree
 from .windows import Windows

@@ -11,7 +11,7 @@ from schedules import Schedule
 from schedules.declaration import Flag, refuse
 
 from ..data import Facts
-from ..data.labels import Task, marks_classes
+from ..data.label_task import Task, marks_classes
 from ..scheduled.fields import Bounds, Driven, Value
 from .classes import ClassWeights, CrossEntropy
 from .loss import Loss

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from schedules.declaration import Kind, refuse
 
 from ..data import Facts
-from ..data.labels import Task
+from ..data.label_task import Task
 from ..data.trees import Tree
 from ..scheduled.fields import Driven, driven
 

@@ -12,7 +12,7 @@ from schedules.declaration import did_you_mean, join_path, refuse
 from schedules.declaration.by_name import words_as_kinds
 
 from ..data import Facts
-from ..data.labels import Task
+from ..data.label_task import Task
 from ..data.trees import Tree
 from ..scheduled.fields import Bounds, Driven, Value
 from .loss import Loss, Measured, Outputs, mean_loss

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schedules.declaration import Problem, refuse
 
 from ..column import LearntColumn
-from ..labels import Task
+from ..label_task import Task
 from ..raw_part import Series
 
 if TYPE_CHECKING:
