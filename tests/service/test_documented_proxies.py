@@ -178,6 +178,18 @@ def test_a_file_that_the_server_takes_is_not_refused_on_the_way(
     assert answer.status_code == 202, answer.text
 
 
+@pytest.mark.parametrize("more", [1, 2**22])
+def test_a_file_that_is_too_large_for_the_server_is_refused_in_its_words(
+    more: int, proxied: Proxied
+) -> None:
+    answer = proxied.client.post(
+        f"/trainer/api/v1/runs/{proxied.service.ids()['a']}/predictions",
+        content=b"x" * (MAX_UPLOAD_BYTES + more),
+        headers={**BEARER, "Content-Type": "text/csv"},
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (413, "a body has at most 32 MiB")
+
+
 @pytest.mark.parametrize(
     "forwarded",
     [{"X-Forwarded-Host": NAME}, {"X-Forwarded-Proto": "https"}, {"X-Forwarded-For": "127.0.0.1"}],

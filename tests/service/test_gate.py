@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -10,9 +12,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.helpers.served import TOKEN, Served, served
 from trainer.service import gate
+from trainer.service.exposure import Exposure
+from trainer.service.gate import Gate
+from trainer.service.tokens import Tokens
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
@@ -131,6 +137,51 @@ def test_a_body_of_unknown_length_is_read_to_the_bound_and_no_further(service: S
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize(
+    ("headers", "size", "status"),
+    [({}, 2**20, 413), ({"content-type": "text/plain"}, 2**10, 415),
+     ({"authorization": "Bearer x"}, 2**10, 401)],
+)  # fmt: skip
+@pytest.mark.parametrize("count", [3, 100])
+@pytest.mark.parametrize("expect", ["", "100-continue"])
+def test_a_body_that_is_refused_is_read_to_a_bound_before_the_answer(
+    headers: dict[str, str], size: int, status: int, count: int, expect: str
+) -> None:
+    piece, told = b"x" * size, list[str]()
+    pieces = iter([*[{"type": "http.request", "body": piece, "more_body": True}] * (count - 1),
+                   {"type": "http.request", "body": piece, "more_body": False}])  # fmt: skip
+
+    async def receive() -> Message:
+        told.append("read")
+        return next(pieces)
+
+    async def send(message: Message) -> None:
+        told.append(str(message.get("status", "")))
+
+    sent = {"host": "localhost", "authorization": f"Bearer {TOKEN}", "expect": expect,
+            "content-type": "application/json", "content-length": str(count * size),
+            **headers}  # fmt: skip
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/preview", "query_string": b"",
+             "headers": [(name.encode(), value.encode())
+                         for name, value in sent.items() if value]}  # fmt: skip
+    asyncio.run(Gate(no_app, Tokens(TOKEN, 1), Exposure())(scope, receive, send))
+    most = gate.MAX_DROPPED_BYTES // len(piece)
+    assert told == [*["read"] * (0 if expect else min(count, most)), str(status), ""]
+
+
+async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("it was let in")
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND", "HEAD"])
+def test_a_method_without_a_body_that_an_address_has_not_is_a_405(
+    method: str, service: Served
+) -> None:
+    answer = asked(service, method, "/api/v1/health", **BEARER)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_a_body_that_comes_too_slowly_is_given_up(
     service: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +277,21 @@ def test_the_contract_is_served_and_names_every_path(service: Served) -> None:
         assert operation["responses"]["default"]["content"].keys() == {"application/problem+json"}
         assert "422" not in operation["responses"]
     assert document["components"]["schemas"]["ProblemBody"]["properties"].keys() >= {"problems"}
+
+
+def test_a_parameter_that_an_address_does_not_know_is_refused_by_each(service: Served) -> None:
+    paths = json.loads(asked(service, path="/openapi.json", **BEARER).text)["paths"]
+    asked_of = [(method.upper(), path) for path, methods in paths.items() for method in methods]
+    assert len(asked_of) > 30
+    for method, path in asked_of:
+        place = re.sub("{.*?}", "0" * 16, path)
+        kind = "text/csv" if path.endswith("/predictions") else "application/json"
+        answer = asked(service, method, f"{place}?limits=3", **BEARER, Content_Type=kind)
+        told = {one["path"]: one for one in answer.json()["problems"]}
+        assert answer.status_code == 422, (method, path)
+        assert told["query.limits"]["rule"] == "is no parameter of this address"
+    hint = asked(service, path="/api/v1/runs?limits=3", **BEARER).json()["problems"][0]["hint"]
+    assert hint == "did you mean limit?"
 
 
 def test_a_folder_is_needed_for_nothing_of_this(service: Served, tmp_path: Path) -> None:

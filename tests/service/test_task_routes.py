@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import threading
+import zipfile
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -107,6 +108,23 @@ def test_an_upload_is_bounded_and_no_other_path_takes_one(
     post = service.client.post
     assert post(f"/runs/{run}/exports", content=b"x", headers=CSV).status_code == 415
     assert post(f"/runs/{run}/predictions/x", content=b"x", headers=CSV).status_code == 415
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["mimetype"], ["a.npy", "word/document.xml"]], ids=["cut", "other", "mixed"]
+)
+def test_a_zip_archive_of_other_things_is_refused_as_such(
+    names: list[str], service: Served
+) -> None:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in names or ["x"]:
+            archive.writestr(name, "anything")
+    content = packed.getvalue() if names else b"PK\x03\x04 and no more"
+    answer = upload(service, content, **{"Content-Type": "application/octet-stream"})
+    [problem] = answer.json()["problems"]
+    assert answer.status_code == 422
+    assert problem["rule"] == "is a zip archive, but none of arrays (.npz)"
 
 
 def test_only_some_tasks_run_at_a_time_and_only_the_newest_are_kept(

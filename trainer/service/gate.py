@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -33,6 +34,11 @@ UPLOADS = {
 them unasked. Of bytes without a kind the first ones tell."""
 MAX_UPLOAD_BYTES = 2**25
 UPLOAD_SECONDS = 60.0
+MAX_DROPPED_BYTES = 2**26
+"""How much of a body that is refused is read, and forgotten: a proxy or a browser that is still
+sending passes no answer on. As much as `docs/operating.md` has nginx take."""
+SILENT_SECONDS = 0.5
+"""After how long without more of it the sender is taken to wait for the answer."""
 _UPLOAD = re.compile(r"/api/v1/runs/[0-9a-f]{16}/predictions")
 LINK = "link"
 """The parameter of `/` in which a link has its word."""
@@ -79,16 +85,18 @@ class Gate:
                     headers.setdefault(name, value)
             await send(message)
 
+        incoming = _Incoming(scope, receive)
         try:
             answer = self._answer_of_the_gate(scope)
             if answer is None:
                 most, seconds = MAX_BODY_BYTES, BODY_SECONDS
                 if _is_upload(scope):
                     most, seconds = MAX_UPLOAD_BYTES, UPLOAD_SECONDS
-                body = await _whole_body(Headers(scope=scope), receive, most, seconds)
+                body = await incoming.whole(most, seconds)
                 await self._app(scope, _once(body, receive), send_safely)
                 return
         except ServiceError as error:
+            await incoming.drop()
             answer = error.response({"Connection": "close"})
         await answer(scope, receive, send_safely)
 
@@ -176,28 +184,51 @@ def _check_body(method: str, headers: Headers, is_upload: bool) -> None:
         raise ServiceError(415, "Content-Type must be application/json")
 
 
-async def _whole_body(headers: Headers, receive: Receive, most: int, seconds: float) -> bytes:
-    """The body, which is small enough to be held.
+class _Incoming:
+    """The body of a request."""
 
-    Raises:
-        ServiceError: where it is not, or comes too slowly.
-    """
-    if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
-        return b""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ServiceError(400, "the body ended too soon")
-                body += message.get("body", b"")
-                if len(body) > most:
-                    raise ServiceError(413, f"a body has at most {most >> 20} MiB")
-                if not message.get("more_body"):
-                    return bytes(body)
-    except TimeoutError:
-        raise ServiceError(408, f"the body took longer than {seconds:g} s") from None
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        is_empty = headers.get("content-length", "0") == "0"
+        self._is_over = is_empty and "transfer-encoding" not in headers
+        self._is_expected = headers.get("expect", "").lower() == "100-continue"
+        """Whether none of it is sent before it is asked for."""
+
+    async def whole(self, most: int, seconds: float) -> bytes:
+        """All of it, which is small enough to be held.
+
+        Raises:
+            ServiceError: where it is not, or comes too slowly.
+        """
+        body = bytearray()
+        self._is_expected = False
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._is_over:
+                    body += await self._piece()
+                    if len(body) > most:
+                        raise ServiceError(413, f"a body has at most {most >> 20} MiB")
+                return bytes(body)
+        except TimeoutError:
+            self._is_over = True
+            raise ServiceError(408, f"the body took longer than {seconds:g} s") from None
+
+    async def drop(self) -> None:
+        """Reads on to its end, or to a bound, and forgets it."""
+        dropped = 0
+        with suppress(TimeoutError, ServiceError):
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                while not (self._is_over or self._is_expected) and dropped < MAX_DROPPED_BYTES:
+                    dropped += len(await asyncio.wait_for(self._piece(), SILENT_SECONDS))
+
+    async def _piece(self) -> bytes:
+        message = await self._receive()
+        self._is_over = not message.get("more_body")
+        if message["type"] == "http.disconnect":
+            raise ServiceError(400, "the body ended too soon")
+        piece: bytes = message.get("body", b"")
+        return piece
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

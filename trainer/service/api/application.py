@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -23,6 +23,7 @@ from .contract import contract
 from .design_routes import design_routes
 from .event_routes import event_routes
 from .file_routes import file_routes
+from .known_parameters import known_parameters
 from .order_routes import order_routes
 from .page_files import PageFiles
 from .queue_routes import queue_routes
@@ -61,7 +62,7 @@ def application(service: RunningService, exposure: Exposure) -> ASGIApp:
     )
     for kind in (ServiceError, Refused, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_error)
-    api = APIRouter(prefix=PREFIX)
+    api = APIRouter(prefix=PREFIX, dependencies=[Depends(known_parameters)])
     routers = (
         run_routes,
         row_routes,
@@ -78,7 +79,7 @@ def application(service: RunningService, exposure: Exposure) -> ASGIApp:
         api.include_router(routes(service))
     api.include_router(server_routes(service, exposure))
     app.include_router(api)
-    app.mount("/", PageFiles(PAGE), name="page")
+    app.router.default = PageFiles(PAGE)  # mounted it would answer for methods that the API has not
     generate = app.openapi
     app.openapi = lambda: contract(generate())  # type: ignore[method-assign]
     return Gate(AnswersFirst(app, service.answering), service.tokens, exposure)

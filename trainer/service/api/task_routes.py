@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 import os
+import zipfile
 from contextlib import suppress
 from itertools import islice
 from typing import Annotated, Any, Literal
@@ -17,7 +19,7 @@ from schedules.declaration.plain_files import open_plain
 
 from ..gate import UPLOADS
 from ..jobs.tasks import PREDICTIONS, TASK_ID, State, made_files
-from ..problems import ServiceError
+from ..problems import ServiceError, one_problem
 from ..running_service import RunningService
 from .file_routes import saved_file
 from .run_routes import RunId
@@ -145,5 +147,17 @@ def _end_of(content: bytes) -> str:
     """
     for begin, end in BEGINNINGS.items():
         if content.startswith(begin):
+            if end == ".npz" and not _holds_arrays(content):
+                raise one_problem("body", None, "is a zip archive, but none of arrays (.npz)")
             return end
-    raise ServiceError(422, "the body is no .npy, .npz or .parquet file")
+    raise one_problem("body", None, "is no .npy, .npz or .parquet file")
+
+
+def _holds_arrays(content: bytes) -> bool:
+    """Whether a zip archive is one that numpy has made: of arrays alone, one at least."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+    return bool(names) and all(name.endswith(".npy") for name in names)
