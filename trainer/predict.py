@@ -17,7 +17,6 @@ from .commands.predict import (
     RawPredictions,
     check_inputs,
     check_option,
-    check_same_facts,
     is_encoded,
     number_names,
     predict,
@@ -25,6 +24,7 @@ from .commands.predict import (
 from .commands.predicted import FORMATS, check_rows, unlabelled
 from .commands.raw_files import read_inputs
 from .commands.restored import MismatchError, Restored, declared
+from .commands.same_facts import check_same_facts
 from .config.allow_code import is_typed_permission
 from .data import Preparation
 from .data.facts import Feature

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from schedules.declaration import ABSENT, refuse
 
 from ..config.experiment import Experiment
-from ..data import Examples, Facts, Preparation, Split
+from ..data import Preparation, Split
 from ..data.facts import Feature
 from ..data.finite import check_finite
-from ..data.input_preparation import InputPreparation
 from ..data.inputs import Inputs
 from ..data.kept_rows import source_of
 from ..data.on_disk import Stored
@@ -27,6 +26,7 @@ from ..data.sources.tables import Table
 from ..data.trees import Tree, leaves, map_tree, named_leaves
 from ..losses.given_step import GivenStep
 from ..models.in_memory import GivenModel
+from .data_part import as_the_run_had_it, part_of
 from .predicted import Predicted
 from .restored import Restored, left_as_it_is
 
@@ -146,7 +146,7 @@ def predict(this: Restored, experiment: Experiment, part: str = "test") -> Predi
     else:
         data = experiment.data.load()
     data.check(replace(experiment.data.facts(), inputs=data.preparation.features()))
-    examples = _as_the_run_had_it(_part(data, part), data.preparation, this.preparation)
+    examples = as_the_run_had_it(part_of(data, part), data.preparation, this.preparation)
     network = this.network()
     split = Split(data.train, examples, data.preparation)
     feed = make_feed(experiment.data, split, ExampleOrder(1, len(data.train), 1))
@@ -189,76 +189,6 @@ def _class_names(network: Network, known: Tree[Names]) -> Tree[Names]:
     return map_tree(names, labels, own)
 
 
-def _part(data: Split, part: str) -> Examples:
-    """The examples of a part.
-
-    Raises:
-        Refused: when some of them come one after another, and are not there as a whole.
-    """
-    if data.stream is not None and part != "test":
-        rule = f"holds examples of {data.stream.source.what}, which are read as training goes"
-        raise refuse("--part", part, rule, "--part=test")
-    if part != "all":
-        return data.train if part == "train" else data.test
-
-    def joined(one: Any, other: Any) -> Any:
-        return np.concatenate([np.asarray(one), np.asarray(other)])
-
-    train, test = data.train, data.test
-    weights = None if train.weights is None else joined(train.weights, test.weights)
-    inputs = map_tree(joined, train.inputs, test.inputs)
-    given_back = train.labels is train.inputs
-    labels = inputs if given_back else map_tree(joined, train.labels, test.labels)
-    return Examples(inputs, labels, weights)
-
-
-def _as_the_run_had_it(examples: Examples, now: Preparation, run: Preparation) -> Examples:
-    """The examples prepared as the run's own, and their classes numbered like its own.
-
-    Raises:
-        Refused: when they have other columns, or a class that the run knows nothing of.
-    """
-    if now.columns != run.columns:
-        rule = f"has the columns {_listed(now.columns)}, and the run's were {_listed(run.columns)}"
-        raise refuse("data", ABSENT, rule)
-    inputs = map_tree(_prepared_anew, examples.inputs, now.inputs, run.inputs)
-    if examples.labels is examples.inputs:
-        return Examples(inputs, inputs, examples.weights)
-    labels: Tree[Any] = examples.labels
-    if isinstance(run.names, Mapping):
-        assert isinstance(now.names, Mapping)
-        assert isinstance(labels, Mapping)
-        labels = {n: _numbered(labels[n], now.names[n], run.names[n]) for n in run.names}
-    else:
-        assert not isinstance(now.names, Mapping)
-        labels = _numbered(labels, now.names, run.names)
-    return Examples(inputs, labels, examples.weights)
-
-
-def _prepared_anew(array: Any, now: InputPreparation, run: InputPreparation) -> Any:
-    """An input prepared as the run's own was."""
-    if now == run:
-        return array
-    return Stored(array.raw, run) if isinstance(array, Stored) else run.apply(now.undo(array))
-
-
-def _numbered(labels: Any, now: Names, run: Names) -> Any:
-    """Classes in the numbers that the run has for their names."""
-    if now == run:
-        return labels
-    unknown = [name for name in now or ("numbers",) if name not in (run or ())]
-    if unknown:
-        rule = f"has classes that the run's has not: {_listed(unknown)}"
-        raise refuse("data", ABSENT, rule, f"the run's are {_listed(run)}")
-    assert now
-    assert run
-    return np.array([run.index(name) for name in now], np.int32)[labels]
-
-
-def _listed(names: Sequence[str] | None) -> str:
-    return ", ".join(names) if names else "not named"
-
-
 def _predictions(network: Network) -> Callable[[Any, tf.Tensor], Tree[tf.Tensor]]:
     """What the network predicts for a batch of inputs and its number, which draws go by.
 
@@ -298,46 +228,3 @@ def check_option(option: str, value: Any, options: Sequence[Any]) -> None:
     """
     if value not in options:
         raise refuse(option, value, f"must be one of {', '.join(filter(None, options))}")
-
-
-def check_same_facts(run: Facts, now: Facts) -> None:
-    """Whether a network made for one data set fits another.
-
-    Raises:
-        Refused: with what either has.
-    """
-    shapes = [map_tree(lambda one: one.shape, facts.inputs) for facts in (now, run)]
-    if shapes[0] != shapes[1]:
-        here, before = (f"inputs of shape {_shapes(one)}" for one in shapes)
-        before = before.removeprefix("inputs of shape ")
-    elif _labels(now) != _labels(run):
-        here, before = f"{_labels(now)} for labels", _labels(run)
-    elif any(
-        (new.classes or 0) > (old.classes or 0)
-        for new, old in zip(leaves(now.labels), leaves(run.labels), strict=True)
-    ):
-        here, before = (
-            " and ".join(f"{one.classes} classes" for one in leaves(facts.labels))
-            for facts in (now, run)
-        )
-        before = before.removesuffix(" classes")
-    else:
-        return
-    rule = f"has {here}, and the run's network was made for {before}"
-    raise refuse("data", ABSENT, rule, "data of the same shape as the run's")
-
-
-def _shapes(tree: Tree[tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} {list(shape)}".strip() for name, shape in named_leaves(tree))
-
-
-def _labels(facts: Facts) -> str:
-    return ", ".join(f"{n} {_label(one)}".strip() for n, one in named_leaves(facts.labels))
-
-
-def _label(label: Feature) -> str:
-    if label.classes is not None:
-        return f"classes at {list(label.shape)} places" if label.shape else "classes"
-    if label.shape == (1,):
-        return "a number"
-    return f"{label.shape[0]} numbers" if len(label.shape) == 1 else f"numbers {list(label.shape)}"
