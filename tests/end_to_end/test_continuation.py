@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.continuation import goes_on_exactly
 from tests.helpers.kinds import KINDS, built
-from tests.helpers.runs import SMALL, experiment, result, rows, trained
+from tests.helpers.runs import SMALL, experiment
 
 FEW = ("adafactor", "adam", "momentum", "muon")
 """The ones that every test run looks at: slots of their own, of Keras', few and many."""
@@ -40,10 +41,4 @@ def test_every_optimizer_goes_on_in_the_same_bits(kind: str, mode: str, tmp_path
         "run.micro_batches=2",
         "data.augment={flip: horizontal, crop: 1, noise: 0.05}",
     )
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    trained(whole, *asked)
-    trained(broken, *asked, "run.stop_after=5")
-    trained(broken, *asked)
-    for digest in ("weights_digest", "average_digest"):
-        assert result(broken)[digest] == result(whole)[digest]
-    assert rows(broken) == rows(whole)
+    goes_on_exactly(tmp_path, *asked, stops=(5,))

@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 
 from schedules import Refused
+from tests.helpers.continuation import goes_on_exactly
 from tests.helpers.runs import experiment, result, rows, trained
 from trainer import Experiment, train
 from trainer.config.plan import Plan
@@ -124,13 +125,7 @@ def test_a_run_stopped_around_the_thaw_ends_in_the_same_bits(
         "optimizer.groups={body: {paths: ['conv/*', 'norm/*'], frozen_until: 4}}",
         f"run.compile={mode}",
     )
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    trained(whole, *asked)
-    trained(broken, *asked, f"run.stop_after={stop}")
-    trained(broken, *asked, "run.steps_per_call=3")
-    for digest in ("weights_digest", "average_digest"):
-        assert result(broken)[digest] == result(whole)[digest]
-    assert rows(broken) == rows(whole)
+    goes_on_exactly(tmp_path, *asked, stops=(stop,), at_the_end=["run.steps_per_call=3"])
 
 
 def test_nothing_is_differentiated_for_what_rests() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.continuation import goes_on_exactly
 from tests.helpers.networks import Trained
-from tests.helpers.runs import events, result, rows, trained
+from tests.helpers.runs import events, rows, trained
 from trainer.engine import precision
 from trainer.engine.gradients import finite
 from trainer.engine.precision import HIGHEST, Scaling
@@ -86,14 +87,7 @@ def test_stopping_and_going_on_ends_in_the_same_bits(
 ) -> None:
     monkeypatch.setattr(precision, "PATIENCE", 5)  # so that the scale moves, and is too high
     asks = ("run.length=40", "checkpoint.every=9", f"run.precision={asked}", *EVERYTHING)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    trained(whole, *asks)
-    for stop in (13, 25):
-        trained(broken, *asks, f"run.stop_after={stop}")
-    trained(broken, *asks)
-    for digest in ("weights_digest", "average_digest"):
-        assert result(broken)[digest] == result(whole)[digest]
-    assert rows(broken) == rows(whole)
+    whole = goes_on_exactly(tmp_path, *asks, stops=(13, 25))
     assert [row["step"] for row in rows(whole) if "loss" in row] == list(range(40))
 
 

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 
 from schedules import Refused
+from tests.helpers.continuation import goes_on_exactly
 from tests.helpers.networks import Trained
-from tests.helpers.runs import experiment, result, rows, trained
+from tests.helpers.runs import experiment
 from trainer.scheduled.dials import Dials
 from trainer.scheduled.layers import LiveDropout, drawing, dropout
 
@@ -164,14 +165,7 @@ def test_the_curves_come_in_a_fixed_order_with_the_learning_rate_first():
 @pytest.mark.parametrize("mode", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_stopping_and_going_on_with_everything_on_ends_in_the_same_bits(mode, tmp_path):
     asked = ("run.length=40", f"run.compile={mode}", "checkpoint.every=9", *EVERYTHING)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    trained(whole, *asked)
-    for stop in (13, 25):
-        trained(broken, *asked, f"run.stop_after={stop}")
-    trained(broken, *asked)
-    for digest in ("weights_digest", "average_digest"):
-        assert result(broken)[digest] == result(whole)[digest]
-    assert rows(broken) == rows(whole)
+    goes_on_exactly(tmp_path, *asked, stops=(13, 25))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,15 @@ from trainer.service.tokens import Tokens
 
 TOKEN = "the-token-of-tests-0123456789"
 CONFIG = "run: {length: 100, seed: 1}\nschedule: {kind: cosine}\ndata: {batch_size: 4}\n"
+WHOLE_CONFIG = """\
+run: {length: %d, seed: %d}
+schedule: {kind: cosine, initial_value: 0.5}
+optimizer: {kind: momentum, momentum: 0.9}
+model: {kind: mlp}
+data: {kind: digits, batch_size: 64}
+device: {kind: auto}
+"""
+"""What could train, with places for its length and its seed."""
 
 
 def rows(count: int, first: int = 0, **columns: Callable[[int], float | None]) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from schedules import Refused
+from tests.helpers.continuation import goes_on_exactly
 from tests.helpers.network import cut
 from tests.helpers.networks import Trained
-from tests.helpers.runs import experiment, result, rows, trained
+from tests.helpers.runs import experiment, rows
 from trainer import predict
 from trainer.data import Facts
 from trainer.data.facts import Feature
@@ -239,14 +240,7 @@ def test_it_learns_without_the_network_and_goes_on_in_the_same_bits(
         "ema={momentum: 0.9}", "evaluate.every=40",
     )  # fmt: skip
     reached = cut(monkeypatch)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert trained(whole, *asked) == 0
-    trained(broken, *asked, "run.stop_after=50")
-    keras.layers.Dense(3)  # Keras counts on from here
-    trained(broken, *asked)
-    for digest in ("weights_digest", "average_digest"):
-        assert result(broken)[digest] == result(whole)[digest]
-    assert rows(broken) == rows(whole)
+    whole = goes_on_exactly(tmp_path, *asked, stops=(50,))
     losses = [row["eval_loss"] for row in rows(whole) if "eval_loss" in row]
     assert lora != "null" or losses[-1] < 0.9 * losses[0]
     assert reached == []

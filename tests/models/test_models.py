@@ -15,8 +15,9 @@ import pytest
 import tensorflow as tf
 
 from schedules import Refused
+from tests.helpers.continuation import goes_on_exactly
 from tests.helpers.networks import Trained
-from tests.helpers.runs import events, experiment, result, rows, trained
+from tests.helpers.runs import events, experiment, result, trained
 from trainer.data import Examples, Facts, Split
 from trainer.data.feeds.feed import Resident
 from trainer.engine.network_ending import ending
@@ -84,13 +85,7 @@ def test_it_goes_on_in_the_same_bits_with_everything_on(
         *asked, "run.length=9", f"run.compile={mode}", "ema={momentum: 0.9}",
         "run.micro_batches=2", "run.on_nonfinite=skip", "evaluate.every=4",
     )  # fmt: skip
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    trained(whole, *several)
-    trained(broken, *several, "run.stop_after=5")
-    trained(broken, *several)
-    for digest in ("weights_digest", "average_digest"):
-        assert result(broken)[digest] == result(whole)[digest]
-    assert rows(broken) == rows(whole)
+    goes_on_exactly(tmp_path, *several, stops=(5,))
 
 
 @pytest.mark.parametrize("compiled", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
@@ -312,12 +307,7 @@ def raises(shape: Any, outputs: int) -> keras.Model:
 @pytest.mark.parametrize("name", ["right", "subclassed"])
 def test_a_function_of_the_users_own_is_a_model(name: str, tmp_path: Path) -> None:
     asked = (PYTHON.format(name), "allow_code=[tests]", "run.length=12", "ema={momentum: 0.9}")
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert trained(whole, *asked) == 0
-    trained(broken, *asked, "run.stop_after=5")
-    keras.layers.Dense(3)  # Keras counts on from here
-    trained(broken, *asked)
-    assert result(broken)["weights_digest"] == result(whole)["weights_digest"]
+    goes_on_exactly(tmp_path, *asked, stops=(5,))
 
 
 @pytest.mark.parametrize(

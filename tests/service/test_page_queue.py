@@ -12,21 +12,13 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.helpers.browser import admitted, needs_browser, visit
 from tests.helpers.queued import Queued, stand_ins
-from tests.helpers.served import Served, make_run, rows, served
+from tests.helpers.served import WHOLE_CONFIG, Served, make_run, rows, served
 from trainer.service.jobs.queue import Queue
 from trainer.service.jobs.tasks import Tasks
 
 pytestmark = needs_browser
 
 SLOW = "3 inf"
-CONFIG = """\
-run: {length: 50, seed: 1}
-schedule: {kind: cosine, initial_value: 0.5}
-optimizer: {kind: sgd}
-model: {kind: mlp}
-data: {kind: digits, batch_size: 64}
-device: {kind: auto}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +143,7 @@ def test_a_run_is_made_again_gone_on_with_and_made_longer(
     queue.configure(paused=True)
     [run] = queue.submit(SLOW)
     queue.stop(run)
-    (queue.path(run) / "config.yaml").write_text(CONFIG)
+    (queue.path(run) / "config.yaml").write_text(WHOLE_CONFIG % (50, 1))
     service.wait(lambda: service.get(f"/runs/{run}")["config"])
     visit(page, service, f"run/{run}")
     again = page.get_by_role("region", name="Again")
@@ -176,7 +168,7 @@ def test_a_run_is_made_again_gone_on_with_and_made_longer(
 def test_replaying_by_hand_names_the_run_by_its_id_alone(
     browser: Browser, service: Served, queue: Queued
 ) -> None:
-    path = make_run(service.service.root / "steered run", rows(3), "done", CONFIG)
+    path = make_run(service.service.root / "steered run", rows(3), "done", WHOLE_CONFIG % (50, 1))
     (path / "events.jsonl").write_text(
         '{"step": 2, "event": "command", "orders": ["learning_rate=0.25"], "id": "x", '
         '"rewinds": 0, "time": 1.0}\n'
@@ -257,7 +249,7 @@ def test_a_run_is_exported_and_predicts_for_a_table_that_is_chosen(
         return ["sh", "-c", 'mkdir "$0/export" && echo model >"$0/export/model.keras"', asked[0]]
 
     monkeypatch.setattr(Tasks, "command", staticmethod(command))
-    make_run(service.service.root / "trained", rows(3), "done", CONFIG)
+    make_run(service.service.root / "trained", rows(3), "done", WHOLE_CONFIG % (50, 1))
     visit(page, service, f"run/{service.wait(lambda: service.ids().get('trained'))}")
     again = page.get_by_role("region", name="Again")
     again.get_by_role("button", name="Export").click()

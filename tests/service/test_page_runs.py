@@ -13,20 +13,12 @@ import pytest
 from playwright.sync_api import APIResponse, Browser, Locator, Page, Route, expect
 
 from tests.helpers.browser import admitted, needs_browser, visit
-from tests.helpers.served import Served, make_run, obeyed, rows, served, training
+from tests.helpers.served import WHOLE_CONFIG, Served, make_run, obeyed, rows, served, training
 from trainer.runs.folder import Folder
 from trainer.runs.mailbox import Letter
 
 pytestmark = needs_browser
 
-CONFIG = """\
-run: {length: 1000, seed: %d}
-schedule: {kind: cosine, initial_value: 0.5}
-optimizer: {kind: momentum, momentum: 0.9}
-model: {kind: mlp}
-data: {kind: digits, batch_size: 64}
-device: {kind: auto}
-"""
 HOSTILE = "<img src=x onerror=document.title='stolen'>"
 MANY = 1000
 LONG = 20_000
@@ -36,7 +28,7 @@ LONG = 20_000
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("page") / "runs"
     applied = {"learning_rate": lambda step: step / 1000}
-    first = make_run(root / "first", rows(100, **applied), "stopped", CONFIG % 1)
+    first = make_run(root / "first", rows(100, **applied), "stopped", WHOLE_CONFIG % (1000, 1))
     (first / "output.log").write_text("loading\nstep 99  loss 0.01\n")
     events = [{"step": 40, "event": "command", "orders": ["learning_rate=0.25"], "id": "x",
                "rewinds": 0, "time": 1.0}]  # fmt: skip
@@ -44,14 +36,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = first / "checkpoints/step-0000000050"
     checkpoint.mkdir(parents=True)
     (checkpoint / "state.npz").write_bytes(bytes(1000))
-    make_run(root / "other", rows(50), "failed", CONFIG % 2)
-    make_run(root / HOSTILE, rows(3), "done", CONFIG % 3)
-    make_run(root / "long", rows(LONG), "done", CONFIG % 4)
+    make_run(root / "other", rows(50), "failed", WHOLE_CONFIG % (1000, 2))
+    make_run(root / HOSTILE, rows(3), "done", WHOLE_CONFIG % (1000, 3))
+    make_run(root / "long", rows(LONG), "done", WHOLE_CONFIG % (1000, 4))
     sweep = root / "sweep"
     sweep.mkdir()
     (sweep / "sweep.json").write_text(json.dumps({f"{n:04}": f"{n:04}" for n in range(MANY)}))
     for number in range(MANY):
-        make_run(sweep / f"{number:04}", rows(2), "done", CONFIG % (10 + number))
+        make_run(sweep / f"{number:04}", rows(2), "done", WHOLE_CONFIG % (1000, 10 + number))
     return root
 
 
@@ -197,7 +189,7 @@ def test_a_long_run_tells_how_many_rows_are_drawn_and_shows_single_ones_closely(
 def test_a_run_grows_as_it_is_written_and_shrinks_where_it_is_cut_back(
     browser: Browser, tmp_path: Path
 ) -> None:
-    path = make_run(tmp_path / "runs/live", rows(10), None, CONFIG % 5)
+    path = make_run(tmp_path / "runs/live", rows(10), None, WHOLE_CONFIG % (1000, 5))
     with (
         served(path.parent, tmp_path / "state") as service,
         admitted(browser, service) as page,
@@ -223,7 +215,7 @@ def watch(page: Page, path: Path) -> None:
 
 
 def test_a_server_that_was_away_is_missed_and_found_again(browser: Browser, tmp_path: Path) -> None:
-    path = make_run(tmp_path / "runs/live", rows(10), None, CONFIG % 5)
+    path = make_run(tmp_path / "runs/live", rows(10), None, WHOLE_CONFIG % (1000, 5))
     with ExitStack() as first:
         service = first.enter_context(served(path.parent, tmp_path / "state"))
         with admitted(browser, service) as page:
@@ -245,7 +237,7 @@ def test_a_run_is_steered_and_tells_when_each_order_took_effect(
     browser: Browser, tmp_path: Path
 ) -> None:
     applied = {"learning_rate": lambda step: 0.5}
-    path = make_run(tmp_path / "runs/live", rows(10, **applied), None, CONFIG % 5)
+    path = make_run(tmp_path / "runs/live", rows(10, **applied), None, WHOLE_CONFIG % (1000, 5))
     with (
         served(path.parent, tmp_path / "state") as service,
         training(path, only_known) as taken,
@@ -275,7 +267,8 @@ def test_a_run_is_steered_and_tells_when_each_order_took_effect(
 def test_news_of_a_run_outlive_an_answer_that_they_overtook(
     browser: Browser, tmp_path: Path
 ) -> None:
-    path = make_run(tmp_path / "runs/live", rows(10, learning_rate=lambda _: 0.5), None, CONFIG % 5)
+    lines = rows(10, learning_rate=lambda _: 0.5)
+    path = make_run(tmp_path / "runs/live", lines, None, WHOLE_CONFIG % (1000, 5))
     with (
         served(path.parent, tmp_path / "state") as service,
         admitted(browser, service) as page,

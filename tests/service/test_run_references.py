@@ -7,17 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.served import make_run, rows, served
+from tests.helpers.served import WHOLE_CONFIG, make_run, rows, served
 from trainer.service.run_references import PLACES, with_folders
-
-CONFIG = """\
-run: {length: 77, seed: 1}
-schedule: {kind: cosine, initial_value: 0.5}
-optimizer: {kind: sgd}
-model: {kind: mlp}
-data: {kind: digits, batch_size: 64}
-device: {kind: auto}
-"""
 
 
 @pytest.mark.parametrize("key", PLACES)
@@ -32,7 +23,7 @@ def test_an_id_stands_for_what_its_key_reads_and_nothing_else_does(key: str) -> 
 
 
 def test_a_run_in_a_folder_with_any_name_is_previewed_again_by_its_id(tmp_path: Path) -> None:
-    make_run(tmp_path / "runs/a=1, it's b", rows(3), "done", CONFIG)
+    make_run(tmp_path / "runs/a=1, it's b", rows(3), "done", WHOLE_CONFIG % (77, 1))
     with served(tmp_path / "runs", tmp_path / "state") as service:
         run = service.ids()["a=1, it's b"]
         asked = {"overrides": [f"rerun={run}", "run.seed=2"]}
@@ -42,7 +33,7 @@ def test_a_run_in_a_folder_with_any_name_is_previewed_again_by_its_id(tmp_path: 
 
 @pytest.mark.slow
 def test_what_is_replayed_is_submitted_by_its_id_as_it_is_previewed(tmp_path: Path) -> None:
-    path = make_run(tmp_path / "runs/steered by hand", rows(3), "done", CONFIG)
+    path = make_run(tmp_path / "runs/steered by hand", rows(3), "done", WHOLE_CONFIG % (77, 1))
     event = {"step": 2, "event": "command", "orders": ["learning_rate=0.25"], "id": "x",
              "rewinds": 0, "time": 1.0}  # fmt: skip
     (path / "events.jsonl").write_text(json.dumps(event) + "\n")

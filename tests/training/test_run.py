@@ -15,6 +15,7 @@ import tensorflow as tf
 import yaml
 
 from schedules import Refused
+from tests.helpers.continuation import goes_on_exactly
 from tests.helpers.runs import events, experiment, in_the_middle, result, rows, trained
 from trainer.config.conf_folder import CONF
 from trainer.config.experiment import Experiment
@@ -126,14 +127,7 @@ RECIPES = {
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_stopping_and_going_on_ends_in_the_same_bits(recipe: str, tmp_path: Path) -> None:
     asked = ("run.length=50", "checkpoint.every=9", *RECIPES[recipe])
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    trained(whole, *asked)
-    for stop in (13, 31):
-        trained(broken, *asked, f"run.stop_after={stop}")
-        assert (result(broken)["status"], result(broken)["steps"]) == ("stopped", stop)
-    trained(broken, *asked)
-    assert result(broken)["weights_digest"] == result(whole)["weights_digest"]
-    assert rows(broken) == rows(whole)
+    goes_on_exactly(tmp_path, *asked, stops=(13, 31))
 
 
 def test_the_number_of_updates_a_call_changes_no_bit(tmp_path: Path) -> None:
