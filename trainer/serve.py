@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         root = options.root.expanduser().resolve()
         if not root.is_dir():
-            raise refuse("ROOT", str(options.root), "is no folder", "the folder that runs are in")
+            from .service.access.place import no_folder
+
+            raise no_folder(str(options.root))
         return _print_link(root) if options.link else _serve(root, options)
     except Refused as refused:
         print(refused, file=sys.stderr)

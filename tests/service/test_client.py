@@ -241,6 +241,8 @@ def test_a_root_without_a_server_says_how_to_start_one(
     tell_address(state_folder(), root, {"port": port})  # of a server that was killed
     with pytest.raises(Refused, match=f"hint: python -m trainer.serve {root}"):
         Client(root).health()
+    with pytest.raises(Refused, match=r"is no folder\n  hint: the folder that runs are in"):
+        Client(root / "missing")
 
 
 def test_the_token_is_sent_to_no_other_user_and_never_for_all_to_read(

@@ -144,8 +144,15 @@ class Place:
 
 
 def no_server(root: str) -> Refused:
-    """What is told of a root that nobody serves."""
+    """What is told of a root that nobody serves, or that can't be served."""
+    if not Path(root).is_dir():
+        return no_folder(root)
     return refuse("ROOT", root, "has no server", f"python -m trainer.serve {shlex.quote(root)}")
+
+
+def no_folder(root: str) -> Refused:
+    """What is told of a root that is not there."""
+    return refuse("ROOT", root, "is no folder", "the folder that runs are in")
 
 
 class _SocketConnection(HTTPConnection):
