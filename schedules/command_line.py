@@ -110,7 +110,7 @@ def _preview_of_file(
     """
     from trainer.config.allow_code import is_typed_permission, typed_permission
 
-    from .declaration.yaml_files import read_mapping  # importing OmegaConf takes its time
+    from .declaration.yaml_files import read_mapping
 
     config = read_mapping(path)
     allowed = typed_permission(options.overrides)

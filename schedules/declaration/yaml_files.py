@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from .plain_files import MAX_DEPTH, open_plain
 from .refusals import ABSENT, Refused, refuse
@@ -126,6 +124,9 @@ def mapping_in(text: str, option: str) -> dict[str, Any]:
 
 
 def _mapping_in(text: str, option: str, source: object, hint: str, resolve: bool) -> dict[str, Any]:
+    from omegaconf import OmegaConf  # takes its time, and bounds are asked for without it
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
     except AssertionError:  # how OmegaConf meets a file that is a single number
