@@ -17,7 +17,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from peers import job, trainer  # beside this file
+from peer_jobs import job  # beside this file
+from peers import trainer
 
 
 def resident() -> float:

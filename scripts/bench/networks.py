@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from contest import Entry, contest, ratio  # noqa: E402  # beside this file
-from peers import JOBS  # noqa: E402
+from peer_jobs import JOBS  # noqa: E402
 from start_up import environment  # noqa: E402
 
 STARTS = ("mobilenet", "resnet", "vit", "lstm", "transformer")
@@ -65,11 +65,12 @@ import sys
 sys.path.insert(0, {str(HERE)!r})
 import numpy as np
 from pathlib import Path
-from peers import job, _keras_model
+from keras_peers import keras_model
+from peer_jobs import job
 given = job({name!r}, [])
 train = given.data.train
 np.savez({str(folder / "data.npz")!r}, inputs=train.inputs, labels=train.labels)
-Path({str(folder / "model.json")!r}).write_text(_keras_model(given).to_json())
+Path({str(folder / "model.json")!r}).write_text(keras_model(given).to_json())
 """
     subprocess.run([sys.executable, "-c", write], check=True, capture_output=True)
 

@@ -14,108 +14,18 @@ import atexit
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from shutil import rmtree
-from tempfile import gettempdir, mkdtemp
+from tempfile import mkdtemp
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-from trainer.config.experiment import Experiment  # noqa: E402
-from trainer.config.hydra import compose  # noqa: E402  # from this checkout, installed or not
-from trainer.data.feeds.order import ExampleOrder  # noqa: E402
-
-TEXTS = Path(gettempdir()) / "scheduled-training-bench-texts.npz"
-"""4,000 made-up texts of 20 to 100 ids of tokens each, filled up with zeros."""
-ENDLESS = "run.length=10000000"
-STEPS = ("data=synthetic", "data.shape=[28,28]", "data.classes=10", ENDLESS)
-"""Sequences of 28 steps of 28 numbers, as the rows of images would be."""
-TOKENS = ("data=npz", f"data.path={TEXTS}", "model.tokens=5000", ENDLESS)
-WIDTH = 64
-"""The columns of a table of embeddings."""
-
-
-def embedding_job(vocabulary: int) -> tuple[str, ...]:
-    """A table that each example looks up 64 rows of, whose mean a dense layer makes a number of."""
-    layers = (
-        f"{{kind: Embedding, input_dim: {vocabulary}, output_dim: {WIDTH}}}",
-        "{kind: GlobalAveragePooling1D}",
-        "{kind: Dense, units: 1}",
-    )
-    return (
-        "model=layers",
-        f"model.layers=[{', '.join(layers)}]",
-        "data=python",
-        "data.call=scripts.bench.identifiers:looked_up",
-        f"data.kwargs={{vocabulary: {vocabulary}}}",
-        "allow_code=[scripts.bench.identifiers]",
-        "checkpoint.every=100%",  # one of 2,000,000 rows has 512 MB, and no peer writes any
-        ENDLESS,
-    )
-
-
-JOBS = {
-    "mlp": ("model=mlp", "data=digits", ENDLESS),
-    "cnn": ("model=cnn", "data=mnist5k", ENDLESS),
-    "embedding": embedding_job(200_000),
-    "embedding_small": embedding_job(20_000),
-    "embedding_large": embedding_job(2_000_000),
-    "resnet": ("model=resnet", "data=mnist5k", ENDLESS),
-    "vit": ("model=vit", "data=mnist5k", ENDLESS),
-    "mobilenet": (
-        "model=applications",
-        "data=synthetic",
-        "model.name=MobileNetV2",
-        "data.shape=[32,32,3]",
-        ENDLESS,
-    ),
-    "lstm": ("model=rnn", *STEPS),
-    "gru": ("model=rnn", "model.cell=gru", *STEPS),
-    "bilstm_masked": ("model=rnn", "model.bidirectional=true", *TOKENS),
-    "transformer": ("model=text", *TOKENS),
-}
-"""Run for longer than anybody waits, so that no run ends by itself."""
-LONGEST = 500
-"""Updates in one call of a hand-written loop."""
-CALL_SECONDS = 0.2
-RATE, MOMENTUM, HORIZON = 0.02, 0.9, 10**6
-
-Made = tuple[int, float]
-"""How many updates, in how many seconds."""
-Run = Callable[[float], Made]
-"""Trains for about as many seconds."""
-
-
-class FitEnded(Exception):  # noqa: N818  # no error
-    """Ends a `fit` in the middle of an epoch."""
-
-
-class Job(NamedTuple):
-    """What all peers are given."""
-
-    declared: Experiment
-    data: Any
-    stream: ExampleOrder
-    is_large: bool = False
-    """Whether its weights take as long to write as many updates do."""
-
-
-def job(name: str, overrides: list[str]) -> Job:
-    """The declared job, its examples, and the order they come in."""
-    if not TEXTS.exists():
-        _write_texts(TEXTS)
-    declared = Experiment.declared(compose([*JOBS[name], "evaluate.every=100%", *overrides]))
-    data = declared.data.load()
-    order = ExampleOrder(1, len(data.train), declared.data.batch_size)
-    return Job(declared, data, order, is_large=name.startswith("embedding"))
+from keras_peers import hand_written, keras_fit
+from paces import LONGEST, Made, Run, repeated
+from peer_jobs import HORIZON, MOMENTUM, RATE, Job, job
+from torch_peers import torch_eager, torch_sparse
 
 
 def trainer(given: Job) -> Run:
@@ -162,41 +72,6 @@ def trainer(given: Job) -> Run:
     return run
 
 
-def hand_written(given: Job, *, xla: bool, threads: int = 0) -> Run:
-    """The best `tf.function` for the same Keras model and optimizer: many updates a call."""
-    import keras
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    model = _keras_model(given)
-    optimizer = _keras_rule(given)
-    optimizer.build(model.trainable_variables)
-    train = given.data.train
-    inputs, labels = tf.constant(train.inputs), tf.constant(train.labels)
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    @tf.function(jit_compile=xla)
-    def updates(chosen: Any, count: Any) -> Any:
-        def update(i: Any, losses: Any) -> Any:
-            x, y = tf.gather(inputs, chosen[i]), tf.gather(labels, chosen[i])
-            with tf.GradientTape() as tape:
-                loss = loss_of(y, model(x, training=True))
-            weights = model.trainable_variables
-            optimizer.apply(tape.gradient(loss, weights), weights)
-            return i + 1, losses.write(i, loss)
-
-        losses = tf.TensorArray(tf.float32, LONGEST, element_shape=())
-        _, losses = tf.while_loop(lambda i, _: i < count, update, (0, losses))
-        return losses.stack()
-
-    def call(step: int, count: int) -> None:
-        chosen = given.stream.indices(step, count)
-        padded = tf.pad(chosen, [[0, LONGEST - count], [0, 0]])
-        updates(padded, tf.constant(count)).numpy()
-
-    return _adapting(call)
-
-
 def jax_scan(given: Job) -> Run:
     """`lax.scan` over the updates of a call, with optax. For a network of dense layers."""
     import jax
@@ -236,132 +111,7 @@ def jax_scan(given: Job) -> Run:
         state, losses = updates(state, jnp.asarray(given.stream.indices(step, count)))
         losses.block_until_ready()
 
-    return _repeated(call, LONGEST)
-
-
-def torch_eager(given: Job) -> Run:
-    """The loop that torch's tutorials write, with the data in a tensor."""
-    import torch
-    from torch import nn
-
-    declared, train = given.declared.model, given.data.train
-    inputs = torch.from_numpy(train.inputs.transpose(0, 3, 1, 2).copy())
-    labels = torch.from_numpy(train.labels.astype("int64"))
-    layers: list[Any] = []
-    for filters in getattr(declared, "filters", ()):
-        side = declared.kernel_size
-        layers += [nn.LazyConv2d(filters, side, padding="same"), nn.ReLU(), nn.MaxPool2d(2)]
-    layers.append(nn.Flatten())
-    for width in declared.hidden:
-        layers += [nn.LazyLinear(width), nn.ReLU()]
-    model = nn.Sequential(*layers, nn.LazyLinear(int(train.labels.max()) + 1))
-    model(inputs[:1])  # the lazy layers learn their shapes
-    rule = torch.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(rule, HORIZON)
-    loss_of = nn.CrossEntropyLoss()
-
-    def call(step: int, count: int) -> None:
-        for chosen in torch.from_numpy(given.stream.indices(step, count)).long():
-            rule.zero_grad()
-            loss = loss_of(model(inputs[chosen]), labels[chosen])
-            loss.backward()
-            rule.step()
-            schedule.step()
-        loss.item()
-
-    return _adapting(call)
-
-
-def torch_sparse(given: Job) -> Run:
-    """A sparse table in torch, whose gradient and update have the rows that a batch looks up."""
-    import torch
-    from torch import nn
-
-    train, kind = given.data.train, given.declared.optimizer.kind
-    inputs = torch.from_numpy(train.inputs[:].astype("int64"))
-    labels = torch.from_numpy(train.labels[:].astype("float32")).reshape(len(train), 1)
-    vocabulary = given.declared.data.kwargs["vocabulary"]
-    table, head = nn.Embedding(vocabulary, WIDTH, sparse=True), nn.Linear(WIDTH, 1)
-    both = [*table.parameters(), *head.parameters()]
-    rules = {
-        "sgd": lambda: [torch.optim.SGD(both, lr=RATE)],
-        "adagrad": lambda: [torch.optim.Adagrad(both, lr=RATE)],
-        "adam": lambda: [
-            torch.optim.SparseAdam(list(table.parameters()), lr=RATE),
-            torch.optim.Adam(head.parameters(), lr=RATE),
-        ],
-    }[kind]()
-    schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(rule, HORIZON) for rule in rules]
-    loss_of = nn.MSELoss()
-
-    def call(step: int, count: int) -> None:
-        for chosen in torch.from_numpy(given.stream.indices(step, count)).long():
-            for rule in rules:
-                rule.zero_grad()
-            loss = loss_of(head(table(inputs[chosen]).mean(1)), labels[chosen])
-            loss.backward()
-            for rule in rules:
-                rule.step()
-            for schedule in schedules:
-                schedule.step()
-        loss.item()
-
-    return _adapting(call)
-
-
-def keras_fit(given: Job, *, at_once: int, piped: bool = False) -> Run:
-    """`model.fit` on arrays, or on a cached, shuffled, prefetched `tf.data`; compiled as it likes.
-
-    An epoch of the arrays is as many copies of them as 500 updates need, since each costs extra.
-    """
-    import keras
-    import tensorflow as tf
-
-    model = _keras_model(given)
-    classes = given.declared.data.facts().classes
-    model.compile(
-        _keras_rule(given),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classes else "mse",
-        steps_per_execution=at_once,
-    )
-    train, batch = given.data.train, given.stream.batch_size
-    each = 500
-    if piped:
-        data = tf.data.Dataset.from_tensor_slices((train.inputs, train.labels)).cache()
-        data = data.shuffle(len(train)).repeat().batch(batch, drop_remainder=True)
-        fed = {"x": data.prefetch(tf.data.AUTOTUNE), "steps_per_epoch": each}
-    else:
-        chosen = np.resize(np.arange(len(train)), each * batch)
-        fed = {"x": train.inputs[chosen], "y": train.labels[chosen], "batch_size": batch}
-
-    class Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
-        """Times what comes after the first updates, in which `fit` sets itself up."""
-
-        def __init__(self, seconds: float) -> None:
-            super().__init__()
-            self.seconds, self.updates, self.took = seconds, 0, 0.0
-            self.first, self.before, self.began = 0, 0, 0.0
-
-        def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-            done = self.before + batch + 1
-            if not self.began:
-                self.first, self.began = done, perf_counter()
-                return
-            self.updates, self.took = done - self.first, perf_counter() - self.began
-            if self.took > self.seconds:
-                raise FitEnded  # `stop_training` is heard at the end of an epoch only
-
-        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-            self.before += each
-
-    def run(seconds: float) -> Made:
-        clock = Clock(seconds)
-        with suppress(FitEnded):
-            model.fit(**fed, epochs=10**6, verbose=0, callbacks=[clock])
-        return clock.updates, clock.took
-
-    run(0.5)
-    return run
+    return repeated(call, LONGEST)
 
 
 PEERS: dict[str, Callable[[Job], Run]] = {
@@ -376,68 +126,6 @@ PEERS: dict[str, Callable[[Job], Run]] = {
     "fit_50": lambda given: keras_fit(given, at_once=50),
     "fit_50_piped": lambda given: keras_fit(given, at_once=50, piped=True),
 }
-
-
-def _write_texts(path: Path) -> None:
-    """Writes what `TEXTS` says, with labels that most often stand among a text's tokens."""
-    random = np.random.default_rng(1)
-    labels = random.integers(0, 10, 4000)
-    ids = random.integers(10, 5000, (4000, 100))
-    ids = np.where(random.random(ids.shape) < 0.05, labels[:, None] + 1, ids)
-    ids[np.arange(100) >= random.integers(20, 101, (4000, 1))] = 0
-    partial = path.with_name(f"{os.getpid()}-{path.name}")
-    np.savez(partial, inputs=ids.astype(np.int32), labels=labels)
-    partial.replace(path)
-
-
-def _adapting(call: Callable[[int, int], None]) -> Run:
-    """Calls of about a fifth of a second, of `LONGEST` updates at most."""
-    count = 1
-    while count < LONGEST and _timed(call, count) < CALL_SECONDS / 2:
-        count = min(2 * count, LONGEST)
-    return _repeated(call, count)
-
-
-def _timed(call: Callable[[int, int], None], count: int) -> float:
-    call(0, count)
-    began = perf_counter()
-    call(count, count)
-    return perf_counter() - began
-
-
-def _repeated(call: Callable[[int, int], None], count: int) -> Run:
-    step = 0
-
-    def run(seconds: float) -> Made:
-        nonlocal step
-        first, began = step, perf_counter()
-        while step == first or perf_counter() - began < seconds:
-            call(step, count)
-            step += count
-        return step - first, perf_counter() - began
-
-    run(0.5)
-    return run
-
-
-def _keras_model(given: Job) -> Any:
-    import keras
-
-    from trainer.scheduled.dials import Dials
-
-    keras.utils.set_random_seed(1)
-    facts = given.declared.data.facts()
-    return given.declared.model.build(facts, Dials([]))
-
-
-def _keras_rule(given: Job) -> Any:
-    import keras
-
-    kind = given.declared.optimizer.kind
-    settings = {"momentum": MOMENTUM} if kind == "momentum" else {}
-    name = {"momentum": "SGD", "sgd": "SGD", "adagrad": "Adagrad", "adam": "Adam"}[kind]
-    rate = keras.optimizers.schedules.CosineDecay(RATE, HORIZON)
-    return getattr(keras.optimizers, name)(rate, **settings)
 
 
 def _steps(count: int) -> Any:
