@@ -6,6 +6,7 @@ import json
 import re
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +312,23 @@ def test_runs_are_reached_by_the_keyboard_alone(page: Page) -> None:
     assert page.evaluate("!!document.activeElement.closest('tbody')")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text(after)
+
+
+def test_labels_of_marks_that_stand_close_never_lie_over_each_other(page: Page) -> None:
+    texts = [{"x": x, "size": 100} for x in (300, 10, 20, 390, 12, 380, 15, 16, 150)]
+    found = page.evaluate(
+        """async (texts) => {
+          const { places } = await import("./chart_marks.js");
+          return places(texts, 0, 400, 4);
+        }""",
+        texts,
+    )
+    lines: dict[int, list[tuple[int, int]]] = {}
+    for text, place in zip(texts, found, strict=True):
+        if place:
+            assert 4 in (place["left"] - text["x"], text["x"] - place["left"] - text["size"])
+            lines.setdefault(place["row"], []).append((place["left"], place["left"] + text["size"]))
+    assert [text["x"] for text, place in zip(texts, found, strict=True) if not place] == [20]
+    for line in map(sorted, lines.values()):
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(line))
+        assert 0 <= line[0][0] <= line[-1][1] <= 400
