@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ from tests.helpers.served import Served
 from trainer.runs.run_folders import QUEUE
 from trainer.runs.submission import Submission
 from trainer.service.jobs import submitting
+from trainer.service.jobs.engines.engine import Engine, Handle, Needs, Word
 from trainer.service.jobs.launcher import Launcher
 from trainer.service.jobs.settings import Settings, write_settings
 
@@ -146,3 +147,30 @@ class Queued:
 
     def start(self, run: str, *overrides: str) -> httpx.Response:
         return self.service.client.post(f"/runs/{run}/start", json={"overrides": list(overrides)})
+
+
+class Elsewhere(Engine):
+    """A cluster that has what it is given wait for a reason, until it is told to end."""
+
+    poll_seconds = 0.05
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.alive: set[str] = set()
+
+    def start(
+        self, command: Sequence[str], folder: Path, needs: Needs, record: Callable[[Handle], None]
+    ) -> Handle:
+        handle: Handle = {"name": needs.name}
+        record(handle)
+        self.alive.add(needs.name)
+        return handle
+
+    def look(self, handle: Handle) -> Word:
+        return "alive" if handle["name"] in self.alive else "gone"
+
+    def stop(self, handle: Handle, how: Literal["terminate", "kill"]) -> None:
+        self.alive.discard(str(handle["name"]))
+
+    def waits(self, handle: Handle) -> str:
+        return self.reason

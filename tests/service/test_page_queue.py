@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.helpers.browser import admitted, needs_browser, visit
-from tests.helpers.queued import Queued, stand_ins
+from tests.helpers.queued import Elsewhere, Queued, stand_ins
 from tests.helpers.served import WHOLE_CONFIG, Served, make_run, rows, served
 from trainer.service.jobs.queue import Queue
 from trainer.service.jobs.tasks import Tasks
@@ -265,3 +265,24 @@ def test_a_run_is_exported_and_predicts_for_a_table_that_is_chosen(
     expect(again.locator("tbody tr")).to_have_count(2)
     expect(again.locator("tbody tr").last).to_have_text("1dog")
     expect(again.get_by_role("link", name="predictions.csv")).to_be_visible()
+
+
+def test_what_waits_in_a_clusters_own_queue_says_so_in_the_list_and_on_its_page(
+    page: Page, service: Served, queue: Queued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Elsewhere()
+    cluster.reason = "waits in its queue: Priority"
+    monkeypatch.setitem(service.service.queue.engines, "elsewhere", cluster)
+    [run] = queue.submit(engine="elsewhere")
+    visit(page, service, "runs?state=starting")
+    state = page.locator("tbody .state")
+    expect(state).to_have_text("waiting")
+    expect(state).to_have_attribute("title", "waits in its queue: Priority")
+    assert queue.state(run) == "starting"  # it has a process, as far as the queue knows
+    visit(page, service, f"run/{run}")
+    expect(page.get_by_text("waits in its queue: Priority")).to_be_visible()
+    cluster.reason = "waits in its queue: Resources"
+    expect(page.get_by_text("waits in its queue: Resources")).to_be_visible()
+    cluster.reason = ""
+    expect(page.locator("header .state")).to_have_text("starting")
+    queue.stop(run, "kill")

@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from schedules.declaration import did_you_mean
 
@@ -21,7 +23,7 @@ from .jobs.launcher import Launcher
 from .jobs.queue import Queue
 from .jobs.tasks import Tasks
 from .listing.index import Entry, Index
-from .listing.summary import read_summary, signature
+from .listing.summary import Summary, read_summary, signature
 from .listing.watcher import Watcher
 from .permissions import Permissions
 from .problems import ServiceError, request_problem
@@ -54,7 +56,7 @@ class RunningService:
         kept = state / "rows" / self.index.name if self.index.is_alone else None
         self.rows = OpenRows(kept, self.hub.rows_complete, self.answering.give_way)
         self.watcher = Watcher(
-            self.root, self.index, self.hub.runs_changed, self.answering.give_way
+            self.root, self.index, self.hub.runs_changed, self.answering.give_way, self._read
         )
         self.previewer = Previewer(self.permissions)
         self.checker = Previewer(self.permissions, CHECK_SECONDS)
@@ -84,12 +86,19 @@ class RunningService:
             await asyncio.to_thread(self.launcher.join)
             self.index.close()
 
+    def _read(self, path: Path) -> tuple[Summary, dict[str, Any]]:
+        """What the list has of a run; of one that waits in a cluster's own queue, also why."""
+        summary, config = read_summary(self.root, path)
+        if summary.status == "starting":
+            summary = replace(summary, reason=self.queue.state(summary.id, path)[1])
+        return summary, config
+
     def _queue_changed(self, runs: Sequence[tuple[str, Path]]) -> None:
         """Has the list know at once of runs that are in the queue, or have left it."""
         entries = []
         for path in (path for _, path in runs if path.is_dir()):
             files = signature(path)  # before what it is of is read
-            entries.append(Entry(path, files, *read_summary(self.root, path)))
+            entries.append(Entry(path, files, *self._read(path)))
         if entries:
             ids = [entry.summary.id for entry in entries]
             self.index.put(entries)

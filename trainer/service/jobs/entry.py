@@ -28,6 +28,8 @@ class Entry:
     """Whether a process works at it, of this server or of one before."""
     why: str = ""
     """Why it waits, where its files don't tell."""
+    waits: str = ""
+    """Why it waits elsewhere though it is started, as its engine has said last."""
     deadline: float | None = None
     """When to take the next rung of stopping it, by the monotonic clock."""
     retry: float = 0.0

@@ -107,6 +107,9 @@ class Launcher(threading.Thread):
                 self._selector.unregister(descriptor)
             settle(self._queue, entry, engine, entry.attempt)
             return 0.0
+        if (reason := engine.waits(entry.attempt.handle)) != entry.waits:
+            entry.waits = reason
+            self._queue.notify([(entry.id, entry.path)])
         is_watched = self._watch(entry, engine, entry.attempt.handle)
         waits = [] if is_watched else [engine.poll_seconds]
         if entry.deadline is not None:

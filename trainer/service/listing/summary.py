@@ -54,7 +54,7 @@ class Summary:
     `unreadable` where a file is damaged; of what was submitted also `queued`, `held`, `starting`,
     `stopping`, `lost` and `cancelled`."""
     reason: str
-    """Why it failed, or what can't be read."""
+    """Why it failed, what can't be read, or why it waits elsewhere though it is started."""
     steps: int
     total_steps: int | None
     """The updates of the whole run; null where they can't be told from its files."""

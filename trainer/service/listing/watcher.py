@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ...runs.folder import Folder
 from ...runs.kept_readings import kept_readings
 from ...runs.queue_state import RUNNING
 from ...runs.run_folders import run_folders
 from .index import Entry, Index
-from .summary import read_summary, run_id, signature
+from .summary import Summary, read_summary, run_id, signature
 
 LOOK_SECONDS = 1.0
 """How long to wait from one look at the runs' files to the next, at least."""
@@ -38,10 +40,11 @@ class Watcher(threading.Thread):
         index: Index,
         changed: Callable[[list[str]], None],
         give_way: Callable[[], None] = lambda: None,
+        read: Callable[[Path], tuple[Summary, dict[str, Any]]] | None = None,
     ) -> None:
         """`changed` is called from this thread with the ids of runs that are new or other.
 
-        `give_way` is called before each folder that is read.
+        `give_way` is called before each folder that is read, by `read` where more is known of it.
         """
         super().__init__(name="watcher", daemon=True)
         self.root = root
@@ -50,6 +53,7 @@ class Watcher(threading.Thread):
         self._index = index
         self._tell = changed
         self._give_way = give_way
+        self._read_folder = read or partial(read_summary, root)
         self._ended = threading.Event()
         self._paths: dict[str, str] = {}
         """Of each run, as text: a `Path` takes several times the memory."""
@@ -146,7 +150,7 @@ class Watcher(threading.Thread):
         entries = []
         for run, path, files in changed:
             self._give_way()
-            summary, config = read_summary(self.root, path)
+            summary, config = self._read_folder(path)
             entries.append(Entry(path, files, summary, config))
             self._signatures[run] = files
             (self._running.add if summary.status == "running" else self._running.discard)(run)

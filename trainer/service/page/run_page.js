@@ -164,7 +164,7 @@ export function RunPage({ id, parameters, connected }) {
       <header>
         <h1>${run.title || run.name}</h1>
         <div class="facts">
-          <${State} run=${{ ...run, reason: "" }} />
+          <${State} run=${run} />
           <${Progress} run=${run} words />
           ${timeLeft(run) ? html`<span>${timeLeft(run)}</span>` : null}
           ${run.updates_per_second

@@ -3,8 +3,11 @@
 import { html } from "./vendor/preact-htm.js";
 import { count, duration } from "./format.js";
 
+/** The state in a word: what a cluster has in its own queue waits, and its reason says why. */
+const wordOf = ({ status, reason }) => (status === "starting" && reason ? "waiting" : status);
+
 export const State = ({ run }) => html`
-  <span class="state state-${run.status}" title=${run.reason || null}>${run.status}</span>`;
+  <span class="state state-${wordOf(run)}" title=${run.reason || null}>${wordOf(run)}</span>`;
 
 export function Progress({ run, words = false }) {
   const total = run.total_steps;
