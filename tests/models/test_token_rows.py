@@ -13,8 +13,10 @@ from tests.helpers.networks import Trained
 from trainer.models.shortcuts import shortcuts
 from trainer.models.token_rows import TokenRows
 
-IDS = np.random.default_rng(3).integers(1, 20, (6, 9)).astype(np.int32)
-IDS[np.arange(9) >= np.array([9, 4, 1, 0, 7, 2])[:, None]] = 0
+IDS = np.random.default_rng(3).integers(1, 20, (19, 9)).astype(np.int32)  # two groups
+IDS[
+    np.arange(9) >= np.array([9, 4, 1, 0, 7, 2, 5, 5, 3, 8, 1, 6, 0, 2, 2, 4, 1, 3, 6])[:, None]
+] = 0
 IDS[4, 2] = 0  # filling in the middle
 EMPTY_FIRST = IDS[[3, 0, 1]]
 ALL_EMPTY = np.zeros((2, 9), np.int32)
@@ -41,7 +43,7 @@ def results(model: Any, ids: NDArray[np.int32], *, allowed: bool) -> list[NDArra
         signs = tf.cos(tf.range(tf.size(flat), dtype=tf.float32))
         return [given, *tf.gradients(tf.reduce_sum(flat * signs), weights)]
 
-    spec = [tf.TensorSpec([None, ids.shape[1]], tf.int32)]
+    spec = [tf.TensorSpec(ids.shape, tf.int32)]
     found = tf.function(worked_out, input_signature=spec, autograph=False)(ids)
     return [np.asarray(tf.convert_to_tensor(x)) for x in found]
 
@@ -54,6 +56,7 @@ SLOW = pytest.mark.slow
     [
         pytest.param(IDS, False, id="some"),
         pytest.param(IDS, True, id="some, causal", marks=SLOW),
+        pytest.param(np.tile(IDS, (2, 1)), True, id="four groups", marks=SLOW),
         pytest.param(EMPTY_FIRST, False, id="first empty", marks=SLOW),
         pytest.param(ALL_EMPTY, True, id="all empty, causal"),
     ],

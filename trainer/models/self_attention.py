@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..scheduled.keras_internals import replace_call
 from .shortcuts import shortcuts_allowed
-from .token_rows import TokenRows, are_rows
+from .texts_by_length import TextsByLength
+from .token_rows import are_rows
 
 if TYPE_CHECKING:
     import keras
@@ -41,37 +42,57 @@ def _call(
     import tensorflow as tf
 
     plain = query is value and query.dtype == tf.float32 == layer.compute_dtype
-    tokens = TokenRows.of(attention_mask) if are_rows(query) else None
+    texts = None
+    if are_rows(query) and attention_mask is not None:
+        texts = TextsByLength.of(attention_mask[:, 0])
     short = shortcuts_allowed() and training and plain and not any(others.values())
-    if not (short or tokens):
+    if not (short or texts):
         given = {"attention_mask": attention_mask, "use_causal_mask": use_causal_mask}
         return type(layer).call(layer, query, value, **given, training=training, **others)
-    width = query.shape[-1]
-    steps = attention_mask[:, 0] if tokens and attention_mask is not None else query
-    time = tf.shape(steps)[1] if steps.shape[1] is None else steps.shape[1]
-    heads, size = layer.num_heads, layer.key_dim
+    width, heads, size = query.shape[-1], layer.num_heads, layer.key_dim
     projections = (layer.query_dense, layer.key_dense, layer.value_dense)
     kernel = tf.concat([tf.reshape(p.kernel, [width, heads * size]) for p in projections], 1)
     bias = tf.concat([tf.reshape(p.bias, [heads * size]) for p in projections], 0)
     joined = tf.matmul(tf.reshape(query, [-1, width]), kernel) + bias
-    if tokens:
-        joined = tokens.spread(joined)
+    attended_rows = partial(_attended_rows, heads, use_causal_mask)
+    if texts:
+        parts = [
+            attended_rows(part, tf.shape(group.is_token)[1], group.is_token[:, None])
+            for part, group in zip(texts.spread(joined), texts.groups, strict=True)
+        ]
+        attended = texts.taken(parts)
+    else:
+        time = tf.shape(query)[1] if query.shape[1] is None else query.shape[1]
+        attended = attended_rows(joined, time, attention_mask)
+    output = layer.output_dense
+    result = tf.matmul(attended, tf.reshape(output.kernel, [heads * size, width])) + output.bias
+    return result if texts else tf.reshape(result, [-1, time, width])
+
+
+def _attended_rows(
+    heads: int,
+    is_causal: bool,
+    joined: tf.Tensor,
+    time: tf.Tensor | int,
+    attention_mask: tf.Tensor | None,
+) -> tf.Tensor:
+    """What all heads give at each step, from its queries, keys and values side by side.
+
+    `[batch * time, heads * n]`, from `[batch * time, 3 * heads * n]`.
+    """
+    import tensorflow as tf
+
+    size = joined.shape[-1] // (3 * heads)
     by_head = tf.transpose(tf.reshape(joined, [-1, time, 3, heads, size]), [2, 0, 3, 1, 4])
     queries, keys, values = tf.unstack(by_head)
     hidden = []
     if attention_mask is not None:
         hidden.append(tf.where(attention_mask, 0.0, HIDDEN)[:, None])
-    if use_causal_mask:
+    if is_causal:
         sees = tf.linalg.band_part(tf.ones([time, time], tf.bool), -1, 0)
         hidden.append(tf.where(sees, 0.0, HIDDEN))
-    by_head = _attended(queries * (1 / size**0.5), keys, values, hidden)
-    attended = tf.transpose(by_head, [0, 2, 1, 3])
-    output = layer.output_dense
-    rows = tf.reshape(attended, [-1, heads * size])
-    if tokens:
-        rows = tokens.taken(rows)
-    result = tf.matmul(rows, tf.reshape(output.kernel, [heads * size, width])) + output.bias
-    return result if tokens else tf.reshape(result, [-1, time, width])
+    means = _attended(queries * (1 / size**0.5), keys, values, hidden)
+    return tf.reshape(tf.transpose(means, [0, 2, 1, 3]), [-1, heads * size])
 
 
 def _attended(
