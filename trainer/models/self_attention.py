@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ..scheduled.keras_internals import replace_call
@@ -54,8 +54,8 @@ def _call(
     kernel = tf.concat([tf.reshape(p.kernel, [width, heads * size]) for p in projections], 1)
     bias = tf.concat([tf.reshape(p.bias, [heads * size]) for p in projections], 0)
     joined = tf.matmul(tf.reshape(query, [-1, width]), kernel) + bias
-    attended_rows = partial(_attended_rows, heads, use_causal_mask)
     if texts:
+        attended_rows = _traced_once(heads, size, use_causal_mask)
         parts = [
             attended_rows(part, tf.shape(group.is_token)[1], group.is_token[:, None])
             for part, group in zip(texts.spread(joined), texts.groups, strict=True)
@@ -63,10 +63,24 @@ def _call(
         attended = texts.taken(parts)
     else:
         time = tf.shape(query)[1] if query.shape[1] is None else query.shape[1]
-        attended = attended_rows(joined, time, attention_mask)
+        attended = _attended_rows(heads, use_causal_mask, joined, time, attention_mask)
     output = layer.output_dense
     result = tf.matmul(attended, tf.reshape(output.kernel, [heads * size, width])) + output.bias
     return result if texts else tf.reshape(result, [-1, time, width])
+
+
+@cache
+def _traced_once(heads: int, size: int, is_causal: bool) -> Callable[..., tf.Tensor]:
+    """`_attended_rows` as one graph for all groups and layers: a start has to wait for traces."""
+    import tensorflow as tf
+
+    signature = [
+        tf.TensorSpec([None, 3 * heads * size]),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([None, 1, None], tf.bool),
+    ]
+    attended_rows = partial(_attended_rows, heads, is_causal)
+    return tf.function(attended_rows, input_signature=signature, autograph=False)
 
 
 def _attended_rows(
