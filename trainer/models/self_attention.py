@@ -80,7 +80,8 @@ def _traced_once(heads: int, size: int, is_causal: bool) -> Callable[..., tf.Ten
         tf.TensorSpec([None, 1, None], tf.bool),
     ]
     attended_rows = partial(_attended_rows, heads, is_causal)
-    return tf.function(attended_rows, input_signature=signature, autograph=False)
+    traced: Callable[..., tf.Tensor] = tf.function(attended_rows, signature, autograph=False)
+    return traced
 
 
 def _attended_rows(
