@@ -165,3 +165,23 @@ def test_a_hundred_runs_of_many_rows_stay_below_a_megabyte(tmp_path: Path) -> No
         assert len(answer.json()["lines"]) == 100
         assert len(answer.content) < 1_000_000
         assert sum(len(line["steps"]) for line in answer.json()["lines"]) <= 40_200
+
+
+def test_what_was_written_at_the_end_of_a_sweep_is_named_and_saved(
+    service: Served, root: Path, tmp_path: Path
+) -> None:
+    ids = service.ids()
+    assert service.get("/compare", sweep="search")["written"] == []
+    (root / "search/report.html").write_text("<script>anything</script>")
+    (tmp_path / "secret").write_text("secret")
+    (root / "search/sweep.csv").symlink_to(tmp_path / "secret")
+    (root / "report.html").write_text("of no sweep")
+    assert service.get("/compare", sweep="search")["written"] == ["report.html"]
+    assert service.get("/compare", runs=ids["failed"])["written"] == []
+    saved = service.client.get("/compare/written/report.html", params={"sweep": "search"})
+    assert saved.text == "<script>anything</script>"
+    assert saved.headers["content-disposition"].startswith("attachment")
+    assert "sandbox" in saved.headers["content-security-policy"]
+    for name, sweep in (("sweep.csv", "search"), ("report.html", "none"), ("report.html", "")):
+        answer = service.client.get(f"/compare/written/{name}", params={"sweep": sweep})
+        assert answer.status_code in (404, 422)

@@ -139,8 +139,11 @@ def test_compare_shows_runs_as_they_are_written(page: Page, service: Served, roo
     expect(chart).to_contain_text("40 points for 40 rows")
     grow(root / "live", rows(10, first=10))
     expect(chart).to_contain_text("50 points for 50 rows")
+    (root / "search/report.html").write_text("all of it")
     visit(page, service, "compare?sweep=search")
     expect(chart).to_contain_text("480 points for 480 rows")
+    report = page.get_by_role("link", name="report.html")
+    expect(report).to_have_attribute("href", "api/v1/compare/written/report.html?sweep=search")
     grow(root / "search/11", rows(10, first=40, loss=lambda step: 0.4 + 1 / (step + 1)))
     expect(chart).to_contain_text("490 points for 490 rows")
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.helpers.browser import admitted, needs_browser, visit
-from tests.helpers.queued import Elsewhere, Queued, stand_ins
+from tests.helpers.queued import Elsewhere, NoCheck, Queued, stand_ins
 from tests.helpers.served import WHOLE_CONFIG, Served, make_run, rows, served
 from trainer.service.jobs.queue import Queue
 from trainer.service.jobs.tasks import Tasks
@@ -270,6 +270,7 @@ def test_a_run_is_exported_and_predicts_for_a_table_that_is_chosen(
 def test_what_waits_in_a_clusters_own_queue_says_so_in_the_list_and_on_its_page(
     page: Page, service: Served, queue: Queued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(service.service, "checker", NoCheck())
     cluster = Elsewhere()
     cluster.reason = "waits in its queue: Priority"
     monkeypatch.setitem(service.service.queue.engines, "elsewhere", cluster)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
-from starlette.responses import Response
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response, StreamingResponse
 
 from ...runs.kept_readings import kept_readings
 from ...runs.report import report_html, sweep_csv
@@ -21,6 +21,7 @@ from ..gate import safe_file_headers
 from ..listing.run_lists import RunQuery
 from ..problems import ServiceError
 from ..running_service import RunningService
+from .file_routes import saved_file
 from .row_routes import From, To, read_rows
 from .run_routes import MAX_TEXT, ids_of
 
@@ -33,6 +34,8 @@ MAX_REPORT_BYTES = 2**28
 Runs = Annotated[
     str, Query(max_length=17 * MAX_COMPARED, description="ids, by commas; instead of a sweep")
 ]
+WRITTEN = ("report.html", "sweep.csv")
+"""What `-m`, or the queue, writes into the folder of a sweep at its end."""
 Sweep = Annotated[str, Query(max_length=MAX_TEXT, description="the name of a sweep or search")]
 
 
@@ -47,7 +50,8 @@ def compare_routes(service: RunningService) -> APIRouter:
 
         `settings` are runs that differ in their seed alone, with `mean`, `deviation` (of the
         sample), `lowest` and `highest`. Of a sweep of more than a hundred runs the first hundred
-        by name are compared, and `total` tells how many there are; `gone` lists ids of no run.
+        by name are compared, and `total` tells how many there are; `gone` lists ids of no run,
+        and `written` the files of a sweep that has ended, to be had of `/compare/written/NAME`.
         """
         listed, total, gone = _selected(service, runs, sweep)
         return {
@@ -55,7 +59,16 @@ def compare_routes(service: RunningService) -> APIRouter:
             "total": total,
             "gone": gone,
             "search": _journal(listed) is not None,
+            "written": [name for name in WRITTEN if sweep and _is_file(listed, name)],
         }
+
+    @router.get("/compare/written/{name}", response_class=StreamingResponse)
+    def written(
+        name: Annotated[str, Path(pattern=r"^(report\.html|sweep\.csv)$")], sweep: Sweep
+    ) -> StreamingResponse:
+        """A file that is in the folder of a sweep since all of its jobs have ended, to be saved."""
+        listed, _, _ = _selected(service, "", sweep)
+        return saved_file(listed[0].path.parent, name)
 
     @router.get("/compare/rows", response_class=Response)
     def compared_rows(
@@ -171,13 +184,18 @@ def _selected(
     return found, total, [run for run in ids if run not in known]
 
 
-def _journal(listed: list[Listed]) -> Path | None:
+def _journal(listed: list[Listed]) -> pathlib.Path | None:
     """The journal of the search whose trials all of them are; None where they are not."""
     above = {one.path.parent for one in listed}
     if len(above) != 1:
         return None
     journal = above.pop() / JOURNAL
     return journal if journal.is_file() and not journal.is_symlink() else None
+
+
+def _is_file(listed: list[Listed], name: str) -> bool:
+    path = listed[0].path.parent / name
+    return path.is_file() and not path.is_symlink()
 
 
 def _check_size(listed: list[Listed]) -> None:

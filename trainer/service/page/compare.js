@@ -113,6 +113,8 @@ export function Compare({ parameters, connected }) {
           <span class="actions">
             ${["html", "csv"].map((format) => html`
               <a href=${address("compare/report", { ...asked, format })} download>Save as ${format.toUpperCase()}</a>`)}
+            ${table.body.written.map((name) => html`
+              <a href=${address(`compare/written/${name}`, { sweep: asked.sweep })} download title="Written when all jobs of the sweep had ended">${name}</a>`)}
           </span>
         </div>
         ${table.problem || curves.problem ? html`<p class="problem" role="alert">${table.problem || curves.problem}</p>` : null}
