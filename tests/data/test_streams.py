@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from schedules import Refused
 from schedules.batch_sizes import BatchSizes
-from trainer.commands import predict
+from trainer.commands.data_part import part_of
 from trainer.data import Split
 from trainer.data.feeds import stream_reader
 from trainer.data.feeds.order import ExampleOrder
@@ -518,8 +518,8 @@ def test_what_needs_all_examples_is_refused(settings: dict[str, Any], rule: str)
 @pytest.mark.parametrize("part", ["train", "all"])
 def test_predictions_of_what_a_stream_trains_on_are_refused(part: str) -> None:
     with pytest.raises(Refused, match="read as training goes"):
-        predict._part(loaded(in_batches), part)
-    assert len(predict._part(loaded(in_batches), "test")) == 9
+        part_of(loaded(in_batches), part)
+    assert len(part_of(loaded(in_batches), "test")) == 9
 
 
 def test_an_epoch_is_for_streams_alone() -> None:
