@@ -87,7 +87,7 @@ def test_what_is_done_to_each_token_alone_is_done_to_tokens_alone() -> None:
 
 def test_a_network_with_dropout_has_a_row_for_each_place() -> None:
     names = [layer.name for layer in network("model.dropout=0.1").layers]
-    assert not {"tokens", "filled_up"} & set(names)
+    assert not {"rows_of_tokens", "tokens_in_place"} & set(names)
 
 
 def test_rows_of_tokens_come_back_to_their_places() -> None:

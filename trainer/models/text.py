@@ -94,7 +94,7 @@ class Text(TokenModel):
         # Masks of dropout are drawn for whole batches, so that replicas can share them.
         by_rows = self.encoder == "transformer" and not self.dropout
         if by_rows:
-            x = leave_out_filling("tokens")([x, tokens])
+            x = leave_out_filling("rows_of_tokens")([x, tokens])
         for i in range(1, self.depth + 1):
             if self.encoder == "convolution":
                 y = ops.multiply(layer_norm(f"conv_norm_{i}")(x), tokens)
@@ -121,7 +121,7 @@ class Text(TokenModel):
             y = layers.Dense(self.width, name=f"dense_{i}_b")(y)
             x = layers.Add(name=f"dense_sum_{i}")([x, dropped(y, f"dense_dropout_{i}")])
         x = layer_norm("norm")(x)
-        x = put_in_filling("filled_up")([x, tokens]) if by_rows else ops.multiply(x, tokens)
+        x = put_in_filling("tokens_in_place")([x, tokens]) if by_rows else ops.multiply(x, tokens)
         if self.is_by_step(facts):
             # Operations carry no masks: steps of zeros get one again, which the loss goes by.
             x = layers.Masking(0.0, name="mask")(x)
