@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -20,8 +16,6 @@ from schedules.declaration import Problem, Refused, did_you_mean, refuse, within
 
 from ...config.experiment import Experiment
 from ...config.hydra import refusing_hydra_errors
-from ...config.hydra_sources import search_path_arguments
-from ...runs.atomic_files import write
 from ...runs.folder import Folder
 from ...runs.provenance import usable_cores
 from ...runs.report import refresh
@@ -29,26 +23,23 @@ from ...runs.run_folders import INDEX
 from ...runs.study import JOURNAL, check_pruner, require_optuna
 from ...runs.trial import mark_as_trial
 from ..composed import NUMBERED, Composer, collecting
-from ..grid import params_overrides, typed_overrides
+from ..grid import params_overrides
 from ..jobs import (
     SUCCESSFUL,
-    SweepError,
     SweepJob,
-    failure_summary,
     launch_jobs,
     wait_for_owner,
     write_failure,
 )
 from ..objects import NO_OBJECTS, Objects
-from .search_study import VALUES_ATTRIBUTE, SearchStudy
+from .search_outcome import SearchOutcome
+from .search_study import SearchStudy
 from .settings import Settings, trial_sampler
 from .space import Space
 
 if TYPE_CHECKING:
     import optuna
 
-BEST = "best.yaml"
-"""The file in a search's folder that describes the best trial so far."""
 PROPOSALS = 16
 """How many random proposals are validated; the search begins only if one of them is valid."""
 
@@ -87,6 +78,7 @@ class Search:
         job_returns: list[JobReturn] = []
         with Folder(self.path).locked("hydra.sweep.dir"):
             self._study = SearchStudy(self.path, settings, self._space)
+            outcome = SearchOutcome(self.path, self._study, settings.metric, self._config)
             self._check_begun()
             ended_count = sum(trial.state.is_finished() for trial in self._study.trials())
             ended = f", {min(ended_count, total)} of them ended already" if ended_count else ""
@@ -95,10 +87,12 @@ class Search:
             try:
                 while batch := self._study.next_batch(total, count):
                     job_returns += self._run_batch(batch, launcher)
+                    outcome.write_best()
+                    refresh(self.path)
             finally:
-                self._write_best()
+                outcome.write_best()
                 print(f"report: {refresh(self.path)}", flush=True)
-        self._print_summary()
+        outcome.print_summary()
         return job_returns
 
     def lines(self, arguments: Sequence[str], params: Mapping[str, Any]) -> list[str]:
@@ -187,7 +181,7 @@ class Search:
             Refused: when not, with each.
         """
         problems: dict[str, Problem] = {}
-        for job in self.jobs if self._objects.names else ():
+        for job in self._study.jobs() if self._objects.names else ():
             with collecting(problems, job.label):
                 composed = self._composer.compose(job.overrides)
                 valid = self._composer.check(composed, job.overrides)
@@ -204,14 +198,6 @@ class Search:
             rule = "holds a sweep that is no search"
             hint = "hydra.sweep.dir=… begins another"
             raise refuse("hydra.sweep.dir", str(self.path), rule, hint)
-
-    @property
-    def jobs(self) -> list[SweepJob]:
-        """The runs of all trials that the folder holds."""
-        return list(dict.fromkeys(map(self._study.job, self._drawn_trials())))
-
-    def _drawn_trials(self) -> list[optuna.trial.FrozenTrial]:
-        return [t for t in self._study.trials() if VALUES_ATTRIBUTE in t.user_attrs]
 
     def _run_batch(
         self, batch: Sequence[optuna.trial.Trial], launcher: Launcher
@@ -244,52 +230,7 @@ class Search:
             if job.path.name != str(trial.number):
                 line += f", as trial {job.path.name}"
             print(line, flush=True)
-        self._write_best()
-        refresh(self.path)
         return job_returns
-
-    def _write_best(self) -> None:
-        """Writes `best.yaml`, which describes the best trial so far."""
-        if best := self._study.best():
-            description = {
-                "trial": best.number,
-                self._settings.metric: best.value,
-                "overrides": best.user_attrs[VALUES_ATTRIBUTE],
-                "command": self._command(best),
-            }
-            header = "# The best trial of this search so far, and the command that runs it again.\n"
-            text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=1000)
-            write(self.path / BEST, header + text)
-
-    def _command(self, trial: optuna.trial.FrozenTrial) -> str:
-        """A command that trains what a trial did."""
-        overrides = list(typed_overrides(self._study.job(trial).overrides))
-        if any(override.startswith("experiment=") for override in overrides):
-            overrides.append("hydra.mode=RUN")  # the experiment file may set MULTIRUN
-        return shlex.join(
-            ["python", "-m", "trainer", *search_path_arguments(self._config), *overrides]
-        )
-
-    def _print_summary(self) -> None:
-        """Prints how all trials ended, and which was the best.
-
-        Raises:
-            SweepError: when no trial measured the metric.
-        """
-        trials, jobs = self._drawn_trials(), self.jobs
-        statuses = Counter(job.status or "unfinished" for job in jobs)
-        failed = [job for job in jobs if job.status == "failed"]
-        best = self._study.best()
-        if best is None:
-            nothing = f"no trial got as far as to measure {self._settings.metric}"
-            raise SweepError(failure_summary(failed, len(jobs)) if failed else nothing)
-        if failed:
-            print(failure_summary(failed, len(jobs)), file=sys.stderr)
-        counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
-        runs = f" with {len(jobs)} runs" if len(jobs) != len(trials) else ""
-        print(f"{len(trials)} trials{runs}: {counts}")
-        print(f"best: trial {best.number}, {self._settings.metric} {best.value:.6g}")
-        print(f"  {self._command(best)}", flush=True)
 
 
 def _parallel_jobs(launcher: Launcher, config: DictConfig) -> int:

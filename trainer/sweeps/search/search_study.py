@@ -45,6 +45,14 @@ class SearchStudy:
         """All trials that were begun, by their numbers."""
         return list(self._study.get_trials(deepcopy=False))
 
+    def drawn_trials(self) -> list[optuna.trial.FrozenTrial]:
+        """Those of them whose values were drawn."""
+        return [trial for trial in self.trials() if VALUES_ATTRIBUTE in trial.user_attrs]
+
+    def jobs(self) -> list[SweepJob]:
+        """The runs of these, each once."""
+        return list(dict.fromkeys(map(self.job, self.drawn_trials())))
+
     def next_batch(self, total: int, count: int) -> list[optuna.trial.Trial]:
         """The next trials, at most `count`: those that a stop left unfinished, or else new ones."""
         import optuna
