@@ -94,6 +94,7 @@ def test_every_route_of_the_contract_has_a_method(service: Served) -> None:
         lambda: recorder.predict("{run}", b"", "text/csv"), lambda: recorder.task("{task}"),
         lambda: recorder.stop_sweep("{sweep}"),
         lambda: recorder.save_task_file("{task}", "{name}", "x"),
+        lambda: recorder.save_written("s", "{name}", "x"),
     ]  # fmt: skip
     for call in calls:
         with pytest.raises(ClientError, match="recorded"):

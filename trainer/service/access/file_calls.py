@@ -65,6 +65,10 @@ class FileCalls:
         query = {"runs": ",".join(runs), "sweep": sweep or "", "format": kind}
         return self._saved(f"/compare/report?{urlencode(query)}", target)
 
+    def save_written(self, sweep: str, name: str, target: str | PathLike[str]) -> Path:
+        """Saves what a sweep has written at its end, `report.html` or `sweep.csv`, as `target`."""
+        return self._saved(f"/compare/written/{quote(name)}?{urlencode({'sweep': sweep})}", target)
+
     def _saved(self, path: str, target: str | PathLike[str]) -> Path:
         file = Path(target)
         draft = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
