@@ -23,6 +23,7 @@ from trainer.service.jobs import submitting
 from trainer.service.jobs.engines.engine import Engine, Handle, Needs, Word
 from trainer.service.jobs.launcher import Launcher
 from trainer.service.jobs.settings import Settings, write_settings
+from trainer.service.jobs.submitted_folders import SubmittedFolders
 
 JOB = ("data=digits", "model=mlp")
 
@@ -36,7 +37,7 @@ def laid(root: Path, *names: str) -> list[str]:
         request = submitting.Request(
             f"{number:032}", "", name, [], 0, None, None, "local", str(root)
         )
-        folder = submitting.folder_of(root, f"{number:016}-")
+        folder = SubmittedFolders(root).of(f"{number:016}-")
         job = {"overrides": [], "arguments": [f"hydra.run.dir='{folder}'"], "folder": ""}
         planned = {"sweep": False, "search": False, "jobs": [job]}
         made = submitting.make(root, folder, request, planned, [float(number)])

@@ -16,6 +16,8 @@ from trainer.runs.submission import read_submission, write_submission
 from trainer.service.jobs.engines.engine import Engine
 from trainer.service.jobs.launcher import Launcher
 from trainer.service.jobs.queue import Queue
+from trainer.service.jobs.submitted_folders import SubmittedFolders
+from trainer.service.jobs.submitting import Submitted
 from trainer.service.permissions import Permissions
 
 NO_ENGINES: Mapping[str, Engine] = {}
@@ -71,3 +73,27 @@ def of_a_turn(root: Path, ended: int) -> int:
 @pytest.mark.parametrize("ended", [1, 20])
 def test_a_turn_of_the_queue_looks_at_what_waits_alone(tmp_path: Path, ended: int) -> None:
     assert of_a_turn(tmp_path / "some", ended) == of_a_turn(tmp_path / "none", 0)
+
+
+@pytest.mark.parametrize("before", [1, 20])
+def test_submitting_lists_what_was_submitted_once_and_after_changes_of_others(
+    tmp_path: Path, before: int
+) -> None:
+    laid(tmp_path, *(f"job {number}" for number in range(before)))
+    folders = SubmittedFolders(tmp_path)
+    assert folders.of(f"{0:016}").is_dir()
+    assert not folders.of("f" * 16).exists()  # nor is it in the trash
+    with looks() as looked:
+        for number in range(before, before + 5):
+            folder = folders.of(f"{number:015}f")
+            folders.make(folder, lambda folder=folder: made(folder))
+            assert folders.of(f"{number:015}f") == folder
+    assert looked == []
+    other = tmp_path / "queue/2020-01-01-00000000000000ff"
+    other.mkdir()  # a backup that somebody brings back
+    assert folders.of(f"{255:016x}") == other
+
+
+def made(folder: Path) -> Submitted:
+    folder.mkdir()
+    return Submitted(folder, False, [])

@@ -8,6 +8,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from ..jobs import submitting
+from ..jobs.submitted_folders import SubmittedFolders
 from ..jobs.submitting import Submitted, hashed
 from ..problems import ServiceError, one_problem
 from ..run_references import with_folders
@@ -88,6 +90,7 @@ def submission_routes(service: RunningService) -> APIRouter:
     """The route by which something is submitted."""
     router = APIRouter(tags=["queue"])
     making = asyncio.Lock()
+    folders = SubmittedFolders(service.root)
 
     @router.post(
         "/runs", status_code=201, response_model=SubmittedRuns, responses={200: {"model": Planned}}
@@ -118,7 +121,7 @@ def submission_routes(service: RunningService) -> APIRouter:
             hashed(key), hashed(body), asked.name, asked.tags, asked.priority, asked.cores,
             asked.gpus, asked.engine, str(Path.cwd()),
         )  # fmt: skip
-        folder = submitting.folder_of(service.root, details.key)
+        folder = folders.of(details.key)
         if not dry and (before := submitting.found(service.root, folder, details)):
             return _answer(service, before)
         planned = await planned_jobs(service, asked.model_dump(), folder, request)
@@ -128,10 +131,9 @@ def submission_routes(service: RunningService) -> APIRouter:
             if before := submitting.found(service.root, folder, details):
                 return _answer(service, before)
             with disk_errors():
-                submitted = await asyncio.to_thread(
-                    submitting.make, service.root, folder, details, planned,
-                    queue.next_orders(len(planned["jobs"])),
-                )  # fmt: skip
+                orders = queue.next_orders(len(planned["jobs"]))
+                make = partial(submitting.make, service.root, folder, details, planned, orders)
+                submitted = await asyncio.to_thread(folders.make, folder, make)
             await asyncio.to_thread(queue.add, submitted.runs)
         return _answer(service, submitted)
 

@@ -19,7 +19,7 @@ from schedules.declaration import refuse
 
 from ...runs.atomic_files import flush_folder
 from ...runs.known_secrets import holds_secret
-from ...runs.run_folders import INDEX, QUEUE, TRASH, read_index
+from ...runs.run_folders import INDEX, QUEUE, read_index
 from ...runs.submission import SUBMISSION, Submission, read_submission
 from ..listing.summary import run_id
 from ..problems import ServiceError
@@ -58,20 +58,6 @@ class Submitted(NamedTuple):
 def hashed(text: str) -> str:
     """A hash that can be a part of a folder's name."""
     return sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
-
-
-def folder_of(root: Path, key: str) -> Path:
-    """Where what is submitted with a key is, or shall be.
-
-    Raises:
-        ServiceError: a 409 where it was deleted since.
-    """
-    word = key[:16]
-    for found in (root / SUBMITTED).glob(f"*-{word}"):
-        return found
-    if next((root / TRASH / SUBMITTED).glob(f"*-{word}*"), None):
-        raise ServiceError(409, "what was submitted with this Idempotency-Key was deleted since")
-    return root / SUBMITTED / f"{time.strftime('%Y-%m-%d')}-{word}"
 
 
 def found(root: Path, folder: Path, request: Request) -> Submitted | None:
