@@ -112,7 +112,11 @@ def network() -> Any:
 
 
 def ours(folder: Path, part: str, *asked: str, records: bool = False) -> Ended:
-    """`train` with its rows and checkpoints; evaluated at the end, on one in a hundred."""
+    """`train` with its rows and checkpoints; evaluated at the end, on one in a hundred.
+
+    The fingerprint of images that nobody has looked at is made for the checkpoint at the end, and
+    so counts for no epoch.
+    """
     from trainer import Call, Experiment, train
 
     kind = "tfrecord" if records else "image_folder"

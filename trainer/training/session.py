@@ -60,7 +60,8 @@ class Session:
     identity: Callable[[], Mapping[str, Any]]
     """What a checkpoint must have in common with the run that goes on from it.
 
-    Asked for by the first checkpoint: to tell images apart takes as long as to decode them all.
+    Asked for by the thread that writes the first checkpoint: to tell images apart may take as long
+    as to decode them all.
     """
     stream: StreamReader | None = None
     """What reads its examples, where they come one after another."""
@@ -165,7 +166,6 @@ class Session:
             "rewinds": self.rewinds,
             "skipped": self.skipped,
             "batch_sizes": self.plan.batch_sizes.since,
-            **self.identity(),
         }
         bests = [self.best, self.before_end and self.before_end["best"]]
         spared = {best.step for best in bests if best}
@@ -174,8 +174,13 @@ class Session:
             spared.add(max(last, self.plan.batch_sizes.changed_at))
         position = self.stream.position(self.step) if self.stream else {}
         arrays = {**state, **{f"{STREAM}{name}": array for name, array in position.items()}}
+
+        def before_write() -> None:
+            about.update(self.identity())  # training goes on while that looks at the data
+            self.log.sync()
+
         self.writer.enqueue(
-            CheckpointId(self.step, self.rewinds), arrays, about, spared, self.log.sync
+            CheckpointId(self.step, self.rewinds), arrays, about, spared, before_write
         )
         self._say_disk_news()
         self.saved = self.step
