@@ -20,7 +20,7 @@ from ..declaration.scalars import GREATEST
 from .fixes import TIME_CONSTANTS, FixHints
 from .heights import overrides_for_peak
 from .plateaus import idle_plateaus
-from .preview import SEEN, Place, horizon
+from .preview import SEEN, Look, Place, horizon
 from .scan import CurveScan, Occurrences, applied, scan
 
 MOMENTUM_NAMES = re.compile(r"(.*_)?momentum|beta_?[12]|rho")
@@ -47,13 +47,17 @@ class Finding:
 
 
 def lint(
-    curves: Mapping[str, Curve], clock: Clock, places: Mapping[str, Place] | None = None
+    curves: Mapping[str, Curve],
+    clock: Clock,
+    places: Mapping[str, Place] | None = None,
+    looks: Mapping[str, Look] | None = None,
 ) -> list[Finding]:
     """What is wrong with the curves of a run; what can't train comes first.
 
     The steps that are looked at are the `seen_steps`: all, except of a run of more than a million.
     A schedule that reacts is judged by its
     values before it has observed anything. A curve without a place is a setting of the optimizer.
+    A curve of which there is one of `looks` over the whole run is not evaluated again for that.
 
     >>> from schedules import load
     >>> clock = Clock(100)
@@ -62,10 +66,11 @@ def lint(
     refused: learning_rate at step 51 is -0.002: training would climb
       hint: schedule.end_value=0
     """
+    places, looks, run = places or {}, looks or {}, horizon(clock)
     findings = [
         finding
         for name, curve in curves.items()
-        for finding in _CurveLint.of(name, curve, horizon(clock), (places or {}).get(name)).all()
+        for finding in _CurveLint.of(name, curve, run, places.get(name), looks.get(name)).all()
     ]
     return sorted(findings, key=lambda finding: finding.severity != "refused")
 
@@ -82,7 +87,9 @@ class _CurveLint:
     fixes: FixHints
 
     @classmethod
-    def of(cls, name: str, curve: Curve, steps: range, place: Place | None) -> _CurveLint:
+    def of(
+        cls, name: str, curve: Curve, steps: range, place: Place | None, look: Look | None
+    ) -> _CurveLint:
         place = place or Place(f"optimizer.{name}")
         if name == "learning_rate":
             # A warmup and a cooldown stand beside the schedule at the top of a config.
@@ -101,7 +108,7 @@ class _CurveLint:
             return not (wrong or found.not_finite.count)
 
         fixes = FixHints(place.path, curve, is_sound)
-        return cls(name, place, curve, steps, scan(curve, steps, place.limits), fixes)
+        return cls(name, place, curve, steps, scan(curve, steps, place.limits, look), fixes)
 
     def all(self) -> Iterator[Finding]:
         if self.scan.not_finite.count:

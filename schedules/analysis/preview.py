@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import groupby
 from math import ceil, floor
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,28 @@ def seen_chunks(curve: Curve, steps: range) -> Iterator[tuple[NDArray[np.int64],
         yield part, curve(part)
 
 
+class Look(NamedTuple):
+    """The `seen_steps` of a run and their values, for all that look at them: at most 16 MB."""
+
+    steps: NDArray[np.int64]
+    values: Values
+
+    @classmethod
+    def at(cls, curve: Curve, steps: range) -> Self:
+        """A look at a curve as it is now."""
+        seen = seen_steps(curve, steps)
+        look = cls(seen, np.empty(len(seen)))
+        for part, values in look.chunks():
+            values[:] = curve(part)
+        return look
+
+    def chunks(self) -> Iterator[tuple[NDArray[np.int64], Values]]:
+        """What `seen_chunks` gives."""
+        for start in range(0, len(self.steps), CHUNK):
+            part = slice(start, start + CHUNK)
+            yield self.steps[part], self.values[part]
+
+
 def _one_of_each_part(count: int, parts: int) -> NDArray[np.int64]:
     """An index below `count` out of each of so many parts, which are equal but for one index."""
     edges = np.arange(parts + 1)
@@ -94,21 +116,25 @@ def _one_of_each_part(count: int, parts: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).integers(edges[:-1], edges[1:])
 
 
-def downsample(curve: Curve, steps: range, columns: int = 900) -> tuple[NDArray[np.int64], Values]:
+def downsample(
+    curve: Curve, steps: range, columns: int = 900, look: Look | None = None
+) -> tuple[NDArray[np.int64], Values]:
     """The steps, and their values, that suffice to draw `seen_steps` on so many columns of pixels.
+
+    A `look` at the curve over these steps spares another one.
 
     Each column keeps its first, lowest, highest and last value (Jugel et al., "M4", VLDB 2014), so
     no spike and no stair is lost. Both sides of each boundary of the schedule are kept as well.
     """
-    seen = seen_steps(curve, steps)
+    seen = look.steps if look else seen_steps(curve, steps)
     width = ceil(len(seen) / columns)
     if width < 4:
-        return seen, curve(seen)
+        return seen, look.values if look else curve(seen)
     selected = [_beside_boundaries(curve, steps)]
     stride = max(1, CHUNK // width) * width
     for start in range(0, len(seen), stride):
         part = seen[start : start + stride]
-        values = curve(part)
+        values = look.values[start : start + stride] if look else curve(part)
         rows = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
         firsts = width * np.arange(len(rows))
         lowest, highest = firsts + rows.argmin(1), firsts + rows.argmax(1)

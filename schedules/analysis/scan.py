@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..curve import Curve
 from ..declaration.scalars import LEAST
 from ..moments import Values
-from .preview import SEEN, Limits, seen_chunks
+from .preview import SEEN, Limits, Look, seen_chunks
 
 Condition = Callable[[Values], NDArray[np.bool_]]
 
@@ -80,8 +80,11 @@ def applied(values: Values) -> NDArray[np.float32]:
     return rounded
 
 
-def scan(curve: Curve, steps: range, limits: Limits | None) -> CurveScan:
-    """Scans the values of `curve` at the `seen_steps` of a run, a bounded number at a time."""
+def scan(curve: Curve, steps: range, limits: Limits | None, look: Look | None = None) -> CurveScan:
+    """Scans the values of `curve` at the `seen_steps` of a run, a bounded number at a time.
+
+    A `look` at the curve over these steps spares another one.
+    """
     result = CurveScan()
     conditions: list[tuple[Occurrences, Condition]] = [
         (result.not_finite, lambda values: ~np.isfinite(applied(values))),
@@ -90,7 +93,7 @@ def scan(curve: Curve, steps: range, limits: Limits | None) -> CurveScan:
     ]
     if limits:
         conditions.append((result.outside_limits, lambda values: ~limits.admit(applied(values))))
-    for part, values in seen_chunks(curve, steps):
+    for part, values in look.chunks() if look else seen_chunks(curve, steps):
         rounded = applied(values)
         result.low = min(result.low, float(np.fmin.reduce(values)))
         result.high = max(result.high, float(np.fmax.reduce(values)))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from schedules import Clock, Refused, load
+from schedules.analysis.lint import lint
 from schedules.analysis.preview import (
     CHUNK,
     SEEN,
+    Look,
     Preview,
     chunks,
     downsample,
@@ -88,6 +90,19 @@ def test_a_longer_run_takes_no_more_to_look_at(look):
         assert curve.most <= CHUNK
         counts.append(curve.count)
     assert max(counts) <= counts[0] * 1.01
+
+
+@pytest.mark.parametrize("total", [50, 200_001, 3 * SEEN])
+def test_a_curve_that_was_looked_at_is_judged_and_drawn_by_that(total):
+    curve = Recorder(load({"kind": "cosine", "initial_value": 0.1}, Clock(total)))
+    look = Look.at(curve, range(total))
+    looked, curve.count = curve.count, 0
+    findings = lint({"learning_rate": curve}, curve.clock, looks={"learning_rate": look})
+    drawn = downsample(curve, range(total), look=look)
+    assert curve.count < looked / 2 + 4000
+    assert findings == lint({"learning_rate": curve}, curve.clock)
+    for found, expected in zip(drawn, downsample(curve, range(total)), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("total", [SEEN, SEEN + 1, 3 * SEEN - 1, 10**9, 10**15])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from schedules import Refused
 from schedules.analysis.lint import Finding, lint
+from schedules.analysis.preview import Look
 from schedules.declaration import ABSENT, Problem, refuse, within
 from schedules.plots.terminal import spark
 
@@ -78,8 +79,10 @@ def checked(
         raise with_sources(refused, overrides, hydra.runtime.choices, folders) from None
 
 
-def look_over(plan: Plan) -> list[Finding]:
+def look_over(plan: Plan, looks: Mapping[str, Look] | None = None) -> list[Finding]:
     """Looks at every scheduled value over the whole run, and gives what is worth a warning.
+
+    Values of which there are `looks` already are not evaluated again.
 
     Raises:
         Refused: when a tracker or the export needs what is not installed, what is
@@ -95,7 +98,7 @@ def look_over(plan: Plan) -> list[Finding]:
         experiment.loss.check()
     check_export(experiment)
     plan.check_metrics()
-    findings = lint(plan.curves, plan.clock, plan.places)
+    findings = lint(plan.curves, plan.clock, plan.places, looks)
     refused = [finding for finding in findings if finding.severity == "refused"]
     if refused:
         raise Refused(

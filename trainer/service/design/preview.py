@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from schedules import Refused
-from schedules.analysis.preview import downsample, horizon, length_lines, schedule_label
+from schedules.analysis.preview import Look, downsample, horizon, length_lines, schedule_label
 from schedules.curve import Curve
 from schedules.declaration import refuse
 from schedules.declaration.yaml_files import mapping_in
@@ -52,9 +52,11 @@ def preview(asked: Mapping[str, Any], permissions: Permissions) -> dict[str, Any
         answer["yaml"] = _yaml(answer["config"])
         plan = Plan.of(Experiment.declared(values))
         answer["total_steps"] = plan.total_steps
-        answer["curves"] = list(_curves(plan, asked))
+        run = horizon(plan.clock)
+        looks = {name: Look.at(curve, run) for name, curve in plan.curves.items()}
+        answer["curves"] = list(_curves(plan, asked, looks))
         answer["summary"] = [plan.summary(), *summary(plan.experiment.data)]
-        answer["findings"] = [finding_member(finding) for finding in look_over(plan)]
+        answer["findings"] = [finding_member(finding) for finding in look_over(plan, looks)]
     except Refused as refused:
         answer["problems"] = [problem_member(problem) for problem in refused.problems]
     return answer
@@ -80,7 +82,9 @@ def _mapping(values: object) -> dict[str, Any]:
     return found
 
 
-def _curves(plan: Plan, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _curves(
+    plan: Plan, asked: Mapping[str, Any], looks: Mapping[str, Look]
+) -> Iterator[dict[str, Any]]:
     run = horizon(plan.clock)
     begin = max(0, int(asked.get("from") or 0))
     end = min(len(run), int(asked.get("to") or len(run)))
@@ -89,11 +93,14 @@ def _curves(plan: Plan, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     names = asked.get("names") or plan.curves
     for name, curve in plan.curves.items():
         if name in names:
-            yield _curve(name, curve, steps, points, plan)
+            look = looks[name] if steps == run else None
+            yield _curve(name, curve, steps, points, plan, look)
 
 
-def _curve(name: str, curve: Curve, steps: range, points: int, plan: Plan) -> dict[str, Any]:
-    drawn, values = downsample(curve, steps, points)
+def _curve(
+    name: str, curve: Curve, steps: range, points: int, plan: Plan, look: Look | None
+) -> dict[str, Any]:
+    drawn, values = downsample(curve, steps, points, look)
     ends = curve(np.array([0, plan.total_steps - 1]))
     return {
         "name": name,
