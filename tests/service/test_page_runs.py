@@ -220,6 +220,13 @@ def test_a_server_that_was_away_is_missed_and_found_again(browser: Browser, tmp_
     with ExitStack() as first:
         service = first.enter_context(served(path.parent, tmp_path / "state"))
         with admitted(browser, service) as page:
+
+            def delay(route: Route) -> None:  # so that the stream begins before rows are there
+                answer = route.fetch()
+                time.sleep(0.5)
+                route.fulfill(response=answer)
+
+            page.route("**/rows?*", delay, times=1)
             visit(page, service, f"run/{service.ids()['live']}")
             chart = page.get_by_role("figure", name="loss", exact=True)
             expect(chart).to_contain_text("10 of 10 rows")

@@ -68,11 +68,15 @@ function useRun(id, range, smooth, connected) {
     const isClosed = { now: false };
     loadRun().then(() => {
       if (isClosed.now) return;
+      const isAhead = !current.current.cursor; // of rows that are on their way, perhaps from before
       close = listen(
         () => `run:${id},rows:${id}${current.current.cursor ? `@${current.current.cursor}` : ""}`,
         {
           connected,
-          open: loadRun, // what has changed between the first answer and now was told to nobody
+          open: (isAgain) => { // what has changed between the first answers and now was told to nobody
+            loadRun();
+            if (isAhead && !isAgain) again();
+          },
           complete: again,
           resync: again,
           runs: ({ changed }) => {

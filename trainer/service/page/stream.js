@@ -28,12 +28,12 @@ function say(message) {
 }
 
 function hear(message) {
-  const { connected, who, tab, wants } = message;
+  const { connected, who, tab, wants: places } = message;
   if (message.event) tell(message);
   else if (connected !== undefined) listeners.forEach(({ handlers }) => handlers.connected?.(connected));
   else if (who) want();
   else if (isLeader) {
-    if (wants) wanted.set(tab, wants);
+    if (places) wanted.set(tab, places);
     else wanted.delete(tab);
     clearTimeout(timer);
     timer = setTimeout(open, GATHER_MS);
@@ -66,6 +66,7 @@ function tell({ event, data, isGap }) {
 /** Opens a stream of all that is wanted; those before it go on until it is there. */
 function open() {
   if (!isLeader) return;
+  if (wanted.has(TAB)) wanted.set(TAB, wants());
   const places = placesOf([...wanted.values()].join());
   const next = [...places.keys()].sort().join();
   if (source && next === topics) {
@@ -102,7 +103,7 @@ function open() {
   opened.onerror = () => {
     close();
     say({ connected: false });
-    timer = setTimeout(open, AGAIN_MS);
+    timer = setTimeout(() => say({ who: true }), AGAIN_MS); // tabs know by now how far they are
   };
 }
 
@@ -124,7 +125,8 @@ function close() {
   hasGap = true;
 }
 
-const want = () => say({ tab: TAB, wants: [...listeners].map((one) => one.topics()).join() });
+const wants = () => [...listeners].map((one) => one.topics()).join();
+const want = () => say({ tab: TAB, wants: wants() });
 
 function lead() {
   isLeader = true;
