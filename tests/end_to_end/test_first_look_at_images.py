@@ -180,7 +180,7 @@ def test_an_image_that_can_not_be_decoded_ends_a_run_that_comes_to_it_and_no_oth
         assert ended["status"] == status
         where = "data_digest" if status == "done" else "reason"
         assert "can't be decoded" in ended[where]
-        assert last in ended[where]
+        assert str(Path(*Path(last).parts[-2:])) in ended[where]  # a long path is cut
     assert recorded(tmp_path / "short") == result(tmp_path / "short")["data_digest"]
 
 

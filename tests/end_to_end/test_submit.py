@@ -213,6 +213,7 @@ def test_without_a_server_it_is_told_how_to_start_one(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert main([]) == 2
-    hint = f"hint: python -m trainer.serve {tmp_path / 'outputs'}"
-    assert hint in capsys.readouterr().err
+    for folder in (tmp_path, tmp_path / "outputs"):
+        folder.mkdir(exist_ok=True)
+        assert main([]) == 2
+        assert f"hint: python -m trainer.serve {folder}\n" in capsys.readouterr().err

@@ -63,7 +63,7 @@ class Client(RowCalls, FileCalls, QueueCalls):
             Refused: when nobody serves it.
         """
         refused: Refused | None = None
-        for folder in (root,) if root else SERVED:
+        for folder in (root,) if root else filter(Path.is_dir, SERVED):
             try:
                 client = cls(folder)
                 client.health()

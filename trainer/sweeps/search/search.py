@@ -95,6 +95,11 @@ class Search:
         outcome.print_summary()
         return job_returns
 
+    @property
+    def jobs(self) -> Sequence[SweepJob]:
+        """The jobs of all trials so far, in their order."""
+        return self._study.jobs()
+
     def lines(self, arguments: Sequence[str], params: Mapping[str, Any]) -> list[str]:
         """What the search would do: its trials, and what each of them draws.
 
@@ -181,7 +186,7 @@ class Search:
             Refused: when not, with each.
         """
         problems: dict[str, Problem] = {}
-        for job in self._study.jobs() if self._objects.names else ():
+        for job in self.jobs if self._objects.names else ():
             with collecting(problems, job.label):
                 composed = self._composer.compose(job.overrides)
                 valid = self._composer.check(composed, job.overrides)
