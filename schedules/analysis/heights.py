@@ -10,7 +10,7 @@ from ..curve import Curve
 from ..declaration import Refused
 from ..kinds.sequences import Wrapped
 from ..schedule import Schedule
-from .preview import horizon, seen_chunks
+from .preview import Look, horizon
 
 PEAK_TOLERANCE = 0.06
 """How far, relatively, a peak may be from the height: overrides are rounded to two digits."""
@@ -25,7 +25,7 @@ HEIGHT_FIELDS = {
 
 def peak(curve: Curve) -> float:
     """The greatest value over the whole run, by its `seen_steps`."""
-    return max(float(values.max()) for _, values in seen_chunks(curve, horizon(curve.clock)))
+    return float(Look.at(curve, horizon(curve.clock)).values.max())
 
 
 def overrides_for_peak(curve: Curve, height: float) -> str:

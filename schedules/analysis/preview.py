@@ -79,14 +79,6 @@ def seen_steps(curve: Curve, steps: range) -> NDArray[np.int64]:
     return np.compress(np.append(True, np.diff(seen) > 0), seen)
 
 
-def seen_chunks(curve: Curve, steps: range) -> Iterator[tuple[NDArray[np.int64], Values]]:
-    """The `seen_steps` and their values, a bounded number at a time."""
-    seen = seen_steps(curve, steps)
-    for start in range(0, len(seen), CHUNK):
-        part = seen[start : start + CHUNK]
-        yield part, curve(part)
-
-
 class Look(NamedTuple):
     """The `seen_steps` of a run and their values, for all that look at them: at most 16 MB."""
 
@@ -103,7 +95,7 @@ class Look(NamedTuple):
         return look
 
     def chunks(self) -> Iterator[tuple[NDArray[np.int64], Values]]:
-        """What `seen_chunks` gives."""
+        """The steps and their values, a bounded number at a time."""
         for start in range(0, len(self.steps), CHUNK):
             part = slice(start, start + CHUNK)
             yield self.steps[part], self.values[part]
@@ -126,15 +118,15 @@ def downsample(
     Each column keeps its first, lowest, highest and last value (Jugel et al., "M4", VLDB 2014), so
     no spike and no stair is lost. Both sides of each boundary of the schedule are kept as well.
     """
-    seen = look.steps if look else seen_steps(curve, steps)
+    seen, seen_values = look or Look.at(curve, steps)
     width = ceil(len(seen) / columns)
     if width < 4:
-        return seen, look.values if look else curve(seen)
+        return seen, seen_values
     selected = [_beside_boundaries(curve, steps)]
     stride = max(1, CHUNK // width) * width
     for start in range(0, len(seen), stride):
         part = seen[start : start + stride]
-        values = look.values[start : start + stride] if look else curve(part)
+        values = seen_values[start : start + stride]
         rows = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
         firsts = width * np.arange(len(rows))
         lowest, highest = firsts + rows.argmin(1), firsts + rows.argmax(1)

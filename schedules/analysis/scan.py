@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..curve import Curve
 from ..declaration.scalars import LEAST
 from ..moments import Values
-from .preview import SEEN, Limits, Look, seen_chunks
+from .preview import SEEN, Limits, Look
 
 Condition = Callable[[Values], NDArray[np.bool_]]
 
@@ -93,7 +93,7 @@ def scan(curve: Curve, steps: range, limits: Limits | None, look: Look | None = 
     ]
     if limits:
         conditions.append((result.outside_limits, lambda values: ~limits.admit(applied(values))))
-    for part, values in look.chunks() if look else seen_chunks(curve, steps):
+    for part, values in (look or Look.at(curve, steps)).chunks():
         rounded = applied(values)
         result.low = min(result.low, float(np.fmin.reduce(values)))
         result.high = max(result.high, float(np.fmax.reduce(values)))

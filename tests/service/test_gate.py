@@ -147,16 +147,16 @@ def test_a_body_of_unknown_length_is_read_to_the_bound_and_no_further(service: S
 def test_a_body_that_is_refused_is_read_to_a_bound_before_the_answer(
     headers: dict[str, str], size: int, status: int, count: int, expect: str
 ) -> None:
-    piece, told = b"x" * size, list[str]()
+    piece, events = b"x" * size, list[str]()
     pieces = iter([*[{"type": "http.request", "body": piece, "more_body": True}] * (count - 1),
                    {"type": "http.request", "body": piece, "more_body": False}])  # fmt: skip
 
     async def receive() -> Message:
-        told.append("read")
+        events.append("read")
         return next(pieces)
 
     async def send(message: Message) -> None:
-        told.append(str(message.get("status", "")))
+        events.append(str(message.get("status", "")))
 
     sent = {"host": "localhost", "authorization": f"Bearer {TOKEN}", "expect": expect,
             "content-type": "application/json", "content-length": str(count * size),
@@ -166,7 +166,7 @@ def test_a_body_that_is_refused_is_read_to_a_bound_before_the_answer(
                          for name, value in sent.items() if value]}  # fmt: skip
     asyncio.run(Gate(no_app, Tokens(TOKEN, 1), Exposure())(scope, receive, send))
     most = gate.MAX_DROPPED_BYTES // len(piece)
-    assert told == [*["read"] * (0 if expect else min(count, most)), str(status), ""]
+    assert events == [*["read"] * (0 if expect else min(count, most)), str(status), ""]
 
 
 async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -287,9 +287,9 @@ def test_a_parameter_that_an_address_does_not_know_is_refused_by_each(service: S
         place = re.sub("{.*?}", "0" * 16, path)
         kind = "text/csv" if path.endswith("/predictions") else "application/json"
         answer = asked(service, method, f"{place}?limits=3", **BEARER, Content_Type=kind)
-        told = {one["path"]: one for one in answer.json()["problems"]}
+        problems = {one["path"]: one for one in answer.json()["problems"]}
         assert answer.status_code == 422, (method, path)
-        assert told["query.limits"]["rule"] == "is no parameter of this address"
+        assert problems["query.limits"]["rule"] == "is no parameter of this address"
     hint = asked(service, path="/api/v1/runs?limits=3", **BEARER).json()["problems"][0]["hint"]
     assert hint == "did you mean limit?"
 

@@ -36,9 +36,9 @@ class RunNews:
         return self._events[key]
 
     def _made(self, changed: frozenset[str]) -> bytes:
-        told = changed if len(changed) <= MOST_SUMMARIES else frozenset[str]()
-        found = self._index.summaries(sorted(told))
-        gone = sorted(run for run in told - found.keys() if self._index.path(run) is None)
+        shown = changed if len(changed) <= MOST_SUMMARIES else frozenset[str]()
+        found = self._index.summaries(sorted(shown))
+        gone = sorted(run for run in shown - found.keys() if self._index.path(run) is None)
         others = 0 if found or gone else len(changed)
         text = (
             f'{{"version": {self.version}, "changed": [{", ".join(found.values())}], '
